@@ -1,0 +1,3 @@
+"""Measure the ways to compute a Vision Transformer and say which to choose."""
+
+__all__: list[str] = []

@@ -1,0 +1,1 @@
+"""From timed pairs to ratios, intervals, verdicts and rows: numbers in, numbers out."""

@@ -1,0 +1,20 @@
+"""Compilation: eager against torch.compile.
+
+``compile`` compiles the whole model at once and ``compile_blocks`` each encoder block, which
+share their code and so compile many times faster. A workload of one block knows the latter only.
+"""
+
+from bench.cases import Grid, Measure
+from bench.record import Comparison
+
+GRID = Grid(
+    factor="compile",
+    component="encoder",
+    arms=("eager", "compile", "compile_blocks"),
+    batch_sizes={"cpu": (1,), "cuda": (1, 64)},
+)
+
+
+def bench_compile(comparison: Comparison, measure: Measure) -> None:
+    """Time one compile mode against eager."""
+    measure(comparison)

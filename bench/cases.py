@@ -1,0 +1,166 @@
+"""The grid: which comparisons a run measures. No torch; arithmetic on names and sizes only."""
+
+import random
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from itertools import product
+from typing import Any
+
+from bench.record import CACHES, DEVICES, FACTORS, MODES, Arm, Comparison, InputError, Workload
+from vitcore import costs
+from vitcore.config import ATTENTIONS, PATCHERS, VARIANTS, ViTConfig, known
+
+COMPONENTS = ("auto", "block", "model")
+LEVELS: dict[str, tuple[str, ...]] = {
+    "patcher": PATCHERS,
+    "attention": ATTENTIONS,
+    "compile": ("eager", "compile", "compile_blocks"),
+    "precision": ("fp32", "tf32", "amp_bf16", "amp_fp16", "bf16"),
+}
+
+# On a CPU a call above this is measured on one encoder block instead of the whole model, so that
+# a run of the default size ends within its ten minutes: B/16 forward at batch 1 is 35 GFLOP.
+CPU_MODEL_LIMIT_FLOPS = 50e9
+# Backward does two matrix products for each one of forward.
+TRAIN_FLOPS_FACTOR = 3
+
+
+@dataclass(frozen=True, kw_only=True)
+class Grid:
+    """What one benchmark module compares.
+
+    ``arms`` are levels of ``factor``, the baseline first. ``component`` is ``patcher``,
+    ``attention`` or ``encoder``: the last means the whole model or one block, whichever
+    ``Selection.component`` says. ``batch_sizes`` are for each device; the user may give others.
+    """
+
+    factor: str
+    component: str
+    arms: tuple[str, ...]
+    batch_sizes: Mapping[str, tuple[int, ...]]
+
+    def __post_init__(self) -> None:
+        known("factor", self.factor, FACTORS)
+        for arm in self.arms:
+            known(self.factor, arm, LEVELS[self.factor])
+
+
+@dataclass(frozen=True, kw_only=True)
+class Selection:
+    """Which part of the grid to measure; checked at birth (InputError lists what is known)."""
+
+    variants: tuple[str, ...] = ("B/16", "L/16", "H/14")
+    factors: tuple[str, ...] = FACTORS
+    devices: tuple[str, ...] = ("cpu",)
+    modes: tuple[str, ...] = MODES
+    batch_sizes: tuple[int, ...] | None = None
+    image_size: int = 224
+    component: str = "auto"
+    cache: str = "cold"
+
+    def __post_init__(self) -> None:
+        try:
+            self._check_names()
+            for variant in self.variants:
+                ViTConfig.from_name(variant, image_size=self.image_size)
+        except ValueError as error:
+            raise InputError(str(error)) from error
+        for size in self.batch_sizes or ():
+            if size < 1:
+                raise InputError(f"batch size is {size}; expected a whole number of at least 1")
+
+    def _check_names(self) -> None:
+        checked: tuple[tuple[str, tuple[str, ...], Sequence[str]], ...] = (
+            ("variant", self.variants, tuple(VARIANTS)),
+            ("factor", self.factors, FACTORS),
+            ("device", self.devices, DEVICES),
+            ("mode", self.modes, MODES),
+            ("component", (self.component,), COMPONENTS),
+            ("cache state", (self.cache,), CACHES),
+        )
+        for kind, names, allowed in checked:
+            if not names:
+                raise InputError(f"no {kind} given; known: {', '.join(allowed)}")
+            for name in names:
+                known(kind, name, tuple(allowed))
+
+
+Measure = Callable[[Comparison], None]
+
+
+def config_for(workload: Workload, **changes: Any) -> ViTConfig:
+    """The model that a workload's component is part of."""
+    return ViTConfig.from_name(workload.variant, image_size=workload.image_size, **changes)
+
+
+def flops(workload: Workload) -> float:
+    """Floating-point operations of one call, by arithmetic."""
+    one_image = getattr(costs, workload.component)(config_for(workload)).flops
+    factor = TRAIN_FLOPS_FACTOR if workload.mode == "train" else 1
+    return float(one_image * workload.batch_size * factor)
+
+
+def expand(grid: Grid, selection: Selection) -> Iterator[Comparison]:
+    """Every comparison of one grid: for each workload the control, then each candidate."""
+    if grid.factor not in selection.factors:
+        return
+    for device in selection.devices:
+        sizes = selection.batch_sizes or grid.batch_sizes[device]
+        for variant, mode, batch_size in product(selection.variants, selection.modes, sizes):
+            workload = _workload(grid, selection, device, variant, mode, batch_size)
+            yield from _comparisons(grid, workload, selection.cache)
+
+
+def _workload(
+    grid: Grid, selection: Selection, device: str, variant: str, mode: str, batch_size: int
+) -> Workload:
+    workload = Workload(
+        component=grid.component,
+        variant=variant,
+        patch_size=VARIANTS[variant]["patch_size"],
+        image_size=selection.image_size,
+        batch_size=batch_size,
+        mode=mode,
+        device=device,
+    )
+    if grid.component == "encoder":
+        return _choose_component(workload, selection.component)
+    return workload
+
+
+def _choose_component(workload: Workload, wanted: str) -> Workload:
+    model = replace(workload, component="model")
+    if wanted != "auto":
+        return replace(workload, component=wanted)
+    if workload.device == "cpu" and flops(model) > CPU_MODEL_LIMIT_FLOPS:
+        return replace(workload, component="block")
+    return model
+
+
+def _comparisons(grid: Grid, workload: Workload, cache: str) -> Iterator[Comparison]:
+    baseline = replace(Arm(), **{grid.factor: grid.arms[0]})
+    for name in grid.arms:
+        if _applies(name, workload):
+            yield Comparison(
+                factor=grid.factor,
+                workload=workload,
+                baseline=baseline,
+                arm=replace(baseline, **{grid.factor: name}),
+                # Inside a whole model no part finds its weights in the cache anyway.
+                cache="warm" if workload.component == "model" else cache,
+            )
+
+
+def _applies(arm: str, workload: Workload) -> bool:
+    if arm == "tf32":
+        return workload.device == "cuda"
+    if arm == "compile":
+        return workload.component == "model"
+    return True
+
+
+def shuffled(comparisons: Sequence[Comparison], seed: int) -> list[Comparison]:
+    """The same comparisons in an order that the seed decides."""
+    order = list(comparisons)
+    random.Random(seed).shuffle(order)  # noqa: S311 (an order, not a secret)
+    return order

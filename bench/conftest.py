@@ -1,0 +1,143 @@
+"""Wires the benchmark modules into pytest and pytest-benchmark: options, grid, fixture."""
+
+import time
+from dataclasses import asdict, replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from bench.cases import COMPONENTS, Measure, Selection, expand
+from bench.measure.clocks import clock_for
+from bench.measure.environment import git
+from bench.measure.pairs import Benchmark
+from bench.record import CACHES, FACTORS, MODES, Comparison, InputError, Sample
+from bench.session import Allotment, BudgetSpentError, Job, measure
+from bench.store import PassPlan, append_event, append_sample, read_pass_plan
+
+PLAN = pytest.StashKey[PassPlan | None]()
+ALLOTMENT = pytest.StashKey[Allotment]()
+
+
+def _names(text: str) -> tuple[str, ...]:
+    return tuple(name.strip() for name in text.split(",") if name.strip())
+
+
+def _numbers(text: str) -> tuple[int, ...]:
+    return tuple(int(name) for name in _names(text))
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """Options that choose a part of the grid, for ``pytest bench`` by itself."""
+    group = parser.getgroup("vitbench", "what to compare")
+    group.addoption("--variants", type=_names, default=("B/16",), help="default: B/16")
+    group.addoption("--factors", type=_names, default=FACTORS, help="default: all")
+    group.addoption("--devices", type=_names, default=("cpu",), help="cpu,cuda; default: cpu")
+    group.addoption("--modes", type=_names, default=MODES, help="default: forward,train")
+    group.addoption("--batch-sizes", type=_numbers, help="default: each module's own")
+    group.addoption("--image-size", type=int, default=224, help="in pixels; default: 224")
+    group.addoption("--component", choices=COMPONENTS, default="auto", help="default: auto")
+    group.addoption("--cache", choices=CACHES, default="cold", help="default: cold")
+    group.addoption("--seconds", type=float, default=1.0, help="for each comparison; default: 1")
+    group.addoption("--pass-plan", type=Path, help="written by `python -m bench run`")
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Read the plan of a pass, where this is one."""
+    path = config.getoption("--pass-plan")
+    config.stash[PLAN] = plan = read_pass_plan(path) if path else None
+    if plan:
+        config.stash[ALLOTMENT] = Allotment.until(plan.deadline_s, plan.comparisons)
+
+
+def _selection(config: pytest.Config) -> Selection:
+    names = ("variants", "factors", "devices", "modes", "batch_sizes", "image_size")
+    chosen: dict[str, Any] = {name: config.getoption(name) for name in names}
+    try:
+        return Selection(
+            **chosen, component=config.getoption("component"), cache=config.getoption("cache")
+        )
+    except InputError as error:
+        raise pytest.UsageError(str(error)) from error
+
+
+def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
+    """Make one benchmark of each comparison of the module's grid."""
+    if "comparison" not in metafunc.fixturenames:
+        return
+    grid, plan = metafunc.module.GRID, metafunc.config.stash[PLAN]
+    if plan:
+        chosen = [c for c in plan.comparisons if c.factor == grid.factor]
+    else:
+        chosen = list(expand(grid, _selection(metafunc.config)))
+    clocks = {device: clock_for(device) for device in {c.workload.device for c in chosen}}
+    metafunc.parametrize("comparison", [_case(c, clocks[c.workload.device]) for c in chosen])
+
+
+def _case(comparison: Comparison, clock: Any) -> Any:
+    group = f"{comparison.factor} {comparison.workload} (against {comparison.baseline_name})"
+    mark = pytest.mark.benchmark(timer=clock, group=group, disable_gc=False)
+    return pytest.param(comparison, id=f"{comparison.workload}-{comparison.arm_name}", marks=mark)
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Drop the modules whose factor was not asked for; run a pass in the order of its plan."""
+    items[:] = [item for item in items if isinstance(_comparison(item), Comparison)]
+    if plan := config.stash[PLAN]:
+        order = {comparison.key: place for place, comparison in enumerate(plan.comparisons)}
+        items.sort(key=lambda item: order[_comparison(item).key])
+
+
+def _comparison(item: pytest.Item) -> Any:
+    """The comparison of a benchmark; something else where its module's grid came out empty."""
+    return item.callspec.params["comparison"] if isinstance(item, pytest.Function) else None
+
+
+def pytest_benchmark_update_commit_info(commit_info: dict[str, Any]) -> None:
+    """Say the commit of the tree under measurement where pytest-benchmark found none."""
+    commit_info.setdefault("id", git("rev-parse", "HEAD"))
+
+
+@pytest.fixture(name="measure")
+def _measure(benchmark: Any, request: pytest.FixtureRequest) -> Measure:
+    """A function that measures one comparison and keeps the sample."""
+    plan = request.config.stash[PLAN]
+
+    def run(comparison: Comparison) -> None:
+        sample = _sample(comparison, benchmark, request, plan)
+        benchmark.extra_info["vitbench"] = asdict(sample)
+        if plan:
+            append_sample(plan.journal, sample)
+        if sample.status == "skipped":
+            pytest.skip(str(sample.error))
+        if sample.status != "ok":
+            pytest.fail(f"{sample.status}: {sample.error}", pytrace=False)
+
+    return run
+
+
+def _sample(
+    comparison: Comparison,
+    benchmark: Benchmark,
+    request: pytest.FixtureRequest,
+    plan: PassPlan | None,
+) -> Sample:
+    share_s, index, check = request.config.getoption("--seconds"), 0, True
+    if plan:
+        index, check = plan.pass_index, plan.check
+        append_event(
+            plan.journal, "start", key=comparison.key, pass_index=index, time_s=time.time()
+        )
+        try:
+            share_s = request.config.stash[ALLOTMENT].take(comparison.key)
+        except BudgetSpentError as error:
+            return Sample(key=comparison.key, pass_index=index, status="skipped", error=str(error))
+    mark = request.node.get_closest_marker("benchmark")
+    job = Job(
+        comparison=comparison,
+        benchmark=benchmark,
+        clock=mark.kwargs["timer"],
+        share_s=share_s,
+        check=check,
+    )
+    return replace(measure(job), pass_index=index)

@@ -1,0 +1,25 @@
+"""Memory of one case on the device."""
+
+import gc
+
+import torch
+
+
+def fresh_memory(device: str) -> None:
+    """Give back what earlier cases left, and start the peak anew."""
+    gc.collect()
+    if device == "cuda":
+        torch.cuda.empty_cache()
+        torch.cuda.reset_peak_memory_stats()
+
+
+def peak_bytes(device: str) -> int | None:
+    """Peak of allocated bytes since ``fresh_memory``; None where the device does not tell."""
+    return torch.cuda.max_memory_allocated() if device == "cuda" else None
+
+
+def is_out_of_memory(error: BaseException) -> bool:
+    """Whether an exception is an allocation that failed, on the GPU or in main memory."""
+    if isinstance(error, MemoryError | torch.OutOfMemoryError):
+        return True
+    return isinstance(error, RuntimeError) and "can't allocate memory" in str(error)

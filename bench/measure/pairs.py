@@ -1,0 +1,107 @@
+"""Alternating pairs through pytest-benchmark's public interface, and warm-up that ends by a test.
+
+``benchmark.pedantic`` calls ``setup`` before and ``teardown`` after each timed round, outside its
+own timing: the baseline's call goes into ``setup`` in even rounds, into ``teardown`` in odd ones.
+"""
+
+import gc
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from typing import Any, Protocol
+
+from bench.measure.clocks import Clock
+
+MIN_ROUNDS = 6
+MAX_ROUNDS = 200
+# A call that is less than this much faster than the best before it shows no trend any more.
+SETTLED_WITHIN = 0.03
+
+Call = Callable[[], object]
+
+
+class Benchmark(Protocol):
+    """What the suite uses of pytest-benchmark's fixture."""
+
+    stats: Any
+    extra_info: dict[str, Any]
+
+    def pedantic(self, target: Call, *, setup: Call, teardown: Call, rounds: int) -> Any:
+        """Time ``rounds`` calls of ``target``."""
+
+
+@dataclass(kw_only=True)
+class PairedRounds:
+    """Times the baseline around the rounds in which pytest-benchmark times the candidate.
+
+    ``refresh`` runs before each pair, untimed. Attributes ending in ``_s`` are seconds, one for
+    each round; the wall times stay empty where they are the primary ones.
+    """
+
+    baseline: Call
+    clock: Clock
+    refresh: Call
+    baseline_s: list[float] = field(default_factory=list)
+    baseline_wall_s: list[float] = field(default_factory=list)
+    arm_wall_s: list[float] = field(default_factory=list)
+    rounds: int = 0
+
+    def setup(self) -> None:
+        """Before the candidate's call: in even rounds the baseline goes first."""
+        self.refresh()
+        if self.rounds % 2 == 0:
+            self._time_baseline()
+
+    def teardown(self) -> None:
+        """After the candidate's call: in odd rounds the baseline follows."""
+        if self.clock.last_wall_s is not None:
+            self.arm_wall_s.append(self.clock.last_wall_s)
+        if self.rounds % 2:
+            self._time_baseline()
+        self.rounds += 1
+
+    def _time_baseline(self) -> None:
+        self.baseline_s.append(timed(self.baseline, self.clock))
+        if self.clock.last_wall_s is not None:
+            self.baseline_wall_s.append(self.clock.last_wall_s)
+
+
+def timed(call: Call, clock: Clock) -> float:
+    """Seconds that one call took by ``clock``."""
+    start = clock()
+    call()
+    end = clock()
+    return float(end - start)
+
+
+def is_settled(calls_s: Sequence[float]) -> bool:
+    """Whether the newest call shows no trend: it is not clearly faster than all before it."""
+    return len(calls_s) > 1 and calls_s[-1] >= (1 - SETTLED_WITHIN) * min(calls_s[:-1])
+
+
+def settle(call: Call, clock: Clock, first_s: float, limit_s: float) -> float:
+    """Call until there is no trend left or ``limit_s`` is spent; seconds of the newest call.
+
+    ``first_s`` is what the first call ever took, which settling starts from.
+    """
+    calls_s = [first_s]
+    while not is_settled(calls_s) and (len(calls_s) == 1 or sum(calls_s[1:]) < limit_s):
+        calls_s.append(timed(call, clock))
+    return calls_s[-1]
+
+
+def rounds_for(left_s: float, pair_s: float) -> int:
+    """Even number of pairs that fit in ``left_s``, so that each arm goes first equally often."""
+    fitting = int(left_s / max(pair_s, 1e-9))
+    return max(MIN_ROUNDS, min(MAX_ROUNDS, fitting)) // 2 * 2
+
+
+@contextmanager
+def without_collector() -> Iterator[None]:
+    """Keep the garbage collector out of timed calls, for both arms alike."""
+    gc.collect()
+    gc.disable()
+    try:
+        yield
+    finally:
+        gc.enable()

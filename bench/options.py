@@ -1,0 +1,38 @@
+"""Values of command-line options: from what a user writes to a checked value."""
+
+import re
+
+import click
+
+_UNITS_S = {"s": 1.0, "m": 60.0, "h": 3600.0}
+
+
+def duration(text: str) -> float:
+    """Seconds of a length of time: ``90s``, ``10m``, ``1.5h``."""
+    found = re.fullmatch(r"(\d+(?:\.\d+)?)([smh])", text.strip())
+    if not found:
+        raise click.BadParameter(f"{text!r} is no duration; expected such as 90s, 10m or 1.5h")
+    return float(found[1]) * _UNITS_S[found[2]]
+
+
+def names(text: str) -> tuple[str, ...]:
+    """Names with commas between them: ``B/16,L/16``; one given twice counts once."""
+    return tuple(dict.fromkeys(name.strip() for name in text.split(",") if name.strip()))
+
+
+def numbers(text: str) -> tuple[int, ...]:
+    """Whole numbers with commas between them: ``1,8``."""
+    try:
+        return tuple(int(name) for name in names(text))
+    except ValueError:
+        raise click.BadParameter(
+            f"{text!r} is no list of whole numbers; expected such as 1,8"
+        ) from None
+
+
+def pixels(text: str) -> int | tuple[int, int]:
+    """Size of an image: ``224`` for a square, or height and width as ``224x192``."""
+    found = re.fullmatch(r"(\d+)(?:x(\d+))?", text.strip())
+    if not found:
+        raise click.BadParameter(f"{text!r} is no image size; expected such as 224 or 224x192")
+    return (int(found[1]), int(found[2])) if found[2] else int(found[1])

@@ -1,0 +1,211 @@
+"""The records that everything else makes or reads. Standard library only.
+
+A ``Comparison`` is what to measure, a ``Sample`` what one pass (one process) measured of it, a
+``Record`` what all passes together say: one row of ``results.csv``. Units stand in the names.
+"""
+
+from dataclasses import dataclass, fields
+
+SCHEMA = 1
+PASS_COUNT = 3
+
+DEVICES = ("cpu", "cuda")
+MODES = ("forward", "train")
+STATUSES = ("ok", "oom", "timeout", "crashed", "wrong", "skipped")
+VERDICTS = ("faster", "slower", "equivalent", "undecided")
+CACHES = ("cold", "warm")
+
+
+class InputError(ValueError):
+    """What the user gave cannot be used: says what came, what was expected, what to do."""
+
+
+def one_line(error: BaseException, limit: int = 300) -> str:
+    """First line of an exception's message, with its type, cut to ``limit`` characters."""
+    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
+    text = f"{type(error).__name__}: {lines[0]}" if lines else type(error).__name__
+    return text if len(text) <= limit else text[: limit - 1] + "…"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Workload:
+    """What is done, whichever arm does it. Sizes are in pixels; images are square."""
+
+    component: str
+    variant: str
+    patch_size: int
+    image_size: int
+    batch_size: int
+    mode: str
+    device: str
+
+    def __str__(self) -> str:
+        """Short name for people and for pytest: ``B/16-model-b1-forward-cpu``."""
+        return f"{self.variant}-{self.component}-b{self.batch_size}-{self.mode}-{self.device}"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Arm:
+    """One way to do the work: a level of every factor."""
+
+    patcher: str = "conv"
+    attention: str = "sdpa"
+    compile: str = "eager"
+    precision: str = "fp32"
+
+    def level(self, factor: str) -> str:
+        """The arm's level of one factor, by which a comparison calls it."""
+        return str(getattr(self, factor))
+
+
+FACTORS = tuple(field.name for field in fields(Arm))
+
+
+@dataclass(frozen=True, kw_only=True)
+class Comparison:
+    """A candidate arm against a baseline arm on one workload; equal arms make a control."""
+
+    factor: str
+    workload: Workload
+    baseline: Arm
+    arm: Arm
+    cache: str = "cold"
+
+    @property
+    def arm_name(self) -> str:
+        """The candidate's level of the factor."""
+        return self.arm.level(self.factor)
+
+    @property
+    def baseline_name(self) -> str:
+        """The baseline's level of the factor."""
+        return self.baseline.level(self.factor)
+
+    @property
+    def is_control(self) -> bool:
+        """Whether the baseline is compared with a second copy of itself."""
+        return self.arm == self.baseline
+
+    @property
+    def key(self) -> str:
+        """Name of the comparison, unique within a run."""
+        return f"{self.factor}-{self.workload}-{self.arm_name}"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Sample:
+    """One comparison as one pass measured it.
+
+    ``baseline_s`` and ``arm_s`` hold the seconds of each timed call, pair by pair; the baseline
+    went first in the pairs of even index. They are device time on CUDA, wall time elsewhere;
+    ``*_wall_s`` hold the synchronised wall time of the same calls where the two differ. Errors
+    are relative norms against float64; ``None`` where this pass did not look.
+    """
+
+    key: str
+    pass_index: int
+    status: str = "ok"
+    error: str | None = None
+    note: str | None = None
+    baseline_s: tuple[float, ...] = ()
+    arm_s: tuple[float, ...] = ()
+    baseline_wall_s: tuple[float, ...] = ()
+    arm_wall_s: tuple[float, ...] = ()
+    arm_queued_s: float | None = None
+    output_error: float | None = None
+    gradient_error: float | None = None
+    peak_memory_bytes: int | None = None
+    prepare_s: float = 0.0
+    measure_s: float = 0.0
+
+    @property
+    def timed_s(self) -> float:
+        """Seconds spent inside timed calls."""
+        wall = self.baseline_wall_s + self.arm_wall_s
+        return sum(wall or self.baseline_s + self.arm_s)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Record:
+    """One row of ``results.csv``: one arm of one comparison over all passes.
+
+    ``None`` is a missing value and stays empty in the file. ``latency_ms`` is the time of one
+    call (device time on CUDA), ``wall_ms`` the synchronised wall time of the same call;
+    intervals are 95 %. ``speedup`` is baseline time / arm time. ``output_error`` and
+    ``gradient_error`` are relative norms against float64.
+    """
+
+    schema: int
+    run_id: str
+    commit: str | None
+    device: str
+    device_name: str
+    factor: str
+    component: str
+    variant: str
+    patch_size: int
+    image_size: int
+    batch_size: int
+    mode: str
+    precision: str
+    cache: str
+    baseline: str
+    arm: str
+    status: str
+    passes: int
+    rounds: int
+    latency_ms: float | None = None
+    latency_low_ms: float | None = None
+    latency_high_ms: float | None = None
+    wall_ms: float | None = None
+    images_per_s: float | None = None
+    speedup: float | None = None
+    speedup_low: float | None = None
+    speedup_high: float | None = None
+    verdict: str | None = None
+    output_error: float | None = None
+    gradient_error: float | None = None
+    error: str | None = None
+    note: str | None = None
+
+    @property
+    def is_control(self) -> bool:
+        """Whether the row is the baseline against its own copy."""
+        return self.arm == self.baseline
+
+
+COLUMNS = tuple(field.name for field in fields(Record))
+
+
+@dataclass(frozen=True, kw_only=True)
+class Environment:
+    """Where a run was made. Sizes in bytes; ``None`` where the machine does not tell."""
+
+    host: str
+    os: str
+    python: str
+    torch: str
+    torch_build: str
+    cpu: str
+    cpu_flags: tuple[str, ...]
+    cores: int
+    threads: int
+    memory_bytes: int | None
+    last_level_cache_bytes: int | None
+    cxx: str | None
+    gpus: tuple[str, ...]
+    gpu_driver: str | None
+    cuda: str | None
+    commit: str | None
+    dirty: bool | None
+    packages: dict[str, str]
+    import_torch_s: float
+
+    def device_name(self, device: str) -> str:
+        """The name of the processor behind ``cpu`` or ``cuda``."""
+        return self.gpus[0] if device == "cuda" and self.gpus else self.cpu
+
+    @property
+    def devices(self) -> tuple[str, ...]:
+        """The devices that can be measured here."""
+        return DEVICES if self.gpus else DEVICES[:1]

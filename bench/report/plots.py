@@ -1,0 +1,238 @@
+"""Figures of a run: speed-up per factor, latency per variant, speed against numeric error.
+
+Each function takes records and gives a figure; ``write_plots`` is the one place that writes.
+"""
+
+from collections.abc import Iterator, Sequence
+from itertools import groupby
+from pathlib import Path
+from typing import Any
+
+import matplotlib as mpl
+import pandas as pd
+from matplotlib.axes import Axes
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
+from matplotlib.ticker import FuncFormatter, LogLocator, NullLocator
+
+from bench.analysis.verdicts import DELTA
+from bench.record import VERDICTS, Record
+from bench.report.tables import workload
+
+# Okabe and Ito's colours, told apart by colour-blind readers too.
+_VERDICT_COLOURS = dict(zip(VERDICTS, ("#009E73", "#D55E00", "#0072B2", "#999999"), strict=True))
+_ARM_COLOURS = ("#000000", "#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00")
+_MARKERS = "osD^vP"
+_STYLE: dict[Any, Any] = {
+    "font.size": 9,
+    "axes.spines.top": False,
+    "axes.spines.right": False,
+    "axes.grid": True,
+    "grid.alpha": 0.25,
+    "svg.hashsalt": "vitbench",
+}
+_ROW_INCH = 0.2
+_MOST_TICKS = 9
+# An interval may stretch the axis to this multiple of its value; beyond, it is cut.
+_WIDEST = 1.5
+_LADDERS = (
+    tuple(m * 10.0**e for e in range(-3, 4) for m in (1,)),
+    tuple(m * 10.0**e for e in range(-3, 4) for m in (1, 2, 5)),
+    (0.1, 0.2, 0.3, 0.5, 0.7, 1, 1.5, 2, 3, 5, 7, 10),
+    tuple(tick / 10 for tick in range(4, 31)),
+    tuple(tick / 20 for tick in range(10, 41)),
+    tuple(tick / 50 for tick in range(40, 61)),
+)
+
+
+def _figure(width: float, height: float, title: str, source: str) -> Figure:
+    figure = Figure(figsize=(width, height), layout="constrained")
+    FigureCanvasAgg(figure)
+    figure.suptitle(title, x=0.01, ha="left", weight="bold")
+    figure.supxlabel(source, x=0.01, ha="left", fontsize=6.5, color="#555555")
+    return figure
+
+
+def _ratio_axis(axis: Axes, records: Sequence[Record]) -> None:
+    """Logarithmic axis of ratios that holds every value and, within reason, every interval."""
+    values = [record.speedup or 1.0 for record in records]
+    lows = [max(r.speedup_low or 1.0, (r.speedup or 1.0) / _WIDEST) for r in records]
+    highs = [min(r.speedup_high or 1.0, (r.speedup or 1.0) * _WIDEST) for r in records]
+    low, high = min(0.95, *values, *lows) * 0.96, max(1.05, *values, *highs) * 1.04
+    ladders = [[step for step in ladder if low <= step <= high] for ladder in _LADDERS]
+    ticks = max((ladder for ladder in ladders if len(ladder) <= _MOST_TICKS), key=len)
+    axis.set_xscale("log")
+    axis.set_xlim(low, high)
+    axis.set_xticks(ticks, labels=[f"×{tick:g}" for tick in ticks])
+    axis.xaxis.set_minor_locator(NullLocator())
+
+
+def speedup_figure(records: Sequence[Record], source: str) -> Figure | None:
+    """Speed-up of each arm of one factor with its interval, by workload; controls hollow."""
+    shown = [record for record in records if record.speedup is not None]
+    if not shown:
+        return None
+    height = 1.6 + _ROW_INCH * len(shown)
+    figure = _figure(8, height, f"{shown[0].factor}: speed-up over {shown[0].baseline}", source)
+    axis = figure.subplots()
+    axis.axvspan(1 / (1 + DELTA), 1 + DELTA, color="#0072B2", alpha=0.1, lw=0)
+    axis.axvline(1, color="black", lw=0.8)
+    for place, record in enumerate(shown):
+        _speedup_row(axis, place, record)
+    labels = [f"{workload(record)}   {record.arm}" for record in shown]
+    axis.set_yticks(range(len(shown)), labels=labels)
+    axis.set_ylim(len(shown) - 0.4, -0.6)
+    _ratio_axis(axis, shown)
+    axis.set_xlabel(f"speed-up with 95 % interval (band: ±{DELTA:.0%})")
+    _divide(axis, shown)
+    _verdict_legend(figure)
+    return figure
+
+
+def _speedup_row(axis: Axes, place: int, record: Record) -> None:
+    colour = _VERDICT_COLOURS.get(record.verdict or "undecided", "#999999")
+    value = record.speedup or 1.0
+    if record.speedup_low is not None and record.speedup_high is not None:
+        axis.plot([record.speedup_low, record.speedup_high], [place, place], color=colour, lw=1.6)
+    face = "white" if record.is_control else colour
+    axis.plot(value, place, "o", ms=5, color=colour, markerfacecolor=face)
+
+
+def _divide(axis: Axes, records: Sequence[Record]) -> None:
+    place = 0
+    for _, group in groupby(records, workload):
+        place += len(list(group))
+        axis.axhline(place - 0.5, color="#cccccc", lw=0.6)
+    axis.grid(visible=False, axis="y")
+
+
+def _verdict_legend(figure: Figure) -> None:
+    marks = [
+        Line2D([], [], marker="o", color=colour, label=name)
+        for name, colour in _VERDICT_COLOURS.items()
+    ]
+    hollow = Line2D([], [], marker="o", color="#555555", markerfacecolor="white", label="control")
+    figure.legend(
+        handles=[*marks, hollow], loc="outside upper right", ncols=5, frameon=False, fontsize=8
+    )
+
+
+def latency_figure(records: Sequence[Record], source: str) -> Figure | None:
+    """Latency of every arm per variant: one panel for each factor, mode and batch size."""
+    shown = [record for record in records if record.latency_ms is not None]
+    if not shown:
+        return None
+    frame = pd.DataFrame([_flat(record) for record in shown])
+    factors, columns = list(frame["factor"].unique()), list(frame["panel"].unique())
+    size = (1.2 + 2.7 * len(columns), 0.9 + 2.3 * len(factors))
+    figure = _figure(*size, "Latency of one call per variant", source)
+    axes = figure.subplots(len(factors), len(columns), squeeze=False, sharey="row")
+    for row, factor in zip(axes, factors, strict=True):
+        chosen = frame[frame["factor"] == factor]
+        arms = list(chosen["arm"].unique())
+        for axis, panel in zip(row, columns, strict=True):
+            _latency_panel(axis, chosen[chosen["panel"] == panel], arms, f"{factor}, {panel}")
+        row[0].set_ylabel("latency, ms")
+        handles = [_arm_mark(arms, arm) for arm in arms]
+        row[-1].legend(handles=handles, loc="upper left", bbox_to_anchor=(1, 1), frameon=False)
+    return figure
+
+
+def _flat(record: Record) -> dict[str, object]:
+    return {
+        "factor": record.factor,
+        "panel": f"{record.mode}, batch {record.batch_size}"
+        + (f", {record.device}" if record.device != "cpu" else ""),
+        "arm": record.arm,
+        "place": f"{record.variant}\n{record.component}",
+        "latency_ms": record.latency_ms,
+        "low_ms": record.latency_low_ms,
+        "high_ms": record.latency_high_ms,
+    }
+
+
+def _arm_mark(arms: Sequence[str], arm: str) -> Line2D:
+    place = arms.index(arm)
+    colour, marker = _ARM_COLOURS[place % 6], _MARKERS[place % 6]
+    return Line2D([], [], color=colour, marker=marker, lw=0, label=arm)
+
+
+def _latency_panel(axis: Axes, frame: pd.DataFrame, arms: Sequence[str], title: str) -> None:
+    axis.set_title(title, fontsize=9)
+    if frame.empty:
+        axis.set_axis_off()
+        return
+    places = list(frame["place"].unique())
+    for place, arm in enumerate(arms):
+        rows = frame[frame["arm"] == arm]
+        shift = 0.6 * ((place + 0.5) / len(arms) - 0.5)
+        xs = [places.index(name) + shift for name in rows["place"]]
+        mark = _arm_mark(arms, arm)
+        axis.vlines(xs, rows["low_ms"], rows["high_ms"], color=mark.get_color(), lw=1)
+        axis.plot(xs, rows["latency_ms"], str(mark.get_marker()), color=mark.get_color(), ms=4.5)
+    axis.set_xticks(range(len(places)), labels=places)
+    axis.set_xlim(-0.6, len(places) - 0.4)
+    axis.set_yscale("log")
+    axis.yaxis.set_major_locator(LogLocator(subs=(1, 2, 5), numticks=_MOST_TICKS))
+    axis.yaxis.set_minor_locator(NullLocator())
+    axis.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
+
+
+def error_figure(records: Sequence[Record], source: str) -> Figure | None:
+    """Speed-up against relative error of the output, a panel for each factor; right and low win."""
+    shown = [r for r in records if r.speedup is not None and r.output_error and not r.is_control]
+    if not shown:
+        return None
+    factors = list(dict.fromkeys(record.factor for record in shown))
+    figure = _figure(1.4 + 2.9 * len(factors), 4.4, "Speed against numeric error", source)
+    axes = figure.subplots(1, len(factors), squeeze=False, sharey=True)[0]
+    for axis, factor in zip(axes, factors, strict=True):
+        _error_panel(axis, [record for record in shown if record.factor == factor])
+    errors = [record.output_error or 1.0 for record in shown]
+    axes[0].set_yscale("log")
+    axes[0].set_ylim(min(errors) / 5, max(errors) * 5)
+    axes[0].set_ylabel("relative error of the output against float64")
+    return figure
+
+
+def _error_panel(axis: Axes, records: Sequence[Record]) -> None:
+    arms = list(dict.fromkeys(record.arm for record in records))
+    for arm in arms:
+        rows = [record for record in records if record.arm == arm]
+        speedups, errors = [r.speedup or 1.0 for r in rows], [r.output_error or 1.0 for r in rows]
+        mark = _arm_mark(arms, arm)
+        style: dict[str, Any] = {
+            "marker": mark.get_marker(),
+            "color": mark.get_color(),
+            "label": arm,
+        }
+        axis.plot(speedups, errors, lw=0, ms=6, alpha=0.7, **style)
+    axis.set_title(f"{records[0].factor}, against {records[0].baseline}", fontsize=9)
+    axis.axvline(1, color="black", lw=0.8)
+    axis.set_xlim(0, 1.08 * max(1.1, *(record.speedup or 1.0 for record in records)))
+    axis.set_xlabel("speed-up")
+    axis.legend(loc="upper center", bbox_to_anchor=(0.5, -0.16), ncols=2, frameon=False, fontsize=8)
+
+
+def figures(records: Sequence[Record], source: str) -> Iterator[tuple[str, Figure]]:
+    """Name and figure of every plot that the records have something to show in."""
+    drawn: list[tuple[str, Figure | None]] = [
+        (f"speedup-{device}-{factor}", speedup_figure(list(group), source))
+        for (device, factor), group in groupby(records, lambda r: (r.device, r.factor))
+    ]
+    drawn.append(("latency", latency_figure(records, source)))
+    drawn.append(("error", error_figure(records, source)))
+    yield from ((name, figure) for name, figure in drawn if figure)
+
+
+def write_plots(folder: Path, records: Sequence[Record], source: str) -> list[Path]:
+    """Write each figure as PNG and SVG; the paths written."""
+    folder.mkdir(exist_ok=True)
+    paths = []
+    with mpl.rc_context(_STYLE):
+        for name, figure in figures(records, source):
+            for path in (folder / f"{name}.png", folder / f"{name}.svg"):
+                figure.savefig(path, dpi=150)
+                paths.append(path)
+    return paths

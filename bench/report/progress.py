@@ -1,0 +1,77 @@
+"""How far a run is: a bar in a terminal, a line for each comparison elsewhere."""
+
+import time
+from collections import defaultdict
+from typing import Any
+
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn
+
+from bench.analysis.rows import speedup
+from bench.record import Sample
+from bench.report.units import bounds, duration, times
+from bench.store import Plan, samples_from
+
+# Drawing costs the processor that is being measured.
+_REFRESH_PER_S = 2
+
+
+class RunProgress:
+    """Follows the journal's events; writes to ``console``, which should be standard error."""
+
+    def __init__(self, console: Console) -> None:
+        self.console = console
+        self.samples: dict[str, list[Sample]] = defaultdict(list)
+        self.done = 0
+        self.bar = Progress(
+            TextColumn("{task.fields[place]}"),
+            BarColumn(bar_width=24),
+            MofNCompleteColumn(),
+            TextColumn("{task.fields[left]}"),
+            TextColumn("{task.description}", style="cyan"),
+            console=console,
+            refresh_per_second=_REFRESH_PER_S,
+            disable=not console.is_terminal,
+            transient=True,
+        )
+
+    def begin(self, plan: Plan) -> None:
+        """Show the bar."""
+        self.plan, self.start_s = plan, time.monotonic()
+        self.total = len(plan.comparisons) * plan.passes
+        self.task: TaskID = self.bar.add_task("starting", total=self.total, place="", left="")
+        self.bar.start()
+
+    def event(self, event: dict[str, Any]) -> None:
+        """Show what started, or count what was measured."""
+        place = f"pass {event['pass_index'] + 1}/{self.plan.passes}"
+        if event["kind"] == "start":
+            text = f"{event['key']}  {self._so_far(event['key'])}"
+            self.bar.update(self.task, description=text, place=place, left=self._left())
+            return
+        (sample,) = samples_from([event])
+        self.samples[sample.key].append(sample)
+        self.done += 1
+        self.bar.update(self.task, completed=self.done, left=self._left())
+        if not self.console.is_terminal:
+            outcome = self._so_far(sample.key) if sample.status == "ok" else sample.status
+            counted = f"{self.done}/{self.total}"
+            self.console.print(f"{place}  {counted}  {sample.key}  {outcome}  {self._left()}")
+
+    def end(self) -> None:
+        """Take the bar away."""
+        self.bar.stop()
+
+    def _so_far(self, key: str) -> str:
+        interval = speedup(self.samples[key])
+        if interval is None:
+            return ""
+        return f"{times(interval.value)} {bounds(interval.low, interval.high)}".strip()
+
+    def _left(self) -> str:
+        spent_s = time.monotonic() - self.start_s
+        budget_left_s = self.plan.budget_s - spent_s
+        if not self.done:
+            return f"{duration(budget_left_s)} left"
+        at_this_rate_s = spent_s / self.done * (self.total - self.done)
+        return f"{duration(min(budget_left_s, at_this_rate_s))} left"

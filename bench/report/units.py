@@ -1,0 +1,45 @@
+"""Numbers as people read them: the one place where a number becomes text with its unit."""
+
+import math
+
+_MINUTE_S = 60
+
+
+def digits(value: float, significant: int = 3) -> str:
+    """A number with so many significant digits, without an exponent: 0.0123, 1.23, 123, 12300."""
+    if value == 0:
+        return "0"
+    places = significant - 1 - math.floor(math.log10(abs(value)))
+    return f"{round(value, places):,.{max(places, 0)}f}".replace(",", "\N{THIN SPACE}")
+
+
+def milliseconds(value_ms: float | None) -> str:
+    """A latency: ``12.3 ms``, or microseconds below one millisecond."""
+    if value_ms is None:
+        return ""
+    return f"{digits(value_ms * 1e3)} µs" if value_ms < 1 else f"{digits(value_ms)} ms"
+
+
+def times(value: float | None) -> str:
+    """A speed-up: ``×1.23``."""
+    return "" if value is None else f"×{value:.2f}" if value < 10 else f"×{digits(value)}"  # noqa: PLR2004
+
+
+def bounds(low: float | None, high: float | None) -> str:
+    """An interval of a speed-up: ``1.20 to 1.26``."""
+    if low is None or high is None:
+        return ""
+    return f"{low:.2f} to {high:.2f}"
+
+
+def scientific(value: float | None) -> str:
+    """A numeric error: ``1.2e-06``."""
+    return "" if value is None else f"{value:.1e}"
+
+
+def duration(seconds: float) -> str:
+    """A length of time: ``45 s``, ``3 min 20 s``."""
+    whole = max(0, round(seconds))
+    if whole < _MINUTE_S:
+        return f"{whole} s"
+    return f"{whole // _MINUTE_S} min {whole % _MINUTE_S:02d} s"

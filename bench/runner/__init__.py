@@ -1,0 +1,1 @@
+"""Passes as processes: plan, start, watch, merge."""

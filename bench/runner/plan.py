@@ -1,0 +1,70 @@
+"""From what the user asked for to the plan of a run and of each pass."""
+
+import pkgutil
+from collections.abc import Iterator
+from dataclasses import dataclass
+from importlib import import_module
+from pathlib import Path
+
+import bench
+from bench.cases import Grid, Selection, expand
+from bench.record import Comparison, Environment, InputError
+
+# A pass starts Python, torch and pytest before it measures; as multiples of importing torch.
+STARTUP_IMPORTS = 2.0
+# The least that a comparison of small parts takes: build, check, settle, six pairs.
+SMALLEST_S = 0.5
+
+
+@dataclass(frozen=True, kw_only=True)
+class Request:
+    """What the user asked for. ``devices`` is None for all that the machine has."""
+
+    selection: Selection
+    devices: tuple[str, ...] | None
+    budget_s: float
+    passes: int
+    seed: int
+    folder: Path
+    command: str
+
+
+def grids() -> Iterator[Grid]:
+    """The grid of every benchmark module of the package, by name of the module."""
+    for module in pkgutil.iter_modules(bench.__path__):
+        if module.name.startswith("bench_"):
+            grid: Grid = import_module(f"bench.{module.name}").GRID
+            yield grid
+
+
+def comparisons(selection: Selection) -> tuple[Comparison, ...]:
+    """Every comparison that a selection asks for. Raises InputError where there is none."""
+    chosen = tuple(each for grid in grids() for each in expand(grid, selection))
+    if not chosen:
+        raise InputError("nothing to compare in this selection; widen --factors or --variants")
+    return chosen
+
+
+def check_devices(devices: tuple[str, ...], environment: Environment) -> None:
+    """Raise InputError where a device was asked for that this machine lacks."""
+    for device in devices:
+        if device not in environment.devices:
+            raise InputError(
+                f"device {device!r} asked for, but torch {environment.torch} finds none here; "
+                f"found: {', '.join(environment.devices)}"
+            )
+
+
+def check_budget(budget_s: float, passes: int, environment: Environment) -> None:
+    """Raise InputError where the budget does not cover one small comparison in every pass."""
+    need_s = passes * (STARTUP_IMPORTS * environment.import_torch_s + SMALLEST_S)
+    if budget_s < need_s:
+        raise InputError(
+            f"budget is {budget_s:.0f}s; expected at least {need_s:.0f}s to start {passes} "
+            "passes and measure one comparison: give a larger --budget or fewer --passes"
+        )
+
+
+def pass_deadline(start_s: float, budget_s: float, pass_index: int, passes: int) -> float:
+    """When a pass should end, in seconds since the epoch: passes get equal parts of the budget."""
+    return start_s + budget_s * (pass_index + 1) / passes

@@ -1,0 +1,169 @@
+"""Inside a pass: build a comparison's arms, check them, warm up, measure pairs, keep the sample."""
+
+import time
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
+
+from bench.arms import Candidate, UnavailableError, build_pair, build_reference, pin_precision
+from bench.cases import flops
+from bench.measure.accuracy import beyond_tolerance, gradient_error, relative_error
+from bench.measure.caches import flusher
+from bench.measure.clocks import Clock
+from bench.measure.memory import fresh_memory, is_out_of_memory, peak_bytes
+from bench.measure.pairs import (
+    Benchmark,
+    PairedRounds,
+    rounds_for,
+    settle,
+    timed,
+    without_collector,
+)
+from bench.record import Comparison, Sample, one_line
+
+# Settling may use this much of a comparison's share of the time.
+_SETTLE_SHARE = 0.25
+# What a comparison costs beside its work, and how fast a slow machine works: only the ratio of
+# one comparison's share to another's depends on these.
+_FIXED_S = 0.4
+_FLOPS_PER_S = 50e9
+_QUEUED_CALLS = 20
+
+
+class BudgetSpentError(RuntimeError):
+    """The pass has no time left for this comparison."""
+
+
+@dataclass
+class Allotment:
+    """Shares the time that a pass has left among the comparisons that it has left.
+
+    Each share is in proportion to a rough guess of the work, so that large and small comparisons
+    get similar numbers of pairs; what one leaves over goes to those after it.
+    """
+
+    deadline_s: float
+    weights: dict[str, float]
+
+    @classmethod
+    def until(cls, deadline_s: float, comparisons: Iterable[Comparison]) -> "Allotment":
+        """Share the time up to ``deadline_s``, in seconds since the epoch."""
+        return cls(
+            deadline_s, {c.key: _FIXED_S + flops(c.workload) / _FLOPS_PER_S for c in comparisons}
+        )
+
+    def take(self, key: str) -> float:
+        """Seconds for one comparison, which then no longer counts. Raises BudgetSpentError."""
+        left_s = self.deadline_s - time.time()
+        total = sum(self.weights.values())
+        weight = self.weights.pop(key)
+        if left_s <= 0:
+            raise BudgetSpentError("budget spent before its turn; give a larger --budget")
+        return left_s * weight / total
+
+
+@dataclass(frozen=True, kw_only=True)
+class Job:
+    """One comparison to measure: with what, for about how many seconds, and whether to check it."""
+
+    comparison: Comparison
+    benchmark: Benchmark
+    clock: Clock
+    share_s: float
+    check: bool
+
+    @property
+    def device(self) -> str:
+        """Where the arms run."""
+        return self.comparison.workload.device
+
+
+def measure(job: Job) -> Sample:
+    """Measure one comparison. What fails becomes the sample's status."""
+    sample = Sample(key=job.comparison.key, pass_index=0)
+    fresh_memory(job.device)
+    pin_precision()
+    try:
+        return _measure(job, sample)
+    except UnavailableError as error:
+        return replace(sample, status="skipped", error=str(error))
+    except Exception as error:  # noqa: BLE001 (whatever an arm raises is its result)
+        status = "oom" if is_out_of_memory(error) else "crashed"
+        return replace(sample, status=status, error=one_line(error))
+
+
+def _measure(job: Job, sample: Sample) -> Sample:
+    start_s = time.perf_counter()
+    arms = build_pair(job.comparison)
+    if job.check:
+        sample = _checked(sample, job.comparison, *arms)
+        if sample.status != "ok":
+            return sample
+    firsts_s = [timed(arm, job.clock) for arm in arms]
+    prepare_s = time.perf_counter() - start_s
+    sample = _paired(job, sample, arms, firsts_s, job.share_s - prepare_s)
+    return replace(
+        sample,
+        arm_queued_s=_queued_s(arms[1], job.clock) if job.device == "cuda" else None,
+        peak_memory_bytes=peak_bytes(job.device),
+        prepare_s=prepare_s,
+        measure_s=time.perf_counter() - start_s - prepare_s,
+    )
+
+
+def _checked(sample: Sample, comparison: Comparison, baseline: Candidate, arm: Candidate) -> Sample:
+    """The sample with the arm's numeric error; ``wrong`` beyond its precision's tolerance."""
+    reference = build_reference(comparison, baseline)
+    gradient: float | None = None
+    if comparison.workload.mode == "train":
+        expected, expected_gradients = reference.output_and_gradients()
+        output, gradients = arm.output_and_gradients()
+        gradient = gradient_error(gradients, expected_gradients)
+    else:
+        expected, output = reference.output(), arm.output()
+    errors = {"output": relative_error(output, expected), "gradient": gradient}
+    wrong = beyond_tolerance(comparison.arm.precision, errors)
+    return replace(
+        sample,
+        status="wrong" if wrong else "ok",
+        error=wrong,
+        output_error=errors["output"],
+        gradient_error=gradient,
+    )
+
+
+def _paired(
+    job: Job,
+    sample: Sample,
+    arms: tuple[Candidate, Candidate],
+    firsts_s: list[float],
+    left_s: float,
+) -> Sample:
+    """The sample with as many alternating pairs as fit in ``left_s`` after settling."""
+    flush = flusher(job.device) if job.comparison.cache == "cold" else _nothing
+    start_s, limit_s = time.perf_counter(), left_s * _SETTLE_SHARE / 2
+    with without_collector():
+        settled = (settle(a, job.clock, s, limit_s) for a, s in zip(arms, firsts_s, strict=True))
+        pair_s = sum(settled) + timed(flush, job.clock)
+        rounds = rounds_for(left_s - (time.perf_counter() - start_s), pair_s)
+        pairs = PairedRounds(baseline=arms[0], clock=job.clock, refresh=flush)
+        job.benchmark.pedantic(arms[1], setup=pairs.setup, teardown=pairs.teardown, rounds=rounds)
+    return replace(
+        sample,
+        baseline_s=tuple(pairs.baseline_s),
+        arm_s=tuple(job.benchmark.stats.stats.data),
+        baseline_wall_s=tuple(pairs.baseline_wall_s),
+        arm_wall_s=tuple(pairs.arm_wall_s),
+    )
+
+
+def _queued_s(arm: Candidate, clock: Clock) -> float:
+    """Seconds a call takes when the device's queue never runs empty."""
+    start = clock()
+    for _ in range(_QUEUED_CALLS):
+        arm()
+    end = clock()
+    return float(end - start) / _QUEUED_CALLS
+
+
+def _nothing() -> None:
+    """Leave the caches as they are."""

@@ -1,0 +1,226 @@
+"""Files of a run: names, the journal both ways, ``results.csv`` both ways. No torch.
+
+A run is one folder::
+
+    results/<run>/plan.json         what was asked for, and every comparison
+                  environment.json  the machine
+                  journal.jsonl     one line an event, on disk before the next comparison starts
+                  passes/           pytest-benchmark's raw JSON and the output of each pass
+                  results.csv       one row for each arm of each comparison
+                  plots/            PNG and SVG
+"""
+
+import csv
+import json
+import os
+from collections.abc import Iterable
+from dataclasses import asdict, dataclass, fields
+from datetime import datetime
+from pathlib import Path
+from typing import Any, get_args
+
+from bench.record import (
+    COLUMNS,
+    SCHEMA,
+    Arm,
+    Comparison,
+    Environment,
+    InputError,
+    Record,
+    Sample,
+    Workload,
+)
+
+
+@dataclass(frozen=True, kw_only=True)
+class PassPlan:
+    """What one pass process is told: which comparisons in which order, until when, and where to.
+
+    ``deadline_s`` is in seconds since the epoch. Only a pass with ``check`` compares the arms
+    with float64.
+    """
+
+    pass_index: int
+    deadline_s: float
+    check: bool
+    journal: Path
+    comparisons: tuple[Comparison, ...]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Plan:
+    """What a run was asked for. ``command`` is the command line that repeats it."""
+
+    run_id: str
+    command: str
+    passes: int
+    seed: int
+    budget_s: float
+    comparisons: tuple[Comparison, ...]
+
+
+def new_run_id(now: datetime) -> str:
+    """Name of a run's folder: the time it began."""
+    return now.strftime("%Y%m%d-%H%M%S")
+
+
+def create_run_folder(folder: Path) -> None:
+    """Make a run's folder. Raises InputError where it exists or cannot be made."""
+    try:
+        folder.mkdir(parents=True)
+        (folder / "passes").mkdir()
+    except FileExistsError as error:
+        raise InputError(
+            f"output folder {folder} exists; give --out a new name (nothing was overwritten)"
+        ) from error
+    except OSError as error:
+        raise InputError(
+            f"output folder {folder} cannot be made ({error.strerror}); give --out a folder "
+            "that you may write"
+        ) from error
+
+
+def _comparison(plain: dict[str, Any]) -> Comparison:
+    parts = {
+        "workload": Workload(**plain["workload"]),
+        "baseline": Arm(**plain["baseline"]),
+        "arm": Arm(**plain["arm"]),
+    }
+    return Comparison(**{**plain, **parts})
+
+
+def write_json(path: Path, record: Plan | PassPlan | Environment) -> None:
+    """Write one record as a JSON file."""
+    text = json.dumps({"schema": SCHEMA, **asdict(record)}, indent=1, default=str)
+    path.write_text(text + "\n", encoding="utf-8")
+
+
+def _read_json(path: Path) -> dict[str, Any]:
+    try:
+        plain: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError as error:
+        raise InputError(
+            f"{path} does not exist; expected the folder of a run, such as results/<run>"
+        ) from error
+    except ValueError as error:
+        raise InputError(f"{path} is no JSON ({error}); restore it or run again") from error
+    schema = plain.pop("schema", None)
+    if schema != SCHEMA:
+        raise InputError(
+            f"{path} has schema {schema}; this vitbench reads schema {SCHEMA}: "
+            "use the version that wrote it"
+        )
+    if "comparisons" in plain:
+        plain["comparisons"] = tuple(_comparison(each) for each in plain["comparisons"])
+    return plain
+
+
+def read_plan(run: Path) -> Plan:
+    """Read a run's plan."""
+    return Plan(**_read_json(run / "plan.json"))
+
+
+def read_pass_plan(path: Path) -> PassPlan:
+    """Read what a pass process is told."""
+    plain = _read_json(path)
+    return PassPlan(**{**plain, "journal": Path(plain["journal"])})
+
+
+def read_environment(run: Path) -> Environment:
+    """Read the machine that a run was made on."""
+    return environment_from(_read_json(run / "environment.json"))
+
+
+def environment_from(plain: dict[str, Any]) -> Environment:
+    """Build the record from what JSON gives."""
+    tuples = {name: tuple(plain[name]) for name in ("cpu_flags", "gpus")}
+    return Environment(**{**plain, **tuples})
+
+
+def append_event(journal: Path, kind: str, **event: Any) -> None:
+    """Append one line to the journal; it is on disk when this returns."""
+    line = json.dumps({"schema": SCHEMA, "kind": kind, **event})
+    with journal.open("a", encoding="utf-8") as file:
+        file.write(line + "\n")
+        file.flush()
+        os.fsync(file.fileno())
+
+
+def append_sample(journal: Path, sample: Sample) -> None:
+    """Append what a pass measured of one comparison."""
+    append_event(journal, "sample", **asdict(sample))
+
+
+class JournalReader:
+    """Reads a journal that another process appends to, each event once.
+
+    A line still being written is left for the next call.
+    """
+
+    def __init__(self, journal: Path) -> None:
+        self.journal = journal
+        self.position = 0
+
+    def new_events(self) -> list[dict[str, Any]]:
+        """The events since the last call."""
+        if not self.journal.exists():
+            return []
+        with self.journal.open("rb") as file:
+            file.seek(self.position)
+            whole, end, _ = file.read().rpartition(b"\n")
+        self.position += len(whole) + len(end)
+        return [json.loads(line) for line in whole.splitlines()]
+
+
+def read_samples(run: Path) -> list[Sample]:
+    """Every sample of a run so far."""
+    return samples_from(JournalReader(run / "journal.jsonl").new_events())
+
+
+def samples_from(events: Iterable[dict[str, Any]]) -> list[Sample]:
+    """The samples among a journal's events, in the order in which they were measured."""
+    return [_sample(event) for event in events if event["kind"] == "sample"]
+
+
+def _sample(event: dict[str, Any]) -> Sample:
+    names = {field.name for field in fields(Sample)}
+    return Sample(**{name: _plain(value) for name, value in event.items() if name in names})
+
+
+def _plain(value: Any) -> Any:
+    """JSON knows no tuples."""
+    return tuple(value) if isinstance(value, list) else value
+
+
+def write_csv(path: Path, records: Iterable[Record]) -> None:
+    """Write ``results.csv`` whole or not at all; a missing value is an empty cell."""
+    part = path.with_suffix(".part")
+    with part.open("w", encoding="utf-8", newline="") as file:
+        writer = csv.DictWriter(file, COLUMNS, lineterminator="\n")
+        writer.writeheader()
+        writer.writerows(asdict(record) for record in records)
+    part.replace(path)
+
+
+def read_csv(path: Path) -> list[Record]:
+    """Read ``results.csv``. Raises InputError for a file that lacks a column."""
+    with path.open(encoding="utf-8", newline="") as file:
+        reader = csv.DictReader(file)
+        lacking = [name for name in COLUMNS if name not in (reader.fieldnames or ())]
+        if lacking:
+            raise InputError(
+                f"{path} lacks the column {lacking[0]!r}; expected {len(COLUMNS)} columns"
+            )
+        return [_record(row) for row in reader]
+
+
+def _record(row: dict[str, str]) -> Record:
+    return Record(**{field.name: _cell(row[field.name], field.type) for field in fields(Record)})
+
+
+def _cell(text: str, kind: Any) -> Any:
+    """A cell as its column's type; empty is None where the column may lack a value."""
+    options = get_args(kind) or (kind,)
+    if text == "" and type(None) in options:
+        return None
+    return options[0](text)

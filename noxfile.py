@@ -1,0 +1,72 @@
+"""Everything that people and CI do with the project. ``nox -l`` lists the sessions."""
+
+import shutil
+import tempfile
+from pathlib import Path
+
+import nox
+
+nox.needs_version = ">=2025.5.1"
+nox.options.default_venv_backend = "uv|virtualenv"
+nox.options.reuse_existing_virtualenvs = True
+nox.options.sessions = ["lint", "types", "tests"]
+
+PYPROJECT = nox.project.load_toml("pyproject.toml")
+LOWEST_TORCH = "2.9.*"
+
+
+def group(name: str) -> list[str]:
+    """Requirements of one dependency group."""
+    return list(nox.project.dependency_groups(PYPROJECT, name))
+
+
+@nox.session
+def bench(session: nox.Session) -> None:
+    """Measure: ``nox -s bench``, or ``nox -s bench -- --quick`` for B/16 in two minutes."""
+    session.install("-e", ".")
+    session.run("python", "-m", "bench", "run", *session.posargs)
+
+
+@nox.session
+def tests(session: nox.Session) -> None:
+    """Run the tests; arguments go to pytest."""
+    session.install("-e", ".", *group("tests"))
+    session.run("python", "-m", "pytest", *session.posargs)
+
+
+@nox.session
+def oldest(session: nox.Session) -> None:
+    """Run the tests with the lowest torch that the project supports."""
+    session.install("-e", ".", f"torch=={LOWEST_TORCH}", *group("tests"))
+    session.run("python", "-m", "pytest", *session.posargs)
+
+
+@nox.session
+def lint(session: nox.Session) -> None:
+    """Check style, format and which layer imports which."""
+    session.install(*group("lint"))
+    session.run("ruff", "check", *session.posargs)
+    session.run("ruff", "format", "--check")
+    session.run("lint-imports", "--no-logo")
+
+
+@nox.session
+def types(session: nox.Session) -> None:
+    """Check the type hints, tests included."""
+    session.install("-e", ".", *group("types"))
+    session.run("mypy", *session.posargs)
+
+
+@nox.session
+def wheel(session: nox.Session) -> None:
+    """Build the wheel, install it into an empty folder and measure there."""
+    session.install("build[uv]")
+    dist = Path(session.create_tmp()).resolve() / "dist"
+    shutil.rmtree(dist, ignore_errors=True)
+    session.run("python", "-m", "build", "--installer", "uv", "--outdir", str(dist))
+    (built,) = dist.glob("*.whl")
+    session.install("--reinstall-package", "vitbench", str(built))
+    with tempfile.TemporaryDirectory() as empty, session.chdir(empty):
+        session.run("vitbench", "run", "--quick", *session.posargs)
+        code = "from pathlib import Path; next(Path().glob('results/*/results.csv'))"
+        session.run("python", "-c", code)

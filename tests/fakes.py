@@ -1,0 +1,63 @@
+"""Stand-ins for the clock and the benchmark fixture, and nothing else."""
+
+from collections.abc import Callable, Iterator
+from types import SimpleNamespace
+from typing import Any
+
+
+class FakeClock:
+    """A clock that only moves when told to; ``wall_offset_s`` makes it a device clock."""
+
+    def __init__(self, wall_offset_s: float | None = None) -> None:
+        self.now_s = 0.0
+        self.wall_offset_s = wall_offset_s
+        self.last_wall_s: float | None = None
+
+    def __call__(self) -> "FakeStamp":
+        return FakeStamp(self, self.now_s)
+
+    def work(self, seconds: Iterator[float]) -> Callable[[], None]:
+        """A call that takes the next of ``seconds``."""
+
+        def call() -> None:
+            self.now_s += next(seconds)
+
+        return call
+
+
+class FakeStamp:
+    """A moment of a FakeClock."""
+
+    def __init__(self, clock: FakeClock, at_s: float) -> None:
+        self.clock, self.at_s = clock, at_s
+
+    def __sub__(self, start: "FakeStamp") -> float:
+        elapsed_s = self.at_s - start.at_s
+        if self.clock.wall_offset_s is not None:
+            self.clock.last_wall_s = elapsed_s + self.clock.wall_offset_s
+        return elapsed_s
+
+
+class FakeBenchmark:
+    """pytest-benchmark's ``pedantic`` on a FakeClock: setup, timed call, teardown, each round."""
+
+    def __init__(self, clock: FakeClock) -> None:
+        self.clock = clock
+        self.stats: Any = SimpleNamespace(stats=SimpleNamespace(data=[]))
+        self.extra_info: dict[str, Any] = {}
+
+    def pedantic(
+        self,
+        target: Callable[[], object],
+        *,
+        setup: Callable[[], object],
+        teardown: Callable[[], object],
+        rounds: int,
+    ) -> Any:
+        """Time ``rounds`` calls of ``target``."""
+        for _ in range(rounds):
+            setup()
+            start = self.clock()
+            target()
+            self.stats.stats.data.append(self.clock() - start)
+            teardown()

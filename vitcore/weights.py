@@ -1,0 +1,52 @@
+"""One set of weights for every arm: names and shapes that do not depend on the arm."""
+
+from collections.abc import Mapping
+
+import torch
+from torch import Tensor, nn
+
+_CONV_AXES = 4
+
+
+def canonical_name(name: str) -> str:
+    """Name of a parameter without what only its arm knows.
+
+    nn.MultiheadAttention says ``mha.in_proj_weight`` where the others say ``in_proj.weight``.
+    """
+    return name.replace("mha.", "").replace("in_proj_", "in_proj.")
+
+
+def canonical(values: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """Parameters, or their gradients, under canonical names and in canonical shapes.
+
+    A convolution's weight (D, C, P, P) becomes the (D, C x P x P) of the Linear that does the
+    same. Because arms differ by names and reshapes alone, gradients map as the weights do.
+    """
+    return {
+        canonical_name(name): value.flatten(1) if value.dim() == _CONV_AXES else value
+        for name, value in values.items()
+    }
+
+
+def transfer(source: nn.Module, target: nn.Module) -> None:
+    """Copy the weights of ``source`` into ``target``, whatever patcher and attention each has.
+
+    Afterwards both compute the same function. Device and dtype of ``target`` stay as they are.
+    Raises ValueError, before anything is written, where the two are of different sizes.
+    """
+    from_source, to_target = canonical(source.state_dict()), canonical(target.state_dict())
+    lacking = sorted(from_source.keys() ^ to_target.keys())
+    if lacking:
+        raise ValueError(
+            f"weights cannot move: {lacking[0]!r} is in one model only ({len(lacking)} names are); "
+            "expected two models with the same depth and head"
+        )
+    for name, value in from_source.items():
+        if value.shape != to_target[name].shape:
+            raise ValueError(
+                f"weights cannot move: {name!r} is {tuple(value.shape)} in the source and "
+                f"{tuple(to_target[name].shape)} in the target; expected models of equal size"
+            )
+    with torch.no_grad():
+        for name, value in from_source.items():
+            to_target[name].copy_(value)
