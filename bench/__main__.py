@@ -10,9 +10,9 @@ from typing import Any
 import click
 
 from bench.options import duration, names, numbers, pixels
-from bench.record import FACTORS, InputError
+from bench.record import FACTORS, InputError, RunError
 
-_QUICK = {"variants": ("B/16",), "modes": ("forward",), "component": "block", "budget": 100.0}
+_QUICK = {"variants": ("B/16",), "modes": ("forward",), "component": "block", "budget": 90.0}
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
@@ -31,7 +31,7 @@ def cli() -> None:
 
 @cli.command()
 @click.option("--budget", type=duration, default="9m", show_default=True, help="Time for all.")
-@click.option("--quick", is_flag=True, help="B/16 forward, encoder blocks, in 100 s.")
+@click.option("--quick", is_flag=True, help="B/16 forward, one encoder block, in 90 s.")
 @click.option("--variants", type=names, default="B/16,L/16,H/14", show_default=True)
 @click.option("--factors", type=names, default=",".join(FACTORS), show_default=True)
 @click.option("--devices", type=names, help="cpu,cuda  [default: all that are here]")
@@ -182,7 +182,7 @@ def main() -> None:
     """Run the command line. What a user can mend is one line on standard error and exit code 2."""
     try:
         code = cli.main(standalone_mode=False)
-    except (click.ClickException, InputError) as error:
+    except (click.ClickException, InputError, RunError) as error:
         text = error.format_message() if isinstance(error, click.ClickException) else str(error)
         click.echo(f"vitbench: {text}", err=True)
         sys.exit(2)

@@ -20,6 +20,10 @@ class InputError(ValueError):
     """What the user gave cannot be used: says what came, what was expected, what to do."""
 
 
+class RunError(RuntimeError):
+    """A run could not go on; what was measured is kept, and the message says where to look."""
+
+
 def one_line(error: BaseException, limit: int = 300) -> str:
     """First line of an exception's message, with its type, cut to ``limit`` characters."""
     lines = [line.strip() for line in str(error).splitlines() if line.strip()]
@@ -198,7 +202,7 @@ class Environment:
     cuda: str | None
     commit: str | None
     dirty: bool | None
-    packages: dict[str, str]
+    packages: dict[str, str | None]
     import_torch_s: float
 
     def device_name(self, device: str) -> str:

@@ -27,6 +27,8 @@ _SETTLE_SHARE = 0.25
 _FIXED_S = 0.4
 _FLOPS_PER_S = 50e9
 _QUEUED_CALLS = 20
+# Of its share a comparison plans to use this much: small overruns must not starve the last one.
+_PLANNED_SHARE = 0.9
 
 
 class BudgetSpentError(RuntimeError):
@@ -58,7 +60,7 @@ class Allotment:
         weight = self.weights.pop(key)
         if left_s <= 0:
             raise BudgetSpentError("budget spent before its turn; give a larger --budget")
-        return left_s * weight / total
+        return _PLANNED_SHARE * left_s * weight / total
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -64,19 +64,28 @@ def new_run_id(now: datetime) -> str:
     return now.strftime("%Y%m%d-%H%M%S")
 
 
-def create_run_folder(folder: Path) -> None:
-    """Make a run's folder. Raises InputError where it exists or cannot be made."""
-    try:
-        folder.mkdir(parents=True)
-        (folder / "passes").mkdir()
-    except FileExistsError as error:
+def check_run_folder(folder: Path) -> None:
+    """Raise InputError, before anything is done, where a run's folder exists or cannot be made."""
+    if folder.exists():
         raise InputError(
             f"output folder {folder} exists; give --out a new name (nothing was overwritten)"
-        ) from error
+        )
+    parent = next(path for path in folder.absolute().parents if path.exists())
+    if not (parent.is_dir() and os.access(parent, os.W_OK)):
+        raise InputError(
+            f"output folder {folder} cannot be made in {parent}; give --out a folder that you "
+            "may write"
+        )
+
+
+def create_run_folder(folder: Path) -> None:
+    """Make a run's folder. Raises InputError where it exists or cannot be made."""
+    check_run_folder(folder)
+    try:
+        (folder / "passes").mkdir(parents=True)
     except OSError as error:
         raise InputError(
-            f"output folder {folder} cannot be made ({error.strerror}); give --out a folder "
-            "that you may write"
+            f"output folder {folder} cannot be made ({error.strerror}); give --out another"
         ) from error
 
 

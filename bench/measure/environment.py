@@ -12,7 +12,7 @@ import subprocess
 import sys
 import time
 from dataclasses import asdict
-from importlib.metadata import version
+from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
 from bench.measure.caches import last_level_cache_bytes
@@ -42,6 +42,14 @@ def git(*arguments: str) -> str | None:
         return None
     done = subprocess.run([program, *arguments], capture_output=True, text=True, check=False)
     return done.stdout.strip() if done.returncode == 0 else None
+
+
+def _version(package: str) -> str | None:
+    """A package's version; None where it runs from its source tree."""
+    try:
+        return version(package)
+    except PackageNotFoundError:
+        return None
 
 
 def _gpu_driver() -> str | None:
@@ -81,7 +89,7 @@ def read_environment() -> Environment:
         cuda=torch.version.cuda if gpus else None,
         commit=git("rev-parse", "HEAD"),
         dirty=None if status is None else bool(status),
-        packages={name: version(name) for name in _PACKAGES},
+        packages={name: _version(name) for name in _PACKAGES},
         import_torch_s=import_torch_s,
     )
 

@@ -14,7 +14,7 @@ from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
-from matplotlib.ticker import FuncFormatter, LogLocator, NullLocator
+from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator, NullLocator
 
 from bench.analysis.verdicts import DELTA
 from bench.record import VERDICTS, Record
@@ -211,6 +211,7 @@ def _error_panel(axis: Axes, records: Sequence[Record]) -> None:
     axis.set_title(f"{records[0].factor}, against {records[0].baseline}", fontsize=9)
     axis.axvline(1, color="black", lw=0.8)
     axis.set_xlim(0, 1.08 * max(1.1, *(record.speedup or 1.0 for record in records)))
+    axis.xaxis.set_major_locator(MaxNLocator(4))
     axis.set_xlabel("speed-up")
     axis.legend(loc="upper center", bbox_to_anchor=(0.5, -0.16), ncols=2, frameon=False, fontsize=8)
 

@@ -56,7 +56,8 @@ class RunProgress:
         if not self.console.is_terminal:
             outcome = self._so_far(sample.key) if sample.status == "ok" else sample.status
             counted = f"{self.done}/{self.total}"
-            self.console.print(f"{place}  {counted}  {sample.key}  {outcome}  {self._left()}")
+            line = f"{place}  {counted}  {sample.key}  {outcome}  {self._left()}"
+            self.console.print(line, soft_wrap=True, highlight=False)
 
     def end(self) -> None:
         """Take the bar away."""

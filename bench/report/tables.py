@@ -55,9 +55,7 @@ def factor_table(factor: str, records: Sequence[Record]) -> Table:
     title = f"{factor}: against {records[0].baseline}, on {records[0].device_name}"
     table = Table(title=title, title_justify="left", title_style="bold")
     for heading in HEADINGS:
-        table.add_column(
-            heading, justify="left" if heading in HEADINGS[:2] else "right", no_wrap=True
-        )
+        table.add_column(heading, justify="left" if heading in HEADINGS[:2] else "right")
     for _, group in groupby(records, workload):
         for place, record in enumerate(group):
             name, *rest = cells(record)

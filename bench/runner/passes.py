@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import bench
-from bench.record import Environment, InputError, Sample
+from bench.record import Environment, InputError, RunError, Sample
 from bench.store import (
     JournalReader,
     PassPlan,
@@ -19,15 +19,9 @@ from bench.store import (
 )
 
 _POLL_S = 0.5
-# pytest's exit codes for "tests ran": all passed, some failed. The rows say what happened.
-_MEASURED = (0, 1)
 
 Event = dict[str, Any]
 Watch = Callable[[Event], None]
-
-
-class PassError(RuntimeError):
-    """A pass could not measure anything; the message names the log."""
 
 
 def probe() -> Environment:
@@ -44,10 +38,10 @@ def run_pass(plan: PassPlan, reader: JournalReader, watch: Watch) -> None:
     """Measure every comparison of a pass; ``watch`` sees each event within half a second.
 
     A process that dies takes only the comparison under way with it: the rest goes on in another.
-    Raises PassError where a process dies before it measures.
+    Raises RunError where a process ends without having measured anything.
     """
-    left = plan.comparisons
-    for attempt in range(len(left)):
+    left, attempt = plan.comparisons, 0
+    while left:
         seen: list[Event] = []
 
         def note(event: Event, seen: list[Event] = seen) -> None:
@@ -56,15 +50,12 @@ def run_pass(plan: PassPlan, reader: JournalReader, watch: Watch) -> None:
 
         stem = plan.journal.parent / "passes" / _name(plan.pass_index, attempt)
         returncode = _run_process(replace(plan, comparisons=left), stem, reader, note)
-        if returncode in _MEASURED:
-            return
         _bury(plan, seen, returncode, stem.with_suffix(".log"))
         for event in reader.new_events():
             note(event)
         done = {event["key"] for event in seen if event["kind"] == "sample"}
         left = tuple(comparison for comparison in left if comparison.key not in done)
-        if not left:
-            return
+        attempt += 1
 
 
 def _name(pass_index: int, attempt: int) -> str:
@@ -104,10 +95,10 @@ def _follow(process: subprocess.Popen[bytes], reader: JournalReader, watch: Watc
 
 
 def _bury(plan: PassPlan, seen: list[Event], returncode: int, log: Path) -> None:
-    """Write the sample of the comparison that was under way when its process died."""
+    """Write the sample of the comparison that was under way when its process ended."""
     if not seen:
         lines = log.read_text(encoding="utf-8", errors="replace").strip().splitlines()
-        raise PassError(f"pass ended with code {returncode} ({' '.join(lines[-1:])}); see {log}")
+        raise RunError(f"pass ended with code {returncode} ({' '.join(lines[-1:])}); see {log}")
     if seen[-1]["kind"] == "start":
         error = f"the process ended with code {returncode}; see {log.name}"
         sample = Sample(

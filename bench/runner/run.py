@@ -21,6 +21,7 @@ from bench.store import (
     JournalReader,
     PassPlan,
     Plan,
+    check_run_folder,
     create_run_folder,
     new_run_id,
     read_environment,
@@ -73,6 +74,7 @@ def run(request: Request, progress: Progress) -> Results:
     interrupted, the rows measured so far are written before KeyboardInterrupt goes on.
     """
     start = datetime.now(UTC)
+    check_run_folder(request.folder)
     environment = probe()
     check_devices(request.devices or (), environment)
     check_budget(request.budget_s, request.passes, environment)

@@ -22,20 +22,14 @@ TINY = ViTConfig(
     mlp_width=12,
     num_classes=5,
 )
+CUDA = (
+    pytest.mark.cuda,
+    pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device"),
+)
 ARMS = [
     replace(TINY, patcher=patcher, attention=attention)
     for patcher, attention in product(PATCHERS, ATTENTIONS)
 ]
-NAMES = """
-    class_token.token_11D position.position_1ND patcher.projection.weight patcher.projection.bias
-    blocks.0.attention.norm.weight blocks.0.attention.norm.bias
-    blocks.0.attention.branch.in_proj.weight blocks.0.attention.branch.in_proj.bias
-    blocks.0.attention.branch.out_proj.weight blocks.0.attention.branch.out_proj.bias
-    blocks.0.mlp.norm.weight blocks.0.mlp.norm.bias
-    blocks.0.mlp.branch.expand.weight blocks.0.mlp.branch.expand.bias
-    blocks.0.mlp.branch.contract.weight blocks.0.mlp.branch.contract.bias
-    head.norm.weight head.norm.bias head.classify.weight head.classify.bias
-"""
 
 
 def arm_name(config: ViTConfig) -> str:
@@ -56,12 +50,6 @@ def assert_same_bits(one: nn.Module, other: nn.Module) -> None:
     """Compare two models' weights under arm-free names, exactly."""
     weights, others = canonical(one.state_dict()), canonical(other.state_dict())
     torch.testing.assert_close(weights, others, rtol=0, atol=0)
-
-
-@pytest.mark.parametrize("config", ARMS, ids=arm_name)
-def test_names_do_not_depend_on_the_arm(config: ViTConfig) -> None:
-    """Under canonical names every arm holds these parameters."""
-    assert canonical(ViT(config).state_dict()).keys() == set(NAMES.split())
 
 
 @pytest.mark.parametrize("target", ARMS, ids=arm_name)
@@ -94,19 +82,7 @@ def test_target_keeps_its_dtype(dtype: torch.dtype) -> None:
     assert_same_bits(source.to(dtype), target)
 
 
-@pytest.mark.parametrize(
-    "device",
-    [
-        "meta",
-        pytest.param(
-            "cuda",
-            marks=[
-                pytest.mark.cuda,
-                pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device"),
-            ],
-        ),
-    ],
-)
+@pytest.mark.parametrize("device", ["meta", pytest.param("cuda", marks=CUDA)])
 def test_target_keeps_its_device(device: str) -> None:
     """Weights move to where the target is."""
     source, target = randomised(ARMS[0]), ViT(ARMS[-1]).to(device)
@@ -119,39 +95,20 @@ def test_target_keeps_its_device(device: str) -> None:
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
-        ({"depth": 2}, r"'blocks\.1\..*' is in one model only \(12 such names\).* depth and head"),
-        ({"head": "mlp"}, r"'head\.hidden\.bias' is in one model only \(2 such names\)"),
-        (
-            {"width": 16},
-            r"is \(.*\) in the source and \(.*\) in the target; expected .* equal size",
-        ),
-        (
-            {"mlp_width": 16},
-            r"expand\.weight' is \(12, 8\) in the source and \(16, 8\) in the target",
-        ),
-        (
-            {"num_classes": 6},
-            r"classify\.weight' is \(5, 8\) in the source and \(6, 8\) in the tar",
-        ),
-        (
-            {"channels": 1},
-            r"projection\.weight' is \(8, 12\) in the source and \(8, 4\) in the tar",
-        ),
-        (
-            {"image_size": 4},
-            r"position_1ND' is \(1, 7, 8\) in the source and \(1, 5, 8\) in the tar",
-        ),
+        ({"depth": 2}, r"'blocks\.1\..* is in one model only \(12 .* same depth and head"),
+        ({"head": "mlp"}, r"'head\.hidden\..* is in one model only \(2 .* same depth and head"),
+        ({"width": 16}, r"in the source and .* in the target; expected models of equal size"),
+        ({"mlp_width": 16}, r"expand\.weight' is \(12, 8\) in the source and \(16, 8\) in the"),
+        ({"num_classes": 6}, r"classify\.weight' is \(5, 8\) in the source and \(6, 8\) in the"),
+        ({"channels": 1}, r"projection\.weight' is \(8, 12\) in the source and \(8, 4\) in the"),
+        ({"image_size": 4}, r"position_1ND' is \(1, 7, 8\) in the source and \(1, 5, 8\) in"),
     ],
 )
 def test_other_sizes_are_refused(changes: dict[str, Any], message: str) -> None:
     """Models of different sizes are told apart before anything is written."""
-    source, target, untouched = (
-        randomised(TINY),
-        randomised(replace(TINY, **changes), 1),
-        randomised(replace(TINY, **changes), 1),
-    )
+    source, target = randomised(TINY), randomised(replace(TINY, **changes), 1)
     with pytest.raises(ValueError, match=message):
         transfer(source, target)
-    assert_same_bits(target, untouched)
+    assert_same_bits(target, randomised(target.config, 1))
     with pytest.raises(ValueError, match="weights cannot move"):
         transfer(target, source)

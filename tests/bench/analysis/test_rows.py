@@ -1,0 +1,178 @@
+"""bench.analysis.rows: how the samples of all passes become one row."""
+
+from collections.abc import Sequence
+
+import pytest
+
+from bench.analysis.rows import rows, speedup
+from bench.record import Comparison, Environment, Record, Sample
+from makers import NOT_MEASURED, make_comparison, make_environment, make_sample
+
+CANDIDATE = make_comparison("manual", batch_size=4)
+CONTROL = make_comparison("mha", batch_size=4)
+# Times of one pass, whose median is not their mean: 8 ms.
+ARM_S = (0.008, 0.009, 0.007, 0.008, 0.050, 0.008)
+BF16 = "avx512_bf16 or amx_bf16"
+FP16 = "avx512_fp16 or amx_fp16"
+
+
+def one_row(
+    samples: Sequence[Sample],
+    comparison: Comparison = CANDIDATE,
+    environment: Environment | None = None,
+) -> Record:
+    """Row of a comparison alone."""
+    (row,) = rows("run", [comparison], samples, environment or make_environment())
+    return row
+
+
+def at(ratio: float, pass_index: int = 0, arm_s: float = 0.008) -> Sample:
+    """A pass in which every pair had this ratio."""
+    times = {"baseline_s": (ratio * arm_s,) * 6, "arm_s": (arm_s,) * 6}
+    return make_sample(CANDIDATE, pass_index, **times)
+
+
+def test_passes_are_merged() -> None:
+    """Three passes make one row: geometric means, with an interval from pass to pass."""
+    row = one_row([at(1.2, 0, 0.004), at(1.3, 1, 0.008), at(1.4, 2, 0.016)])
+    assert (row.status, row.error, row.passes, row.rounds) == ("ok", None, 3, 18)
+    assert row.speedup == pytest.approx((1.2 * 1.3 * 1.4) ** (1 / 3))
+    # By hand: Student's t is 4.3027 with 2 degrees of freedom, the logarithms' sd is 0.077094.
+    assert (row.speedup_low, row.speedup_high) == pytest.approx((1.07130, 1.57129), rel=1e-4)
+    assert row.verdict == "faster"
+    assert row.latency_ms == pytest.approx(8.0)
+    assert (row.latency_low_ms, row.latency_high_ms) == pytest.approx((1.4298, 44.761), rel=1e-3)
+
+
+def test_latency_is_a_median() -> None:
+    """One disturbed call does not change a pass's latency."""
+    row = one_row([make_sample(CANDIDATE, arm_s=ARM_S, baseline_s=ARM_S)])
+    assert row.latency_ms == pytest.approx(8.0)
+    assert row.speedup == pytest.approx(1.0)
+
+
+def test_one_pass_has_no_interval() -> None:
+    """One pass gives numbers without bounds, and decides nothing."""
+    row = one_row([at(1.5)])
+    assert (row.latency_ms, row.speedup) == pytest.approx((8.0, 1.5))
+    bounds = (row.latency_low_ms, row.latency_high_ms, row.speedup_low, row.speedup_high)
+    assert bounds == (None,) * 4
+    assert row.verdict == "undecided"
+
+
+def test_rows_keep_the_order_of_the_comparisons() -> None:
+    """Rows stand in the grid's order and hold their own samples, however they were measured."""
+    samples = [make_sample(CANDIDATE, 0), make_sample(CONTROL, 0, arm_s=(0.010,) * 6)] * 2
+    control, candidate = rows("run", [CONTROL, CANDIDATE], samples, make_environment())
+    assert (control.arm, control.baseline, control.is_control) == ("mha", "mha", True)
+    assert (candidate.arm, candidate.baseline, candidate.is_control) == ("manual", "mha", False)
+    assert (control.speedup, candidate.speedup) == pytest.approx((1.0, 1.25))
+    assert (control.verdict, candidate.verdict) == ("equivalent", "faster")
+
+
+@pytest.mark.parametrize(
+    ("statuses", "status", "error"),
+    [
+        ("ok ok ok", "ok", None),
+        ("ok oom ok", "oom", "oom in pass 1"),
+        ("crashed oom", "crashed", "crashed in pass 0"),
+        ("skipped ok", "ok", None),
+        ("ok skipped skipped", "ok", None),
+        ("skipped wrong", "wrong", "wrong in pass 1"),
+        ("skipped skipped", "skipped", "skipped in pass 0"),
+        ("", "skipped", "the run ended before its turn"),
+    ],
+)
+def test_status(statuses: str, status: str, error: str | None) -> None:
+    """A failure in any pass counts; a row is skipped only where nothing else happened."""
+    samples = [
+        at(1.5, index)
+        if each == "ok"
+        else Sample(
+            key=CANDIDATE.key, pass_index=index, status=each, error=f"{each} in pass {index}"
+        )
+        for index, each in enumerate(statuses.split())
+    ]
+    row = one_row(samples)
+    assert (row.status, row.error, row.passes) == (status, error, statuses.split().count("ok"))
+
+
+def test_failure_after_success_keeps_the_numbers() -> None:
+    """What was measured before a failure is shown, but no verdict rests on it."""
+    failed = make_sample(CANDIDATE, 2, status="crashed", error="killed", arm_s=(), baseline_s=())
+    row = one_row([at(1.5, 0), at(1.5, 1), failed])
+    assert (row.status, row.passes, row.verdict) == ("crashed", 2, None)
+    assert row.speedup == pytest.approx(1.5)
+
+
+def test_missing_values_are_none() -> None:
+    """Where nothing was measured every measured value is missing, not zero."""
+    row = one_row([])
+    assert {name: getattr(row, name) for name in NOT_MEASURED} == NOT_MEASURED
+    assert (row.passes, row.rounds) == (0, 0)
+    assert speedup([]) is None
+
+
+def test_what_the_row_is_about() -> None:
+    """A row says its run, commit, machine, workload and arms."""
+    comparison = make_comparison(
+        "bf16", factor="precision", baseline="fp32", device="cuda", cache="warm", mode="train"
+    )
+    row = one_row([], comparison, make_environment(gpus=("H200", "H100"), commit=None))
+    assert (row.schema, row.run_id, row.commit) == (1, "run", None)
+    assert (row.device, row.device_name, row.cache) == ("cuda", "H200", "warm")
+    assert (row.factor, row.baseline, row.arm, row.precision) == (
+        *("precision", "fp32", "bf16", "bf16"),
+    )
+    assert (row.component, row.variant, row.mode) == ("attention", "B/16", "train")
+    assert (row.patch_size, row.image_size, row.batch_size) == (16, 224, 1)
+
+
+def test_images_from_latency() -> None:
+    """Without a queue, images a second follow from the latency of a batch."""
+    assert one_row([at(1.5)]).images_per_s == pytest.approx(4 / 0.008)
+
+
+def test_images_from_the_queue() -> None:
+    """With a queue, they follow from the median of the queued calls."""
+    queued = (0.002, 0.001, 0.100, None)
+    samples = [
+        make_sample(CANDIDATE, index, arm_queued_s=queued_s)
+        for index, queued_s in enumerate(queued)
+    ]
+    assert one_row(samples).images_per_s == pytest.approx(4 / 0.002)
+
+
+def test_wall_time() -> None:
+    """Wall time stands beside device time where both were taken, and is missing elsewhere."""
+    walled = make_sample(CANDIDATE, arm_wall_s=(0.009, 0.010, 0.090, 0.010, 0.010, 0.010))
+    assert one_row([walled]).wall_ms == pytest.approx(10.0)
+    assert one_row([at(1.5)]).wall_ms is None
+
+
+@pytest.mark.parametrize("error", [0.0, 1e-7])
+def test_errors_of_the_pass_that_looked(error: float) -> None:
+    """The pass that compared with float64 gives the row's errors; an error of 0 is one."""
+    looked = make_sample(CANDIDATE, 1, output_error=error, gradient_error=2 * error)
+    row = one_row([at(1.5, 0), looked, at(1.5, 2)])
+    assert (row.output_error, row.gradient_error) == (error, 2 * error)
+
+
+@pytest.mark.parametrize(
+    ("precision", "flags", "lacking"),
+    [
+        ("bf16", ("avx2",), BF16),
+        ("amp_bf16", (), BF16),
+        ("amp_fp16", ("avx512_bf16",), FP16),
+        ("bf16", ("avx512_bf16",), None),
+        ("amp_bf16", ("amx_bf16",), None),
+        ("amp_fp16", ("avx512_fp16",), None),
+        ("fp32", (), None),
+    ],
+)
+def test_note_on_the_cpu(precision: str, flags: tuple[str, ...], lacking: str | None) -> None:
+    """A CPU without the instructions of a precision is noted; CUDA never is."""
+    note = f"this CPU has no {lacking}: computed in float32 with conversions" if lacking else None
+    for device, expected in (("cpu", note), ("cuda", None)):
+        comparison = make_comparison(precision, factor="precision", baseline="fp32", device=device)
+        assert one_row([], comparison, make_environment(cpu_flags=flags)).note == expected

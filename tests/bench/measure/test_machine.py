@@ -1,0 +1,81 @@
+"""Clocks, caches, memory and environment on the machine that runs the tests."""
+
+import json
+import subprocess
+import sys
+import time
+from dataclasses import asdict
+
+import pytest
+import torch
+
+from bench.measure.caches import flusher, last_level_cache_bytes
+from bench.measure.clocks import WallClock, clock_for
+from bench.measure.environment import git, read_environment
+from bench.measure.memory import fresh_memory, is_out_of_memory, peak_bytes
+from bench.measure.pairs import timed
+from bench.store import environment_from
+
+
+def test_the_cpu_clock_is_the_wall_and_has_no_second_time() -> None:
+    """A stamp is a number of seconds of perf_counter, and no wall time stands beside it."""
+    clock = clock_for("cpu")
+    before = time.perf_counter()
+    assert before <= clock() <= time.perf_counter()
+    assert clock.last_wall_s is None
+    assert str(clock) == "wall"
+
+
+def test_the_clock_sees_a_sleep() -> None:
+    """A call that sleeps is never timed shorter than its sleep."""
+    assert timed(lambda: time.sleep(0.02), WallClock()) >= 0.02
+
+
+def test_flushing_streams_more_than_the_cache() -> None:
+    """The CPU's flush reads a buffer of at least twice the last-level cache."""
+    flush = flusher("cpu")
+    cache_bytes = last_level_cache_bytes() or 0
+    assert isinstance(flush(), torch.Tensor)
+    assert flush.__self__.nbytes >= 2 * cache_bytes  # type: ignore[attr-defined]
+
+
+def test_main_memory_has_no_device_peak() -> None:
+    """A missing figure is None, never 0."""
+    fresh_memory("cpu")
+    assert peak_bytes("cpu") is None
+
+
+def test_a_failed_allocation_is_known_as_such() -> None:
+    """The allocator's own error counts as out of memory; another RuntimeError does not."""
+    with pytest.raises(RuntimeError) as failed:
+        torch.empty(2**60, dtype=torch.int8)
+    assert is_out_of_memory(failed.value)
+    assert is_out_of_memory(MemoryError())
+    assert not is_out_of_memory(RuntimeError("expected scalar type Float"))
+
+
+def test_the_environment_describes_this_machine() -> None:
+    """Versions, cores and devices are those of this process, and all of it goes through JSON."""
+    environment = read_environment()
+    assert environment.torch == torch.__version__
+    assert environment.threads == torch.get_num_threads()
+    assert ("cuda" in environment.devices) is torch.cuda.is_available()
+    assert environment.cpu
+    assert environment.import_torch_s >= 0
+    assert environment_from(json.loads(json.dumps(asdict(environment)))) == environment
+
+
+def test_the_environment_prints_one_json_object() -> None:
+    """As a program it prints the same record for the process that starts the passes."""
+    command = [sys.executable, "-m", "bench.measure.environment"]
+    done = subprocess.run(command, capture_output=True, text=True, check=True)
+    assert environment_from(json.loads(done.stdout)).python == read_environment().python
+
+
+def test_git_is_silent_outside_a_repository(
+    tmp_path: object, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Without a repository there is no commit, and no error."""
+    monkeypatch.chdir(str(tmp_path))
+    monkeypatch.setenv("GIT_CEILING_DIRECTORIES", "/")
+    assert git("rev-parse", "HEAD") is None

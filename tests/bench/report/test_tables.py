@@ -1,0 +1,165 @@
+"""bench.report.tables: what a reader of a run sees, kept as golden texts."""
+
+import re
+from io import StringIO
+from typing import Any
+
+import pytest
+from rich.console import Console
+
+from bench.record import Record
+from bench.report.tables import (
+    HEADINGS,
+    by_factor,
+    cells,
+    controls,
+    markdown,
+    provenance,
+    remarks,
+    share_line,
+    summary,
+    verdict,
+    workload,
+)
+from golden_text import check_golden
+from makers import NOT_MEASURED, make_environment, make_record
+
+EQUIVALENT: dict[str, Any] = {
+    "verdict": "equivalent",
+    "speedup": 1.001,
+    "speedup_low": 0.995,
+    "speedup_high": 1.007,
+}
+SLOWER = {"verdict": "slower", "speedup": 0.4, "speedup_low": 0.38, "speedup_high": 0.43}
+WIDE = {"verdict": "undecided", "speedup": 1.1, "speedup_low": 0.9, "speedup_high": 1.34}
+ONE_PASS = {"verdict": "undecided", "passes": 1, "speedup_low": None, "speedup_high": None}
+OUT_OF_MEMORY = NOT_MEASURED | {"status": "oom", "error": "OutOfMemoryError: 3 GiB"}
+PRECISION: dict[str, Any] = {
+    "factor": "precision",
+    "component": "model",
+    "baseline": "fp32",
+    "device": "cuda",
+    "device_name": "NVIDIA H200",
+}
+NOTE = "this CPU has no avx512_bf16"
+RUN = [
+    make_record(arm="mha", **EQUIVALENT),
+    make_record(),
+    make_record(arm="sdpa", **WIDE),
+    make_record(arm="mha", mode="train", latency_ms=1234.5, **ONE_PASS),
+    make_record(mode="train", **OUT_OF_MEMORY),
+    make_record(arm="sdpa", mode="train", **OUT_OF_MEMORY),
+    make_record(arm="fp32", latency_ms=0.0567, **PRECISION | EQUIVALENT),
+    make_record(arm="bf16", precision="bf16", note=NOTE, **PRECISION | SLOWER),
+]
+
+
+def test_summary() -> None:
+    """The tables in a terminal of 120 columns: rows, verdicts, controls, remarks."""
+    console = Console(file=StringIO(), width=120)
+    with console.capture() as capture:
+        console.print(summary(RUN))
+    check_golden("summary.txt", re.sub(r" +$", "", capture.get(), flags=re.MULTILINE))
+
+
+def test_markdown() -> None:
+    """The tables as Markdown, for a README or a pull request."""
+    check_golden("markdown.txt", markdown(RUN))
+
+
+def test_markdown_is_rectangular() -> None:
+    """Each row of a Markdown table has a cell under every heading."""
+    lines = [line for line in markdown(RUN).splitlines() if line.startswith("|")]
+    assert len(lines) == len(RUN) + 2 * 2
+    assert {line.count("|") for line in lines} == {len(HEADINGS) + 1}
+
+
+def test_by_factor() -> None:
+    """Rows stand together by device and factor, in their order."""
+    groups = [(device, factor, len(group)) for device, factor, group in by_factor(RUN)]
+    assert groups == [("cpu", "attention", 6), ("cuda", "precision", 2)]
+
+
+def test_cells() -> None:
+    """A row's cells carry their units."""
+    expected = "B/16 attention b1 forward|manual|12.3 ms|×1.25|1.20 to 1.30|▲ faster|2.5e-07"
+    assert "|".join(cells(make_record())) == expected
+
+
+def test_cells_of_what_is_missing() -> None:
+    """Where nothing was measured the cells are empty and the status stands for the verdict."""
+    row = make_record(**NOT_MEASURED | {"status": "timeout"})
+    assert cells(row) == (workload(row), "manual", "", "", "", "timeout", "")
+
+
+@pytest.mark.parametrize(
+    ("changes", "said"),
+    [
+        ({}, "▲ faster"),
+        (SLOWER, "▼ slower"),
+        (EQUIVALENT, "= equivalent"),
+        (WIDE, "? undecided"),
+        ({"arm": "mha", **EQUIVALENT}, "= equivalent (control)"),
+        ({"status": "wrong", "verdict": None}, "wrong"),
+        ({"status": "skipped", "verdict": None, "arm": "mha"}, "skipped"),
+    ],
+)
+def test_verdict(changes: dict[str, Any], said: str) -> None:
+    """A verdict has a sign that does without colour; a row without one says its status."""
+    assert verdict(make_record(**changes)) == said
+
+
+@pytest.mark.parametrize(
+    ("verdicts", "counts"),
+    [
+        ((), "0 of 0"),
+        (("equivalent", "undecided"), "0 of 2"),
+        (("faster", "equivalent", "slower"), "2 of 3"),
+        (("slower", None), "1 of 1"),
+    ],
+)
+def test_controls(verdicts: tuple[str | None, ...], counts: str) -> None:
+    """Only controls with a verdict count, and those called different are false alarms."""
+    records = [make_record(arm="mha", verdict=each) for each in verdicts]
+    sentence = controls([*records, make_record(verdict="faster")])
+    assert sentence == f"Controls: {counts} copies of a baseline were called different."
+
+
+def test_remarks_are_counted_once() -> None:
+    """Equal reasons and notes stand once, with the number of their rows, in the rows' order."""
+    rows: list[Record] = [*RUN, make_record(arm="bf16", note=NOTE), make_record(**OUT_OF_MEMORY)]
+    assert remarks(rows) == [
+        "oom (manual): OutOfMemoryError: 3 GiB [2 rows]",
+        "oom (sdpa): OutOfMemoryError: 3 GiB",
+        f"bf16: {NOTE} [2 rows]",
+    ]
+
+
+def test_no_remarks() -> None:
+    """Where all went well there is nothing to remark."""
+    assert remarks([make_record()]) == []
+
+
+@pytest.mark.parametrize(
+    ("changes", "hardware", "commit"),
+    [
+        ({}, "AMD EPYC 7B13, 2 threads", "commit 0123456789"),
+        ({"dirty": True}, "AMD EPYC 7B13, 2 threads", "commit 0123456789 with changes"),
+        ({"commit": None, "dirty": None}, "AMD EPYC 7B13, 2 threads", "no commit"),
+        ({"gpus": ("H200",)}, "AMD EPYC 7B13, 2 threads, H200", "commit 0123456789"),
+    ],
+)
+def test_provenance(changes: dict[str, Any], hardware: str, commit: str) -> None:
+    """One line says hardware, versions, commit and run."""
+    line = provenance(make_environment(**changes), "20260102-030405")
+    versions = "torch 2.9.0, Python 3.12.1"
+    assert line == f"{hardware}; {versions}; {commit}; run 20260102-030405"
+
+
+@pytest.mark.parametrize(
+    ("share", "start"),
+    [(None, "Nothing was measured."), (0.784, "78% of 3 min 20 s of measuring was inside")],
+)
+def test_share_line(share: float | None, start: str) -> None:
+    """The measuring share is said, or that there is none."""
+    assert share_line(share, 200).startswith(start)

@@ -1,0 +1,99 @@
+"""bench.report.units: numbers as people read them, to the sign."""
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from bench.report.units import bounds, digits, duration, milliseconds, scientific, times
+
+THIN = "\N{THIN SPACE}"
+
+
+@pytest.mark.parametrize(
+    ("value", "expected"),
+    [
+        (0, "0"),
+        (0.012345, "0.0123"),
+        (1.2345, "1.23"),
+        (12, "12.0"),
+        (123.45, "123"),
+        (12345, f"12{THIN}300"),
+        (1234567, f"1{THIN}230{THIN}000"),
+        (-0.98765, "-0.988"),
+    ],
+)
+def test_digits(value: float, expected: str) -> None:
+    """Three significant digits, thousands apart."""
+    assert digits(value) == expected
+
+
+@pytest.mark.parametrize(("significant", "expected"), [(1, "30"), (2, "31"), (4, "31.42")])
+def test_significant_digits(significant: int, expected: str) -> None:
+    """So many digits as asked for."""
+    assert digits(31.4159, significant) == expected
+
+
+@given(value=st.floats(1e-12, 1e15), sign=st.sampled_from([-1, 1]))
+def test_digits_without_exponent(value: float, sign: int) -> None:
+    """However small or large, there is no exponent, and the number is right to half a digit."""
+    text = digits(sign * value)
+    assert set(text) <= set(f"-0123456789.{THIN}")
+    assert float(text.replace(THIN, "")) == pytest.approx(sign * value, rel=5.1e-3)
+
+
+@pytest.mark.parametrize(
+    ("value_ms", "expected"),
+    [
+        (None, ""),
+        (0.0123, "12.3 µs"),
+        (0.5, "500 µs"),
+        (1.0, "1.00 ms"),
+        (12.34, "12.3 ms"),
+        (4321.0, f"4{THIN}320 ms"),
+    ],
+)
+def test_milliseconds(value_ms: float | None, expected: str) -> None:
+    """A latency has its unit: microseconds below one millisecond."""
+    assert milliseconds(value_ms) == expected
+
+
+@pytest.mark.parametrize(
+    ("value", "expected"), [(None, ""), (1.0, "×1.00"), (0.456, "×0.46"), (12.34, "×12.3")]
+)
+def test_times(value: float | None, expected: str) -> None:
+    """A speed-up has two places, or three digits from ten on."""
+    assert times(value) == expected
+
+
+@pytest.mark.parametrize(
+    ("low", "high", "expected"),
+    [(1.2, 1.264, "1.20 to 1.26"), (None, 1.2, ""), (1.2, None, ""), (None, None, "")],
+)
+def test_bounds(low: float | None, high: float | None, expected: str) -> None:
+    """An interval needs both its bounds."""
+    assert bounds(low, high) == expected
+
+
+@pytest.mark.parametrize(
+    ("value", "expected"), [(None, ""), (0.0, "0.0e+00"), (1.234e-6, "1.2e-06")]
+)
+def test_scientific(value: float | None, expected: str) -> None:
+    """A numeric error has an exponent; one of zero is not a missing one."""
+    assert scientific(value) == expected
+
+
+@pytest.mark.parametrize(
+    ("seconds", "expected"),
+    [
+        (-3, "0 s"),
+        (0.4, "0 s"),
+        (45.4, "45 s"),
+        (59.4, "59 s"),
+        (59.6, "1 min 00 s"),
+        (200, "3 min 20 s"),
+        (3661, "61 min 01 s"),
+    ],
+)
+def test_duration(seconds: float, expected: str) -> None:
+    """Seconds below a minute, then minutes with their seconds; never below zero."""
+    assert duration(seconds) == expected

@@ -1,0 +1,81 @@
+"""Passes as real processes: what they measure, and what is left when one is killed."""
+
+import time
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from bench.bench_patchers import GRID
+from bench.cases import Selection, expand
+from bench.record import Comparison, RunError
+from bench.runner.passes import probe, run_pass
+from bench.store import JournalReader, PassPlan, create_run_folder, read_samples
+from processes import kill_children
+
+SELECTION = Selection(variants=("B/32",), image_size=32, batch_sizes=(1,), modes=("forward",))
+COMPARISONS = tuple(expand(GRID, SELECTION))
+
+
+def plan_in(folder: Path, comparisons: tuple[Comparison, ...], seconds: float = 3.0) -> PassPlan:
+    """A pass over some comparisons, in a new run's folder."""
+    create_run_folder(folder)
+    return PassPlan(
+        pass_index=0,
+        deadline_s=time.time() + seconds,
+        check=False,
+        journal=folder / "journal.jsonl",
+        comparisons=comparisons,
+    )
+
+
+@pytest.mark.slow
+def test_a_killed_process_takes_one_comparison_with_it(tmp_path: Path) -> None:
+    """The comparison under way is a row with the cause; the rest is measured all the same."""
+    plan = plan_in(tmp_path / "run", COMPARISONS, seconds=60)
+    killed: list[str] = []
+
+    def kill_once(event: dict[str, Any]) -> None:
+        if event["kind"] == "start" and not killed:
+            killed.append(event["key"])
+            kill_children()
+
+    run_pass(plan, JournalReader(plan.journal), kill_once)
+    samples = read_samples(tmp_path / "run")
+    assert {s.key: s.status for s in samples if s.key == killed[0]} == {killed[0]: "crashed"}
+    assert sorted(s.key for s in samples) == sorted(c.key for c in COMPARISONS)
+    assert [s.status for s in samples].count("ok") == len(COMPARISONS) - 1
+    assert "pass-1.log" in str(samples[0].error)
+
+
+@pytest.mark.slow
+def test_a_process_that_measures_nothing_is_an_error(tmp_path: Path) -> None:
+    """A pass that cannot even start says where its output is, and does not try for ever."""
+    plan = plan_in(tmp_path / "run", COMPARISONS)
+    plan.journal.mkdir()
+    with pytest.raises(RunError, match=r"see .*pass-1\.log"):
+        run_pass(plan, NoEvents(plan.journal), lambda _: None)
+
+
+class NoEvents(JournalReader):
+    """A journal that cannot be read because it is a folder."""
+
+    def new_events(self) -> list[dict[str, Any]]:
+        """Nothing."""
+        return []
+
+
+@pytest.mark.slow
+def test_after_the_deadline_a_pass_says_what_it_left_out(tmp_path: Path) -> None:
+    """Comparisons without time are samples with the remedy, not gaps."""
+    plan = plan_in(tmp_path / "run", COMPARISONS, seconds=-1)
+    run_pass(plan, JournalReader(plan.journal), lambda _: None)
+    samples = read_samples(tmp_path / "run")
+    assert {sample.status for sample in samples} == {"skipped"}
+    assert {"larger --budget" in str(sample.error) for sample in samples} == {True}
+    assert len(samples) == len(COMPARISONS)
+
+
+def test_the_probe_describes_the_machine() -> None:
+    """The starting program learns the devices without loading torch itself."""
+    assert "cpu" in probe().devices

@@ -1,0 +1,139 @@
+"""Arms: every one computes the same function as the float64 reference, for real."""
+
+from dataclasses import replace
+
+import pytest
+import torch
+
+from bench.arms import (
+    UnavailableError,
+    build_module,
+    build_pair,
+    build_reference,
+    pin_precision,
+    random_inputs,
+)
+from bench.bench_attention import GRID as ATTENTION
+from bench.bench_patchers import GRID as PATCHERS
+from bench.bench_precision import GRID as PRECISION
+from bench.cases import Grid, Selection, expand
+from bench.measure.accuracy import TOLERANCES, gradient_error, relative_error
+from bench.record import Arm, Comparison, Workload
+
+# One patch of 32 x 32 pixels: the sizes of ViT-B at next to no work.
+SMALL = Selection(variants=("B/32",), image_size=32, batch_sizes=(2,), component="block")
+WORKLOAD = Workload(
+    component="block",
+    variant="B/32",
+    patch_size=32,
+    image_size=32,
+    batch_size=2,
+    mode="forward",
+    device="cpu",
+)
+
+
+def small(*grids: Grid) -> list[Comparison]:
+    """Every comparison of some grids at the small size."""
+    return [each for grid in grids for each in expand(grid, SMALL)]
+
+
+@pytest.mark.parametrize("comparison", small(PATCHERS, ATTENTION, PRECISION), ids=lambda c: c.key)
+def test_arm_agrees_with_float64(comparison: Comparison) -> None:
+    """Output and, in training, gradients are within a tenth of the tolerance of the precision."""
+    baseline, arm = build_pair(comparison)
+    reference = build_reference(comparison, baseline)
+    limit = TOLERANCES[comparison.arm.precision] / 10
+    if comparison.workload.mode == "forward":
+        assert relative_error(arm.output(), reference.output()) < limit
+        return
+    output_BX, gradients = arm.output_and_gradients()
+    expected_BX, expected = reference.output_and_gradients()
+    assert relative_error(output_BX, expected_BX) < limit
+    assert gradient_error(gradients, expected) < limit
+
+
+def test_the_reference_is_float64_and_independent_of_fused_kernels() -> None:
+    """The judge computes in float64 with the hand-written attention."""
+    (comparison, *_) = small(ATTENTION)
+    baseline, _ = build_pair(comparison)
+    reference = build_reference(comparison, baseline)
+    assert {p.dtype for p in reference.module.parameters()} == {torch.float64}
+    assert type(reference.module).__name__ == "ManualAttention"
+
+
+def test_inputs_are_random_seeded_and_never_zero() -> None:
+    """Two calls give the same numbers, another workload others, and none is zero."""
+    first_BX, again_BX = random_inputs(WORKLOAD), random_inputs(WORKLOAD)
+    assert torch.equal(first_BX, again_BX)
+    assert not torch.equal(first_BX, random_inputs(replace(WORKLOAD, mode="train")))
+    assert first_BX.count_nonzero() == first_BX.numel()
+    assert first_BX.shape == (2, 2, 768)
+
+
+def test_no_weight_stays_at_a_constant() -> None:
+    """Biases and norms are random too: a constant would hide an arm that forgets them."""
+    for name, parameter in build_module(Arm(attention="mha"), WORKLOAD).named_parameters():
+        assert parameter.std() > 0, name
+
+
+def test_building_leaves_the_callers_random_numbers_alone() -> None:
+    """Weights are seeded apart from the global generator."""
+    torch.manual_seed(7)
+    expected = torch.rand(1)
+    torch.manual_seed(7)
+    build_module(Arm(), WORKLOAD)
+    assert torch.equal(torch.rand(1), expected)
+
+
+def test_a_training_step_trains() -> None:
+    """One call in train mode moves the weights; one in forward mode does not."""
+    for mode, moves in (("train", True), ("forward", False)):
+        workload = replace(WORKLOAD, mode=mode)
+        comparison = Comparison(factor="attention", workload=workload, baseline=Arm(), arm=Arm())
+        arm, _ = build_pair(comparison)
+        before = [parameter.detach().clone() for parameter in arm.module.parameters()]
+        arm()
+        after = list(arm.module.parameters())
+        assert any(not torch.equal(a, b) for a, b in zip(before, after, strict=True)) is moves
+
+
+def test_compiling_without_a_compiler_names_the_remedy(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Without a C++ compiler the arm is unavailable, and the message says what to install."""
+    monkeypatch.setenv("CXX", "no-such-compiler")
+    comparison = Comparison(
+        factor="compile",
+        workload=WORKLOAD,
+        baseline=Arm(),
+        arm=Arm(compile="compile_blocks"),
+    )
+    with pytest.raises(UnavailableError, match=r"'no-such-compiler' is not on the PATH; install"):
+        build_pair(comparison)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("mode", ["forward", "train"])
+def test_compiled_arm_agrees_with_float64(mode: str) -> None:
+    """A compiled block computes what the eager one does."""
+    comparison = Comparison(
+        factor="compile",
+        workload=replace(WORKLOAD, mode=mode),
+        baseline=Arm(),
+        arm=Arm(compile="compile_blocks"),
+    )
+    baseline, arm = build_pair(comparison)
+    expected_BX, expected = build_reference(comparison, baseline).output_and_gradients()
+    if mode == "forward":
+        assert relative_error(arm.output(), expected_BX) < 1e-5
+        return
+    output_BX, gradients = arm.output_and_gradients()
+    assert relative_error(output_BX, expected_BX) < 1e-5
+    assert gradient_error(gradients, expected) < 1e-5
+
+
+def test_fp32_means_full_float32() -> None:
+    """Pinning leaves no TF32 behind."""
+    torch.set_float32_matmul_precision("high")
+    pin_precision()
+    assert torch.get_float32_matmul_precision() == "highest"
+    assert torch.backends.cudnn.allow_tf32 is False

@@ -1,0 +1,120 @@
+"""What only a GPU can show: every arm, the event clock, memory between cases, out of memory."""
+
+from dataclasses import replace
+
+import pytest
+import torch
+from fakes import FakeBenchmark
+
+from bench.arms import build_pair, build_reference
+from bench.bench_attention import GRID as ATTENTION
+from bench.bench_compile import GRID as COMPILE
+from bench.bench_patchers import GRID as PATCHERS
+from bench.bench_precision import GRID as PRECISION
+from bench.cases import Selection, expand
+from bench.measure.accuracy import TOLERANCES, gradient_error, relative_error
+from bench.measure.caches import flusher
+from bench.measure.clocks import EventClock, clock_for
+from bench.measure.environment import read_environment
+from bench.measure.memory import fresh_memory, peak_bytes
+from bench.measure.pairs import timed
+from bench.record import Comparison, Sample
+from bench.session import Job, measure
+
+pytestmark = [
+    pytest.mark.cuda,
+    pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA device here"),
+]
+SELECTION = Selection(variants=("B/16",), devices=("cuda",), batch_sizes=(2,), component="block")
+GRIDS = (PATCHERS, ATTENTION, COMPILE, PRECISION)
+CASES = [comparison for grid in GRIDS for comparison in expand(grid, SELECTION)]
+
+
+def sample_of(comparison: Comparison) -> Sample:
+    """Measure one comparison on the GPU for a fifth of a second."""
+    clock = clock_for("cuda")
+    benchmark = FakeBenchmark(clock)
+    return measure(
+        Job(comparison=comparison, benchmark=benchmark, clock=clock, share_s=0.2, check=True)
+    )
+
+
+@pytest.mark.parametrize("comparison", CASES, ids=lambda c: c.key)
+def test_arm_on_the_gpu_agrees_with_float64_on_the_cpu(comparison: Comparison) -> None:
+    """Output and gradients of every arm are within the tolerance of its precision."""
+    baseline, arm = build_pair(comparison)
+    reference = build_reference(comparison, baseline)
+    limit = TOLERANCES[comparison.arm.precision]
+    if comparison.workload.mode == "forward":
+        assert relative_error(arm.output(), reference.output()) <= limit
+        return
+    output_BX, gradients = arm.output_and_gradients()
+    expected_BX, expected = reference.output_and_gradients()
+    assert relative_error(output_BX, expected_BX) <= limit
+    assert gradient_error(gradients, expected) <= limit
+
+
+def test_fp32_is_not_tf32() -> None:
+    """The fp32 arm is far more exact than TF32 could be."""
+    comparison = next(c for c in CASES if c.factor == "precision" and c.arm_name == "fp32")
+    baseline, arm = build_pair(comparison)
+    reference = build_reference(comparison, baseline)
+    assert relative_error(arm.output(), reference.output()) < 1e-5
+
+
+def test_event_time_is_within_wall_time() -> None:
+    """The device's time of a call is positive and no longer than the synchronised wall's."""
+    clock, x_NN = EventClock(), torch.randn(4096, 4096, device="cuda")
+    for _ in range(10):
+        device_s = timed(lambda: x_NN @ x_NN, clock)
+        assert clock.last_wall_s is not None
+        assert 0 < device_s <= clock.last_wall_s
+
+
+def test_a_sample_has_both_times_and_the_queued_one() -> None:
+    """Device, wall and queued times and the peak of memory stand in every CUDA sample."""
+    sample = sample_of(CASES[0])
+    assert sample.status == "ok"
+    assert len(sample.arm_wall_s) == len(sample.arm_s) == len(sample.baseline_wall_s)
+    assert sample.arm_queued_s is not None
+    assert sample.arm_queued_s > 0
+    assert sample.peak_memory_bytes
+
+
+def test_the_peak_starts_anew_with_each_case() -> None:
+    """A large case does not show in the peak of the small one after it."""
+    fresh_memory("cuda")
+    large = torch.empty(2**28, device="cuda")
+    high = peak_bytes("cuda") or 0
+    del large
+    fresh_memory("cuda")
+    assert high >= 2**30
+    assert (peak_bytes("cuda") or 0) < 2**29
+
+
+def test_out_of_memory_is_a_status_and_the_next_case_runs() -> None:
+    """What exceeds the memory allowed is ``oom``; the next comparison is measured as ever."""
+    case = next(c for c in CASES if c.factor == "attention" and not c.is_control)
+    huge = replace(case, workload=replace(case.workload, batch_size=512))
+    torch.cuda.set_per_process_memory_fraction(0.005)
+    try:
+        assert sample_of(huge).status == "oom"
+    finally:
+        torch.cuda.set_per_process_memory_fraction(1.0)
+    assert sample_of(case).status == "ok"
+
+
+def test_flushing_covers_the_l2() -> None:
+    """The buffer that is written is at least twice the L2 cache."""
+    buffer = flusher("cuda")()
+    assert isinstance(buffer, torch.Tensor)
+    assert buffer.nbytes >= 2 * torch.cuda.get_device_properties(0).L2_cache_size
+
+
+def test_the_environment_names_the_gpu() -> None:
+    """Name, driver and CUDA version are recorded, and cuda is a device to measure."""
+    environment = read_environment()
+    assert environment.gpus[0] == torch.cuda.get_device_name(0)
+    assert environment.gpu_driver
+    assert environment.cuda == torch.version.cuda
+    assert environment.devices == ("cpu", "cuda")

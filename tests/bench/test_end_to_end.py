@@ -1,0 +1,127 @@
+"""The real program: a small run from the command line to the plots, and plain pytest."""
+
+import json
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+import bench
+from bench.record import COLUMNS
+from bench.store import read_csv, read_environment, read_samples
+from processes import SMALL, vitbench
+
+pytestmark = pytest.mark.slow
+PACKAGE = Path(bench.__path__[0])
+
+
+@pytest.fixture(scope="module")
+def empty(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with nothing in it."""
+    return tmp_path_factory.mktemp("empty")
+
+
+@pytest.fixture(scope="module")
+def finished(empty: Path) -> subprocess.CompletedProcess[str]:
+    """One run of two passes over patchers and attentions, in an empty folder."""
+    factors = ("--factors", "patcher,attention")
+    done = vitbench("run", *SMALL, *factors, "--passes", "2", "--budget", "120s", cwd=empty)
+    assert done.returncode == 0, done.stderr
+    return done
+
+
+@pytest.fixture(scope="module")
+def run_folder(empty: Path, finished: subprocess.CompletedProcess[str]) -> Path:
+    """The folder that the run wrote, by default below ./results."""
+    assert "results.csv" in finished.stdout
+    (folder,) = (empty / "results").iterdir()
+    return folder
+
+
+def test_every_arm_has_its_row(run_folder: Path) -> None:
+    """Seven comparisons, two controls among them, all measured in both passes."""
+    records = read_csv(run_folder / "results.csv")
+    named = {(record.factor, record.arm) for record in records}
+    assert named == {
+        *(("patcher", arm) for arm in ("conv", "unfold", "linear")),
+        *(("attention", arm) for arm in ("mha", "mha_weights", "manual", "sdpa")),
+    }
+    assert {(record.status, record.passes) for record in records} == {("ok", 2)}
+    assert sum(record.is_control for record in records) == 2
+    assert all(r.speedup and r.latency_ms and r.output_error for r in records)
+
+
+def test_the_folder_holds_what_the_readme_says(run_folder: Path) -> None:
+    """CSV with the frozen columns, environment, raw JSON of each pass, every plot twice."""
+    header, *_ = (run_folder / "results.csv").read_text().splitlines()
+    assert header == ",".join(COLUMNS)
+    assert read_environment(run_folder).threads > 0
+    for number in (1, 2):
+        raw = json.loads((run_folder / "passes" / f"pass-{number}.json").read_text())
+        assert len(raw["benchmarks"]) == 7
+    names = {path.name for path in (run_folder / "plots").iterdir()}
+    stems = ("speedup-cpu-patcher", "speedup-cpu-attention", "latency", "error")
+    assert names == {f"{stem}.{kind}" for stem in stems for kind in ("png", "svg")}
+
+
+def test_raw_json_and_journal_tell_the_same_times(run_folder: Path) -> None:
+    """The candidate's times are pytest-benchmark's own, to the last digit."""
+    raw = json.loads((run_folder / "passes" / "pass-1.json").read_text())
+    by_key = {s.key: s for s in read_samples(run_folder) if s.pass_index == 0}
+    for each in raw["benchmarks"]:
+        sample = by_key[each["extra_info"]["vitbench"]["key"]]
+        assert tuple(each["stats"]["data"]) == sample.arm_s
+        assert len(sample.baseline_s) == len(sample.arm_s)
+
+
+def test_progress_and_table_do_not_mix(finished: subprocess.CompletedProcess[str]) -> None:
+    """Standard output holds the tables and can be piped; progress is on standard error."""
+    assert "attention: against mha" in finished.stdout
+    assert "pass 1/2" not in finished.stdout
+    assert len(re.findall(r"^pass \d/2  \d+/14  ", finished.stderr, re.MULTILINE)) == 14
+    assert "inside timed calls" in finished.stdout
+
+
+def test_the_report_can_be_made_again(run_folder: Path) -> None:
+    """From the journal alone the same CSV and the same plots come back."""
+    before = (run_folder / "results.csv").read_text()
+    (run_folder / "results.csv").unlink()
+    for plot in (run_folder / "plots").iterdir():
+        plot.unlink()
+    done = vitbench("report", str(run_folder), cwd=run_folder)
+    assert done.returncode == 0
+    assert (run_folder / "results.csv").read_text() == before
+    assert len(list((run_folder / "plots").iterdir())) == 8
+
+
+def test_the_table_also_comes_as_markdown(run_folder: Path) -> None:
+    """``--markdown`` prints tables that a pull request shows."""
+    done = vitbench("report", str(run_folder), "--markdown", cwd=run_folder)
+    assert "| workload | arm | latency |" in done.stdout
+    assert done.stdout.count("| B/32 attention b1 forward |") == 4
+
+
+def test_plain_pytest_keeps_what_pytest_benchmark_offers(tmp_path: Path) -> None:
+    """Table, JSON, autosave and compare work with ``pytest bench`` alone."""
+    command = [
+        *(sys.executable, "-m", "pytest", str(PACKAGE), *SMALL, "--factors", "patcher"),
+        *("--seconds", "0.05", "--benchmark-autosave", "--benchmark-json", "out.json"),
+    ]
+    first = subprocess.run(command, capture_output=True, text=True, check=True, cwd=tmp_path)
+    assert "bench_patcher[B/32-patcher-b1-forward-cpu-unfold]" in first.stdout
+    assert "3 passed" in first.stdout
+    assert len(json.loads((tmp_path / "out.json").read_text())["benchmarks"]) == 3
+    second = subprocess.run(
+        [*command, "--benchmark-compare"], capture_output=True, text=True, check=True, cwd=tmp_path
+    )
+    assert "NOW" in second.stdout
+
+
+def test_plain_pytest_refuses_an_unknown_name(tmp_path: Path) -> None:
+    """The benchmark modules know the same names as the command line."""
+    command = [sys.executable, "-m", "pytest", str(PACKAGE), "--variants", "B/17"]
+    done = subprocess.run(command, capture_output=True, text=True, check=False, cwd=tmp_path)
+    assert done.returncode != 0
+    assert "unknown variant 'B/17'; known: B/16" in done.stdout + done.stderr

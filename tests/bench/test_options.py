@@ -1,0 +1,69 @@
+"""bench.options: from what a user writes to a checked value."""
+
+from collections.abc import Callable
+
+import click
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from bench.options import duration, names, numbers, pixels
+
+UNITS_S = {"s": 1, "m": 60, "h": 3600}
+
+
+@pytest.mark.parametrize(
+    ("text", "expected_s"), [("90s", 90), ("10m", 600), ("1.5h", 5400), (" 0.5s ", 0.5)]
+)
+def test_duration(text: str, expected_s: float) -> None:
+    """A number and its unit make seconds."""
+    assert duration(text) == expected_s
+
+
+@given(value=st.integers(0, 10**6), unit=st.sampled_from(sorted(UNITS_S)))
+def test_duration_of_any_number(value: int, unit: str) -> None:
+    """Every whole number of seconds, minutes or hours is understood."""
+    assert duration(f"{value}{unit}") == value * UNITS_S[unit]
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("B/16", ("B/16",)),
+        (" B/16 , L/16,", ("B/16", "L/16")),
+        ("cpu,cuda,cpu", ("cpu", "cuda")),
+        ("", ()),
+        (" , ", ()),
+    ],
+)
+def test_names(text: str, expected: tuple[str, ...]) -> None:
+    """Names keep their order, lose their spaces, and count once."""
+    assert names(text) == expected
+
+
+@pytest.mark.parametrize(("text", "expected"), [("1", (1,)), ("1, 8,8", (1, 8)), ("-1", (-1,))])
+def test_numbers(text: str, expected: tuple[int, ...]) -> None:
+    """Whole numbers keep their order and count once; whether they fit is not decided here."""
+    assert numbers(text) == expected
+
+
+@pytest.mark.parametrize(("text", "expected"), [("224", 224), (" 224x192 ", (224, 192))])
+def test_pixels(text: str, expected: int | tuple[int, int]) -> None:
+    """One number is a square, two are height and width."""
+    assert pixels(text) == expected
+
+
+@pytest.mark.parametrize(
+    ("option", "text", "example"),
+    [
+        *((duration, text, "90s, 10m or 1.5h") for text in ("", "90", "s", "-1s", "1d", "1e3s")),
+        *((numbers, text, "1,8") for text in ("one", "1,2.5", "1;2")),
+        *((pixels, text, "224 or 224x192") for text in ("", "-224", "224x", "2x2x2", "22.4")),
+    ],
+)
+def test_not_understood(option: Callable[[str], object], text: str, example: str) -> None:
+    """What is not understood is quoted back with an example of what is."""
+    with pytest.raises(click.BadParameter) as raised:
+        option(text)
+    assert raised.value.message.startswith(f"{text!r} is no ")
+    assert raised.value.message.endswith(f"expected such as {example}")

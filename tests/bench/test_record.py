@@ -1,0 +1,168 @@
+"""bench.record: the frozen vocabulary and columns, names of comparisons, one-line errors."""
+
+import subprocess
+import sys
+from dataclasses import FrozenInstanceError, replace
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from bench import record
+from bench.cases import COMPONENTS, Selection
+from bench.record import COLUMNS, Arm, Comparison, one_line
+from bench.runner.plan import comparisons
+from makers import make_comparison, make_environment, make_record, make_sample, make_workload
+
+# design.md, section 5: at least these columns, in this order.
+DESIGN = (
+    "schema, run_id, commit, device, device_name, factor, component, variant, patch_size, "
+    "image_size, batch_size, mode, precision, baseline, arm, status, passes, rounds, latency_ms, "
+    "latency_low_ms, latency_high_ms, images_per_s, speedup, speedup_low, speedup_high, verdict, "
+    "error"
+)
+# Whoever changes this list changes what people read: raise SCHEMA with it.
+SCHEMA_1 = (
+    "schema, run_id, commit, device, device_name, factor, component, variant, patch_size, "
+    "image_size, batch_size, mode, precision, cache, baseline, arm, status, passes, rounds, "
+    "latency_ms, latency_low_ms, latency_high_ms, wall_ms, images_per_s, speedup, speedup_low, "
+    "speedup_high, verdict, output_error, gradient_error, error, note"
+)
+TORCH_FREE = (
+    "bench.record, bench.cases, bench.store, bench.options, bench.runner.plan, "
+    "bench.analysis.intervals, bench.analysis.rows, bench.analysis.verdicts, "
+    "bench.report.plots, bench.report.progress, bench.report.tables, bench.report.units"
+)
+
+
+def test_columns_are_frozen() -> None:
+    """Schema 1 has exactly these columns in this order."""
+    assert record.SCHEMA == 1
+    assert ", ".join(COLUMNS) == SCHEMA_1
+
+
+def test_columns_follow_the_design() -> None:
+    """Every column of the design is there, in the design's order."""
+    assert ", ".join(name for name in COLUMNS if name in DESIGN.split(", ")) == DESIGN
+
+
+@pytest.mark.parametrize(
+    ("name", "words"),
+    [
+        ("STATUSES", "ok oom timeout crashed wrong skipped"),
+        ("VERDICTS", "faster slower equivalent undecided"),
+        ("FACTORS", "patcher attention compile precision"),
+        ("DEVICES", "cpu cuda"),
+        ("MODES", "forward train"),
+        ("CACHES", "cold warm"),
+    ],
+)
+def test_vocabulary_is_frozen(name: str, words: str) -> None:
+    """The words that a row may hold do not change unnoticed."""
+    assert getattr(record, name) == tuple(words.split())
+
+
+@pytest.mark.parametrize(
+    ("made", "field"),
+    [
+        (make_workload(), "variant"),
+        (Arm(), "precision"),
+        (make_comparison(), "factor"),
+        (make_sample(make_comparison()), "status"),
+        (make_record(), "speedup"),
+        (make_environment(), "cpu"),
+    ],
+    ids=lambda value: type(value).__name__,
+)
+def test_records_are_frozen(made: object, field: str) -> None:
+    """No record can be changed after its birth."""
+    with pytest.raises(FrozenInstanceError):
+        setattr(made, field, "other")
+
+
+@pytest.mark.parametrize("component", COMPONENTS)
+def test_keys_are_unique(component: str) -> None:
+    """No two comparisons of the default grid on both devices share a key."""
+    selection = Selection(devices=record.DEVICES, component=component)
+    keys = [comparison.key for comparison in comparisons(selection)]
+    assert len(keys) > 100
+    assert len(set(keys)) == len(keys)
+
+
+def test_names() -> None:
+    """A comparison is called by its factor, its workload and the candidate's level."""
+    comparison = make_comparison("sdpa", baseline="mha", batch_size=8, mode="train")
+    assert str(comparison.workload) == "B/16-attention-b8-train-cpu"
+    assert comparison.key == "attention-B/16-attention-b8-train-cpu-sdpa"
+    assert (comparison.baseline_name, comparison.arm_name) == ("mha", "sdpa")
+
+
+@pytest.mark.parametrize("factor", record.FACTORS)
+def test_arm_has_a_level_of_every_factor(factor: str) -> None:
+    """An arm's level of a factor is what it was made with."""
+    assert replace(Arm(), **{factor: "x"}).level(factor) == "x"
+
+
+@pytest.mark.parametrize(("arm", "is_control"), [("mha", True), ("manual", False)])
+def test_control(arm: str, is_control: bool) -> None:  # noqa: FBT001 (a case's expectation)
+    """A baseline against its own copy is a control, as a comparison and as a row."""
+    assert make_comparison(arm, baseline="mha").is_control is is_control
+    assert make_record(arm=arm, baseline="mha").is_control is is_control
+
+
+def test_control_needs_equal_arms() -> None:
+    """Arms that differ in another factor than the compared one make no control."""
+    other = Arm(attention="mha", precision="bf16")
+    comparison: Comparison = replace(make_comparison("mha", baseline="mha"), arm=other)
+    assert not comparison.is_control
+
+
+@pytest.mark.parametrize(
+    ("error", "expected"),
+    [
+        (ValueError("first\nsecond"), "ValueError: first"),
+        (RuntimeError("\n  indented  \n"), "RuntimeError: indented"),
+        (KeyError(), "KeyError"),
+        (OSError("x" * 400), "OSError: " + "x" * 290 + "…"),
+    ],
+)
+def test_one_line(error: Exception, expected: str) -> None:
+    """An error becomes its type and the first line that says something, cut at 300."""
+    assert one_line(error) == expected
+
+
+@given(text=st.text(), limit=st.integers(10, 40))
+def test_one_line_is_one_short_line(text: str, limit: int) -> None:
+    """Whatever the message, one line comes out that is within the limit."""
+    line = one_line(ValueError(text), limit)
+    assert len(line.splitlines()) == 1
+    assert len(line) <= limit
+
+
+@pytest.mark.parametrize(
+    ("wall", "expected_s"), [({}, 0.5), ({"baseline_wall_s": (1.0,), "arm_wall_s": (2.0,)}, 3.0)]
+)
+def test_timed_seconds(wall: dict[str, Any], expected_s: float) -> None:
+    """Wall times count where there are any; device times stand in for them elsewhere."""
+    sample = make_sample(make_comparison(), baseline_s=(0.25,), arm_s=(0.25,), **wall)
+    assert sample.timed_s == expected_s
+
+
+@pytest.mark.parametrize(
+    ("gpus", "devices", "name"),
+    [((), ("cpu",), "AMD EPYC 7B13"), (("H200", "H100"), ("cpu", "cuda"), "H200")],
+)
+def test_environment_devices(gpus: tuple[str, ...], devices: tuple[str, ...], name: str) -> None:
+    """CUDA can be measured where there is a GPU, under the first one's name."""
+    environment = make_environment(gpus=gpus)
+    assert environment.devices == devices
+    assert environment.device_name(devices[-1]) == name
+    assert environment.device_name("cpu") == "AMD EPYC 7B13"
+
+
+def test_no_torch() -> None:
+    """The grid, the store, the analysis and the reports load without torch."""
+    code = f"import sys, {TORCH_FREE}; sys.exit('torch is loaded' if 'torch' in sys.modules else 0)"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, check=False)
+    assert done.returncode == 0, done.stderr.decode()
