@@ -128,8 +128,9 @@ class Candidate:
         self.scaler = torch.GradScaler(
             workload.device, init_scale=_LOSS_SCALE, enabled=arm.precision == "amp_fp16"
         )
-        self.optimizer = torch.optim.AdamW(self.module.parameters())
         self.step = self._train if train else self._forward
+        if train:
+            self.optimizer = torch.optim.AdamW(self.module.parameters())
         _compile(self.module, arm.compile)
 
     def __call__(self) -> object:
@@ -142,7 +143,7 @@ class Candidate:
 
     def output_and_gradients(self) -> tuple[Tensor, dict[str, Tensor]]:
         """The first image's output and its loss's gradients by canonical name, float64, CPU."""
-        self.optimizer.zero_grad(set_to_none=True)
+        self.module.zero_grad(set_to_none=True)
         with self.context():
             out_BX = self.module(self.input_BX[:1])
             loss = self.loss(out_BX)
@@ -153,7 +154,7 @@ class Candidate:
             for name, parameter in self.module.named_parameters()
             if parameter.grad is not None
         }
-        self.optimizer.zero_grad(set_to_none=True)
+        self.module.zero_grad(set_to_none=True)
         return out_BX.detach().double().cpu(), canonical(gradients)
 
     def _forward(self) -> Tensor:

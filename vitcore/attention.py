@@ -25,6 +25,7 @@ class TorchAttention(nn.Module):
 
     def __init__(self, config: ViTConfig, *, need_weights: bool) -> None:
         super().__init__()
+        self.heads = config.heads
         self.need_weights = need_weights
         self.mha = nn.MultiheadAttention(config.width, config.heads, batch_first=True)
 

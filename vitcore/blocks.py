@@ -38,7 +38,11 @@ class Residual(nn.Module):
         self.dropout = nn.Dropout(config.dropout)
 
     def forward(self, x_BND: Tensor) -> Tensor:
-        out_BND: Tensor = x_BND + self.dropout(self.branch(self.norm(x_BND)))
+        branch_BND: Tensor = self.branch(self.norm(x_BND))
+        if self.training and self.dropout.p > 0:
+            # Dropout draws its mask in memory order, and nn.MultiheadAttention returns a transpose.
+            branch_BND = branch_BND.contiguous()
+        out_BND: Tensor = x_BND + self.dropout(branch_BND)
         return out_BND
 
 

@@ -101,22 +101,25 @@ class ViTConfig:
         return self.channels * self.patch_size**2
 
     def _check_positive(self) -> None:
+        if isinstance(self.image_size, tuple) and len(self.image_size) != len(("height", "width")):
+            raise ValueError(f"image_size is {self.image_size}; expected one number or two")
         sizes = ("patch_size", "channels", "width", "depth", "heads", "mlp_width", "num_classes")
         given = {name: getattr(self, name) for name in sizes}
         given |= {"image height": self.image_hw[0], "image width": self.image_hw[1]}
         for name, size in given.items():
-            if not isinstance(size, int) or size < 1:
+            if type(size) is not int or size < 1:
                 raise ValueError(f"{name} is {size!r}; expected a whole number of at least 1")
         if not 0.0 <= self.dropout < 1.0:
-            raise ValueError(f"dropout is {self.dropout}; expected at least 0 and less than 1")
+            raise ValueError(f"dropout is {self.dropout!r}; expected at least 0 and less than 1")
 
     def _check_fit(self) -> None:
         for name, size in zip(("height", "width"), self.image_hw, strict=True):
             if size % self.patch_size:
                 lower = size // self.patch_size * self.patch_size
+                fitting = [str(fit) for fit in (lower, lower + self.patch_size) if fit]
                 raise ValueError(
                     f"image {name} {size} is no multiple of patch size {self.patch_size}; "
-                    f"use {lower or self.patch_size} or {lower + self.patch_size}"
+                    f"use {' or '.join(fitting)}"
                 )
         if self.width % self.heads:
             fitting = [str(n) for n in range(1, self.width + 1) if self.width % n == 0]

@@ -28,25 +28,41 @@ def canonical(values: Mapping[str, Tensor]) -> dict[str, Tensor]:
     }
 
 
+def _heads(module: nn.Module) -> list[int]:
+    """Attention heads of every layer: weights alone do not tell how they are split."""
+    heads = (getattr(part, "heads", None) for part in module.modules())
+    return [number for number in heads if isinstance(number, int)]
+
+
+def _check_fit(source: nn.Module, target: nn.Module) -> None:
+    have, want = canonical(source.state_dict()), canonical(target.state_dict())
+    lacking = sorted(have.keys() ^ want.keys())
+    if lacking:
+        raise ValueError(
+            f"weights cannot move: {lacking[0]!r} is in one model only ({len(lacking)} names are); "
+            "expected two models with the same depth and head"
+        )
+    for name, value in have.items():
+        if value.shape != want[name].shape:
+            raise ValueError(
+                f"weights cannot move: {name!r} is {tuple(value.shape)} in the source and "
+                f"{tuple(want[name].shape)} in the target; expected models of equal size"
+            )
+    if _heads(source) != _heads(target):
+        raise ValueError(
+            f"weights cannot move: the source has {_heads(source)[0]} attention heads and the "
+            f"target {_heads(target)[0]}; expected equal numbers"
+        )
+
+
 def transfer(source: nn.Module, target: nn.Module) -> None:
     """Copy the weights of ``source`` into ``target``, whatever patcher and attention each has.
 
     Afterwards both compute the same function. Device and dtype of ``target`` stay as they are.
     Raises ValueError, before anything is written, where the two are of different sizes.
     """
-    from_source, to_target = canonical(source.state_dict()), canonical(target.state_dict())
-    lacking = sorted(from_source.keys() ^ to_target.keys())
-    if lacking:
-        raise ValueError(
-            f"weights cannot move: {lacking[0]!r} is in one model only ({len(lacking)} names are); "
-            "expected two models with the same depth and head"
-        )
-    for name, value in from_source.items():
-        if value.shape != to_target[name].shape:
-            raise ValueError(
-                f"weights cannot move: {name!r} is {tuple(value.shape)} in the source and "
-                f"{tuple(to_target[name].shape)} in the target; expected models of equal size"
-            )
+    _check_fit(source, target)
+    values = canonical(source.state_dict())
     with torch.no_grad():
-        for name, value in from_source.items():
-            to_target[name].copy_(value)
+        for name, parameter in target.state_dict().items():
+            parameter.copy_(values[canonical_name(name)].reshape(parameter.shape))

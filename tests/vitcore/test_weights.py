@@ -101,6 +101,7 @@ def test_target_keeps_its_device(device: str) -> None:
         ({"mlp_width": 16}, r"expand\.weight' is \(12, 8\) in the source and \(16, 8\) in the"),
         ({"num_classes": 6}, r"classify\.weight' is \(5, 8\) in the source and \(6, 8\) in the"),
         ({"channels": 1}, r"projection\.weight' is \(8, 12\) in the source and \(8, 4\) in the"),
+        ({"heads": 4}, r"source has 2 attention heads and the target 4; expected equal numbers"),
         ({"image_size": 4}, r"position_1ND' is \(1, 7, 8\) in the source and \(1, 5, 8\) in"),
     ],
 )
