@@ -86,12 +86,12 @@ def random_inputs(workload: Workload) -> Tensor:
 
 
 def build_module(arm: Arm, workload: Workload) -> nn.Module:
-    """Build an arm's module with seeded random weights, float32 on the CPU.
+    """Build an arm's module with seeded random weights, float32 on the workload's device.
 
     One-dimensional parameters are moved off their constants: zero biases would hide a mistake.
     """
     config = config_for(workload, patcher=arm.patcher, attention=arm.attention)
-    with torch.random.fork_rng(devices=()), torch.no_grad():
+    with torch.random.fork_rng(), torch.device(workload.device), torch.no_grad():
         torch.manual_seed(0)
         module = _COMPONENTS[workload.component](config).apply(initialise)
         for parameter in module.parameters():
@@ -101,11 +101,8 @@ def build_module(arm: Arm, workload: Workload) -> nn.Module:
 
 
 def copy_weights(source: nn.Module, arm: Arm, workload: Workload, dtype: torch.dtype) -> nn.Module:
-    """Build another arm's module with the weights of ``source``, on the CPU."""
-    config = config_for(workload, patcher=arm.patcher, attention=arm.attention)
-    with torch.device("meta"):
-        empty = _COMPONENTS[workload.component](config).to(dtype)
-    module = empty.to_empty(device="cpu")
+    """Build another arm's module with the weights of ``source``, on the workload's device."""
+    module = build_module(arm, workload).to(dtype)
     transfer(source, module)
     return module
 

@@ -65,6 +65,8 @@ class Selection:
                 ViTConfig.from_name(variant, image_size=self.image_size)
         except ValueError as error:
             raise InputError(str(error)) from error
+        if self.batch_sizes == ():
+            raise InputError("no batch size given; expected whole numbers of at least 1")
         for size in self.batch_sizes or ():
             if size < 1:
                 raise InputError(f"batch size is {size}; expected a whole number of at least 1")

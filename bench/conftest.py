@@ -1,7 +1,7 @@
 """Wires the benchmark modules into pytest and pytest-benchmark: options, grid, fixture."""
 
 import time
-from dataclasses import asdict, replace
+from dataclasses import asdict, fields, replace
 from pathlib import Path
 from typing import Any
 
@@ -11,30 +11,23 @@ from bench.cases import COMPONENTS, Measure, Selection, expand
 from bench.measure.clocks import clock_for
 from bench.measure.environment import git
 from bench.measure.pairs import Benchmark
+from bench.options import names, numbers
 from bench.record import CACHES, FACTORS, MODES, Comparison, InputError, Sample
-from bench.session import Allotment, BudgetSpentError, Job, measure
+from bench.session import Allotment, BudgetSpentError, Job, Need, measure
 from bench.store import PassPlan, append_event, append_sample, read_pass_plan
 
 PLAN = pytest.StashKey[PassPlan | None]()
 ALLOTMENT = pytest.StashKey[Allotment]()
 
 
-def _names(text: str) -> tuple[str, ...]:
-    return tuple(name.strip() for name in text.split(",") if name.strip())
-
-
-def _numbers(text: str) -> tuple[int, ...]:
-    return tuple(int(name) for name in _names(text))
-
-
 def pytest_addoption(parser: pytest.Parser) -> None:
     """Options that choose a part of the grid, for ``pytest bench`` by itself."""
     group = parser.getgroup("vitbench", "what to compare")
-    group.addoption("--variants", type=_names, default=("B/16",), help="default: B/16")
-    group.addoption("--factors", type=_names, default=FACTORS, help="default: all")
-    group.addoption("--devices", type=_names, default=("cpu",), help="cpu,cuda; default: cpu")
-    group.addoption("--modes", type=_names, default=MODES, help="default: forward,train")
-    group.addoption("--batch-sizes", type=_numbers, help="default: each module's own")
+    group.addoption("--variants", type=names, default=("B/16",), help="default: B/16")
+    group.addoption("--factors", type=names, default=FACTORS, help="default: all")
+    group.addoption("--devices", type=names, default=("cpu",), help="cpu,cuda; default: cpu")
+    group.addoption("--modes", type=names, default=MODES, help="default: forward,train")
+    group.addoption("--batch-sizes", type=numbers, help="default: each module's own")
     group.addoption("--image-size", type=int, default=224, help="in pixels; default: 224")
     group.addoption("--component", choices=COMPONENTS, default="auto", help="default: auto")
     group.addoption("--cache", choices=CACHES, default="cold", help="default: cold")
@@ -47,16 +40,14 @@ def pytest_configure(config: pytest.Config) -> None:
     path = config.getoption("--pass-plan")
     config.stash[PLAN] = plan = read_pass_plan(path) if path else None
     if plan:
-        config.stash[ALLOTMENT] = Allotment.until(plan.deadline_s, plan.comparisons)
+        needs = {comparison.key: Need.of(comparison) for comparison in plan.comparisons}
+        config.stash[ALLOTMENT] = Allotment(plan.deadline_s, plan.end_s, needs)
 
 
 def _selection(config: pytest.Config) -> Selection:
-    names = ("variants", "factors", "devices", "modes", "batch_sizes", "image_size")
-    chosen: dict[str, Any] = {name: config.getoption(name) for name in names}
+    chosen = {field.name: config.getoption(field.name) for field in fields(Selection)}
     try:
-        return Selection(
-            **chosen, component=config.getoption("component"), cache=config.getoption("cache")
-        )
+        return Selection(**chosen)
     except InputError as error:
         raise pytest.UsageError(str(error)) from error
 

@@ -21,9 +21,9 @@ def names(text: str) -> tuple[str, ...]:
 
 
 def numbers(text: str) -> tuple[int, ...]:
-    """Whole numbers with commas between them: ``1,8``."""
+    """Whole numbers with commas between them: ``1,8``; one given twice counts once."""
     try:
-        return tuple(int(name) for name in names(text))
+        return tuple(dict.fromkeys(int(name) for name in names(text)))
     except ValueError:
         raise click.BadParameter(
             f"{text!r} is no list of whole numbers; expected such as 1,8"

@@ -7,7 +7,6 @@ A ``Comparison`` is what to measure, a ``Sample`` what one pass (one process) me
 from dataclasses import dataclass, fields
 
 SCHEMA = 1
-PASS_COUNT = 3
 
 DEVICES = ("cpu", "cuda")
 MODES = ("forward", "train")
@@ -110,7 +109,6 @@ class Sample:
     pass_index: int
     status: str = "ok"
     error: str | None = None
-    note: str | None = None
     baseline_s: tuple[float, ...] = ()
     arm_s: tuple[float, ...] = ()
     baseline_wall_s: tuple[float, ...] = ()

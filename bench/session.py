@@ -1,7 +1,6 @@
 """Inside a pass: build a comparison's arms, check them, warm up, measure pairs, keep the sample."""
 
 import time
-from collections.abc import Iterable
 from dataclasses import dataclass, replace
 
 from bench.arms import Candidate, UnavailableError, build_pair, build_reference, pin_precision
@@ -22,9 +21,11 @@ from bench.record import Comparison, Sample, one_line
 
 # Settling may use this much of a comparison's share of the time.
 _SETTLE_SHARE = 0.25
-# What a comparison costs beside its work, and how fast a slow machine works: only the ratio of
-# one comparison's share to another's depends on these.
-_FIXED_S = 0.4
+# What a comparison costs before it measures, whatever its size: building, checking, compiling.
+_BUILD_S = 0.2
+_COMPILE_S = {"eager": 0.0, "compile_blocks": 8.0, "compile": 16.0}
+# How the rest of the time is shared: the work of a pair beside what each pair costs anyway.
+_PAIR_S = 0.3
 _FLOPS_PER_S = 50e9
 _QUEUED_CALLS = 20
 # Of its share a comparison plans to use this much: small overruns must not starve the last one.
@@ -35,32 +36,43 @@ class BudgetSpentError(RuntimeError):
     """The pass has no time left for this comparison."""
 
 
+@dataclass(frozen=True)
+class Need:
+    """A rough guess of one comparison's needs: seconds to get ready, and a weight of its work."""
+
+    ready_s: float
+    work: float
+
+    @classmethod
+    def of(cls, comparison: Comparison) -> "Need":
+        """Guess from names and sizes."""
+        ready_s = _BUILD_S + _COMPILE_S[comparison.arm.compile]
+        return cls(ready_s, _PAIR_S + flops(comparison.workload) / _FLOPS_PER_S)
+
+
 @dataclass
 class Allotment:
     """Shares the time that a pass has left among the comparisons that it has left.
 
-    Each share is in proportion to a rough guess of the work, so that large and small comparisons
-    get similar numbers of pairs; what one leaves over goes to those after it.
+    Each gets the time to get ready and a part of the rest in proportion to its work, so that
+    large and small comparisons get similar numbers of pairs; what one leaves over goes to those
+    after it. After the pass's deadline each gets the least, and after the run's end nothing. Both
+    are in seconds since the epoch.
     """
 
     deadline_s: float
-    weights: dict[str, float]
-
-    @classmethod
-    def until(cls, deadline_s: float, comparisons: Iterable[Comparison]) -> "Allotment":
-        """Share the time up to ``deadline_s``, in seconds since the epoch."""
-        return cls(
-            deadline_s, {c.key: _FIXED_S + flops(c.workload) / _FLOPS_PER_S for c in comparisons}
-        )
+    end_s: float
+    needs: dict[str, Need]
 
     def take(self, key: str) -> float:
         """Seconds for one comparison, which then no longer counts. Raises BudgetSpentError."""
-        left_s = self.deadline_s - time.time()
-        total = sum(self.weights.values())
-        weight = self.weights.pop(key)
-        if left_s <= 0:
+        now_s, all_needs = time.time(), self.needs.values()
+        if now_s >= self.end_s:
             raise BudgetSpentError("budget spent before its turn; give a larger --budget")
-        return _PLANNED_SHARE * left_s * weight / total
+        to_share_s = max(0.0, self.deadline_s - now_s - sum(need.ready_s for need in all_needs))
+        total = sum(need.work for need in all_needs)
+        need = self.needs.pop(key)
+        return need.ready_s + _PLANNED_SHARE * to_share_s * need.work / total
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -13,11 +13,11 @@ A run is one folder::
 import csv
 import json
 import os
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import asdict, dataclass, fields
 from datetime import datetime
 from pathlib import Path
-from typing import Any, get_args
+from typing import Any, TypeVar, get_args
 
 from bench.record import (
     COLUMNS,
@@ -31,17 +31,20 @@ from bench.record import (
     Workload,
 )
 
+T = TypeVar("T")
+
 
 @dataclass(frozen=True, kw_only=True)
 class PassPlan:
     """What one pass process is told: which comparisons in which order, until when, and where to.
 
-    ``deadline_s`` is in seconds since the epoch. Only a pass with ``check`` compares the arms
-    with float64.
+    ``deadline_s``, when the pass should end, and ``end_s``, when the run must, are in seconds
+    since the epoch. Only a pass with ``check`` compares the arms with float64.
     """
 
     pass_index: int
     deadline_s: float
+    end_s: float
     check: bool
     journal: Path
     comparisons: tuple[Comparison, ...]
@@ -107,7 +110,7 @@ def write_json(path: Path, record: Plan | PassPlan | Environment) -> None:
 def _read_json(path: Path) -> dict[str, Any]:
     try:
         plain: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
-    except FileNotFoundError as error:
+    except (FileNotFoundError, NotADirectoryError) as error:
         raise InputError(
             f"{path} does not exist; expected the folder of a run, such as results/<run>"
         ) from error
@@ -126,31 +129,48 @@ def _read_json(path: Path) -> dict[str, Any]:
 
 def read_plan(run: Path) -> Plan:
     """Read a run's plan."""
-    return Plan(**_read_json(run / "plan.json"))
+    path = run / "plan.json"
+    return _built(path, Plan, _read_json(path))
 
 
 def read_pass_plan(path: Path) -> PassPlan:
     """Read what a pass process is told."""
     plain = _read_json(path)
-    return PassPlan(**{**plain, "journal": Path(plain["journal"])})
+    return _built(path, PassPlan, {**plain, "journal": Path(plain["journal"])})
 
 
 def read_environment(run: Path) -> Environment:
     """Read the machine that a run was made on."""
-    return environment_from(_read_json(run / "environment.json"))
+    path = run / "environment.json"
+    return _built(path, Environment, _environment_parts(_read_json(path)))
 
 
 def environment_from(plain: dict[str, Any]) -> Environment:
     """Build the record from what JSON gives."""
-    tuples = {name: tuple(plain[name]) for name in ("cpu_flags", "gpus")}
-    return Environment(**{**plain, **tuples})
+    return Environment(**_environment_parts(plain))
+
+
+def _environment_parts(plain: dict[str, Any]) -> dict[str, Any]:
+    return {name: _plain(value) for name, value in plain.items()}
+
+
+def _built(path: Path, make: Callable[..., T], parts: dict[str, Any]) -> T:
+    """A record from its parts. Raises InputError where the file lacks one or has one too many."""
+    try:
+        return make(**parts)
+    except TypeError as error:
+        raise InputError(
+            f"{path} was changed by hand ({error}); restore it or run again"
+        ) from error
 
 
 def append_event(journal: Path, kind: str, **event: Any) -> None:
     """Append one line to the journal; it is on disk when this returns."""
-    line = json.dumps({"schema": SCHEMA, "kind": kind, **event})
-    with journal.open("a", encoding="utf-8") as file:
-        file.write(line + "\n")
+    line = json.dumps({"schema": SCHEMA, "kind": kind, **event}).encode()
+    with journal.open("ab+") as file:
+        # Whoever was killed while writing left half a line, which must not spoil this one.
+        torn = file.tell() > 0 and (file.seek(-1, os.SEEK_END), file.read(1))[1] != b"\n"
+        file.write((b"\n" if torn else b"") + line + b"\n")
         file.flush()
         os.fsync(file.fileno())
 
@@ -163,12 +183,14 @@ def append_sample(journal: Path, sample: Sample) -> None:
 class JournalReader:
     """Reads a journal that another process appends to, each event once.
 
-    A line still being written is left for the next call.
+    A line still being written is left for the next call. ``torn`` counts lines that are no JSON:
+    whoever wrote them was killed.
     """
 
     def __init__(self, journal: Path) -> None:
         self.journal = journal
         self.position = 0
+        self.torn = 0
 
     def new_events(self) -> list[dict[str, Any]]:
         """The events since the last call."""
@@ -178,7 +200,15 @@ class JournalReader:
             file.seek(self.position)
             whole, end, _ = file.read().rpartition(b"\n")
         self.position += len(whole) + len(end)
-        return [json.loads(line) for line in whole.splitlines()]
+        return [event for line in whole.splitlines() if (event := self._event(line))]
+
+    def _event(self, line: bytes) -> dict[str, Any] | None:
+        try:
+            event: dict[str, Any] = json.loads(line)
+        except ValueError:
+            self.torn += 1
+            return None
+        return event
 
 
 def read_samples(run: Path) -> list[Sample]:
@@ -213,14 +243,30 @@ def write_csv(path: Path, records: Iterable[Record]) -> None:
 
 def read_csv(path: Path) -> list[Record]:
     """Read ``results.csv``. Raises InputError for a file that lacks a column."""
+    if not path.exists():
+        raise InputError(f"{path} does not exist; make it with: vitbench report {path.parent}")
     with path.open(encoding="utf-8", newline="") as file:
         reader = csv.DictReader(file)
         lacking = [name for name in COLUMNS if name not in (reader.fieldnames or ())]
         if lacking:
             raise InputError(
-                f"{path} lacks the column {lacking[0]!r}; expected {len(COLUMNS)} columns"
+                f"{path} lacks the column {lacking[0]!r}; make it again with: "
+                f"vitbench report {path.parent}"
             )
-        return [_record(row) for row in reader]
+        rows = list(reader)
+    for row in rows:
+        if row["schema"] != str(SCHEMA):
+            raise InputError(
+                f"{path} has schema {row['schema']}; this vitbench reads schema {SCHEMA}: "
+                "use the version that wrote it"
+            )
+    try:
+        return [_record(row) for row in rows]
+    except ValueError as error:
+        raise InputError(
+            f"{path} was changed by hand ({error}); make it again with: "
+            f"vitbench report {path.parent}"
+        ) from error
 
 
 def _record(row: dict[str, str]) -> Record:

@@ -1,6 +1,7 @@
 """State of the caches: a part measured alone would keep its weights in the last-level cache."""
 
 from collections.abc import Callable
+from functools import cache
 from pathlib import Path
 
 import torch
@@ -19,6 +20,7 @@ def last_level_cache_bytes() -> int | None:
     return max(sizes, default=None)
 
 
+@cache
 def flusher(device: str) -> Callable[[], object]:
     """A function that evicts the last-level cache by streaming twice its size through it.
 

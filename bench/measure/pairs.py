@@ -99,7 +99,6 @@ def rounds_for(left_s: float, pair_s: float) -> int:
 @contextmanager
 def without_collector() -> Iterator[None]:
     """Keep the garbage collector out of timed calls, for both arms alike."""
-    gc.collect()
     gc.disable()
     try:
         yield

@@ -3,8 +3,9 @@
 Each function takes records and gives a figure; ``write_plots`` is the one place that writes.
 """
 
+import math
 from collections.abc import Iterator, Sequence
-from itertools import groupby
+from itertools import groupby, pairwise
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +15,7 @@ from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
-from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator, NullLocator
+from matplotlib.ticker import FixedLocator, FuncFormatter, MaxNLocator, NullLocator
 
 from bench.analysis.verdicts import DELTA
 from bench.record import VERDICTS, Record
@@ -33,17 +34,15 @@ _STYLE: dict[Any, Any] = {
     "svg.hashsalt": "vitbench",
 }
 _ROW_INCH = 0.2
-_MOST_TICKS = 9
+# Neighbouring labels of a logarithmic axis need this share of it.
+_LABEL_ROOM = 0.09
 # An interval may stretch the axis to this multiple of its value; beyond, it is cut.
 _WIDEST = 1.5
-_LADDERS = (
-    tuple(m * 10.0**e for e in range(-3, 4) for m in (1,)),
-    tuple(m * 10.0**e for e in range(-3, 4) for m in (1, 2, 5)),
-    (0.1, 0.2, 0.3, 0.5, 0.7, 1, 1.5, 2, 3, 5, 7, 10),
-    tuple(tick / 10 for tick in range(4, 31)),
-    tuple(tick / 20 for tick in range(10, 41)),
-    tuple(tick / 50 for tick in range(40, 61)),
+_DECADES = tuple(
+    tuple(m * 10.0**e for e in range(-4, 7) for m in steps)
+    for steps in ((1,), (1, 2, 5), (1, 1.5, 2, 3, 5, 7), (1, 1.2, 1.5, 2, 2.5, 3, 4, 5, 6, 7, 8))
 )
+_LADDERS = (*_DECADES[:3], *(tuple(n / d for n in range(d // 3, 3 * d)) for d in (10, 20, 50)))
 
 
 def _figure(width: float, height: float, title: str, source: str) -> Figure:
@@ -60,12 +59,19 @@ def _ratio_axis(axis: Axes, records: Sequence[Record]) -> None:
     lows = [max(r.speedup_low or 1.0, (r.speedup or 1.0) / _WIDEST) for r in records]
     highs = [min(r.speedup_high or 1.0, (r.speedup or 1.0) * _WIDEST) for r in records]
     low, high = min(0.95, *values, *lows) * 0.96, max(1.05, *values, *highs) * 1.04
-    ladders = [[step for step in ladder if low <= step <= high] for ladder in _LADDERS]
-    ticks = max((ladder for ladder in ladders if len(ladder) <= _MOST_TICKS), key=len)
+    ticks = _ticks(_LADDERS, low, high)
     axis.set_xscale("log")
     axis.set_xlim(low, high)
     axis.set_xticks(ticks, labels=[f"×{tick:g}" for tick in ticks])
     axis.xaxis.set_minor_locator(NullLocator())
+
+
+def _ticks(ladders: Sequence[Sequence[float]], low: float, high: float) -> list[float]:
+    """Ticks of the finest ladder whose labels have room side by side from ``low`` to ``high``."""
+    room = _LABEL_ROOM * math.log(high / low)
+    inside = [[step for step in ladder if low <= step <= high] for ladder in ladders]
+    fitting = (each for each in inside if all(math.log(b / a) >= room for a, b in pairwise(each)))
+    return max(fitting, key=len, default=[])
 
 
 def speedup_figure(records: Sequence[Record], source: str) -> Figure | None:
@@ -133,7 +139,9 @@ def latency_figure(records: Sequence[Record], source: str) -> Figure | None:
         arms = list(chosen["arm"].unique())
         for axis, panel in zip(row, columns, strict=True):
             _latency_panel(axis, chosen[chosen["panel"] == panel], arms, f"{factor}, {panel}")
-        row[0].set_ylabel("latency, ms")
+        first = next(axis for axis in row if axis.axison)
+        first.set_ylabel("latency, ms")
+        first.tick_params(labelleft=True)
         handles = [_arm_mark(arms, arm) for arm in arms]
         row[-1].legend(handles=handles, loc="upper left", bbox_to_anchor=(1, 1), frameon=False)
     return figure
@@ -159,10 +167,10 @@ def _arm_mark(arms: Sequence[str], arm: str) -> Line2D:
 
 
 def _latency_panel(axis: Axes, frame: pd.DataFrame, arms: Sequence[str], title: str) -> None:
-    axis.set_title(title, fontsize=9)
     if frame.empty:
         axis.set_axis_off()
         return
+    axis.set_title(title, fontsize=9)
     places = list(frame["place"].unique())
     for place, arm in enumerate(arms):
         rows = frame[frame["arm"] == arm]
@@ -174,7 +182,8 @@ def _latency_panel(axis: Axes, frame: pd.DataFrame, arms: Sequence[str], title: 
     axis.set_xticks(range(len(places)), labels=places)
     axis.set_xlim(-0.6, len(places) - 0.4)
     axis.set_yscale("log")
-    axis.yaxis.set_major_locator(LogLocator(subs=(1, 2, 5), numticks=_MOST_TICKS))
+    ticks = _ticks(_DECADES, *axis.get_ylim())
+    axis.yaxis.set_major_locator(FixedLocator(ticks) if ticks[2:] else MaxNLocator(5))
     axis.yaxis.set_minor_locator(NullLocator())
     axis.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
 

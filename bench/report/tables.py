@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable, Sequence
 from itertools import groupby
+from typing import Literal
 
 from rich.console import Group, RenderableType
 from rich.table import Table
@@ -55,7 +56,10 @@ def factor_table(factor: str, records: Sequence[Record]) -> Table:
     title = f"{factor}: against {records[0].baseline}, on {records[0].device_name}"
     table = Table(title=title, title_justify="left", title_style="bold")
     for heading in HEADINGS:
-        table.add_column(heading, justify="left" if heading in HEADINGS[:2] else "right")
+        # Words may wrap in a narrow terminal, but none may be cut.
+        least = len("= equivalent") if heading == "verdict" else None
+        justify: Literal["left", "right"] = "left" if heading in HEADINGS[:2] else "right"
+        table.add_column(heading, justify=justify, min_width=least)
     for _, group in groupby(records, workload):
         for place, record in enumerate(group):
             name, *rest = cells(record)
@@ -107,7 +111,7 @@ def markdown(records: Sequence[Record]) -> str:
     """The verdict tables as Markdown."""
     parts = []
     for _, factor, group in by_factor(records):
-        parts += [f"**{factor}**, against `{group[0].baseline}`:", ""]
+        parts += [f"**{factor}**, against `{group[0].baseline}`, on {group[0].device_name}:", ""]
         parts += [f"| {' | '.join(HEADINGS)} |", "|---|---|" + "---:|" * (len(HEADINGS) - 2)]
         parts += [f"| {' | '.join(cells(record))} |" for record in group]
         parts.append("")

@@ -3,14 +3,16 @@
 import math
 
 _MINUTE_S = 60
+_TWO_DECIMALS = (0.1, 10)
 
 
 def digits(value: float, significant: int = 3) -> str:
     """A number with so many significant digits, without an exponent: 0.0123, 1.23, 123, 12300."""
     if value == 0:
         return "0"
-    places = significant - 1 - math.floor(math.log10(abs(value)))
-    return f"{round(value, places):,.{max(places, 0)}f}".replace(",", "\N{THIN SPACE}")
+    rounded = float(f"{value:.{significant - 1}e}")
+    places = significant - 1 - math.floor(math.log10(abs(rounded)))
+    return f"{rounded:,.{max(places, 0)}f}".replace(",", "\N{THIN SPACE}")
 
 
 def milliseconds(value_ms: float | None) -> str:
@@ -22,14 +24,19 @@ def milliseconds(value_ms: float | None) -> str:
 
 def times(value: float | None) -> str:
     """A speed-up: ``×1.23``."""
-    return "" if value is None else f"×{value:.2f}" if value < 10 else f"×{digits(value)}"  # noqa: PLR2004
+    return "" if value is None else f"×{_ratio(value)}"
+
+
+def _ratio(value: float) -> str:
+    """Two decimals where they say enough, three significant digits elsewhere."""
+    return f"{value:.2f}" if _TWO_DECIMALS[0] <= value < _TWO_DECIMALS[1] else digits(value)
 
 
 def bounds(low: float | None, high: float | None) -> str:
     """An interval of a speed-up: ``1.20 to 1.26``."""
     if low is None or high is None:
         return ""
-    return f"{low:.2f} to {high:.2f}"
+    return f"{_ratio(low)} to {_ratio(high)}"
 
 
 def scientific(value: float | None) -> str:

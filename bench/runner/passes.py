@@ -1,6 +1,7 @@
 """One pass: fresh processes that measure every comparison once, and what they say meanwhile."""
 
 import json
+import os
 import subprocess
 import sys
 from collections.abc import Callable
@@ -68,11 +69,16 @@ def _run_process(plan: PassPlan, stem: Path, reader: JournalReader, watch: Watch
     package = Path(bench.__path__[0])
     command = [
         *(sys.executable, "-m", "pytest", str(package), "-c", str(package / "pytest.ini")),
+        *("-p", "pytest_benchmark.plugin"),
         *("--pass-plan", str(plan_file), "--benchmark-json", str(stem.with_suffix(".json"))),
     ]
     with stem.with_suffix(".log").open("w", encoding="utf-8") as log:
         process = subprocess.Popen(
-            command, stdin=subprocess.DEVNULL, stdout=log, stderr=subprocess.STDOUT
+            command,
+            stdin=subprocess.DEVNULL,
+            stdout=log,
+            stderr=subprocess.STDOUT,
+            env=_environment(),
         )
         try:
             _follow(process, reader, watch)
@@ -80,6 +86,15 @@ def _run_process(plan: PassPlan, stem: Path, reader: JournalReader, watch: Watch
             process.terminate()
             process.wait()
     return process.returncode
+
+
+def _environment() -> dict[str, str]:
+    """This process's environment without the user's own pytest habits.
+
+    A plugin such as pytest-xdist would disable the benchmarks or run them side by side.
+    """
+    kept = {name: value for name, value in os.environ.items() if name != "PYTEST_ADDOPTS"}
+    return {**kept, "PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1"}
 
 
 def _follow(process: subprocess.Popen[bytes], reader: JournalReader, watch: Watch) -> None:

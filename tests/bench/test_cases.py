@@ -5,7 +5,7 @@ from itertools import groupby, product
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from bench.bench_attention import GRID as ATTENTION
@@ -156,6 +156,7 @@ def test_factor_not_asked_for() -> None:
     assert list(expand(ATTENTION, Selection(factors=("compile",)))) == []
 
 
+@settings(deadline=None)
 @given(seed=st.integers(0, 2**32))
 def test_shuffled_is_a_permutation(seed: int) -> None:
     """Shuffling keeps every comparison once, leaves its input alone and repeats with the seed."""

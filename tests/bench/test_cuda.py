@@ -4,7 +4,6 @@ from dataclasses import replace
 
 import pytest
 import torch
-from fakes import FakeBenchmark
 
 from bench.arms import build_pair, build_reference
 from bench.bench_attention import GRID as ATTENTION
@@ -20,6 +19,7 @@ from bench.measure.memory import fresh_memory, peak_bytes
 from bench.measure.pairs import timed
 from bench.record import Comparison, Sample
 from bench.session import Job, measure
+from fakes import FakeBenchmark
 
 pytestmark = [
     pytest.mark.cuda,

@@ -4,7 +4,7 @@ from collections.abc import Callable
 
 import click
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from bench.options import duration, names, numbers, pixels
@@ -20,6 +20,7 @@ def test_duration(text: str, expected_s: float) -> None:
     assert duration(text) == expected_s
 
 
+@settings(deadline=None)
 @given(value=st.integers(0, 10**6), unit=st.sampled_from(sorted(UNITS_S)))
 def test_duration_of_any_number(value: int, unit: str) -> None:
     """Every whole number of seconds, minutes or hours is understood."""

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import bench
@@ -72,6 +72,7 @@ def test_budget(passes: int, import_torch_s: float, need_s: float) -> None:
         check_budget(need_s - 0.1, passes, environment)
 
 
+@settings(deadline=None)
 @given(start_s=st.floats(0, 2e9), budget_s=st.floats(1, 1e5), passes=st.integers(1, 9))
 def test_pass_deadlines(start_s: float, budget_s: float, passes: int) -> None:
     """Passes get equal parts of the budget, and the last ends with it."""

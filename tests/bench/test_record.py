@@ -6,7 +6,7 @@ from dataclasses import FrozenInstanceError, replace
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from bench import record
@@ -132,6 +132,7 @@ def test_one_line(error: Exception, expected: str) -> None:
     assert one_line(error) == expected
 
 
+@settings(deadline=None)
 @given(text=st.text(), limit=st.integers(10, 40))
 def test_one_line_is_one_short_line(text: str, limit: int) -> None:
     """Whatever the message, one line comes out that is within the limit."""

@@ -13,7 +13,7 @@ from bench.measure.accuracy import TOLERANCES
 from bench.measure.clocks import WallClock
 from bench.measure.pairs import MIN_ROUNDS
 from bench.record import Arm, Comparison, Sample
-from bench.session import Allotment, BudgetSpentError, Job, measure
+from bench.session import Allotment, BudgetSpentError, Job, Need, measure
 from fakes import FakeBenchmark, FakeClock
 
 SMALL = Selection(variants=("B/32",), image_size=32, batch_sizes=(1,), modes=("forward",))
@@ -99,26 +99,39 @@ def test_a_fake_clock_makes_a_whole_case_exact() -> None:
     assert set(measure(job).arm_s) == {0.0}
 
 
-@given(costs=st.lists(st.floats(0.1, 10), min_size=1, max_size=8))
-def test_shares_are_in_proportion_and_leave_a_margin(costs: list[float]) -> None:
+@given(works=st.lists(st.floats(0.1, 10), min_size=1, max_size=8))
+def test_shares_are_in_proportion_and_leave_a_margin(works: list[float]) -> None:
     """A share is its part of the time left, a little less: overruns must not starve the last."""
-    weights = {str(place): cost for place, cost in enumerate(costs)}
-    allotment = Allotment(time.time() + 1e6, dict(weights))
-    share_s = allotment.take("0")
-    exact_s = 1e6 * costs[0] / sum(costs)
-    assert 0.8 * exact_s < share_s < 0.95 * exact_s
-    assert "0" not in allotment.weights
+    needs = {str(place): Need(1.0, work) for place, work in enumerate(works)}
+    allotment = Allotment(time.time() + 1e6, time.time() + 2e6, needs)
+    exact_s = (1e6 - len(works)) * works[0] / sum(works)
+    assert 0.8 * exact_s < allotment.take("0") < 0.95 * exact_s + 1
+    assert "0" not in needs
 
 
-def test_after_the_deadline_nothing_is_measured() -> None:
+def test_getting_ready_is_set_aside_for_all() -> None:
+    """What a later comparison needs to compile is not given to an earlier one."""
+    needs = {"plain": Need(0.0, 1.0), "compiled": Need(60.0, 1.0)}
+    allotment = Allotment(time.time() + 100, time.time() + 200, needs)
+    assert 15 < allotment.take("plain") < 20
+
+
+def test_after_the_end_nothing_is_measured() -> None:
     """A spent budget is an error that says what to do."""
-    allotment = Allotment.until(time.time() - 1, [CONTROL])
+    allotment = Allotment(time.time() - 1, time.time() - 1, {"a": Need(1.0, 1.0)})
     with pytest.raises(BudgetSpentError, match="larger --budget"):
-        allotment.take(CONTROL.key)
+        allotment.take("a")
 
 
-def test_larger_work_gets_a_larger_share() -> None:
-    """Weights grow with the FLOPs of the workload."""
+def test_a_late_pass_still_measures_the_least() -> None:
+    """Between a pass's deadline and the run's end a comparison gets its fewest pairs."""
+    allotment = Allotment(time.time() - 1, time.time() + 1e6, {"a": Need(0.25, 1.0)})
+    assert allotment.take("a") == 0.25
+
+
+def test_larger_work_needs_more() -> None:
+    """Needs grow with the FLOPs of the workload and with compiling."""
     large = replace(CONTROL, workload=replace(CONTROL.workload, variant="H/14", image_size=224))
-    weights = Allotment.until(0, [CONTROL, large]).weights
-    assert weights[large.key] > weights[CONTROL.key]
+    compiled = replace(CONTROL, arm=Arm(compile="compile_blocks"))
+    assert Need.of(large).work > Need.of(CONTROL).work
+    assert Need.of(compiled).ready_s > Need.of(CONTROL).ready_s

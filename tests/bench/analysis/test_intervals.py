@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 from scipy import stats
@@ -38,6 +38,7 @@ def test_scaled() -> None:
     assert Interval(2.0).scaled(1e3) == Interval(2e3)
 
 
+@settings(deadline=None)
 @given(ratio=RATIOS, drift=st.lists(TIMES_S, min_size=1, max_size=15))
 def test_drift_cancels(ratio: float, drift: list[float]) -> None:
     """What slows both calls of a pair alike does not change the ratio at all."""
@@ -45,6 +46,7 @@ def test_drift_cancels(ratio: float, drift: list[float]) -> None:
     assert found == pytest.approx(math.log(ratio), abs=1e-9)
 
 
+@settings(deadline=None)
 @given(
     ratio=RATIOS,
     wild=st.dictionaries(st.integers(0, 19), st.tuples(TIMES_S, TIMES_S), max_size=4),
@@ -55,6 +57,7 @@ def test_disturbed_pairs(ratio: float, wild: dict[int, tuple[float, float]]) -> 
     assert pass_log_ratio(*split(pairs)) == pytest.approx(math.log(ratio), abs=1e-9)
 
 
+@settings(deadline=None)
 @given(ratio=RATIOS, second=st.floats(0.5, 2), pairs=st.integers(2, 15))
 def test_going_second_cancels(ratio: float, second: float, pairs: int) -> None:
     """What the second call of a pair costs is in neither arm's favour, also in odd numbers."""
@@ -63,6 +66,7 @@ def test_going_second_cancels(ratio: float, second: float, pairs: int) -> None:
     assert pass_log_ratio(baseline, arm) == pytest.approx(math.log(ratio), abs=1e-9)
 
 
+@settings(deadline=None)
 @given(pairs=PAIRS, factor=st.floats(1e-3, 1e3))
 def test_unit_does_not_matter(pairs: list[tuple[float, float]], factor: float) -> None:
     """Times in another unit have the same ratio."""
@@ -71,6 +75,7 @@ def test_unit_does_not_matter(pairs: list[tuple[float, float]], factor: float) -
     assert scaled == pytest.approx(pass_log_ratio(baseline, arm), abs=1e-9)
 
 
+@settings(deadline=None)
 @given(pairs=PAIRS)
 def test_swapped_arms(pairs: list[tuple[float, float]]) -> None:
     """The arm over the baseline is the inverse of the baseline over the arm."""
@@ -85,6 +90,7 @@ def test_no_pairs(baseline: int, arm: int) -> None:
         pass_log_ratio([1.0] * baseline, [1.0] * arm)
 
 
+@settings(deadline=None)
 @given(logs=DIFFERENT_LOGS)
 def test_geometric_is_students_interval(logs: list[float]) -> None:
     """The interval is scipy.stats' t interval of the logarithms."""
@@ -93,6 +99,7 @@ def test_geometric_is_students_interval(logs: list[float]) -> None:
     assert (found.low, found.high) == pytest.approx(tuple(np.exp(expected)))
 
 
+@settings(deadline=None)
 @given(logs=LOGS, order=st.randoms(use_true_random=False))
 def test_geometric_knows_no_order(logs: list[float], order: random.Random) -> None:
     """The mean is inside its interval, whichever pass came first."""

@@ -3,7 +3,7 @@
 import math
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from bench.analysis.intervals import Interval
@@ -64,6 +64,7 @@ def test_other_band(delta: float, expected: str) -> None:
     assert verdict(Interval(1.05, 1.02, 1.08), delta) == expected
 
 
+@settings(deadline=None)
 @given(bounds=st.lists(st.integers(300, 3000), min_size=2, max_size=2).map(sorted))
 def test_swapped_arms(bounds: list[int]) -> None:
     """Swapping the arms swaps faster and slower and changes nothing else."""

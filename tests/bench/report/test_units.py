@@ -1,7 +1,7 @@
 """bench.report.units: numbers as people read them, to the sign."""
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from bench.report.units import bounds, digits, duration, milliseconds, scientific, times
@@ -33,6 +33,7 @@ def test_significant_digits(significant: int, expected: str) -> None:
     assert digits(31.4159, significant) == expected
 
 
+@settings(deadline=None)
 @given(value=st.floats(1e-12, 1e15), sign=st.sampled_from([-1, 1]))
 def test_digits_without_exponent(value: float, sign: int) -> None:
     """However small or large, there is no exponent, and the number is right to half a digit."""

@@ -23,6 +23,7 @@ def plan_in(folder: Path, comparisons: tuple[Comparison, ...], seconds: float = 
     return PassPlan(
         pass_index=0,
         deadline_s=time.time() + seconds,
+        end_s=time.time() + seconds,
         check=False,
         journal=folder / "journal.jsonl",
         comparisons=comparisons,
