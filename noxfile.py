@@ -58,6 +58,13 @@ def types(session: nox.Session) -> None:
 
 
 @nox.session
+def cost(session: nox.Session) -> None:
+    """Show what the suite itself costs: microseconds a round, seconds to start."""
+    session.install("-e", ".")
+    session.run("python", "-m", "pytest", "bench/cost.py", "-s", *session.posargs)
+
+
+@nox.session
 def wheel(session: nox.Session) -> None:
     """Build the wheel, install it into an empty folder and measure there."""
     session.install("build[uv]")

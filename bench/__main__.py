@@ -45,7 +45,7 @@ def cli() -> None:
 @click.option("--variants", type=names, default="B/16,L/16,H/14", show_default=True)
 @click.option("--factors", type=names, default=",".join(FACTORS), show_default=True)
 @click.option("--devices", type=names, help="cpu,cuda  [default: all that are here]")
-@click.option("--modes", type=names, default="forward,train", show_default=True)
+@click.option("--modes", type=names, help="forward,train  [default: forward; on cuda both]")
 @click.option("--batch-sizes", type=numbers, help="Such as 1,8  [default: each benchmark's own]")
 @click.option("--image-size", type=int, default=224, show_default=True, help="In pixels, square.")
 @click.option(

@@ -12,7 +12,7 @@ from bench.measure.clocks import clock_for
 from bench.measure.environment import git
 from bench.measure.pairs import Benchmark
 from bench.options import names, numbers
-from bench.record import CACHES, FACTORS, MODES, Comparison, InputError, Sample
+from bench.record import CACHES, FACTORS, Comparison, InputError, Sample
 from bench.session import Allotment, BudgetSpentError, Job, Need, measure
 from bench.store import PassPlan, append_event, append_sample, read_pass_plan
 
@@ -26,7 +26,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     group.addoption("--variants", type=names, default=("B/16",), help="default: B/16")
     group.addoption("--factors", type=names, default=FACTORS, help="default: all")
     group.addoption("--devices", type=names, default=("cpu",), help="cpu,cuda; default: cpu")
-    group.addoption("--modes", type=names, default=MODES, help="default: forward,train")
+    group.addoption("--modes", type=names, help="default: forward; on cuda forward,train")
     group.addoption("--batch-sizes", type=numbers, help="default: each module's own")
     group.addoption("--image-size", type=int, default=224, help="in pixels; default: 224")
     group.addoption("--component", choices=COMPONENTS, default="auto", help="default: auto")

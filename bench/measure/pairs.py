@@ -16,6 +16,8 @@ MIN_ROUNDS = 6
 MAX_ROUNDS = 200
 # A call that is less than this much faster than the best before it shows no trend any more.
 SETTLED_WITHIN = 0.03
+_SETTLE_S = 0.5
+_PATIENCE_S = 10.0
 
 Call = Callable[[], object]
 
@@ -80,20 +82,26 @@ def is_settled(calls_s: Sequence[float]) -> bool:
 
 
 def settle(call: Call, clock: Clock, first_s: float, limit_s: float) -> float:
-    """Call until there is no trend left or ``limit_s`` is spent; seconds of the newest call.
+    """Call until there is no trend left or no time for one more; seconds of the newest call.
 
-    ``first_s`` is what the first call ever took, which settling starts from.
+    ``first_s`` is what the first call ever took, which settling starts from. A call that would
+    not fit in ``limit_s``, or in half a second where that is more, is not made.
     """
-    calls_s = [first_s]
-    while not is_settled(calls_s) and (len(calls_s) == 1 or sum(calls_s[1:]) < limit_s):
+    calls_s, left_s = [first_s], max(limit_s, _SETTLE_S)
+    while not is_settled(calls_s) and calls_s[-1] <= left_s:
         calls_s.append(timed(call, clock))
+        left_s -= calls_s[-1]
     return calls_s[-1]
 
 
 def rounds_for(left_s: float, pair_s: float) -> int:
-    """Even number of pairs that fit in ``left_s``, so that each arm goes first equally often."""
+    """Even number of pairs that fit in ``left_s``, so that each arm goes first equally often.
+
+    At least MIN_ROUNDS, but two where so many would take more than ten seconds.
+    """
     fitting = int(left_s / max(pair_s, 1e-9))
-    return max(MIN_ROUNDS, min(MAX_ROUNDS, fitting)) // 2 * 2
+    least = MIN_ROUNDS if MIN_ROUNDS * pair_s <= _PATIENCE_S else 2
+    return max(least, min(MAX_ROUNDS, fitting)) // 2 * 2
 
 
 @contextmanager

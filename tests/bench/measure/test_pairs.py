@@ -92,12 +92,18 @@ def test_settling_goes_on_while_calls_get_faster() -> None:
 
 
 @given(limit_s=st.floats(-5, 20))
-def test_settling_stops_at_its_limit_but_calls_once(limit_s: float) -> None:
-    """Endless improvement ends at the limit; even without time one call is made."""
+def test_settling_stays_within_its_limit(limit_s: float) -> None:
+    """Endless improvement ends at the limit, or after half a second where that is more."""
     clock = FakeClock()
-    halving = (0.5**power for power in count())
-    settle(clock.work(halving), clock, first_s=2.0, limit_s=limit_s)
-    assert 1.0 <= clock.now_s <= max(1.0, limit_s + 1.0)
+    settle(clock.work(0.99**power / 8 for power in count()), clock, first_s=0.2, limit_s=limit_s)
+    assert 0.125 <= clock.now_s <= max(limit_s, 0.5) + 1e-9
+
+
+def test_a_slow_call_is_not_made_only_to_settle() -> None:
+    """A call of ten seconds is not repeated where there is no time for it."""
+    clock = FakeClock()
+    assert settle(clock.work(repeat(10.0)), clock, first_s=10.0, limit_s=-1.0) == 10.0
+    assert clock.now_s == 0.0
 
 
 @given(left_s=st.floats(-10, 1e4), pair_s=st.floats(0, 1e3))
@@ -105,7 +111,13 @@ def test_rounds_are_even_and_bounded(left_s: float, pair_s: float) -> None:
     """However little or much time is left, the number of pairs is even and within bounds."""
     rounds = rounds_for(left_s, pair_s)
     assert rounds % 2 == 0
-    assert MIN_ROUNDS <= rounds <= MAX_ROUNDS
+    assert (MIN_ROUNDS if pair_s < 1 else 2) <= rounds <= MAX_ROUNDS
+
+
+def test_slow_pairs_are_fewer() -> None:
+    """Where six pairs would take too long, two must do."""
+    assert rounds_for(0.0, 1.0) == MIN_ROUNDS
+    assert rounds_for(0.0, 10.0) == 2
 
 
 def test_rounds_fill_the_time() -> None:
