@@ -209,17 +209,18 @@ def _error_panel(axis: Axes, records: Sequence[Record]) -> None:
     arms = list(dict.fromkeys(record.arm for record in records))
     for arm in arms:
         rows = [record for record in records if record.arm == arm]
-        speedups, errors = [r.speedup or 1.0 for r in rows], [r.output_error or 1.0 for r in rows]
+        points = [(r.speedup or 1.0, r.output_error or 1.0) for r in rows]
         mark = _arm_mark(arms, arm)
         style: dict[str, Any] = {
             "marker": mark.get_marker(),
             "color": mark.get_color(),
             "label": arm,
         }
-        axis.plot(speedups, errors, lw=0, ms=6, alpha=0.7, **style)
+        axis.plot(*zip(*points, strict=True), lw=0, ms=6, alpha=0.7, **style)
     axis.set_title(f"{records[0].factor}, against {records[0].baseline}", fontsize=9)
     axis.axvline(1, color="black", lw=0.8)
-    axis.set_xlim(0, 1.08 * max(1.1, *(record.speedup or 1.0 for record in records)))
+    speedups = [record.speedup or 1.0 for record in records]
+    axis.set_xlim(0.95 * min(0.95, *speedups), 1.05 * max(1.05, *speedups))
     axis.xaxis.set_major_locator(MaxNLocator(4))
     axis.set_xlabel("speed-up")
     axis.legend(loc="upper center", bbox_to_anchor=(0.5, -0.16), ncols=2, frameon=False, fontsize=8)

@@ -87,9 +87,18 @@ def test_arms_differ_in_the_factor_only() -> None:
 
 
 def test_default_covers_variants_and_factors() -> None:
-    """Without options every factor is compared on B/16, L/16 and H/14, in both modes."""
+    """Without options every factor is compared on B/16, L/16 and H/14."""
     covered = {(c.workload.variant, c.factor, c.workload.mode) for c in comparisons(Selection())}
-    assert covered == set(product(("B/16", "L/16", "H/14"), FACTORS, MODES))
+    assert covered == set(product(("B/16", "L/16", "H/14"), FACTORS, ("forward",)))
+
+
+@pytest.mark.parametrize(("device", "modes"), [("cpu", ("forward",)), ("cuda", MODES)])
+def test_default_modes_depend_on_the_device(device: str, modes: tuple[str, ...]) -> None:
+    """A GPU is also asked how it trains; whoever names modes gets these on every device."""
+    found = {c.workload.mode for c in comparisons(Selection(devices=(device,)))}
+    assert found == set(modes)
+    asked = Selection(devices=(device,), modes=("train",))
+    assert {c.workload.mode for c in comparisons(asked)} == {"train"}
 
 
 @pytest.mark.parametrize(

@@ -65,6 +65,7 @@ def _is_help(parameter: click.Parameter) -> bool:
         ("run --variants ,", "no variant given; known: B/16"),
         ("run --image-size 100", "image height 100 is no multiple of patch size 16; use 96 or 112"),
         ("run --batch-sizes 0", "batch size is 0; expected a whole number of at least 1"),
+        ("run --batch-sizes ,", "no batch size given; expected whole numbers of at least 1"),
         ("run --batch-sizes one", "'one' is no list of whole numbers; expected such as 1,8"),
         ("run --budget 10", "'10' is no duration; expected such as 90s, 10m or 1.5h"),
         ("run --passes 0", "0 is not in the range x>=1"),

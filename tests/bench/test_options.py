@@ -42,7 +42,9 @@ def test_names(text: str, expected: tuple[str, ...]) -> None:
     assert names(text) == expected
 
 
-@pytest.mark.parametrize(("text", "expected"), [("1", (1,)), ("1, 8,8", (1, 8)), ("-1", (-1,))])
+@pytest.mark.parametrize(
+    ("text", "expected"), [("1", (1,)), ("1, 8,8", (1, 8)), ("1,01", (1,)), ("-1", (-1,))]
+)
 def test_numbers(text: str, expected: tuple[int, ...]) -> None:
     """Whole numbers keep their order and count once; whether they fit is not decided here."""
     assert numbers(text) == expected

@@ -20,6 +20,10 @@ THIN = "\N{THIN SPACE}"
         (12345, f"12{THIN}300"),
         (1234567, f"1{THIN}230{THIN}000"),
         (-0.98765, "-0.988"),
+        (9.996, "10.0"),
+        (99.96, "100"),
+        (0.9996, "1.00"),
+        (9999, f"10{THIN}000"),
     ],
 )
 def test_digits(value: float, expected: str) -> None:
