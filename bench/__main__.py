@@ -123,15 +123,18 @@ def _show(results: Any) -> None:
 @cli.command()
 @click.argument("folder", type=click.Path(path_type=Path))
 @click.option("--markdown", is_flag=True, help="Print the tables as Markdown, nothing else.")
-def report(folder: Path, *, markdown: bool) -> None:
+@click.option("--factors", type=names, default=",".join(FACTORS), help="Of the Markdown.")
+def report(folder: Path, *, markdown: bool, factors: tuple[str, ...]) -> None:
     """Make results.csv, tables and plots of the run in FOLDER again from its journal."""
     from bench.report.tables import markdown as as_markdown
+    from bench.report.tables import provenance
     from bench.runner.run import load
     from bench.store import write_csv
 
     results = load(folder)
     if markdown:
-        click.echo(as_markdown(results.records))
+        click.echo(as_markdown([each for each in results.records if each.factor in factors]))
+        click.echo(provenance(results.environment, results.plan.run_id))
         return
     write_csv(folder / "results.csv", results.records)
     _show(results)

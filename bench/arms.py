@@ -31,6 +31,7 @@ _COMPONENTS: dict[str, Callable[[ViTConfig], nn.Module]] = {
     "block": EncoderBlock,
     "model": ViT,
 }
+Context = Callable[[], AbstractContextManager[object]]
 _AUTOCAST = {"amp_bf16": torch.bfloat16, "amp_fp16": torch.float16}
 # GradScaler's own start of 2**16 overflows float16 in the first steps, which it would skip.
 _LOSS_SCALE = 2.0**10
@@ -68,10 +69,10 @@ def pin_precision() -> None:
     torch.backends.cudnn.allow_tf32 = False
 
 
-def _precision_context(precision: str, device: str) -> Callable[[], AbstractContextManager[object]]:
+def _autocast(precision: str, device: str) -> Context:
     if precision in _AUTOCAST:
         return partial(torch.autocast, device, dtype=_AUTOCAST[precision])
-    return _tf32 if precision == "tf32" else nullcontext
+    return nullcontext
 
 
 def random_inputs(workload: Workload) -> Tensor:
@@ -91,7 +92,8 @@ def build_module(arm: Arm, workload: Workload) -> nn.Module:
     One-dimensional parameters are moved off their constants: zero biases would hide a mistake.
     """
     config = config_for(workload, patcher=arm.patcher, attention=arm.attention)
-    with torch.random.fork_rng(), torch.device(workload.device), torch.no_grad():
+    gpus = [0] if workload.device == "cuda" else []
+    with torch.random.fork_rng(gpus), torch.device(workload.device), torch.no_grad():
         torch.manual_seed(0)
         module = _COMPONENTS[workload.component](config).apply(initialise)
         for parameter in module.parameters():
@@ -121,11 +123,14 @@ class Candidate:
         self.module = module.to(device=workload.device, dtype=dtype).train(train)
         self.input_BX = input_BX.to(device=workload.device, dtype=dtype)
         self.loss = _cross_entropy if workload.component == "model" else _half_mean_square
-        self.context = _precision_context(arm.precision, workload.device)
+        self.autocast = _autocast(arm.precision, workload.device)
+        # Autocast is for the forward pass alone; TF32 is for the products of backward too.
+        self.products: Context = _tf32 if arm.precision == "tf32" else nullcontext
         self.scaler = torch.GradScaler(
             workload.device, init_scale=_LOSS_SCALE, enabled=arm.precision == "amp_fp16"
         )
-        self.step = self._train if train else self._forward
+        step = self._train if train else self._forward
+        self.step = _tf32()(step) if arm.precision == "tf32" else step
         if train:
             self.optimizer = torch.optim.AdamW(self.module.parameters())
         _compile(self.module, arm.compile)
@@ -136,15 +141,17 @@ class Candidate:
 
     def output(self) -> Tensor:
         """The first image's output, float64 on the CPU, as a forward call computes it."""
-        return self._forward()[:1].double().cpu()
+        with self.products():
+            return self._forward()[:1].double().cpu()
 
     def output_and_gradients(self) -> tuple[Tensor, dict[str, Tensor]]:
         """The first image's output and its loss's gradients by canonical name, float64, CPU."""
         self.module.zero_grad(set_to_none=True)
-        with self.context():
-            out_BX = self.module(self.input_BX[:1])
-            loss = self.loss(out_BX)
-        self.scaler.scale(loss).backward()
+        with self.products():
+            with self.autocast():
+                out_BX = self.module(self.input_BX[:1])
+                loss = self.loss(out_BX)
+            self.scaler.scale(loss).backward()
         scale = self.scaler.get_scale()
         gradients = {
             name: parameter.grad.double().cpu() / scale
@@ -155,13 +162,13 @@ class Candidate:
         return out_BX.detach().double().cpu(), canonical(gradients)
 
     def _forward(self) -> Tensor:
-        with torch.inference_mode(), self.context():
+        with torch.inference_mode(), self.autocast():
             out_BX: Tensor = self.module(self.input_BX)
         return out_BX
 
     def _train(self) -> Tensor:
         self.optimizer.zero_grad(set_to_none=True)
-        with self.context():
+        with self.autocast():
             loss = self.loss(self.module(self.input_BX))
         self.scaler.scale(loss).backward()
         self.scaler.step(self.optimizer)

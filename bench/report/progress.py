@@ -28,6 +28,7 @@ class RunProgress:
             BarColumn(bar_width=24),
             MofNCompleteColumn(),
             TextColumn("{task.fields[left]}"),
+            TextColumn("{task.fields[so_far]}"),
             TextColumn("{task.description}", style="cyan"),
             console=console,
             refresh_per_second=_REFRESH_PER_S,
@@ -39,15 +40,17 @@ class RunProgress:
         """Show the bar."""
         self.plan, self.start_s = plan, time.monotonic()
         self.total = len(plan.comparisons) * plan.passes
-        self.task: TaskID = self.bar.add_task("starting", total=self.total, place="", left="")
+        self.task: TaskID = self.bar.add_task(
+            "starting", total=self.total, place="", left="", so_far=""
+        )
         self.bar.start()
 
     def event(self, event: dict[str, Any]) -> None:
         """Show what started, or count what was measured."""
         place = f"pass {event['pass_index'] + 1}/{self.plan.passes}"
         if event["kind"] == "start":
-            text = f"{event['key']}  {self._so_far(event['key'])}"
-            self.bar.update(self.task, description=text, place=place, left=self._left())
+            key, so_far, left = event["key"], self._so_far(event["key"]), self._left()
+            self.bar.update(self.task, description=key, place=place, so_far=so_far, left=left)
             return
         (sample,) = samples_from([event])
         self.samples[sample.key].append(sample)

@@ -4,6 +4,7 @@ import math
 
 _MINUTE_S = 60
 _TWO_DECIMALS = (0.1, 10)
+_WIDEST = 1000
 
 
 def digits(value: float, significant: int = 3) -> str:
@@ -33,9 +34,11 @@ def _ratio(value: float) -> str:
 
 
 def bounds(low: float | None, high: float | None) -> str:
-    """An interval of a speed-up: ``1.20 to 1.26``."""
+    """An interval of a speed-up: ``1.20 to 1.26``; one of three decades and more says nothing."""
     if low is None or high is None:
         return ""
+    if high > _WIDEST * low:
+        return "unknown"
     return f"{_ratio(low)} to {_ratio(high)}"
 
 

@@ -62,6 +62,17 @@ def test_fp32_is_not_tf32() -> None:
     assert relative_error(arm.output(), reference.output()) < 1e-5
 
 
+def test_tf32_covers_forward_and_backward() -> None:
+    """The TF32 arm is less exact than fp32 in both directions, and leaves fp32 exact behind."""
+    case = next(c for c in CASES if c.arm_name == "tf32" and c.workload.mode == "train")
+    errors = {}
+    for arm in (case.baseline, case.arm, case.baseline):
+        baseline, candidate = build_pair(replace(case, arm=arm))
+        _, expected = build_reference(case, baseline).output_and_gradients()
+        errors[arm.precision] = gradient_error(candidate.output_and_gradients()[1], expected)
+    assert errors["fp32"] < 1e-5 < errors["tf32"]
+
+
 def test_event_time_is_within_wall_time() -> None:
     """The device's time of a call is positive and no longer than the synchronised wall's."""
     clock, x_NN = EventClock(), torch.randn(4096, 4096, device="cuda")

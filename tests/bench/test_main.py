@@ -14,7 +14,7 @@ OPTIONS = {
         *("--budget", "--quick", "--variants", "--factors", "--devices", "--modes"),
         *("--batch-sizes", "--image-size", "--component", "--cache", "--passes", "--seed", "--out"),
     },
-    "report": {"folder", "--markdown"},
+    "report": {"folder", "--markdown", "--factors"},
     "summary": {
         *("variant", "--patcher", "--attention", "--head", "--classes", "--image-size"),
         *("--channels", "--heads", "--batch-size", "--depth"),

@@ -63,7 +63,8 @@ def test_milliseconds(value_ms: float | None, expected: str) -> None:
 
 
 @pytest.mark.parametrize(
-    ("value", "expected"), [(None, ""), (1.0, "×1.00"), (0.456, "×0.46"), (12.34, "×12.3")]
+    ("value", "expected"),
+    [(None, ""), (1.0, "×1.00"), (0.456, "×0.46"), (12.34, "×12.3"), (0.0123, "×0.0123")],
 )
 def test_times(value: float | None, expected: str) -> None:
     """A speed-up has two places, or three digits from ten on."""
@@ -72,10 +73,17 @@ def test_times(value: float | None, expected: str) -> None:
 
 @pytest.mark.parametrize(
     ("low", "high", "expected"),
-    [(1.2, 1.264, "1.20 to 1.26"), (None, 1.2, ""), (1.2, None, ""), (None, None, "")],
+    [
+        (1.2, 1.264, "1.20 to 1.26"),
+        (0.05, 12.34, "0.0500 to 12.3"),
+        (0.001, 12.0, "unknown"),
+        (None, 1.2, ""),
+        (1.2, None, ""),
+        (None, None, ""),
+    ],
 )
 def test_bounds(low: float | None, high: float | None, expected: str) -> None:
-    """An interval needs both its bounds."""
+    """An interval needs both its bounds; one over three decades says nothing."""
     assert bounds(low, high) == expected
 
 
