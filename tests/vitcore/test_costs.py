@@ -62,9 +62,12 @@ def input_shape(component: str, config: ViTConfig) -> tuple[int, ...]:
     return (config.width,) if component == "head" else (config.tokens, config.width)
 
 
-def count(component: str, config: ViTConfig, batch: int, device: str = "cpu") -> Cost:
-    """Let PyTorch count a built component, in train mode, without the fast path."""
-    with torch.device(device):
+def count(component: str, config: ViTConfig, batch: int) -> Cost:
+    """Let PyTorch count a built component, in train mode, without the fast path.
+
+    Without memory attention is plain products; torch 2.9 does not know the CPU's fused kernel.
+    """
+    with torch.device("meta"):
         module = COMPONENTS[component][1](config)
         x = torch.zeros(batch, *input_shape(component, config))
     with FlopCounterMode(display=False) as counter:
@@ -85,7 +88,7 @@ def test_published_numbers(name: str) -> None:
 def test_variants_as_built(name: str) -> None:
     """Each variant, built without memory, has the parameters and FLOPs of the arithmetic."""
     config = ViTConfig.from_name(name)
-    assert count("model", config, 1, "meta") == costs.model(config)
+    assert count("model", config, 1) == costs.model(config)
 
 
 def test_articles_model() -> None:
