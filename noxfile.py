@@ -58,10 +58,10 @@ def types(session: nox.Session) -> None:
 
 
 @nox.session
-def cost(session: nox.Session) -> None:
+def overhead(session: nox.Session) -> None:
     """Show what the suite itself costs: microseconds a round, seconds to start."""
     session.install("-e", ".")
-    session.run("python", "-m", "pytest", "bench/cost.py", "-s", *session.posargs)
+    session.run("python", "-m", "pytest", "bench/overhead.py", "-s", *session.posargs)
 
 
 @nox.session
@@ -72,7 +72,8 @@ def wheel(session: nox.Session) -> None:
     shutil.rmtree(dist, ignore_errors=True)
     session.run("python", "-m", "build", "--installer", "uv", "--outdir", str(dist))
     (built,) = dist.glob("*.whl")
-    session.install("--reinstall-package", "vitbench", str(built))
+    session.install(str(built))
+    session.install("--force-reinstall", "--no-deps", str(built))
     with tempfile.TemporaryDirectory() as empty, session.chdir(empty):
         session.run("vitbench", "run", "--quick", *session.posargs)
         code = "from pathlib import Path; next(Path().glob('results/*/results.csv'))"

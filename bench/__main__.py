@@ -1,9 +1,10 @@
 """The command line: arguments and printing only. ``vitbench`` is ``python -m bench``."""
 
 import shlex
+import signal
 import sys
 from dataclasses import replace
-from datetime import datetime
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -82,6 +83,7 @@ def run(context: click.Context, /, **given: Any) -> None:
     from bench.report.progress import RunProgress
     from bench.runner.plan import Request
     from bench.runner.run import run as run_all
+    from bench.store import new_run_id
 
     if given.pop("quick"):
         given |= {k: v for k, v in _QUICK.items() if _is_default(context, k)}
@@ -90,13 +92,15 @@ def run(context: click.Context, /, **given: Any) -> None:
         budget_s=budget,
         passes=given.pop("passes"),
         seed=given.pop("seed"),
-        folder=out or Path("results") / datetime.now().astimezone().strftime("%Y%m%d-%H%M%S"),
+        folder=out or Path("results") / new_run_id(datetime.now(UTC)),
         command=shlex.join(["vitbench", *sys.argv[1:]]),
         devices=devices,
-        selection=replace(Selection(**given), devices=devices or ("cpu",)),
+        selection=replace(Selection(**given), devices=("cpu",) if devices is None else devices),
     )
     results = run_all(request, RunProgress(Console(stderr=True)))
     _show(results)
+    if not any(record.rounds for record in results.records):
+        raise RunError("nothing was measured; the reasons stand above")
 
 
 def _is_default(context: click.Context, name: str) -> bool:
@@ -112,7 +116,7 @@ def _show(results: Any) -> None:
     # A table in a file or a pipe must not be cut to a terminal's width.
     console = Console(width=None if sys.stdout.isatty() else 140)
     console.print(summary(results.records), share_line(results.measuring_share, results.measure_s))
-    source = provenance(results.environment, results.plan.run_id)
+    source = provenance(results.environment, results.plan.command, results.plan.started)
     click.echo(source)
     from bench.report.plots import write_plots
 
@@ -134,22 +138,24 @@ def report(folder: Path, *, markdown: bool, factors: tuple[str, ...]) -> None:
     results = load(folder)
     if markdown:
         click.echo(as_markdown([each for each in results.records if each.factor in factors]))
-        click.echo(provenance(results.environment, results.plan.run_id))
+        plan = results.plan
+        click.echo(provenance(results.environment, plan.command, plan.started))
         return
     write_csv(folder / "results.csv", results.records)
     _show(results)
 
 
+_SIZE = click.IntRange(1, 10**6)
 _MODEL_OPTIONS = (
     click.argument("variant"),
     click.option("--patcher", default="conv", show_default=True),
     click.option("--attention", default="sdpa", show_default=True),
     click.option("--head", default="linear", show_default=True),
-    click.option("--classes", "num_classes", type=int, default=1000, show_default=True),
+    click.option("--classes", "num_classes", type=_SIZE, default=1000, show_default=True),
     click.option("--image-size", type=pixels, default="224", show_default=True),
-    click.option("--channels", type=int, default=3, show_default=True),
-    click.option("--heads", type=int, help="Attention heads  [default: the variant's]"),
-    click.option("--batch-size", type=click.IntRange(1), default=1, show_default=True),
+    click.option("--channels", type=_SIZE, default=3, show_default=True),
+    click.option("--heads", type=_SIZE, help="Attention heads  [default: the variant's]"),
+    click.option("--batch-size", type=_SIZE, default=1, show_default=True),
 )
 
 
@@ -193,11 +199,17 @@ def shapes(variant: str, batch_size: int, **given: Any) -> None:
 
 def main() -> None:
     """Run the command line. What a user can mend is one line on standard error and exit code 2."""
+    # What ends a run from outside (timeout, a CI that cancels) must stop its pass and keep rows.
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
     try:
         code = cli.main(standalone_mode=False)
     except (click.ClickException, InputError, RunError) as error:
         text = error.format_message() if isinstance(error, click.ClickException) else str(error)
         click.echo(f"vitbench: {text}", err=True)
+        sys.exit(2)
+    except OSError as error:
+        where = f"{error.filename}: " if error.filename else ""
+        click.echo(f"vitbench: {where}{error.strerror}; check permissions and space", err=True)
         sys.exit(2)
     except (click.Abort, KeyboardInterrupt):
         click.echo("vitbench: interrupted; what was measured is kept", err=True)

@@ -122,6 +122,8 @@ class Candidate:
         train = workload.mode == "train"
         self.module = module.to(device=workload.device, dtype=dtype).train(train)
         self.input_BX = input_BX.to(device=workload.device, dtype=dtype)
+        # A GPU's batch would take the reference on the CPU minutes: there one image is checked.
+        self.checked = slice(1 if workload.device == "cuda" else None)
         self.loss = _cross_entropy if workload.component == "model" else _half_mean_square
         self.autocast = _autocast(arm.precision, workload.device)
         # Autocast is for the forward pass alone; TF32 is for the products of backward too.
@@ -140,16 +142,16 @@ class Candidate:
         return self.step()
 
     def output(self) -> Tensor:
-        """The first image's output, float64 on the CPU, as a forward call computes it."""
+        """The checked images' output, float64 on the CPU, as a forward call computes it."""
         with self.products():
-            return self._forward()[:1].double().cpu()
+            return self._forward()[self.checked].double().cpu()
 
     def output_and_gradients(self) -> tuple[Tensor, dict[str, Tensor]]:
-        """The first image's output and its loss's gradients by canonical name, float64, CPU."""
+        """The checked images' output and their gradients by canonical name, float64, CPU."""
         self.module.zero_grad(set_to_none=True)
         with self.products():
             with self.autocast():
-                out_BX = self.module(self.input_BX[:1])
+                out_BX = self.module(self.input_BX[self.checked])
                 loss = self.loss(out_BX)
             self.scaler.scale(loss).backward()
         scale = self.scaler.get_scale()
@@ -177,8 +179,8 @@ class Candidate:
 
 
 def _cross_entropy(logits_BL: Tensor) -> Tensor:
-    """The classifier's loss; the labels are the image's index in the batch."""
-    label_B = torch.arange(len(logits_BL), device=logits_BL.device)
+    """The classifier's loss; the labels count through the classes."""
+    label_B = torch.arange(len(logits_BL), device=logits_BL.device) % logits_BL.shape[1]
     return F.cross_entropy(logits_BL, label_B)
 
 
@@ -210,17 +212,18 @@ def build_pair(comparison: Comparison) -> tuple[Candidate, Candidate]:
     module = build_module(comparison.baseline, workload)
     copied = copy_weights(module, comparison.arm, workload, torch.float32)
     return (
-        Candidate(comparison.baseline, workload, module, input_BX),
+        # Inputs are equal but not shared: the second call must not find the first one's in cache.
+        Candidate(comparison.baseline, workload, module, input_BX.clone()),
         Candidate(comparison.arm, workload, copied, input_BX),
     )
 
 
 def build_reference(comparison: Comparison, baseline: Candidate) -> Candidate:
-    """The same function and weights in float64 on the CPU, for the first image.
+    """The same function and weights in float64 on the CPU, for the images that are checked.
 
     Attention is the hand-written one, so that no fused kernel is its own judge.
     """
     workload = replace(comparison.workload, device="cpu")
     arm = Arm(attention="manual")
     module = copy_weights(baseline.module, arm, workload, torch.float64)
-    return Candidate(arm, workload, module, baseline.input_BX[:1].double())
+    return Candidate(arm, workload, module, baseline.input_BX[baseline.checked].double())

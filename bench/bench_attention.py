@@ -12,7 +12,7 @@ GRID = Grid(
     factor="attention",
     component="attention",
     arms=("mha", "mha_weights", "manual", "sdpa"),
-    batch_sizes={"cpu": (1, 8), "cuda": (1, 64)},
+    batch_sizes={"cpu": (1, 8), "cuda": (1, 8, 64)},
 )
 
 

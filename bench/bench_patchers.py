@@ -11,7 +11,7 @@ GRID = Grid(
     factor="patcher",
     component="patcher",
     arms=("conv", "unfold", "linear"),
-    batch_sizes={"cpu": (1, 8), "cuda": (1, 64)},
+    batch_sizes={"cpu": (1, 8), "cuda": (1, 8, 64)},
 )
 
 

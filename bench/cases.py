@@ -23,6 +23,7 @@ LEVELS: dict[str, tuple[str, ...]] = {
 CPU_MODEL_LIMIT_FLOPS = 50e9
 # Backward does two matrix products for each one of forward.
 TRAIN_FLOPS_FACTOR = 3
+LARGEST_BATCH = 10**10
 # What is measured where the user does not say: hardly anybody trains a ViT on a CPU.
 MODES_OF = {"cpu": ("forward",), "cuda": MODES}
 
@@ -70,8 +71,10 @@ class Selection:
         if self.batch_sizes == ():
             raise InputError("no batch size given; expected whole numbers of at least 1")
         for size in self.batch_sizes or ():
-            if size < 1:
-                raise InputError(f"batch size is {size}; expected a whole number of at least 1")
+            if not 1 <= size <= LARGEST_BATCH:
+                raise InputError(
+                    f"batch size is {size}; expected a whole number from 1 to {LARGEST_BATCH}"
+                )
 
     def _check_names(self) -> None:
         checked: tuple[tuple[str, tuple[str, ...], Sequence[str]], ...] = (

@@ -1,23 +1,38 @@
 """Wires the benchmark modules into pytest and pytest-benchmark: options, grid, fixture."""
 
+import argparse
+import os
 import time
 from dataclasses import asdict, fields, replace
 from pathlib import Path
 from typing import Any
 
+import click
 import pytest
+import torch
 
 from bench.cases import COMPONENTS, Measure, Selection, expand
+from bench.journal import append_event, append_sample
 from bench.measure.clocks import clock_for
 from bench.measure.environment import git
+from bench.measure.memory import is_lost
 from bench.measure.pairs import Benchmark
 from bench.options import names, numbers
 from bench.record import CACHES, FACTORS, Comparison, InputError, Sample
 from bench.session import Allotment, BudgetSpentError, Job, Need, measure
-from bench.store import PassPlan, append_event, append_sample, read_pass_plan
+from bench.store import PassPlan, read_pass_plan
 
 PLAN = pytest.StashKey[PassPlan | None]()
 ALLOTMENT = pytest.StashKey[Allotment]()
+# Exit code of a process whose GPU an arm has made unusable.
+LOST = 86
+
+
+def _numbers(text: str) -> tuple[int, ...]:
+    try:
+        return numbers(text)
+    except click.BadParameter as error:
+        raise argparse.ArgumentTypeError(error.message) from error
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -27,7 +42,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     group.addoption("--factors", type=names, default=FACTORS, help="default: all")
     group.addoption("--devices", type=names, default=("cpu",), help="cpu,cuda; default: cpu")
     group.addoption("--modes", type=names, help="default: forward; on cuda forward,train")
-    group.addoption("--batch-sizes", type=numbers, help="default: each module's own")
+    group.addoption("--batch-sizes", type=_numbers, help="default: each module's own")
     group.addoption("--image-size", type=int, default=224, help="in pixels; default: 224")
     group.addoption("--component", choices=COMPONENTS, default="auto", help="default: auto")
     group.addoption("--cache", choices=CACHES, default="cold", help="default: cold")
@@ -36,20 +51,24 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    """Read the plan of a pass, where this is one."""
+    """Read the plan of a pass, where this is one; else check what was asked for."""
     path = config.getoption("--pass-plan")
-    config.stash[PLAN] = plan = read_pass_plan(path) if path else None
+    try:
+        config.stash[PLAN] = plan = read_pass_plan(path) if path else None
+        _selection(config)
+    except InputError as error:
+        raise pytest.UsageError(str(error)) from error
     if plan:
         needs = {comparison.key: Need.of(comparison) for comparison in plan.comparisons}
         config.stash[ALLOTMENT] = Allotment(plan.deadline_s, plan.end_s, needs)
 
 
 def _selection(config: pytest.Config) -> Selection:
+    """The part of the grid that the options choose. Raises InputError where it cannot be."""
     chosen = {field.name: config.getoption(field.name) for field in fields(Selection)}
-    try:
-        return Selection(**chosen)
-    except InputError as error:
-        raise pytest.UsageError(str(error)) from error
+    if "cuda" in chosen["devices"] and not torch.cuda.is_available():
+        raise InputError("device 'cuda' asked for, but torch finds none here; found: cpu")
+    return Selection(**chosen)
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
@@ -99,6 +118,8 @@ def _measure(benchmark: Any, request: pytest.FixtureRequest) -> Measure:
         benchmark.extra_info["vitbench"] = asdict(sample)
         if plan:
             append_sample(plan.journal, sample)
+            if sample.status == "crashed" and is_lost(comparison.workload.device):
+                os._exit(LOST)  # What is left goes on in a fresh process.
         if sample.status == "skipped":
             pytest.skip(str(sample.error))
         if sample.status != "ok":

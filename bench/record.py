@@ -120,6 +120,15 @@ class Sample:
     prepare_s: float = 0.0
     measure_s: float = 0.0
 
+    def __post_init__(self) -> None:
+        if self.status not in STATUSES:
+            raise ValueError(f"status is {self.status!r}; expected one of {', '.join(STATUSES)}")
+        if len(self.baseline_s) != len(self.arm_s):
+            raise ValueError(
+                f"{self.key}: {len(self.baseline_s)} baseline and {len(self.arm_s)} arm times "
+                "make no pairs"
+            )
+
     @property
     def timed_s(self) -> float:
         """Seconds spent inside timed calls."""
@@ -133,8 +142,12 @@ class Record:
 
     ``None`` is a missing value and stays empty in the file. ``latency_ms`` is the time of one
     call (device time on CUDA), ``wall_ms`` the synchronised wall time of the same call;
-    intervals are 95 %. ``speedup`` is baseline time / arm time. ``output_error`` and
-    ``gradient_error`` are relative norms against float64.
+    intervals are 95 %. ``images_per_s`` is the throughput of calls queued one behind the other
+    (on a CPU nothing queues: batch size / latency). ``speedup`` is baseline time / arm time.
+    ``output_error`` and ``gradient_error`` are relative norms against float64. ``passes`` and
+    ``rounds`` count the processes and, over all of them, the pairs; ``cache`` says whether the
+    last-level cache was flushed before each pair (``cold``). ``error`` says in one line why a
+    status is not ``ok``, ``note`` what a reader should know of the hardware.
     """
 
     schema: int

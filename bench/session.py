@@ -161,17 +161,19 @@ def _paired(
         rounds = rounds_for(left_s - (time.perf_counter() - start_s), pair_s)
         pairs = PairedRounds(baseline=arms[0], clock=job.clock, refresh=flush)
         job.benchmark.pedantic(arms[1], setup=pairs.setup, teardown=pairs.teardown, rounds=rounds)
+    # With --benchmark-disable the arm is only called, once.
+    timed_s = job.benchmark.stats.stats.data if job.benchmark.stats else ()
     return replace(
         sample,
-        baseline_s=tuple(pairs.baseline_s),
-        arm_s=tuple(job.benchmark.stats.stats.data),
+        baseline_s=tuple(pairs.baseline_s[: len(timed_s)]),
+        arm_s=tuple(timed_s),
         baseline_wall_s=tuple(pairs.baseline_wall_s),
         arm_wall_s=tuple(pairs.arm_wall_s),
     )
 
 
 def _queued_s(arm: Candidate, clock: Clock) -> float:
-    """Seconds a call takes when the device's queue never runs empty."""
+    """Seconds a call takes when the device's queue never runs empty, caches as they come."""
     start = clock()
     for _ in range(_QUEUED_CALLS):
         arm()

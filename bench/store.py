@@ -1,10 +1,10 @@
-"""Files of a run: names, the journal both ways, ``results.csv`` both ways. No torch.
+"""Files of a run: names, plans, environment, and ``results.csv`` both ways. No torch.
 
 A run is one folder::
 
     results/<run>/plan.json         what was asked for, and every comparison
                   environment.json  the machine
-                  journal.jsonl     one line an event, on disk before the next comparison starts
+                  journal.jsonl     see bench.journal
                   passes/           pytest-benchmark's raw JSON and the output of each pass
                   results.csv       one row for each arm of each comparison
                   plots/            PNG and SVG
@@ -14,7 +14,7 @@ import csv
 import json
 import os
 from collections.abc import Callable, Iterable
-from dataclasses import asdict, dataclass, fields
+from dataclasses import asdict, dataclass, fields, replace
 from datetime import datetime
 from pathlib import Path
 from typing import Any, TypeVar, get_args
@@ -27,7 +27,6 @@ from bench.record import (
     Environment,
     InputError,
     Record,
-    Sample,
     Workload,
 )
 
@@ -52,9 +51,14 @@ class PassPlan:
 
 @dataclass(frozen=True, kw_only=True)
 class Plan:
-    """What a run was asked for. ``command`` is the command line that repeats it."""
+    """What a run was asked for.
+
+    ``run_id`` is the folder's name, ``command`` the command line that repeats it, ``started`` the
+    time in ISO 8601.
+    """
 
     run_id: str
+    started: str
     command: str
     passes: int
     seed: int
@@ -63,17 +67,23 @@ class Plan:
 
 
 def new_run_id(now: datetime) -> str:
-    """Name of a run's folder: the time it began."""
+    """Name of a run's folder where the user gives none: the time it began."""
     return now.strftime("%Y%m%d-%H%M%S")
 
 
 def check_run_folder(folder: Path) -> None:
     """Raise InputError, before anything is done, where a run's folder exists or cannot be made."""
-    if folder.exists():
+    try:
+        exists = folder.exists()
+        parent = next(path for path in folder.absolute().parents if path.exists())
+    except OSError as error:
+        raise InputError(
+            f"output folder {folder} cannot be made ({error.strerror}); give --out another"
+        ) from error
+    if exists:
         raise InputError(
             f"output folder {folder} exists; give --out a new name (nothing was overwritten)"
         )
-    parent = next(path for path in folder.absolute().parents if path.exists())
     if not (parent.is_dir() and os.access(parent, os.W_OK)):
         raise InputError(
             f"output folder {folder} cannot be made in {parent}; give --out a folder that you "
@@ -110,125 +120,68 @@ def write_json(path: Path, record: Plan | PassPlan | Environment) -> None:
 def _read_json(path: Path) -> dict[str, Any]:
     try:
         plain: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
-    except (FileNotFoundError, NotADirectoryError) as error:
+    except OSError as error:
         raise InputError(
-            f"{path} does not exist; expected the folder of a run, such as results/<run>"
+            f"{path} cannot be read ({error.strerror}); expected the folder of a run, such as "
+            "results/<run>"
         ) from error
     except ValueError as error:
         raise InputError(f"{path} is no JSON ({error}); restore it or run again") from error
+    if not isinstance(plain, dict):
+        raise InputError(f"{path} is no JSON object; restore it or run again")
     schema = plain.pop("schema", None)
     if schema != SCHEMA:
         raise InputError(
             f"{path} has schema {schema}; this vitbench reads schema {SCHEMA}: "
             "use the version that wrote it"
         )
-    if "comparisons" in plain:
-        plain["comparisons"] = tuple(_comparison(each) for each in plain["comparisons"])
     return plain
 
 
 def read_plan(run: Path) -> Plan:
     """Read a run's plan."""
     path = run / "plan.json"
-    return _built(path, Plan, _read_json(path))
+    return _built(path, _plan_of(Plan), _read_json(path))
 
 
 def read_pass_plan(path: Path) -> PassPlan:
     """Read what a pass process is told."""
-    plain = _read_json(path)
-    return _built(path, PassPlan, {**plain, "journal": Path(plain["journal"])})
+    plan = _built(path, _plan_of(PassPlan), _read_json(path))
+    return replace(plan, journal=Path(plan.journal))
 
 
 def read_environment(run: Path) -> Environment:
     """Read the machine that a run was made on."""
     path = run / "environment.json"
-    return _built(path, Environment, _environment_parts(_read_json(path)))
+    return _built(path, environment_from, _read_json(path))
 
 
 def environment_from(plain: dict[str, Any]) -> Environment:
-    """Build the record from what JSON gives."""
-    return Environment(**_environment_parts(plain))
+    """Build the record from what JSON gives. Raises TypeError where a field lacks."""
+    return Environment(**{name: as_field(value) for name, value in plain.items()})
 
 
-def _environment_parts(plain: dict[str, Any]) -> dict[str, Any]:
-    return {name: _plain(value) for name, value in plain.items()}
+def as_field(value: Any) -> Any:
+    """A field's value from what JSON gives, which knows no tuples."""
+    return tuple(value) if isinstance(value, list) else value
 
 
-def _built(path: Path, make: Callable[..., T], parts: dict[str, Any]) -> T:
-    """A record from its parts. Raises InputError where the file lacks one or has one too many."""
+def _plan_of(make: Callable[..., T]) -> Callable[[dict[str, Any]], T]:
+    def build(plain: dict[str, Any]) -> T:
+        comparisons = tuple(_comparison(each) for each in plain.pop("comparisons"))
+        return make(**plain, comparisons=comparisons)
+
+    return build
+
+
+def _built(path: Path, make: Callable[[dict[str, Any]], T], plain: dict[str, Any]) -> T:
+    """A record from its file. Raises InputError where a field lacks or is one too many."""
     try:
-        return make(**parts)
-    except TypeError as error:
+        return make(plain)
+    except (TypeError, KeyError) as error:
         raise InputError(
             f"{path} was changed by hand ({error}); restore it or run again"
         ) from error
-
-
-def append_event(journal: Path, kind: str, **event: Any) -> None:
-    """Append one line to the journal; it is on disk when this returns."""
-    line = json.dumps({"schema": SCHEMA, "kind": kind, **event}).encode()
-    with journal.open("ab+") as file:
-        # Whoever was killed while writing left half a line, which must not spoil this one.
-        torn = file.tell() > 0 and (file.seek(-1, os.SEEK_END), file.read(1))[1] != b"\n"
-        file.write((b"\n" if torn else b"") + line + b"\n")
-        file.flush()
-        os.fsync(file.fileno())
-
-
-def append_sample(journal: Path, sample: Sample) -> None:
-    """Append what a pass measured of one comparison."""
-    append_event(journal, "sample", **asdict(sample))
-
-
-class JournalReader:
-    """Reads a journal that another process appends to, each event once.
-
-    A line still being written is left for the next call. ``torn`` counts lines that are no JSON:
-    whoever wrote them was killed.
-    """
-
-    def __init__(self, journal: Path) -> None:
-        self.journal = journal
-        self.position = 0
-        self.torn = 0
-
-    def new_events(self) -> list[dict[str, Any]]:
-        """The events since the last call."""
-        if not self.journal.exists():
-            return []
-        with self.journal.open("rb") as file:
-            file.seek(self.position)
-            whole, end, _ = file.read().rpartition(b"\n")
-        self.position += len(whole) + len(end)
-        return [event for line in whole.splitlines() if (event := self._event(line))]
-
-    def _event(self, line: bytes) -> dict[str, Any] | None:
-        try:
-            event: dict[str, Any] = json.loads(line)
-        except ValueError:
-            self.torn += 1
-            return None
-        return event
-
-
-def read_samples(run: Path) -> list[Sample]:
-    """Every sample of a run so far."""
-    return samples_from(JournalReader(run / "journal.jsonl").new_events())
-
-
-def samples_from(events: Iterable[dict[str, Any]]) -> list[Sample]:
-    """The samples among a journal's events, in the order in which they were measured."""
-    return [_sample(event) for event in events if event["kind"] == "sample"]
-
-
-def _sample(event: dict[str, Any]) -> Sample:
-    names = {field.name for field in fields(Sample)}
-    return Sample(**{name: _plain(value) for name, value in event.items() if name in names})
-
-
-def _plain(value: Any) -> Any:
-    """JSON knows no tuples."""
-    return tuple(value) if isinstance(value, list) else value
 
 
 def write_csv(path: Path, records: Iterable[Record]) -> None:

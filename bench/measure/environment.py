@@ -15,10 +15,10 @@ from dataclasses import asdict
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
-from bench.measure.caches import last_level_cache_bytes
 from bench.record import Environment
 
 _TELLING_FLAGS = ("avx2", "avx512f", "avx512_bf16", "amx_bf16", "amx_tile", "avx512_fp16")
+_HERE = Path(__file__).parent
 _PACKAGES = ("torch", "numpy", "pytest", "pytest-benchmark", "vitbench")
 
 
@@ -35,13 +35,21 @@ def _memory_bytes() -> int | None:
         return None
 
 
-def git(*arguments: str) -> str | None:
-    """Output of a git command in this folder; None outside a repository or without git."""
+def git(*arguments: str, folder: Path = _HERE) -> str | None:
+    """Output of a git command about the code that is measured; None where git does not know it.
+
+    An installed package may lie inside somebody else's repository, which does not track it.
+    """
     program = shutil.which("git")
     if program is None:
         return None
-    done = subprocess.run([program, *arguments], capture_output=True, text=True, check=False)
-    return done.stdout.strip() if done.returncode == 0 else None
+    known = [program, "-C", str(folder), "ls-files", "--error-unmatch", "."]
+    command = [program, "-C", str(folder), *arguments]
+    for each in (known, command):
+        done = subprocess.run(each, capture_output=True, text=True, check=False)
+        if done.returncode:
+            return None
+    return done.stdout.strip()
 
 
 def _version(package: str) -> str | None:
@@ -68,6 +76,8 @@ def read_environment() -> Environment:
     import torch
 
     import_torch_s = time.perf_counter() - start_s
+    from bench.measure.caches import last_level_cache_bytes
+
     info, status = _cpuinfo(), git("status", "--porcelain")
     flags = info.get("flags", "").split()
     gpus = range(torch.cuda.device_count()) if torch.cuda.is_available() else ()

@@ -38,6 +38,8 @@ _ROW_INCH = 0.2
 _LABEL_ROOM = 0.09
 # An interval may stretch the axis to this multiple of its value; beyond, it is cut.
 _WIDEST = 1.5
+# Narrower, and the line on hardware and versions would be cut.
+_LEAST_INCH = 8.0
 _DECADES = tuple(
     tuple(m * 10.0**e for e in range(-4, 7) for m in steps)
     for steps in ((1,), (1, 2, 5), (1, 1.5, 2, 3, 5, 7), (1, 1.2, 1.5, 2, 2.5, 3, 4, 5, 6, 7, 8))
@@ -46,7 +48,7 @@ _LADDERS = (*_DECADES[:3], *(tuple(n / d for n in range(d // 3, 3 * d)) for d in
 
 
 def _figure(width: float, height: float, title: str, source: str) -> Figure:
-    figure = Figure(figsize=(width, height), layout="constrained")
+    figure = Figure(figsize=(max(width, _LEAST_INCH), height), layout="constrained")
     FigureCanvasAgg(figure)
     figure.suptitle(title, x=0.01, ha="left", weight="bold")
     figure.supxlabel(source, x=0.01, ha="left", fontsize=6.5, color="#555555")
@@ -177,7 +179,9 @@ def _latency_panel(axis: Axes, frame: pd.DataFrame, arms: Sequence[str], title: 
         shift = 0.6 * ((place + 0.5) / len(arms) - 0.5)
         xs = [places.index(name) + shift for name in rows["place"]]
         mark = _arm_mark(arms, arm)
-        axis.vlines(xs, rows["low_ms"], rows["high_ms"], color=mark.get_color(), lw=1)
+        lows = rows["low_ms"].clip(lower=rows["latency_ms"] / _WIDEST)
+        highs = rows["high_ms"].clip(upper=rows["latency_ms"] * _WIDEST)
+        axis.vlines(xs, lows, highs, color=mark.get_color(), lw=1)
         axis.plot(xs, rows["latency_ms"], str(mark.get_marker()), color=mark.get_color(), ms=4.5)
     axis.set_xticks(range(len(places)), labels=places)
     axis.set_xlim(-0.6, len(places) - 0.4)
@@ -211,16 +215,13 @@ def _error_panel(axis: Axes, records: Sequence[Record]) -> None:
         rows = [record for record in records if record.arm == arm]
         points = [(r.speedup or 1.0, r.output_error or 1.0) for r in rows]
         mark = _arm_mark(arms, arm)
-        style: dict[str, Any] = {
-            "marker": mark.get_marker(),
-            "color": mark.get_color(),
-            "label": arm,
-        }
-        axis.plot(*zip(*points, strict=True), lw=0, ms=6, alpha=0.7, **style)
+        marker, colour = str(mark.get_marker()), mark.get_color()
+        axis.plot(*zip(*points, strict=True), marker, color=colour, ms=6, alpha=0.7, label=arm)
     axis.set_title(f"{records[0].factor}, against {records[0].baseline}", fontsize=9)
     axis.axvline(1, color="black", lw=0.8)
     speedups = [record.speedup or 1.0 for record in records]
-    axis.set_xlim(0.95 * min(0.95, *speedups), 1.05 * max(1.05, *speedups))
+    low, high = min(0.95, *speedups), max(1.05, *speedups)
+    axis.set_xlim(low - 0.08 * (high - low), high + 0.08 * (high - low))
     axis.xaxis.set_major_locator(MaxNLocator(4))
     axis.set_xlabel("speed-up")
     axis.legend(loc="upper center", bbox_to_anchor=(0.5, -0.16), ncols=2, frameon=False, fontsize=8)

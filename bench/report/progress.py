@@ -8,9 +8,10 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn
 
 from bench.analysis.rows import speedup
+from bench.journal import samples_from
 from bench.record import Sample
 from bench.report.units import bounds, duration, times
-from bench.store import Plan, samples_from
+from bench.store import Plan
 
 # Drawing costs the processor that is being measured.
 _REFRESH_PER_S = 2

@@ -13,6 +13,7 @@ from bench.report.units import bounds, duration, milliseconds, scientific, times
 
 _SIGNS = {"faster": "▲", "slower": "▼", "equivalent": "=", "undecided": "?"}
 _STYLES = {"faster": "green", "slower": "red", "equivalent": "blue", "undecided": "yellow"}
+_USUAL_PIXELS = 224
 HEADINGS = ("workload", "arm", "latency", "speed-up", "95 % interval", "verdict", "error vs fp64")
 
 
@@ -26,8 +27,9 @@ def by_factor(records: Iterable[Record]) -> list[tuple[str, str, list[Record]]]:
 
 
 def workload(record: Record) -> str:
-    """Short name of a row's workload: ``B/16 model b1 train``."""
-    return f"{record.variant} {record.component} b{record.batch_size} {record.mode}"
+    """Short name of a row's workload: ``B/16 model b1 train``, with an unusual image size."""
+    name = f"{record.variant} {record.component} b{record.batch_size} {record.mode}"
+    return name if record.image_size == _USUAL_PIXELS else f"{name} {record.image_size}px"
 
 
 def verdict(record: Record) -> str:
@@ -95,16 +97,18 @@ def summary(records: Sequence[Record]) -> Group:
     """The verdict tables of a run, and below them what a reader must know."""
     tables = [factor_table(factor, group) for _, factor, group in by_factor(records)]
     lines = [controls(records), *remarks(records)]
+    if max((record.passes for record in records), default=0) == 1:
+        lines.append("One pass decides nothing: its calls share one process. Give --passes 3.")
     return Group(*tables, *(Text(line) for line in lines))
 
 
-def provenance(environment: Environment, run_id: str) -> str:
-    """Hardware, versions, commit and time in one line, for a figure or a table."""
+def provenance(environment: Environment, command: str, started: str) -> str:
+    """Hardware, versions, commit, time and command, for a figure or a table."""
     hardware = [environment.cpu, f"{environment.threads} threads", *environment.gpus]
     commit = f"commit {environment.commit[:10]}" if environment.commit else "no commit"
     dirty = " with changes" if environment.dirty else ""
     versions = f"torch {environment.torch}, Python {environment.python}"
-    return f"{', '.join(hardware)}; {versions}; {commit}{dirty}; run {run_id}"
+    return f"{', '.join(hardware)}; {versions}; {commit}{dirty}; {started}\n{command}"
 
 
 def markdown(records: Sequence[Record]) -> str:
@@ -124,5 +128,5 @@ def share_line(share: float | None, spent_s: float) -> str:
         return "Nothing was measured."
     return (
         f"{share:.0%} of {duration(spent_s)} of measuring was inside timed calls "
-        "(imports, builds and compiles apart)."
+        "(imports, builds, checks, compiles and first calls apart)."
     )

@@ -2,6 +2,7 @@
 
 import json
 import os
+import signal
 import subprocess
 import sys
 from collections.abc import Callable
@@ -10,14 +11,9 @@ from pathlib import Path
 from typing import Any
 
 import bench
+from bench.journal import JournalReader, append_sample
 from bench.record import Environment, InputError, RunError, Sample
-from bench.store import (
-    JournalReader,
-    PassPlan,
-    append_sample,
-    environment_from,
-    write_json,
-)
+from bench.store import PassPlan, environment_from, write_json
 
 _POLL_S = 0.5
 
@@ -69,7 +65,7 @@ def _run_process(plan: PassPlan, stem: Path, reader: JournalReader, watch: Watch
     package = Path(bench.__path__[0])
     command = [
         *(sys.executable, "-m", "pytest", str(package), "-c", str(package / "pytest.ini")),
-        *("-p", "pytest_benchmark.plugin"),
+        *("-p", "pytest_benchmark.plugin", "--benchmark-storage", f"file://{stem.parent}"),
         *("--pass-plan", str(plan_file), "--benchmark-json", str(stem.with_suffix(".json"))),
     ]
     with stem.with_suffix(".log").open("w", encoding="utf-8") as log:
@@ -109,13 +105,22 @@ def _follow(process: subprocess.Popen[bytes], reader: JournalReader, watch: Watc
             watch(event)
 
 
+def _cause(returncode: int) -> str:
+    """How a process ended, in words."""
+    if returncode == -signal.SIGKILL:
+        return "was killed: out of memory?"
+    if returncode < 0:
+        return f"was ended by {signal.Signals(-returncode).name}"
+    return f"ended with code {returncode}"
+
+
 def _bury(plan: PassPlan, seen: list[Event], returncode: int, log: Path) -> None:
     """Write the sample of the comparison that was under way when its process ended."""
     if not seen:
         lines = log.read_text(encoding="utf-8", errors="replace").strip().splitlines()
         raise RunError(f"pass ended with code {returncode} ({' '.join(lines[-1:])}); see {log}")
     if seen[-1]["kind"] == "start":
-        error = f"the process ended with code {returncode}; see {log.name}"
+        error = f"the process {_cause(returncode)}; see {log.name}"
         sample = Sample(
             key=seen[-1]["key"], pass_index=plan.pass_index, status="crashed", error=error
         )

@@ -8,6 +8,7 @@ from typing import Protocol
 
 from bench.analysis.rows import rows
 from bench.cases import shuffled
+from bench.journal import JournalReader, read_samples
 from bench.record import Comparison, Environment, Record, Sample
 from bench.runner.passes import Event, probe, run_pass
 from bench.runner.plan import (
@@ -18,15 +19,12 @@ from bench.runner.plan import (
     pass_deadline,
 )
 from bench.store import (
-    JournalReader,
     PassPlan,
     Plan,
     check_run_folder,
     create_run_folder,
-    new_run_id,
     read_environment,
     read_plan,
-    read_samples,
     write_csv,
     write_json,
 )
@@ -78,9 +76,11 @@ def run(request: Request, progress: Progress) -> Results:
     environment = probe()
     check_devices(request.devices or (), environment)
     check_budget(request.budget_s, request.passes, environment)
-    selection = replace(request.selection, devices=request.devices or environment.devices)
+    devices = environment.devices if request.devices is None else request.devices
+    selection = replace(request.selection, devices=devices)
     plan = Plan(
-        run_id=new_run_id(start),
+        run_id=request.folder.absolute().name,
+        started=start.isoformat(timespec="seconds"),
         command=request.command,
         passes=request.passes,
         seed=request.seed,
@@ -114,9 +114,10 @@ def _run_passes(plan: Plan, folder: Path, start_s: float, progress: Progress) ->
             comparisons=tuple(order),
         )
         run_pass(pass_plan, reader, progress.event)
-        # A pass more would tell nothing new of what cannot run here or had no time.
-        measured = {sample.key for sample in read_samples(folder) if sample.arm_s}
-        left = [comparison for comparison in plan.comparisons if comparison.key in measured]
+        # A pass more would tell nothing new of what cannot run here or had no time; a crash may
+        # have been another's fault.
+        hopeless = {s.key for s in read_samples(folder) if s.status not in ("ok", "crashed")}
+        left = [comparison for comparison in left if comparison.key not in hopeless]
         if not left:
             return
 

@@ -2,6 +2,7 @@
 
 import json
 import re
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -9,9 +10,10 @@ from pathlib import Path
 import pytest
 
 import bench
+from bench.journal import read_samples
 from bench.record import COLUMNS
-from bench.store import read_csv, read_environment, read_samples
-from processes import SMALL, vitbench
+from bench.store import read_csv, read_environment
+from processes import SMALL, children, vitbench
 
 pytestmark = pytest.mark.slow
 PACKAGE = Path(bench.__path__[0])
@@ -100,7 +102,7 @@ def test_the_table_also_comes_as_markdown(run_folder: Path) -> None:
     """``--markdown`` prints tables that a pull request shows."""
     done = vitbench("report", str(run_folder), "--markdown", cwd=run_folder)
     assert "| workload | arm | latency |" in done.stdout
-    assert done.stdout.count("| B/32 attention b1 forward |") == 4
+    assert done.stdout.count("| B/32 attention b1 forward 32px |") == 4
 
 
 def test_plain_pytest_keeps_what_pytest_benchmark_offers(tmp_path: Path) -> None:
@@ -119,9 +121,55 @@ def test_plain_pytest_keeps_what_pytest_benchmark_offers(tmp_path: Path) -> None
     assert "NOW" in second.stdout
 
 
-def test_plain_pytest_refuses_an_unknown_name(tmp_path: Path) -> None:
-    """The benchmark modules know the same names as the command line."""
-    command = [sys.executable, "-m", "pytest", str(PACKAGE), "--variants", "B/17"]
+@pytest.mark.parametrize(
+    ("arguments", "says"),
+    [
+        (("--variants", "B/17"), "unknown variant 'B/17'; known: B/16"),
+        (("--factors", "speed"), "unknown factor 'speed'; known: patcher"),
+        (("--batch-sizes", "x"), "'x' is no list of whole numbers; expected such as 1,8"),
+        (("--devices", "cuda"), "device 'cuda' asked for, but torch finds none here"),
+        (("--pass-plan", "nowhere"), "nowhere cannot be read"),
+    ],
+)
+def test_plain_pytest_refuses_bad_input(
+    arguments: tuple[str, ...], says: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The benchmark modules know the same names as the command line, and say so in one line."""
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "")
+    command = [sys.executable, "-m", "pytest", str(PACKAGE), *arguments]
     done = subprocess.run(command, capture_output=True, text=True, check=False, cwd=tmp_path)
-    assert done.returncode != 0
-    assert "unknown variant 'B/17'; known: B/16" in done.stdout + done.stderr
+    assert done.returncode == 4
+    assert says in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+def test_plain_pytest_can_only_try_the_arms(tmp_path: Path) -> None:
+    """With --benchmark-disable every arm is called, and nothing is timed."""
+    command = [sys.executable, "-m", "pytest", str(PACKAGE), *SMALL, "--factors", "patcher"]
+    done = subprocess.run(
+        [*command, "--benchmark-disable"], capture_output=True, text=True, check=False, cwd=tmp_path
+    )
+    assert "3 passed" in done.stdout
+
+
+@pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 130)])
+def test_an_interrupted_run_keeps_its_rows(number: int, code: int, tmp_path: Path) -> None:
+    """Ctrl-C, or a CI that cancels: no process stays behind, and the CSV has what was measured."""
+    command = [sys.executable, "-m", "bench", "run", *SMALL, "--factors", "patcher"]
+    with subprocess.Popen(
+        [*command, "--budget", "5m", "--out", "run"],
+        cwd=tmp_path,
+        stderr=subprocess.PIPE,
+        text=True,
+    ) as process:
+        assert process.stderr
+        for line in process.stderr:
+            if "  1/9  " in line:
+                process.send_signal(number)
+                break
+        rest = process.stderr.read()
+    assert process.returncode == code
+    assert "interrupted" in rest
+    assert children(process.pid) == []
+    measured = [record for record in read_csv(tmp_path / "run" / "results.csv") if record.rounds]
+    assert measured

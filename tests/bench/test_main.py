@@ -8,6 +8,7 @@ import click
 import pytest
 
 from bench.__main__ import cli, main
+from bench.store import read_csv
 
 OPTIONS = {
     "run": {
@@ -64,7 +65,7 @@ def _is_help(parameter: click.Parameter) -> bool:
         ("run --cache hot", "unknown cache state 'hot'; known: cold, warm"),
         ("run --variants ,", "no variant given; known: B/16"),
         ("run --image-size 100", "image height 100 is no multiple of patch size 16; use 96 or 112"),
-        ("run --batch-sizes 0", "batch size is 0; expected a whole number of at least 1"),
+        ("run --batch-sizes 0", "batch size is 0; expected a whole number from 1 to"),
         ("run --batch-sizes ,", "no batch size given; expected whole numbers of at least 1"),
         ("run --batch-sizes one", "'one' is no list of whole numbers; expected such as 1,8"),
         ("run --budget 10", "'10' is no duration; expected such as 90s, 10m or 1.5h"),
@@ -77,9 +78,9 @@ def _is_help(parameter: click.Parameter) -> bool:
         ("shapes B/16 --heads 7", "7 heads do not divide width 768; fitting numbers of heads: 1,"),
         ("shapes B/16 --image-size 224x100", "image width 100 is no multiple of patch size 16"),
         ("shapes B/16 --image-size big", "'big' is no image size; expected such as 224 or 224x192"),
-        ("shapes B/16 --channels 0", "channels is 0; expected a whole number of at least 1"),
+        ("shapes B/16 --channels 0", "0 is not in the range 1<=x<=1000000"),
         ("summary X/1", "unknown variant 'X/1'; known: B/16"),
-        ("report nowhere", "nowhere/plan.json does not exist; expected the folder of a run"),
+        ("report nowhere", "nowhere/plan.json cannot be read (No such file or directory); "),
     ],
 )
 def test_bad_input_is_one_line_and_exit_code_2(
@@ -128,6 +129,20 @@ def test_what_this_machine_cannot_do_is_refused(
     out = tmp_path / "run"
     assert says in error_of(["run", *arguments, "--out", str(out)], monkeypatch, capsys)
     assert not out.exists()
+
+
+def test_a_run_without_a_measurement_is_an_error(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Where every comparison fails its rows say why, and the exit code is not 0."""
+    size = ["--variants", "B/32", "--image-size", "32", "--batch-sizes", str(10**10)]
+    out = ["--factors", "patcher", "--passes", "1", "--out", str(tmp_path / "run")]
+    monkeypatch.setattr(sys, "argv", ["vitbench", "run", *size, *out])
+    with pytest.raises(SystemExit) as ended:
+        main()
+    assert ended.value.code == 2
+    assert "nothing was measured" in capsys.readouterr().err.splitlines()[-1]
+    assert {record.status for record in read_csv(tmp_path / "run" / "results.csv")} == {"oom"}
 
 
 @pytest.mark.parametrize("arguments", ["--help", "run --help", "report --help", "--version"])

@@ -12,13 +12,15 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from bench import store
-from bench.record import COLUMNS, SCHEMA, InputError, Record, Sample
-from bench.store import JournalReader, PassPlan, Plan
+from bench import journal, store
+from bench.journal import JournalReader
+from bench.record import COLUMNS, SCHEMA, STATUSES, InputError, Record, Sample
+from bench.store import PassPlan, Plan
 from makers import NOT_MEASURED, make_comparison, make_environment, make_record, make_sample
 
 PLAN = Plan(
     run_id="20260102-030405",
+    started="2026-01-02T03:04:05+00:00",
     command="vitbench run --variants 'B/16'",
     passes=3,
     seed=1,
@@ -43,7 +45,17 @@ def strategy(kind: Any) -> st.SearchStrategy[Any]:
 
 RECORD_FIELDS = {field.name: strategy(field.type) for field in fields(Record)}
 RECORDS = st.builds(Record, **RECORD_FIELDS | {"schema": st.just(SCHEMA)})
-SAMPLES = st.builds(Sample, **{field.name: strategy(field.type) for field in fields(Sample)})
+SAMPLE_FIELDS = {field.name: strategy(field.type) for field in fields(Sample)}
+PAIRS = st.lists(st.tuples(TYPES[float], TYPES[float]), max_size=4)
+
+
+def sample(pairs: list[tuple[float, float]], **parts: Any) -> Sample:
+    """Build a sample, both of whose arms have a time in every pair."""
+    times_s = {"baseline_s": tuple(b for b, _ in pairs), "arm_s": tuple(a for _, a in pairs)}
+    return Sample(**parts | times_s)
+
+
+SAMPLES = st.builds(sample, PAIRS, **SAMPLE_FIELDS | {"status": st.sampled_from(STATUSES)})
 
 
 @pytest.fixture(name="run", scope="module")
@@ -82,9 +94,9 @@ def test_samples_round_trip(run: Path, samples: list[Sample]) -> None:
     """Any sample comes back from the journal exactly, in order, without the other events."""
     (run / "journal.jsonl").unlink(missing_ok=True)
     for sample in samples:
-        store.append_event(run / "journal.jsonl", "start", key=sample.key)
-        store.append_sample(run / "journal.jsonl", sample)
-    assert store.read_samples(run) == samples
+        journal.append_event(run / "journal.jsonl", "start", key=sample.key)
+        journal.append_sample(run / "journal.jsonl", sample)
+    assert journal.read_samples(run) == samples
 
 
 @settings(max_examples=25, deadline=None)
@@ -136,7 +148,8 @@ def test_csv_lacking_a_column(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        (None, "does not exist; expected the folder of a run"),
+        (None, r"cannot be read \(No such file or directory\); expected the folder of a run"),
+        ("[]", "is no JSON object; restore it or run again"),
         ('{"schema": 1, "run_id"', "is no JSON .*; restore it or run again"),
         ('{"schema": 999}', "has schema 999; this vitbench reads schema 1: use the version"),
         ("{}", "has schema None; this vitbench reads schema 1"),
@@ -197,11 +210,11 @@ def test_journal_gives_each_event_once(tmp_path: Path) -> None:
     """A reader gives what is new since it was last asked; before there is a file, nothing."""
     reader = JournalReader(tmp_path / "journal.jsonl")
     assert reader.new_events() == []
-    store.append_event(reader.journal, "start", key="a")
-    store.append_sample(reader.journal, make_sample(make_comparison()))
+    journal.append_event(reader.journal, "start", key="a")
+    journal.append_sample(reader.journal, make_sample(make_comparison()))
     assert [event["kind"] for event in reader.new_events()] == ["start", "sample"]
     assert reader.new_events() == []
-    store.append_event(reader.journal, "start", key="b")
+    journal.append_event(reader.journal, "start", key="b")
     assert reader.new_events() == [{"schema": 1, "kind": "start", "key": "b"}]
 
 

@@ -6,12 +6,14 @@ from pathlib import Path
 import pytest
 
 from bench import store
+from bench.journal import JournalReader, append_sample, read_samples
 from bench.record import InputError, Sample
-from bench.store import JournalReader, Plan, append_sample, read_csv, read_samples
+from bench.store import Plan, read_csv
 from makers import make_comparison, make_record, make_sample
 
 PLAN = Plan(
     run_id="20260102-030405",
+    started="2026-01-02T03:04:05+00:00",
     command="vitbench run",
     passes=3,
     seed=0,

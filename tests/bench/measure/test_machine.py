@@ -1,10 +1,12 @@
 """Clocks, caches, memory and environment on the machine that runs the tests."""
 
 import json
+import shutil
 import subprocess
 import sys
 import time
 from dataclasses import asdict
+from pathlib import Path
 
 import pytest
 import torch
@@ -15,6 +17,8 @@ from bench.measure.environment import git, read_environment
 from bench.measure.memory import fresh_memory, is_out_of_memory, peak_bytes
 from bench.measure.pairs import timed
 from bench.store import environment_from
+
+GIT = shutil.which("git") or "git"
 
 
 def test_the_cpu_clock_is_the_wall_and_has_no_second_time() -> None:
@@ -72,10 +76,19 @@ def test_the_environment_prints_one_json_object() -> None:
     assert environment_from(json.loads(done.stdout)).python == read_environment().python
 
 
-def test_git_is_silent_outside_a_repository(
-    tmp_path: object, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """Without a repository there is no commit, and no error."""
-    monkeypatch.chdir(str(tmp_path))
-    monkeypatch.setenv("GIT_CEILING_DIRECTORIES", "/")
-    assert git("rev-parse", "HEAD") is None
+def test_the_commit_is_of_the_code_that_is_measured(tmp_path: Path) -> None:
+    """A folder that no repository tracks has no commit, even inside somebody's repository."""
+    inside = tmp_path / "site-packages"
+    inside.mkdir()
+    subprocess.run([GIT, "init", "--quiet", str(tmp_path)], check=True)
+    assert git("status", "--porcelain", folder=inside) is None
+    (inside / "module.py").write_text("")
+    subprocess.run([GIT, "-C", str(tmp_path), "add", "."], check=True)
+    assert git("status", "--porcelain", folder=inside) == "A  site-packages/module.py"
+
+
+def test_looking_at_the_machine_times_the_import_of_torch() -> None:
+    """Torch is loaded inside the stopwatch and by nothing before it."""
+    code = "import sys, bench.measure.environment; print('torch' in sys.modules)"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "False"

@@ -16,6 +16,7 @@ from makers import make_comparison, make_sample
 CONTROL, CANDIDATE = make_comparison("mha"), make_comparison("manual")
 PLAN = Plan(
     run_id="run",
+    started="2026-01-02T03:04:05+00:00",
     command="vitbench run",
     passes=2,
     seed=0,

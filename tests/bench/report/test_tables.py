@@ -150,10 +150,10 @@ def test_no_remarks() -> None:
     ],
 )
 def test_provenance(changes: dict[str, Any], hardware: str, commit: str) -> None:
-    """One line says hardware, versions, commit and run."""
-    line = provenance(make_environment(**changes), "20260102-030405")
+    """Hardware, versions, commit and time, and below them the command that repeats the run."""
+    text = provenance(make_environment(**changes), "vitbench run --quick", "2026-01-02T03:04:05")
     versions = "torch 2.9.0, Python 3.12.1"
-    assert line == f"{hardware}; {versions}; {commit}; run 20260102-030405"
+    assert text == (f"{hardware}; {versions}; {commit}; 2026-01-02T03:04:05\nvitbench run --quick")
 
 
 @pytest.mark.parametrize(

@@ -8,9 +8,10 @@ import pytest
 
 from bench.bench_patchers import GRID
 from bench.cases import Selection, expand
+from bench.journal import JournalReader, read_samples
 from bench.record import Comparison, RunError
 from bench.runner.passes import probe, run_pass
-from bench.store import JournalReader, PassPlan, create_run_folder, read_samples
+from bench.store import PassPlan, create_run_folder
 from processes import kill_children
 
 SELECTION = Selection(variants=("B/32",), image_size=32, batch_sizes=(1,), modes=("forward",))

@@ -1,4 +1,4 @@
-"""What the suite itself costs: ``nox -s cost``.
+"""What the suite itself costs: ``nox -s overhead``.
 
 The first benchmark prints the microseconds that a round takes beyond its timed calls; the table
 shows how long the commands take to their first output.
@@ -42,7 +42,7 @@ def _first_output(*arguments: str) -> None:
         process.kill()
 
 
-@pytest.mark.parametrize("command", ["--help", "run --help", "report RUN"])
+@pytest.mark.parametrize("command", ["--help", "run --help", "report RUN --markdown"])
 def bench_start(benchmark: Any, command: str) -> None:
     """Time a command to its first byte of output."""
     if "RUN" in command and not RUNS:
