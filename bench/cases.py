@@ -100,6 +100,11 @@ def config_for(workload: Workload, **changes: Any) -> ViTConfig:
     return ViTConfig.from_name(workload.variant, image_size=workload.image_size, **changes)
 
 
+def parameters(workload: Workload) -> int:
+    """Parameters of a workload's component, by arithmetic."""
+    return int(getattr(costs, workload.component)(config_for(workload)).parameters)
+
+
 def flops(workload: Workload) -> float:
     """Floating-point operations of one call, by arithmetic."""
     one_image = getattr(costs, workload.component)(config_for(workload)).flops

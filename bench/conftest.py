@@ -92,15 +92,16 @@ def _case(comparison: Comparison, clock: Any) -> Any:
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     """Drop the modules whose factor was not asked for; run a pass in the order of its plan."""
-    items[:] = [item for item in items if isinstance(_comparison(item), Comparison)]
+    items[:] = [item for item in items if isinstance(_comparison(item), Comparison | None)]
     if plan := config.stash[PLAN]:
         order = {comparison.key: place for place, comparison in enumerate(plan.comparisons)}
         items.sort(key=lambda item: order[_comparison(item).key])
 
 
 def _comparison(item: pytest.Item) -> Any:
-    """The comparison of a benchmark; something else where its module's grid came out empty."""
-    return item.callspec.params["comparison"] if isinstance(item, pytest.Function) else None
+    """A benchmark's comparison, or None; pytest's own mark where its module's grid is empty."""
+    call = getattr(item, "callspec", None)
+    return call.params.get("comparison") if call else None
 
 
 def pytest_benchmark_update_commit_info(commit_info: dict[str, Any]) -> None:

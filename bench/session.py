@@ -4,7 +4,7 @@ import time
 from dataclasses import dataclass, replace
 
 from bench.arms import Candidate, UnavailableError, build_pair, build_reference, pin_precision
-from bench.cases import flops
+from bench.cases import flops, parameters
 from bench.measure.accuracy import beyond_tolerance, gradient_error, relative_error
 from bench.measure.caches import flusher
 from bench.measure.clocks import Clock
@@ -23,7 +23,8 @@ from bench.record import Comparison, Sample, one_line
 _SETTLE_SHARE = 0.25
 # What a comparison costs before it measures, whatever its size: building, checking, compiling.
 _BUILD_S = 0.2
-_COMPILE_S = {"eager": 0.0, "compile_blocks": 8.0, "compile": 16.0}
+_BUILD_S_PER_PARAMETER = 4e-8
+_COMPILE_S = {"compile_blocks": 8.0, "compile": 16.0}
 # How the rest of the time is shared: the work of a pair beside what each pair costs anyway.
 _PAIR_S = 0.3
 _FLOPS_PER_S = 50e9
@@ -46,7 +47,8 @@ class Need:
     @classmethod
     def of(cls, comparison: Comparison) -> "Need":
         """Guess from names and sizes."""
-        ready_s = _BUILD_S + _COMPILE_S[comparison.arm.compile]
+        build_s = _BUILD_S + _BUILD_S_PER_PARAMETER * parameters(comparison.workload)
+        ready_s = build_s + _COMPILE_S.get(comparison.arm.compile, 0.0)
         return cls(ready_s, _PAIR_S + flops(comparison.workload) / _FLOPS_PER_S)
 
 
