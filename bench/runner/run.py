@@ -108,7 +108,7 @@ def _run_passes(plan: Plan, folder: Path, start_s: float, progress: Progress) ->
         pass_plan = PassPlan(
             pass_index=index,
             deadline_s=pass_deadline(start_s, plan.budget_s, index, plan.passes),
-            end_s=pass_deadline(start_s, plan.budget_s, plan.passes - 1, plan.passes),
+            end_s=start_s + plan.budget_s,
             check=index == 0,
             journal=folder / "journal.jsonl",
             comparisons=tuple(order),
