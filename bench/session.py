@@ -24,7 +24,7 @@ _SETTLE_SHARE = 0.25
 # What a comparison costs before it measures, whatever its size: building, checking, compiling.
 _BUILD_S = 0.2
 _BUILD_S_PER_PARAMETER = 4e-8
-_COMPILE_S = {"compile_blocks": 8.0, "compile": 16.0}
+_COMPILE_S = {"compile_blocks": 12.0, "compile": 18.0}
 # How the rest of the time is shared: the work of a pair beside what each pair costs anyway.
 _PAIR_S = 0.3
 _FLOPS_PER_S = 50e9
