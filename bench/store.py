@@ -129,13 +129,17 @@ def _read_json(path: Path) -> dict[str, Any]:
         raise InputError(f"{path} is no JSON ({error}); restore it or run again") from error
     if not isinstance(plain, dict):
         raise InputError(f"{path} is no JSON object; restore it or run again")
-    schema = plain.pop("schema", None)
-    if schema != SCHEMA:
+    _check_schema(path, plain.pop("schema", None))
+    return plain
+
+
+def _check_schema(path: Path, schema: object, expected: object = SCHEMA) -> None:
+    """Raise InputError where a file is of another schema; a CSV has it as text."""
+    if schema != expected:
         raise InputError(
             f"{path} has schema {schema}; this vitbench reads schema {SCHEMA}: "
             "use the version that wrote it"
         )
-    return plain
 
 
 def read_plan(run: Path) -> Plan:
@@ -208,11 +212,7 @@ def read_csv(path: Path) -> list[Record]:
             )
         rows = list(reader)
     for row in rows:
-        if row["schema"] != str(SCHEMA):
-            raise InputError(
-                f"{path} has schema {row['schema']}; this vitbench reads schema {SCHEMA}: "
-                "use the version that wrote it"
-            )
+        _check_schema(path, row["schema"], str(SCHEMA))
     try:
         return [_record(row) for row in rows]
     except ValueError as error:

@@ -4,6 +4,7 @@ from dataclasses import replace
 from typing import Any
 
 from bench.record import SCHEMA, Arm, Comparison, Environment, Record, Sample, Workload
+from bench.store import Plan
 
 WORKLOAD = Workload(
     component="attention",
@@ -119,3 +120,17 @@ def make_record(**changes: Any) -> Record:
 def make_environment(**changes: Any) -> Environment:
     """Build a machine of two cores without a GPU."""
     return replace(ENVIRONMENT, **changes)
+
+
+def make_plan(**changes: Any) -> Plan:
+    """Build the plan of a run of three passes over one comparison."""
+    plan = Plan(
+        run_id="20260102-030405",
+        started="2026-01-02T03:04:05+00:00",
+        command="vitbench run",
+        passes=3,
+        seed=0,
+        budget_s=60.0,
+        comparisons=(make_comparison(),),
+    )
+    return replace(plan, **changes)

@@ -1,6 +1,5 @@
 """A run from request to rows: look at the machine, plan, run the passes, merge."""
 
-from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -9,7 +8,7 @@ from typing import Protocol
 from bench.analysis.rows import rows
 from bench.cases import shuffled
 from bench.journal import JournalReader, read_samples
-from bench.record import Comparison, Environment, Record, Sample
+from bench.record import Environment, Record, Sample
 from bench.runner.passes import Event, probe, run_pass
 from bench.runner.plan import (
     Request,
@@ -102,22 +101,21 @@ def run(request: Request, progress: Progress) -> Results:
 
 def _run_passes(plan: Plan, folder: Path, start_s: float, progress: Progress) -> None:
     reader = JournalReader(folder / "journal.jsonl")
-    left: Iterable[Comparison] = plan.comparisons
+    left = plan.comparisons
     for index in range(plan.passes):
-        order = shuffled(tuple(left), plan.seed + index)
         pass_plan = PassPlan(
             pass_index=index,
             deadline_s=pass_deadline(start_s, plan.budget_s, index, plan.passes),
             end_s=start_s + plan.budget_s,
             check=index == 0,
             journal=folder / "journal.jsonl",
-            comparisons=tuple(order),
+            comparisons=tuple(shuffled(left, plan.seed + index)),
         )
         run_pass(pass_plan, reader, progress.event)
         # A pass more would tell nothing new of what cannot run here or had no time; a crash may
         # have been another's fault.
         hopeless = {s.key for s in read_samples(folder) if s.status not in ("ok", "crashed")}
-        left = [comparison for comparison in left if comparison.key not in hopeless]
+        left = tuple(comparison for comparison in left if comparison.key not in hopeless)
         if not left:
             return
 

@@ -15,14 +15,18 @@ from hypothesis import strategies as st
 from bench import journal, store
 from bench.journal import JournalReader
 from bench.record import COLUMNS, SCHEMA, STATUSES, InputError, Record, Sample
-from bench.store import PassPlan, Plan
-from makers import NOT_MEASURED, make_comparison, make_environment, make_record, make_sample
+from bench.store import PassPlan
+from makers import (
+    NOT_MEASURED,
+    make_comparison,
+    make_environment,
+    make_plan,
+    make_record,
+    make_sample,
+)
 
-PLAN = Plan(
-    run_id="20260102-030405",
-    started="2026-01-02T03:04:05+00:00",
+PLAN = make_plan(
     command="vitbench run --variants 'B/16'",
-    passes=3,
     seed=1,
     budget_s=540.5,
     comparisons=(make_comparison(), make_comparison("bf16", factor="precision", baseline="fp32")),

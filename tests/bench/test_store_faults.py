@@ -8,18 +8,10 @@ import pytest
 from bench import store
 from bench.journal import JournalReader, append_sample, read_samples
 from bench.record import InputError, Sample
-from bench.store import Plan, read_csv
-from makers import make_comparison, make_record, make_sample
+from bench.store import read_csv
+from makers import make_comparison, make_plan, make_record, make_sample
 
-PLAN = Plan(
-    run_id="20260102-030405",
-    started="2026-01-02T03:04:05+00:00",
-    command="vitbench run",
-    passes=3,
-    seed=0,
-    budget_s=60.0,
-    comparisons=(make_comparison(),),
-)
+PLAN = make_plan()
 
 
 def samples_of(keys: str) -> list[Sample]:

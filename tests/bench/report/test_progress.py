@@ -10,19 +10,10 @@ from rich.console import Console
 
 from bench.record import Sample
 from bench.report.progress import RunProgress
-from bench.store import Plan
-from makers import make_comparison, make_sample
+from makers import make_comparison, make_plan, make_sample
 
 CONTROL, CANDIDATE = make_comparison("mha"), make_comparison("manual")
-PLAN = Plan(
-    run_id="run",
-    started="2026-01-02T03:04:05+00:00",
-    command="vitbench run",
-    passes=2,
-    seed=0,
-    budget_s=60.0,
-    comparisons=(CONTROL, CANDIDATE),
-)
+PLAN = make_plan(passes=2, comparisons=(CONTROL, CANDIDATE))
 SKIPPED = {"status": "skipped", "error": "no time", "arm_s": (), "baseline_s": ()}
 SAMPLES = [
     make_sample(CANDIDATE, 0),
