@@ -9,7 +9,7 @@ import nox
 nox.needs_version = ">=2025.5.1"
 nox.options.default_venv_backend = "uv|virtualenv"
 nox.options.reuse_existing_virtualenvs = True
-nox.options.sessions = ["lint", "types", "tests"]
+nox.options.sessions = ["lint", "types", "tests", "faults"]
 
 PYPROJECT = nox.project.load_toml("pyproject.toml")
 LOWEST_TORCH = "2.9.*"
@@ -32,6 +32,13 @@ def tests(session: nox.Session) -> None:
     """Run the tests; arguments go to pytest."""
     session.install("-e", ".", *group("tests"))
     session.run("python", "-m", "pytest", *session.posargs)
+
+
+@nox.session
+def faults(session: nox.Session) -> None:
+    """Run the tests that take long: real runs that are killed, hung and interrupted."""
+    session.install("-e", ".", *group("tests"))
+    session.run("python", "-m", "pytest", "-m", "long", *session.posargs)
 
 
 @nox.session

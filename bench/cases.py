@@ -35,6 +35,7 @@ class Grid:
     ``arms`` are levels of ``factor``, the baseline first. ``component`` is ``patcher``,
     ``attention`` or ``encoder``: the last means the whole model or one block, whichever
     ``Selection.component`` says. ``batch_sizes`` are for each device; the user may give others.
+    A user's own arms, the factor ``factory``, are in no selection: their grid is empty.
     """
 
     factor: str
@@ -43,7 +44,7 @@ class Grid:
     batch_sizes: Mapping[str, tuple[int, ...]]
 
     def __post_init__(self) -> None:
-        known("factor", self.factor, FACTORS)
+        known("factor", self.factor, (*FACTORS, "factory"))
         for arm in self.arms:
             known(self.factor, arm, LEVELS[self.factor])
 
@@ -96,7 +97,12 @@ Measure = Callable[[Comparison], None]
 
 
 def config_for(workload: Workload, **changes: Any) -> ViTConfig:
-    """The model that a workload's component is part of."""
+    """The model that a workload's component is part of.
+
+    Raises ValueError for the workload of a user's own arms, which is part of none.
+    """
+    if workload.variant is None:
+        raise ValueError(f"{workload} is no part of vitcore")
     return ViTConfig.from_name(workload.variant, image_size=workload.image_size, **changes)
 
 

@@ -1,10 +1,10 @@
 """Wires the benchmark modules into pytest and pytest-benchmark: options, grid, fixture."""
 
 import argparse
-import os
-import time
+from contextlib import ExitStack
 from dataclasses import asdict, fields, replace
 from pathlib import Path
+from threading import Event
 from typing import Any
 
 import click
@@ -12,20 +12,21 @@ import pytest
 import torch
 
 from bench.cases import COMPONENTS, Measure, Selection, expand
-from bench.journal import append_event, append_sample
+from bench.lock import device_locks
 from bench.measure.clocks import clock_for
 from bench.measure.environment import git
-from bench.measure.memory import is_lost
+from bench.measure.load import watch_for
 from bench.measure.pairs import Benchmark
 from bench.options import names, numbers
 from bench.record import CACHES, FACTORS, Comparison, InputError, Sample
-from bench.session import Allotment, BudgetSpentError, Job, Need, measure
+from bench.session import Allotment, BudgetSpentError, Job, measure
 from bench.store import PassPlan, read_pass_plan
+from bench.worker import announce, end_with, finish_on_interrupt, keep
 
 PLAN = pytest.StashKey[PassPlan | None]()
 ALLOTMENT = pytest.StashKey[Allotment]()
-# Exit code of a process whose GPU an arm has made unusable.
-LOST = 86
+# Set when the pair under way is to be the last.
+INTERRUPT = pytest.StashKey[Event]()
 
 
 def _numbers(text: str) -> tuple[int, ...]:
@@ -47,6 +48,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     group.addoption("--component", choices=COMPONENTS, default="auto", help="default: auto")
     group.addoption("--cache", choices=CACHES, default="cold", help="default: cold")
     group.addoption("--seconds", type=float, default=1.0, help="for each comparison; default: 1")
+    group.addoption("--no-lock", action="store_true", help="measure even while others measure here")
     group.addoption("--pass-plan", type=Path, help="written by `python -m bench run`")
 
 
@@ -58,9 +60,27 @@ def pytest_configure(config: pytest.Config) -> None:
         _selection(config)
     except InputError as error:
         raise pytest.UsageError(str(error)) from error
+    config.stash[INTERRUPT] = interrupt = Event()
     if plan:
-        needs = {comparison.key: Need.of(comparison) for comparison in plan.comparisons}
-        config.stash[ALLOTMENT] = Allotment(plan.deadline_s, plan.end_s, needs)
+        torch.set_num_threads(plan.threads)
+        config.stash[ALLOTMENT] = Allotment.of(plan)
+        end_with(plan.parent)
+        finish_on_interrupt(interrupt)
+
+
+def pytest_collection_finish(session: pytest.Session) -> None:
+    """Measure alone on the devices; whoever started a pass has seen to that already."""
+    option = session.config.option
+    if option.pass_plan or option.no_lock or option.collectonly or option.benchmark_disable:
+        return
+    locks = ExitStack()
+    session.config.add_cleanup(locks.close)
+    measured = [comparison for item in session.items if (comparison := _comparison(item))]
+    devices = sorted({comparison.workload.device for comparison in measured})
+    try:
+        locks.enter_context(device_locks(devices, "pytest bench"))
+    except InputError as error:
+        raise pytest.UsageError(str(error)) from error
 
 
 def _selection(config: pytest.Config) -> Selection:
@@ -117,10 +137,12 @@ def _measure(benchmark: Any, request: pytest.FixtureRequest) -> Measure:
     def run(comparison: Comparison) -> None:
         sample = _sample(comparison, benchmark, request, plan)
         benchmark.extra_info["vitbench"] = asdict(sample)
+        if request.config.stash[INTERRUPT].is_set():
+            request.session.shouldstop = "interrupted"
+            if sample.status == "ok" and not sample.arm_s:
+                return
         if plan:
-            append_sample(plan.journal, sample)
-            if sample.status == "crashed" and is_lost(comparison.workload.device):
-                os._exit(LOST)  # What is left goes on in a fresh process.
+            keep(plan, sample, comparison.workload.device)
         if sample.status == "skipped":
             pytest.skip(str(sample.error))
         if sample.status != "ok":
@@ -135,14 +157,13 @@ def _sample(
     request: pytest.FixtureRequest,
     plan: PassPlan | None,
 ) -> Sample:
-    share_s, index, check = request.config.getoption("--seconds"), 0, True
+    stash, seconds = request.config.stash, request.config.getoption("--seconds")
+    index, measuring_s = 0, lambda prepare_s: seconds - prepare_s
     if plan:
-        index, check = plan.pass_index, plan.check
-        append_event(
-            plan.journal, "start", key=comparison.key, pass_index=index, time_s=time.time()
-        )
+        index = plan.pass_index
+        announce(plan, comparison.key)
         try:
-            share_s = request.config.stash[ALLOTMENT].take(comparison.key)
+            measuring_s = stash[ALLOTMENT].measuring(comparison.key)
         except BudgetSpentError as error:
             return Sample(key=comparison.key, pass_index=index, status="skipped", error=str(error))
     mark = request.node.get_closest_marker("benchmark")
@@ -150,7 +171,9 @@ def _sample(
         comparison=comparison,
         benchmark=benchmark,
         clock=mark.kwargs["timer"],
-        share_s=share_s,
-        check=check,
+        watch=watch_for(comparison.workload.device),
+        measuring_s=measuring_s,
+        check=not plan or comparison.key not in plan.checked,
+        stop=stash[INTERRUPT].is_set,
     )
     return replace(measure(job), pass_index=index)

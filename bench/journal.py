@@ -1,27 +1,44 @@
 """The journal of a run: one line an event, on disk before the next comparison starts.
 
-An event is ``start`` (a comparison begins in a pass) or ``sample`` (what the pass measured of it).
-Everything else in a run's folder can be made again from the journal, the plan and the environment.
+An event is ``process`` (one starts to run a pass), ``start`` (a comparison begins in a pass) or
+``sample`` (what the pass measured of it). Everything else in a run's folder can be made again from
+the journal, the plan and the environment. Each line ends with a checksum of what stands before it,
+so that a line cut off by a kill is told from one changed by hand.
 """
 
 import json
 import os
+import re
+import time
+import zlib
 from collections.abc import Iterable
 from dataclasses import asdict, fields
 from pathlib import Path
 from typing import Any
 
 from bench.record import SCHEMA, InputError, Sample
-from bench.store import as_field
+from bench.store import as_field, check_schema
+
+_CHECKED = re.compile(rb'(.*), "crc": "([0-9a-f]{8})"\}', flags=re.DOTALL)
+# Lines of this schema had no checksum yet.
+_UNCHECKED_SCHEMA = 1
+
+
+def _line(event: dict[str, Any]) -> bytes:
+    body = json.dumps(event)[:-1].encode()
+    return body + f', "crc": "{zlib.crc32(body):08x}"}}\n'.encode()
 
 
 def append_event(journal: Path, kind: str, **event: Any) -> None:
-    """Append one line to the journal; it is on disk when this returns."""
-    line = json.dumps({"schema": SCHEMA, "kind": kind, **event}).encode()
+    """Append one line to the journal; it is on disk when this returns.
+
+    Raises OSError where it cannot be: no space, or the folder is gone.
+    """
+    line = _line({"schema": SCHEMA, "kind": kind, "time_s": time.time(), **event})
     with journal.open("ab+") as file:
         # Whoever was killed while writing left half a line, which must not spoil this one.
         torn = file.tell() > 0 and (file.seek(-1, os.SEEK_END), file.read(1))[1] != b"\n"
-        file.write((b"\n" if torn else b"") + line + b"\n")
+        file.write((b"\n" if torn else b"") + line)
         file.flush()
         os.fsync(file.fileno())
 
@@ -34,50 +51,90 @@ def append_sample(journal: Path, sample: Sample) -> None:
 class JournalReader:
     """Reads a journal that another process appends to, each event once.
 
-    A line still being written is left for the next call. ``torn`` counts lines that are no JSON:
+    A line still being written is left for the next call. ``torn`` counts half-written lines:
     whoever wrote them was killed.
     """
 
     def __init__(self, journal: Path) -> None:
         self.journal = journal
         self.position = 0
+        self.lines = 0
         self.torn = 0
 
-    def new_events(self) -> list[dict[str, Any]]:
-        """The events since the last call."""
+    def new_events(self, *, final: bool = False) -> list[dict[str, Any]]:
+        """The events since the last call; with ``final`` nobody writes any more.
+
+        Raises InputError where a line was changed by hand or is of a later schema.
+        """
         if not self.journal.exists():
             return []
         with self.journal.open("rb") as file:
             file.seek(self.position)
-            whole, end, _ = file.read().rpartition(b"\n")
+            text = file.read()
+        whole, end, rest = text.rpartition(b"\n")
         self.position += len(whole) + len(end)
-        return [event for line in whole.splitlines() if (event := self._event(line))]
+        lines = whole.split(b"\n") if end else []
+        if final and rest:
+            self.position += len(rest)
+            lines.append(rest)
+        return [event for line in lines if (event := self._event(line))]
 
     def _event(self, line: bytes) -> dict[str, Any] | None:
-        try:
-            event = json.loads(line)
-        except ValueError:
-            event = None
-        if isinstance(event, dict) and "kind" in event:
+        self.lines += 1
+        event = _parsed(line)
+        if event:
+            check_schema(self.journal, event.get("schema"))
+        checked = _CHECKED.fullmatch(line)
+        if event and not checked and event["schema"] == _UNCHECKED_SCHEMA:
             return event
-        self.torn += 1
+        if checked and f"{zlib.crc32(checked[1]):08x}" == checked[2].decode():
+            return event
+        # A line that was cut off is no whole JSON.
+        if checked or event:
+            raise InputError(
+                f"{self.journal} line {self.lines} was changed by hand (its checksum does not "
+                "fit); restore it, or remove the line to have it measured again"
+            )
+        self.torn += bool(line)
         return None
+
+
+def _parsed(line: bytes) -> dict[str, Any] | None:
+    try:
+        event = json.loads(line)
+    except ValueError:
+        return None
+    return event if isinstance(event, dict) and "kind" in event else None
+
+
+def read_events(journal: Path) -> tuple[list[dict[str, Any]], int]:
+    """Every event of a journal that nobody writes to, and the number of half-written lines."""
+    reader = JournalReader(journal)
+    return reader.new_events(final=True), reader.torn
 
 
 def read_samples(run: Path) -> list[Sample]:
     """Every sample of a run so far. Raises InputError where the journal was changed by hand."""
-    journal = run / "journal.jsonl"
-    try:
-        return samples_from(JournalReader(journal).new_events())
-    except (TypeError, ValueError) as error:
-        raise InputError(f"{journal} was changed by hand ({error}); restore it") from error
+    events, _ = read_events(run / "journal.jsonl")
+    return samples_from(events)
 
 
 def samples_from(events: Iterable[dict[str, Any]]) -> list[Sample]:
-    """The samples among a journal's events, in the order in which they were measured."""
-    return [_sample(event) for event in events if event["kind"] == "sample"]
+    """The samples among a journal's events, in the order in which they were measured.
+
+    A comparison counts once for each pass. Raises InputError for one that is no sample.
+    """
+    found: dict[tuple[str, int], Sample] = {}
+    for event in events:
+        if event["kind"] == "sample":
+            sample = _sample(event)
+            found.setdefault((sample.key, sample.pass_index), sample)
+    return list(found.values())
 
 
 def _sample(event: dict[str, Any]) -> Sample:
     names = {field.name for field in fields(Sample)}
-    return Sample(**{name: as_field(value) for name, value in event.items() if name in names})
+    try:
+        return Sample(**{name: as_field(v) for name, v in event.items() if name in names})
+    except (TypeError, ValueError) as error:
+        raise InputError(f"a line of the journal is no sample ({error}); restore it") from error

@@ -36,3 +36,12 @@ def pixels(text: str) -> int | tuple[int, int]:
     if not found:
         raise click.BadParameter(f"{text!r} is no image size; expected such as 224 or 224x192")
     return (int(found[1]), int(found[2])) if found[2] else int(found[1])
+
+
+def share(text: str) -> float:
+    """A part of one: ``2%`` or ``0.02``."""
+    found = re.fullmatch(r"(\d+(?:\.\d+)?)(%?)", text.strip())
+    value = float(found[1]) / (100 if found[2] else 1) if found else 0.0
+    if not 0 < value < 1:
+        raise click.BadParameter(f"{text!r} is no share; expected such as 2% or 0.02")
+    return value

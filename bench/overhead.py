@@ -13,6 +13,7 @@ from typing import Any
 import pytest
 
 from bench.measure.clocks import WallClock
+from bench.measure.load import watch_for
 from bench.measure.pairs import PairedRounds, without_collector
 
 ROUNDS = 5000
@@ -25,7 +26,13 @@ def _nothing() -> None:
 
 def bench_round(benchmark: Any) -> None:
     """Time pairs of calls that do nothing."""
-    pairs = PairedRounds(baseline=_nothing, clock=WallClock(), refresh=_nothing)
+    pairs = PairedRounds(
+        baseline=_nothing,
+        clock=WallClock(),
+        refresh=_nothing,
+        watch=watch_for("cpu"),
+        stop=lambda: False,
+    )
     with without_collector():
         start_s = time.perf_counter()
         benchmark.pedantic(_nothing, setup=pairs.setup, teardown=pairs.teardown, rounds=ROUNDS)

@@ -4,15 +4,17 @@ A ``Comparison`` is what to measure, a ``Sample`` what one pass (one process) me
 ``Record`` what all passes together say: one row of ``results.csv``. Units stand in the names.
 """
 
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, field, fields
 
-SCHEMA = 1
+SCHEMA = 2
 
 DEVICES = ("cpu", "cuda")
 MODES = ("forward", "train")
 STATUSES = ("ok", "oom", "timeout", "crashed", "wrong", "skipped")
 VERDICTS = ("faster", "slower", "equivalent", "undecided")
 CACHES = ("cold", "warm")
+# A difference of less than this is of no interest to somebody who chooses an implementation.
+DELTA = 0.02
 
 
 class InputError(ValueError):
@@ -32,47 +34,65 @@ def one_line(error: BaseException, limit: int = 300) -> str:
 
 @dataclass(frozen=True, kw_only=True)
 class Workload:
-    """What is done, whichever arm does it. Sizes are in pixels; images are square."""
+    """What is done, whichever arm does it. Sizes are in pixels; images are square.
+
+    A part of vitcore has a variant and sizes. A user's own arms have ``inputs`` instead: a shape
+    such as ``1,197,768``, or ``FILE.py:make_inputs``, a function that makes them.
+    """
 
     component: str
-    variant: str
-    patch_size: int
-    image_size: int
-    batch_size: int
     mode: str
     device: str
+    variant: str | None = None
+    patch_size: int | None = None
+    image_size: int | None = None
+    batch_size: int | None = None
+    inputs: str | None = None
 
     def __str__(self) -> str:
         """Short name for people and for pytest: ``B/16-model-b1-forward-cpu``."""
+        if self.inputs is not None:
+            return f"{self.component}-{self.inputs}-{self.mode}-{self.device}"
         return f"{self.variant}-{self.component}-b{self.batch_size}-{self.mode}-{self.device}"
 
 
 @dataclass(frozen=True, kw_only=True)
 class Arm:
-    """One way to do the work: a level of every factor."""
+    """One way to do the work: a level of every factor.
+
+    ``factory`` names a user's own arm (``FILE.py:factory``, ``package.module:factory`` or
+    ``vitcore:attention=sdpa``); of the other levels only ``precision`` then says anything: the
+    type of the inputs.
+    """
 
     patcher: str = "conv"
     attention: str = "sdpa"
     compile: str = "eager"
     precision: str = "fp32"
+    factory: str | None = None
 
     def level(self, factor: str) -> str:
         """The arm's level of one factor, by which a comparison calls it."""
         return str(getattr(self, factor))
 
 
-FACTORS = tuple(field.name for field in fields(Arm))
+# What a run can vary; a factory is the factor of ``vitbench compare``.
+FACTORS = tuple(each.name for each in fields(Arm) if each.name != "factory")
 
 
 @dataclass(frozen=True, kw_only=True)
 class Comparison:
-    """A candidate arm against a baseline arm on one workload; equal arms make a control."""
+    """A candidate arm against a baseline arm on one workload; equal arms make a control.
+
+    ``allow_different`` accepts an arm that computes something else than its baseline.
+    """
 
     factor: str
     workload: Workload
     baseline: Arm
     arm: Arm
     cache: str = "cold"
+    allow_different: bool = False
 
     @property
     def arm_name(self) -> str:
@@ -102,7 +122,9 @@ class Sample:
     ``baseline_s`` and ``arm_s`` hold the seconds of each timed call, pair by pair; the baseline
     went first in the pairs of even index. They are device time on CUDA, wall time elsewhere;
     ``*_wall_s`` hold the synchronised wall time of the same calls where the two differ. Errors
-    are relative norms against float64; ``None`` where this pass did not look.
+    are relative norms against float64; ``None`` where this pass did not look. ``unsettled`` names
+    the arms (``baseline``, ``arm``) whose warm-up ended for want of time. ``disturbed`` holds the
+    indices of the pairs that foreign load disturbed, ``causes`` how many of them by which cause.
     """
 
     key: str
@@ -117,6 +139,9 @@ class Sample:
     output_error: float | None = None
     gradient_error: float | None = None
     peak_memory_bytes: int | None = None
+    unsettled: tuple[str, ...] = ()
+    disturbed: tuple[int, ...] = ()
+    causes: dict[str, int] = field(default_factory=dict)
     prepare_s: float = 0.0
     measure_s: float = 0.0
 
@@ -146,8 +171,13 @@ class Record:
     (on a CPU nothing queues: batch size / latency). ``speedup`` is baseline time / arm time.
     ``output_error`` and ``gradient_error`` are relative norms against float64. ``passes`` and
     ``rounds`` count the processes and, over all of them, the pairs; ``cache`` says whether the
-    last-level cache was flushed before each pair (``cold``). ``error`` says in one line why a
-    status is not ``ok``, ``note`` what a reader should know of the hardware.
+    last-level cache was flushed before each pair (``cold``). ``detectable_effect`` is the smallest
+    relative difference that the measurement would have found four times in five; ``p_value`` is
+    that of no difference, adjusted for the number of comparisons (Benjamini-Hochberg).
+    ``disturbed`` counts the pairs that foreign load disturbed; ``unsteady`` names what had not
+    settled, and in how many passes. ``error`` says in one line why a status is not ``ok``,
+    ``note`` what a reader should know of the hardware. ``inputs`` are those of a user's own arms,
+    which have no variant and sizes.
     """
 
     schema: int
@@ -157,10 +187,10 @@ class Record:
     device_name: str
     factor: str
     component: str
-    variant: str
-    patch_size: int
-    image_size: int
-    batch_size: int
+    variant: str | None
+    patch_size: int | None
+    image_size: int | None
+    batch_size: int | None
     mode: str
     precision: str
     cache: str
@@ -178,8 +208,13 @@ class Record:
     speedup_low: float | None = None
     speedup_high: float | None = None
     verdict: str | None = None
+    detectable_effect: float | None = None
+    p_value: float | None = None
     output_error: float | None = None
     gradient_error: float | None = None
+    disturbed: int | None = None
+    unsteady: str | None = None
+    inputs: str | None = None
     error: str | None = None
     note: str | None = None
 
@@ -189,38 +224,4 @@ class Record:
         return self.arm == self.baseline
 
 
-COLUMNS = tuple(field.name for field in fields(Record))
-
-
-@dataclass(frozen=True, kw_only=True)
-class Environment:
-    """Where a run was made. Sizes in bytes; ``None`` where the machine does not tell."""
-
-    host: str
-    os: str
-    python: str
-    torch: str
-    torch_build: str
-    cpu: str
-    cpu_flags: tuple[str, ...]
-    cores: int
-    threads: int
-    memory_bytes: int | None
-    last_level_cache_bytes: int | None
-    cxx: str | None
-    gpus: tuple[str, ...]
-    gpu_driver: str | None
-    cuda: str | None
-    commit: str | None
-    dirty: bool | None
-    packages: dict[str, str | None]
-    import_torch_s: float
-
-    def device_name(self, device: str) -> str:
-        """The name of the processor behind ``cpu`` or ``cuda``."""
-        return self.gpus[0] if device == "cuda" and self.gpus else self.cpu
-
-    @property
-    def devices(self) -> tuple[str, ...]:
-        """The devices that can be measured here."""
-        return DEVICES if self.gpus else DEVICES[:1]
+COLUMNS = tuple(each.name for each in fields(Record))

@@ -1,23 +1,28 @@
 """Inside a pass: build a comparison's arms, check them, warm up, measure pairs, keep the sample."""
 
 import time
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
+from dataclasses import dataclass, field, replace
 
-from bench.arms import Candidate, UnavailableError, build_pair, build_reference, pin_precision
+from bench.candidates import Candidate, UnavailableError, pin_precision
 from bench.cases import flops, parameters
-from bench.measure.accuracy import beyond_tolerance, gradient_error, relative_error
+from bench.duels import build_pair, check
 from bench.measure.caches import flusher
 from bench.measure.clocks import Clock
 from bench.measure.memory import fresh_memory, is_out_of_memory, peak_bytes
 from bench.measure.pairs import (
     Benchmark,
+    InterruptedPairsError,
     PairedRounds,
+    Watch,
     rounds_for,
     settle,
     timed,
     without_collector,
 )
-from bench.record import Comparison, Sample, one_line
+from bench.record import Comparison, InputError, Sample, one_line
+from bench.store import PassPlan
 
 # Settling may use this much of a comparison's share of the time.
 _SETTLE_SHARE = 0.25
@@ -46,10 +51,16 @@ class Need:
 
     @classmethod
     def of(cls, comparison: Comparison) -> "Need":
-        """Guess from names and sizes."""
+        """Guess from names and sizes; nothing is known of a user's own arms."""
+        if comparison.baseline.factory is not None:
+            return cls(_BUILD_S, _PAIR_S)
         build_s = _BUILD_S + _BUILD_S_PER_PARAMETER * parameters(comparison.workload)
         ready_s = build_s + _COMPILE_S.get(comparison.arm.compile, 0.0)
         return cls(ready_s, _PAIR_S + flops(comparison.workload) / _FLOPS_PER_S)
+
+    def weighted(self, weight: float) -> "Need":
+        """The same need with more or less work."""
+        return replace(self, work=self.work * weight)
 
 
 @dataclass
@@ -59,12 +70,35 @@ class Allotment:
     Each gets the time to get ready and a part of the rest in proportion to its work, so that
     large and small comparisons get similar numbers of pairs; what one leaves over goes to those
     after it. After the pass's deadline each gets the least, and after the run's end nothing. Both
-    are in seconds since the epoch.
+    are in seconds since the epoch. With ``each_s`` every comparison gets so many seconds, times
+    its weight, to measure, however long it takes to get ready.
     """
 
     deadline_s: float
     end_s: float
     needs: dict[str, Need]
+    each_s: float | None = None
+    weights: Mapping[str, float] = field(default_factory=dict)
+
+    @classmethod
+    def of(cls, plan: PassPlan) -> "Allotment":
+        """The time of a pass, shared as its plan says."""
+        needs = {
+            each.key: Need.of(each).weighted(plan.weights.get(each.key, 1.0))
+            for each in plan.comparisons
+        }
+        return cls(plan.deadline_s, plan.end_s, needs, plan.each_s, plan.weights)
+
+    def measuring(self, key: str) -> Callable[[float], float]:
+        """For a comparison that starts now: seconds to measure, from those it took to get ready.
+
+        Raises BudgetSpentError.
+        """
+        if self.each_s is not None:
+            each_s = self.each_s * self.weights.get(key, 1.0)
+            return lambda _: each_s
+        share_s = self.take(key)
+        return lambda prepare_s: share_s - prepare_s
 
     def take(self, key: str) -> float:
         """Seconds for one comparison, which then no longer counts. Raises BudgetSpentError."""
@@ -79,13 +113,21 @@ class Allotment:
 
 @dataclass(frozen=True, kw_only=True)
 class Job:
-    """One comparison to measure: with what, for about how many seconds, and whether to check it."""
+    """One comparison to measure: with what, for how long, and whether to check it.
+
+    ``build`` makes the two arms; ``measuring_s`` gives the seconds to settle and to measure, from
+    those that building, checking and the first calls took. ``stop`` says that the pair under way
+    is to be the last.
+    """
 
     comparison: Comparison
     benchmark: Benchmark
     clock: Clock
-    share_s: float
+    watch: Watch
+    measuring_s: Callable[[float], float]
     check: bool
+    stop: Callable[[], bool] = lambda: False
+    build: Callable[[Comparison], tuple[Candidate, Candidate]] = build_pair
 
     @property
     def device(self) -> str:
@@ -100,7 +142,7 @@ def measure(job: Job) -> Sample:
     pin_precision()
     try:
         return _measure(job, sample)
-    except UnavailableError as error:
+    except (UnavailableError, InputError) as error:
         return replace(sample, status="skipped", error=str(error))
     except Exception as error:  # noqa: BLE001 (whatever an arm raises is its result)
         status = "oom" if is_out_of_memory(error) else "crashed"
@@ -109,14 +151,14 @@ def measure(job: Job) -> Sample:
 
 def _measure(job: Job, sample: Sample) -> Sample:
     start_s = time.perf_counter()
-    arms = build_pair(job.comparison)
+    arms = job.build(job.comparison)
     if job.check:
         sample = _checked(sample, job.comparison, *arms)
         if sample.status != "ok":
             return sample
     firsts_s = [timed(arm, job.clock) for arm in arms]
     prepare_s = time.perf_counter() - start_s
-    sample = _paired(job, sample, arms, firsts_s, job.share_s - prepare_s)
+    sample = _paired(job, sample, arms, firsts_s, job.measuring_s(prepare_s))
     return replace(
         sample,
         arm_queued_s=_queued_s(arms[1], job.clock) if job.device == "cuda" else None,
@@ -128,22 +170,13 @@ def _measure(job: Job, sample: Sample) -> Sample:
 
 def _checked(sample: Sample, comparison: Comparison, baseline: Candidate, arm: Candidate) -> Sample:
     """The sample with the arm's numeric error; ``wrong`` beyond its precision's tolerance."""
-    reference = build_reference(comparison, baseline)
-    gradient: float | None = None
-    if comparison.workload.mode == "train":
-        expected, expected_gradients = reference.output_and_gradients()
-        output, gradients = arm.output_and_gradients()
-        gradient = gradient_error(gradients, expected_gradients)
-    else:
-        expected, output = reference.output(), arm.output()
-    errors = {"output": relative_error(output, expected), "gradient": gradient}
-    wrong = beyond_tolerance(comparison.arm.precision, errors)
+    found = check(comparison, baseline, arm)
     return replace(
         sample,
-        status="wrong" if wrong else "ok",
-        error=wrong,
-        output_error=errors["output"],
-        gradient_error=gradient,
+        status="wrong" if found.error else "ok",
+        error=found.error,
+        output_error=found.output_error,
+        gradient_error=found.gradient_error,
     )
 
 
@@ -157,21 +190,41 @@ def _paired(
     """The sample with as many alternating pairs as fit in ``left_s`` after settling."""
     flush = flusher(job.device) if job.comparison.cache == "cold" else _nothing
     start_s, limit_s = time.perf_counter(), left_s * _SETTLE_SHARE / 2
+    pairs = PairedRounds(
+        baseline=arms[0], clock=job.clock, refresh=flush, watch=job.watch, stop=job.stop
+    )
     with without_collector():
-        settled = (settle(a, job.clock, s, limit_s) for a, s in zip(arms, firsts_s, strict=True))
-        pair_s = sum(settled) + timed(flush, job.clock)
+        settled = [settle(a, job.clock, s, limit_s) for a, s in zip(arms, firsts_s, strict=True)]
+        pair_s = sum(call_s for call_s, _ in settled) + timed(flush, job.clock)
         rounds = rounds_for(left_s - (time.perf_counter() - start_s), pair_s)
-        pairs = PairedRounds(baseline=arms[0], clock=job.clock, refresh=flush)
-        job.benchmark.pedantic(arms[1], setup=pairs.setup, teardown=pairs.teardown, rounds=rounds)
+        with suppress(InterruptedPairsError):
+            job.benchmark.pedantic(
+                arms[1], setup=pairs.setup, teardown=pairs.teardown, rounds=rounds
+            )
+    names = zip(("baseline", "arm"), settled, strict=True)
+    sample = replace(sample, unsettled=tuple(name for name, (_, ended) in names if not ended))
+    return _with_pairs(sample, job, pairs)
+
+
+def _with_pairs(sample: Sample, job: Job, pairs: PairedRounds) -> Sample:
+    """The sample with the times of its pairs; each arm went first equally often."""
     # With --benchmark-disable the arm is only called, once.
     timed_s = job.benchmark.stats.stats.data if job.benchmark.stats else ()
+    whole = len(timed_s) // 2 * 2
     return replace(
         sample,
-        baseline_s=tuple(pairs.baseline_s[: len(timed_s)]),
-        arm_s=tuple(timed_s),
-        baseline_wall_s=tuple(pairs.baseline_wall_s),
-        arm_wall_s=tuple(pairs.arm_wall_s),
+        baseline_s=_to_ns(pairs.baseline_s[:whole]),
+        arm_s=_to_ns(timed_s[:whole]),
+        baseline_wall_s=_to_ns(pairs.baseline_wall_s[:whole]),
+        arm_wall_s=_to_ns(pairs.arm_wall_s[:whole]),
+        disturbed=tuple(index for index in job.watch.disturbed if index < whole),
+        causes=job.watch.causes,
     )
+
+
+def _to_ns(times_s: Sequence[float]) -> tuple[float, ...]:
+    """Seconds to the nanosecond, which is what clocks tell; more digits only fill the journal."""
+    return tuple(round(float(time_s), 9) for time_s in times_s)
 
 
 def _queued_s(arm: Candidate, clock: Clock) -> float:

@@ -10,27 +10,30 @@ A run is one folder::
                   plots/            PNG and SVG
 """
 
-import csv
 import json
 import os
-from collections.abc import Callable, Iterable
-from dataclasses import asdict, dataclass, fields, replace
+import shutil
+from collections.abc import Callable
+from dataclasses import asdict, dataclass, field, replace
 from datetime import datetime
 from pathlib import Path
-from typing import Any, TypeVar, get_args
+from typing import Any, TypeVar
 
+from bench.machine import Environment
 from bench.record import (
-    COLUMNS,
+    DELTA,
     SCHEMA,
     Arm,
     Comparison,
-    Environment,
     InputError,
-    Record,
     Workload,
 )
 
 T = TypeVar("T")
+
+# How a pass process ends when an arm has made the GPU unusable, and when it cannot write.
+LOST = 86
+UNWRITABLE = 87
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -38,13 +41,20 @@ class PassPlan:
     """What one pass process is told: which comparisons in which order, until when, and where to.
 
     ``deadline_s``, when the pass should end, and ``end_s``, when the run must, are in seconds
-    since the epoch. Only a pass with ``check`` compares the arms with float64.
+    since the epoch; with ``each_s`` every comparison gets so many seconds to measure instead.
+    ``weights`` multiply the share of the time that a comparison's key gets. ``checked`` are the
+    keys of the comparisons whose arms were already compared with float64. ``threads`` are those of
+    torch, the same in every pass. ``parent`` is the process without which the pass is to end.
     """
 
     pass_index: int
     deadline_s: float
     end_s: float
-    check: bool
+    each_s: float | None
+    weights: dict[str, float]
+    checked: tuple[str, ...]
+    threads: int
+    parent: int
     journal: Path
     comparisons: tuple[Comparison, ...]
 
@@ -54,7 +64,11 @@ class Plan:
     """What a run was asked for.
 
     ``run_id`` is the folder's name, ``command`` the command line that repeats it, ``started`` the
-    time in ISO 8601.
+    time in ISO 8601. ``passes`` are the least; more follow while ``budget_s`` lasts, until every
+    interval is as narrow as ``precision`` either way (0.01 is one percent; None: no more). With
+    ``each_s`` every comparison gets so many seconds to measure over all passes, whatever the rest
+    takes. ``weights`` multiply a comparison's share of the time, ``delta`` is the difference below
+    which arms count as equivalent, ``case_timeout_s`` what one comparison may take in one pass.
     """
 
     run_id: str
@@ -63,6 +77,11 @@ class Plan:
     passes: int
     seed: int
     budget_s: float
+    precision: float | None = None
+    delta: float = DELTA
+    case_timeout_s: float = 300.0
+    each_s: float | None = None
+    weights: dict[str, float] = field(default_factory=dict)
     comparisons: tuple[Comparison, ...]
 
 
@@ -91,12 +110,20 @@ def check_run_folder(folder: Path) -> None:
         )
 
 
-def create_run_folder(folder: Path) -> None:
-    """Make a run's folder. Raises InputError where it exists or cannot be made."""
+def create_run_folder(folder: Path, plan: Plan, environment: Environment) -> None:
+    """Make a run's folder with its plan and environment, whole or not at all.
+
+    Raises InputError where it exists or cannot be made.
+    """
     check_run_folder(folder)
+    part = folder.with_name(f".{folder.name}.{os.getpid()}.part")
     try:
-        (folder / "passes").mkdir(parents=True)
+        (part / "passes").mkdir(parents=True)
+        write_json(part / "plan.json", plan)
+        write_json(part / "environment.json", environment)
+        part.rename(folder)
     except OSError as error:
+        shutil.rmtree(part, ignore_errors=True)
         raise InputError(
             f"output folder {folder} cannot be made ({error.strerror}); give --out another"
         ) from error
@@ -129,15 +156,15 @@ def _read_json(path: Path) -> dict[str, Any]:
         raise InputError(f"{path} is no JSON ({error}); restore it or run again") from error
     if not isinstance(plain, dict):
         raise InputError(f"{path} is no JSON object; restore it or run again")
-    _check_schema(path, plain.pop("schema", None))
+    check_schema(path, plain.pop("schema", None))
     return plain
 
 
-def _check_schema(path: Path, schema: object, expected: object = SCHEMA) -> None:
-    """Raise InputError where a file is of another schema; a CSV has it as text."""
-    if schema != expected:
+def check_schema(path: Path, schema: object) -> None:
+    """Raise InputError where a file is of a schema that this version cannot read."""
+    if schema not in range(1, SCHEMA + 1):
         raise InputError(
-            f"{path} has schema {schema}; this vitbench reads schema {SCHEMA}: "
+            f"{path} has schema {schema}; this vitbench reads schemas 1 to {SCHEMA}: "
             "use the version that wrote it"
         )
 
@@ -173,7 +200,8 @@ def as_field(value: Any) -> Any:
 def _plan_of(make: Callable[..., T]) -> Callable[[dict[str, Any]], T]:
     def build(plain: dict[str, Any]) -> T:
         comparisons = tuple(_comparison(each) for each in plain.pop("comparisons"))
-        return make(**plain, comparisons=comparisons)
+        others = {name: as_field(value) for name, value in plain.items()}
+        return make(**others, comparisons=comparisons)
 
     return build
 
@@ -186,49 +214,3 @@ def _built(path: Path, make: Callable[[dict[str, Any]], T], plain: dict[str, Any
         raise InputError(
             f"{path} was changed by hand ({error}); restore it or run again"
         ) from error
-
-
-def write_csv(path: Path, records: Iterable[Record]) -> None:
-    """Write ``results.csv`` whole or not at all; a missing value is an empty cell."""
-    part = path.with_suffix(".part")
-    with part.open("w", encoding="utf-8", newline="") as file:
-        writer = csv.DictWriter(file, COLUMNS, lineterminator="\n")
-        writer.writeheader()
-        writer.writerows(asdict(record) for record in records)
-    part.replace(path)
-
-
-def read_csv(path: Path) -> list[Record]:
-    """Read ``results.csv``. Raises InputError for a file that lacks a column."""
-    if not path.exists():
-        raise InputError(f"{path} does not exist; make it with: vitbench report {path.parent}")
-    with path.open(encoding="utf-8", newline="") as file:
-        reader = csv.DictReader(file)
-        lacking = [name for name in COLUMNS if name not in (reader.fieldnames or ())]
-        if lacking:
-            raise InputError(
-                f"{path} lacks the column {lacking[0]!r}; make it again with: "
-                f"vitbench report {path.parent}"
-            )
-        rows = list(reader)
-    for row in rows:
-        _check_schema(path, row["schema"], str(SCHEMA))
-    try:
-        return [_record(row) for row in rows]
-    except ValueError as error:
-        raise InputError(
-            f"{path} was changed by hand ({error}); make it again with: "
-            f"vitbench report {path.parent}"
-        ) from error
-
-
-def _record(row: dict[str, str]) -> Record:
-    return Record(**{field.name: _cell(row[field.name], field.type) for field in fields(Record)})
-
-
-def _cell(text: str, kind: Any) -> Any:
-    """A cell as its column's type; empty is None where the column may lack a value."""
-    options = get_args(kind) or (kind,)
-    if text == "" and type(None) in options:
-        return None
-    return options[0](text)

@@ -1,6 +1,7 @@
-"""Stand-ins for the clock and the benchmark fixture, and nothing else."""
+"""Stand-ins for the clock, the benchmark fixture and the watch, and nothing else."""
 
 from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
 from types import SimpleNamespace
 from typing import Any
 
@@ -62,3 +63,20 @@ class FakeBenchmark:
             target()
             self.stats.stats.data.append(self.clock() - start)
             teardown()
+
+
+@dataclass
+class FakeWatch:
+    """A watch that was told which pairs are disturbed, and by what; notes what it is told."""
+
+    disturbed: tuple[int, ...] = ()
+    causes: dict[str, int] = field(default_factory=dict)
+    told: list[str] = field(default_factory=list)
+
+    def begin(self) -> None:
+        """The pairs start."""
+        self.told.append("begin")
+
+    def pair(self) -> None:
+        """A pair has ended."""
+        self.told.append("pair")

@@ -1,10 +1,18 @@
 """Records with sensible defaults: a test names only what it is about."""
 
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
-from bench.record import SCHEMA, Arm, Comparison, Environment, Record, Sample, Workload
-from bench.store import Plan
+from bench.analysis.calibration import Rate
+from bench.analysis.passes import PassEstimate
+from bench.analysis.replication import Effect
+from bench.analysis.rows import Analysis
+from bench.analysis.verdicts import Controls
+from bench.machine import Environment
+from bench.record import SCHEMA, Arm, Comparison, Record, Sample, Workload
+from bench.store import PassPlan, Plan
 
 WORKLOAD = Workload(
     component="attention",
@@ -43,7 +51,10 @@ RECORD = Record(
     speedup_low=1.2,
     speedup_high=1.3,
     verdict="faster",
+    detectable_effect=0.055,
+    p_value=0.001,
     output_error=2.5e-7,
+    disturbed=0,
 )
 NOT_MEASURED: dict[str, Any] = {
     "latency_ms": None,
@@ -55,8 +66,12 @@ NOT_MEASURED: dict[str, Any] = {
     "speedup_low": None,
     "speedup_high": None,
     "verdict": None,
+    "detectable_effect": None,
+    "p_value": None,
     "output_error": None,
     "gradient_error": None,
+    "disturbed": None,
+    "unsteady": None,
 }
 ENVIRONMENT = Environment(
     host="bench-1",
@@ -134,3 +149,62 @@ def make_plan(**changes: Any) -> Plan:
         comparisons=(make_comparison(),),
     )
     return replace(plan, **changes)
+
+
+def make_pass_plan(journal: Path, **changes: Any) -> PassPlan:
+    """Build what the first pass over one comparison is told; it writes to ``journal``."""
+    plan = PassPlan(
+        pass_index=0,
+        deadline_s=1.7e9,
+        end_s=2e9,
+        each_s=None,
+        weights={},
+        checked=(),
+        threads=2,
+        parent=1,
+        journal=journal,
+        comparisons=(make_comparison(),),
+    )
+    return replace(plan, **changes)
+
+
+def make_estimate(log_ratio: float = 0.0, **changes: Any) -> PassEstimate:
+    """Build a pass of thirty pairs whose own noise leaves 0.3 % open."""
+    return replace(PassEstimate(log_ratio, variance=1e-5, rounds=30), **changes)
+
+
+def make_effect(log_ratio: float = 0.0, standard_error: float = 0.005, **changes: Any) -> Effect:
+    """Build the effect of a comparison of a few passes; its own spread is the usual one."""
+    return replace(Effect(log_ratio, standard_error, 6.0, standard_error), **changes)
+
+
+def make_controls(**changes: Any) -> Controls:
+    """Build three controls that behave."""
+    return replace(Controls(count=3, strayed=0, widening=1.0), **changes)
+
+
+def make_analysis(
+    records: Sequence[Record],
+    controls: Mapping[str, Controls] | None = None,
+    causes: Mapping[str, int] | None = None,
+) -> Analysis:
+    """Build what a run on the CPU says; its controls behave where a test does not say."""
+    found = {"cpu": make_controls()} if controls is None else dict(controls)
+    return Analysis(list(records), found, widths={}, causes=dict(causes or {}))
+
+
+def make_rate(method: str = "vitbench run", truth: float = 1.0, **changes: Any) -> Rate:
+    """Build what a method said of twenty trials: none different, or all of them slower."""
+    found = 0 if truth == 1 else 20
+    rate = Rate(
+        method=method,
+        truth=truth,
+        trials=20,
+        different=found,
+        slower=found,
+        covered=0.95,
+        half_width=0.012,
+        low=0.0 if truth == 1 else 0.832,
+        high=0.168 if truth == 1 else 1.0,
+    )
+    return replace(rate, **changes)

@@ -1,4 +1,4 @@
-"""Ratios of paired times and their intervals, with the process as the unit of replication."""
+"""Intervals of positive quantities: a speed-up, a latency."""
 
 import math
 from collections.abc import Sequence
@@ -27,20 +27,6 @@ class Interval:
         """The same interval in another unit."""
         bounds = (None if bound is None else bound * factor for bound in (self.low, self.high))
         return Interval(self.value * factor, *bounds)
-
-
-def pass_log_ratio(baseline_s: Sequence[float], arm_s: Sequence[float]) -> float:
-    """Logarithm of baseline time / arm time in one process, from alternating pairs.
-
-    Robust to single disturbed pairs: a median. The median is taken apart for the pairs in which
-    the baseline went first and those in which the arm did, and the two are averaged, so that
-    what going second costs cancels. Raises ValueError where the two have unequal lengths.
-    """
-    if len(baseline_s) != len(arm_s) or not arm_s:
-        raise ValueError(f"{len(baseline_s)} baseline and {len(arm_s)} arm times make no pairs")
-    ratios = np.log(np.asarray(baseline_s)) - np.log(np.asarray(arm_s))
-    orders = [ratios[start::2] for start in (0, 1) if ratios[start::2].size]
-    return float(np.mean([np.median(order) for order in orders]))
 
 
 def geometric(log_values: Sequence[float]) -> Interval:

@@ -2,13 +2,23 @@
 
 import math
 import statistics
-from collections import defaultdict
-from collections.abc import Callable, Iterable, Sequence
+from collections import Counter, defaultdict
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Any
 
-from bench.analysis.intervals import Interval, geometric, pass_log_ratio
-from bench.analysis.verdicts import verdict
-from bench.record import SCHEMA, Comparison, Environment, Record, Sample
+from bench.analysis.intervals import Interval, geometric
+from bench.analysis.passes import PassEstimate, estimate_pass, is_trending
+from bench.analysis.replication import effect, fit_spread
+from bench.analysis.verdicts import (
+    FALSE_SHARE,
+    Controls,
+    Judgement,
+    check_controls,
+    judge,
+)
+from bench.machine import Environment
+from bench.record import DELTA, SCHEMA, Comparison, Record, Sample
 
 # The instructions without which a CPU computes a precision by converting to float32 and back.
 _CPU_INSTRUCTIONS = {
@@ -18,27 +28,110 @@ _CPU_INSTRUCTIONS = {
 }
 
 
-def rows(
+@dataclass(frozen=True)
+class Analysis:
+    """What a run says: its rows, what its controls say of each device, and how wide is what.
+
+    ``widths`` holds, for each comparison that was measured, the half-width of its interval to stop
+    by (of the logarithm: 0.01 is about one percent either way). ``causes`` counts the pairs that
+    foreign load disturbed, by cause; a pair may have several.
+    """
+
+    records: list[Record]
+    controls: dict[str, Controls]
+    widths: dict[str, float]
+    causes: dict[str, int] = field(default_factory=dict)
+
+    @property
+    def decided(self) -> int:
+        """How many candidates got a verdict other than undecided."""
+        return sum(
+            not record.is_control and record.verdict not in (None, "undecided")
+            for record in self.records
+        )
+
+    @property
+    def expected_false(self) -> float:
+        """At most so many of these verdicts are expected to be false."""
+        return FALSE_SHARE * self.decided
+
+
+def analyse(
     run_id: str,
-    comparisons: Iterable[Comparison],
+    comparisons: Sequence[Comparison],
     samples: Iterable[Sample],
     environment: Environment,
-) -> list[Record]:
-    """One row for each comparison, in their order; those never reached are ``skipped``."""
+    delta: float = DELTA,
+) -> Analysis:
+    """Merge the passes of a run: one row for each comparison, in their order.
+
+    Those never reached are ``skipped``. Devices are judged apart: they differ in their noise.
+    """
     by_key: dict[str, list[Sample]] = defaultdict(list)
     for sample in samples:
         by_key[sample.key].append(sample)
-    return [_row(run_id, each, by_key[each.key], environment) for each in comparisons]
+    judged: dict[str, Judgement] = {}
+    controls: dict[str, Controls] = {}
+    for device in dict.fromkeys(each.workload.device for each in comparisons):
+        here = [each for each in comparisons if each.workload.device == device]
+        controls[device], verdicts = _judge(here, by_key, delta)
+        judged |= verdicts
+    rows = [
+        _row(run_id, each, by_key[each.key], judged.get(each.key), environment)
+        for each in comparisons
+    ]
+    widths = {key: each.effect.stopping_width for key, each in judged.items()}
+    return Analysis(rows, controls, widths, _causes(by_key))
+
+
+def _causes(by_key: Mapping[str, list[Sample]]) -> dict[str, int]:
+    """How many pairs each cause disturbed, the commonest first."""
+    found: Counter[str] = Counter()
+    for samples in by_key.values():
+        for sample in samples:
+            found.update(sample.causes)
+    return dict(found.most_common())
+
+
+def _judge(
+    comparisons: Sequence[Comparison], by_key: Mapping[str, list[Sample]], delta: float
+) -> tuple[Controls, dict[str, Judgement]]:
+    passes = {each.key: estimates(by_key[each.key]) for each in comparisons}
+    measured = {key: group for key, group in passes.items() if group}
+    spread = fit_spread(list(measured.values()))
+    effects = {key: effect(group, spread) for key, group in measured.items()}
+    copies = {each.key for each in comparisons if each.is_control}
+    found = check_controls([each for key, each in effects.items() if key in copies], delta)
+    # Controls are alarms, each for itself: their number must not make them quieter.
+    alarms = [judge({key: effects[key]}, found, delta) for key in effects if key in copies]
+    others = judge({k: each for k, each in effects.items() if k not in copies}, found, delta)
+    return found, {key: each for part in (*alarms, others) for key, each in part.items()}
+
+
+def estimates(samples: Iterable[Sample]) -> list[PassEstimate]:
+    """What each pass that measured a comparison says of it."""
+    return [
+        estimate_pass(sample.baseline_s, sample.arm_s, sample.disturbed)
+        for sample in samples
+        if sample.status == "ok" and sample.arm_s
+    ]
 
 
 def speedup(samples: Sequence[Sample]) -> Interval | None:
-    """Baseline time / arm time over all passes that measured it; None where none did."""
-    ratios = [pass_log_ratio(s.baseline_s, s.arm_s) for s in samples if s.arm_s]
-    return geometric(ratios) if ratios else None
+    """Baseline time / arm time by these samples alone; None where no pass measured it."""
+    passes = estimates(samples)
+    if not passes:
+        return None
+    found = effect(passes, fit_spread([passes])).interval
+    return found if len(passes) > 1 else Interval(found.value)
 
 
 def _row(
-    run_id: str, comparison: Comparison, samples: list[Sample], environment: Environment
+    run_id: str,
+    comparison: Comparison,
+    samples: list[Sample],
+    judgement: Judgement | None,
+    environment: Environment,
 ) -> Record:
     workload, measured = comparison.workload, [s for s in samples if s.arm_s]
     status, error = _outcome(samples)
@@ -64,29 +157,55 @@ def _row(
         rounds=sum(len(sample.arm_s) for sample in measured),
         output_error=_first(sample.output_error for sample in samples),
         gradient_error=_first(sample.gradient_error for sample in samples),
+        disturbed=sum(len(sample.disturbed) for sample in measured) if measured else None,
+        unsteady=_unsteady(measured),
+        inputs=workload.inputs,
         error=error,
         note=_note(comparison, environment),
-        **(_times(workload.batch_size, measured, status) if measured else {}),
+        **(_times(workload.batch_size, measured) if measured else {}),
+        **(_said(judgement, status) if judgement else {}),
     )
 
 
-def _times(batch_size: int, measured: list[Sample], status: str) -> dict[str, Any]:
+def _said(judgement: Judgement, status: str) -> dict[str, Any]:
+    interval = judgement.effect.interval
+    return {
+        "speedup": interval.value,
+        "speedup_low": interval.low,
+        "speedup_high": interval.high,
+        "verdict": judgement.verdict if status == "ok" else None,
+        "detectable_effect": judgement.effect.detectable,
+        "p_value": judgement.p_value,
+    }
+
+
+def _unsteady(samples: Sequence[Sample]) -> str | None:
+    """Which arms had not settled, in how many passes: ``arm in 1 of 3 passes``."""
+    found: dict[str, int] = {}
+    for sample in samples:
+        trending = {
+            "baseline": is_trending(sample.baseline_s, sample.arm_s),
+            "arm": is_trending(sample.arm_s, sample.baseline_s),
+        }
+        for name in ("baseline", "arm"):
+            if trending[name] or name in sample.unsettled:
+                found[name] = found.get(name, 0) + 1
+    parts = [f"{name} in {count} of {len(samples)} passes" for name, count in found.items()]
+    return ", ".join(parts) or None
+
+
+def _times(batch_size: int | None, measured: list[Sample]) -> dict[str, Any]:
     latency = _median_time(measured, lambda sample: sample.arm_s).scaled(1e3)
     walled = [sample for sample in measured if sample.arm_wall_s]
     wall = _median_time(walled, lambda sample: sample.arm_wall_s).scaled(1e3) if walled else None
     queued = [sample.arm_queued_s for sample in measured if sample.arm_queued_s is not None]
     call_s = statistics.median(queued) if queued else latency.value / 1e3
-    ratio = speedup(measured)
     return {
         "latency_ms": latency.value,
         "latency_low_ms": latency.low,
         "latency_high_ms": latency.high,
         "wall_ms": wall.value if wall else None,
-        "images_per_s": batch_size / call_s,
-        "speedup": ratio.value if ratio else None,
-        "speedup_low": ratio.low if ratio else None,
-        "speedup_high": ratio.high if ratio else None,
-        "verdict": verdict(ratio) if ratio and status == "ok" else None,
+        "images_per_s": batch_size / call_s if batch_size else None,
     }
 
 

@@ -6,8 +6,17 @@ from collections.abc import Mapping
 from torch import Tensor
 
 # Largest relative norm that rounding alone explains, for outputs and gradients of a whole model;
-# an arm above it computes something else. Unit roundoffs: fp32 6e-8, tf32 and fp16 5e-4, bf16 4e-3.
-TOLERANCES = {"fp32": 1e-4, "tf32": 2e-2, "amp_fp16": 2e-2, "amp_bf16": 1e-1, "bf16": 1e-1}
+# an arm above it computes something else. Unit roundoffs: fp64 1e-16, fp32 6e-8, tf32 and fp16
+# 5e-4, bf16 4e-3.
+TOLERANCES = {
+    "fp64": 1e-10,
+    "fp32": 1e-4,
+    "tf32": 2e-2,
+    "amp_fp16": 2e-2,
+    "fp16": 2e-2,
+    "amp_bf16": 1e-1,
+    "bf16": 1e-1,
+}
 
 
 def relative_error(value: Tensor, reference: Tensor) -> float:

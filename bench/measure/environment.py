@@ -3,36 +3,37 @@
 It runs as a process of its own, so that the program that starts the passes never loads torch.
 """
 
+import hashlib
 import json
-import os
 import platform
 import re
 import shutil
 import subprocess
 import sys
 import time
+from collections.abc import Iterable
 from dataclasses import asdict
 from importlib.metadata import PackageNotFoundError, version
+from importlib.util import find_spec
+from os import environ
 from pathlib import Path
+from typing import Any
 
-from bench.record import Environment
+from bench.machine import Environment
+from bench.measure.gpu import gpu_facts
+from bench.measure.host import host_facts
 
-_TELLING_FLAGS = ("avx2", "avx512f", "avx512_bf16", "amx_bf16", "amx_tile", "avx512_fp16")
 _HERE = Path(__file__).parent
 _PACKAGES = ("torch", "numpy", "pytest", "pytest-benchmark", "vitbench")
-
-
-def _cpuinfo() -> dict[str, str]:
-    path = Path("/proc/cpuinfo")
-    text = path.read_text(encoding="utf-8") if path.exists() else ""
-    return dict(re.findall(r"^([\w ]+?)\s*:\s*(.*)$", text, flags=re.MULTILINE))
-
-
-def _memory_bytes() -> int | None:
-    try:
-        return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
-    except (ValueError, OSError):
-        return None
+_CODE = ("bench", "vitcore")
+# How torch's description of its build names each library and its version.
+_LIBRARIES = {
+    "mkl": r"Math Kernel Library Version (\S+)",
+    "onednn": r"MKL-DNN v(\S+)|oneDNN v(\S+)",
+    "openmp": r"OpenMP (\d+)",
+    "lapack": r"LAPACK_INFO=(\w+)",
+    "blas": r"BLAS_INFO=(\w+)",
+}
 
 
 def git(*arguments: str, folder: Path = _HERE) -> str | None:
@@ -60,45 +61,72 @@ def _version(package: str) -> str | None:
         return None
 
 
-def _gpu_driver() -> str | None:
-    import pynvml
+def code_digest(folders: Iterable[Path]) -> str:
+    """Sixteen hexadecimal digits that change with the name or text of any ``.py`` file in them."""
+    digest = hashlib.sha256()
+    for folder in folders:
+        for file in sorted(folder.rglob("*.py")):
+            text = file.read_bytes()
+            name = f"{folder.name}/{file.relative_to(folder).as_posix()}"
+            digest.update(f"{name} {len(text)}\n".encode())
+            digest.update(text)
+    return digest.hexdigest()[:16]
 
-    try:
-        pynvml.nvmlInit()
-        return str(pynvml.nvmlSystemGetDriverVersion())
-    except pynvml.NVMLError:
-        return None
+
+def _code() -> str:
+    """The code that measures and is measured, found without loading it."""
+    specs = [find_spec(name) for name in _CODE]
+    return code_digest(
+        Path(folder) for spec in specs if spec for folder in spec.submodule_search_locations or ()
+    )
+
+
+def math_libraries(build: str) -> dict[str, str]:
+    """Versions of the libraries that torch computes with, from its description of its build."""
+    found = {name: re.search(pattern, build) for name, pattern in _LIBRARIES.items()}
+    return {name: match[match.lastindex or 0] for name, match in found.items() if match}
+
+
+def _torch_facts(torch: Any) -> dict[str, Any]:
+    gpus = range(torch.cuda.device_count()) if torch.cuda.is_available() else ()
+    build = torch.__config__.show()
+    libraries = math_libraries(build)
+    if gpus and torch.backends.cudnn.is_available():
+        libraries["cudnn"] = str(torch.backends.cudnn.version())
+    return {
+        "torch": torch.__version__,
+        "torch_build": build,
+        "math_libraries": libraries,
+        "threads": torch.get_num_threads(),
+        "interop_threads": torch.get_num_interop_threads(),
+        "gpus": tuple(torch.cuda.get_device_name(index) for index in gpus),
+        "cuda": torch.version.cuda if gpus else None,
+        "gpu_driver": None,
+        **(gpu_facts() if gpus else {}),
+    }
 
 
 def read_environment() -> Environment:
     """Look at this machine. Loads torch, and says how long that took."""
+    host = host_facts()  # Before torch loads, which is load itself.
     start_s = time.perf_counter()
     import torch
 
     import_torch_s = time.perf_counter() - start_s
     from bench.measure.caches import last_level_cache_bytes
 
-    info, status = _cpuinfo(), git("status", "--porcelain")
-    flags = info.get("flags", "").split()
-    gpus = range(torch.cuda.device_count()) if torch.cuda.is_available() else ()
+    status = git("status", "--porcelain")
     return Environment(
+        **host,
+        **_torch_facts(torch),
         host=platform.node(),
         os=platform.platform(),
         python=platform.python_version(),
-        torch=torch.__version__,
-        torch_build=torch.__config__.show(),
-        cpu=info.get("model name") or platform.processor() or platform.machine(),
-        cpu_flags=tuple(flag for flag in _TELLING_FLAGS if flag in flags),
-        cores=len(os.sched_getaffinity(0)),
-        threads=torch.get_num_threads(),
-        memory_bytes=_memory_bytes(),
         last_level_cache_bytes=last_level_cache_bytes(),
-        cxx=shutil.which(os.environ.get("CXX", "g++")),
-        gpus=tuple(torch.cuda.get_device_name(index) for index in gpus),
-        gpu_driver=_gpu_driver() if gpus else None,
-        cuda=torch.version.cuda if gpus else None,
+        cxx=shutil.which(environ.get("CXX", "g++")),
         commit=git("rev-parse", "HEAD"),
         dirty=None if status is None else bool(status),
+        code=_code(),
         packages={name: _version(name) for name in _PACKAGES},
         import_torch_s=import_torch_s,
     )

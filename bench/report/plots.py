@@ -7,52 +7,32 @@ import math
 from collections.abc import Iterator, Sequence
 from itertools import groupby, pairwise
 from pathlib import Path
-from typing import Any
 
 import matplotlib as mpl
 import pandas as pd
 from matplotlib.axes import Axes
-from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.ticker import FixedLocator, FuncFormatter, MaxNLocator, NullLocator
 
-from bench.analysis.verdicts import DELTA
 from bench.record import VERDICTS, Record
+from bench.report.canvas import STYLE, new_figure, save
 from bench.report.tables import workload
 
 # Okabe and Ito's colours, told apart by colour-blind readers too.
 _VERDICT_COLOURS = dict(zip(VERDICTS, ("#009E73", "#D55E00", "#0072B2", "#999999"), strict=True))
 _ARM_COLOURS = ("#000000", "#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00")
 _MARKERS = "osD^vP"
-_STYLE: dict[Any, Any] = {
-    "font.size": 9,
-    "axes.spines.top": False,
-    "axes.spines.right": False,
-    "axes.grid": True,
-    "grid.alpha": 0.25,
-    "svg.hashsalt": "vitbench",
-}
 _ROW_INCH = 0.2
 # Neighbouring labels of a logarithmic axis need this share of it.
 _LABEL_ROOM = 0.09
 # An interval may stretch the axis to this multiple of its value; beyond, it is cut.
 _WIDEST = 1.5
-# Narrower, and the line on hardware and versions would be cut.
-_LEAST_INCH = 8.0
 _DECADES = tuple(
     tuple(m * 10.0**e for e in range(-4, 7) for m in steps)
     for steps in ((1,), (1, 2, 5), (1, 1.5, 2, 3, 5, 7), (1, 1.2, 1.5, 2, 2.5, 3, 4, 5, 6, 7, 8))
 )
 _LADDERS = (*_DECADES[:3], *(tuple(n / d for n in range(d // 3, 3 * d)) for d in (10, 20, 50)))
-
-
-def _figure(width: float, height: float, title: str, source: str) -> Figure:
-    figure = Figure(figsize=(max(width, _LEAST_INCH), height), layout="constrained")
-    FigureCanvasAgg(figure)
-    figure.suptitle(title, x=0.01, ha="left", weight="bold")
-    figure.supxlabel(source, x=0.01, ha="left", fontsize=6.5, color="#555555")
-    return figure
 
 
 def _ratio_axis(axis: Axes, records: Sequence[Record]) -> None:
@@ -76,15 +56,15 @@ def _ticks(ladders: Sequence[Sequence[float]], low: float, high: float) -> list[
     return max(fitting, key=len, default=[])
 
 
-def speedup_figure(records: Sequence[Record], source: str) -> Figure | None:
+def speedup_figure(records: Sequence[Record], source: str, delta: float) -> Figure | None:
     """Speed-up of each arm of one factor with its interval, by workload; controls hollow."""
     shown = [record for record in records if record.speedup is not None]
     if not shown:
         return None
     height = 1.6 + _ROW_INCH * len(shown)
-    figure = _figure(8, height, f"{shown[0].factor}: speed-up over {shown[0].baseline}", source)
+    figure = new_figure(8, height, f"{shown[0].factor}: speed-up over {shown[0].baseline}", source)
     axis = figure.subplots()
-    axis.axvspan(1 / (1 + DELTA), 1 + DELTA, color="#0072B2", alpha=0.1, lw=0)
+    axis.axvspan(1 / (1 + delta), 1 + delta, color="#0072B2", alpha=0.1, lw=0)
     axis.axvline(1, color="black", lw=0.8)
     for place, record in enumerate(shown):
         _speedup_row(axis, place, record)
@@ -92,7 +72,7 @@ def speedup_figure(records: Sequence[Record], source: str) -> Figure | None:
     axis.set_yticks(range(len(shown)), labels=labels)
     axis.set_ylim(len(shown) - 0.4, -0.6)
     _ratio_axis(axis, shown)
-    axis.set_xlabel(f"speed-up with 95 % interval (band: ±{DELTA:.0%})")
+    axis.set_xlabel(f"speed-up with 95 % interval (band: ±{delta:.1%})")
     _divide(axis, shown)
     _verdict_legend(figure)
     return figure
@@ -134,7 +114,7 @@ def latency_figure(records: Sequence[Record], source: str) -> Figure | None:
     frame = pd.DataFrame([_flat(record) for record in shown])
     factors, columns = list(frame["factor"].unique()), list(frame["panel"].unique())
     size = (1.2 + 2.7 * len(columns), 0.9 + 2.3 * len(factors))
-    figure = _figure(*size, "Latency of one call per variant", source)
+    figure = new_figure(*size, "Latency of one call per variant", source)
     axes = figure.subplots(len(factors), len(columns), squeeze=False, sharey="row")
     for row, factor in zip(axes, factors, strict=True):
         chosen = frame[frame["factor"] == factor]
@@ -198,7 +178,7 @@ def error_figure(records: Sequence[Record], source: str) -> Figure | None:
     if not shown:
         return None
     factors = list(dict.fromkeys(record.factor for record in shown))
-    figure = _figure(1.4 + 2.9 * len(factors), 4.4, "Speed against numeric error", source)
+    figure = new_figure(1.4 + 2.9 * len(factors), 4.4, "Speed against numeric error", source)
     axes = figure.subplots(1, len(factors), squeeze=False, sharey=True)[0]
     for axis, factor in zip(axes, factors, strict=True):
         _error_panel(axis, [record for record in shown if record.factor == factor])
@@ -227,10 +207,10 @@ def _error_panel(axis: Axes, records: Sequence[Record]) -> None:
     axis.legend(loc="upper center", bbox_to_anchor=(0.5, -0.16), ncols=2, frameon=False, fontsize=8)
 
 
-def figures(records: Sequence[Record], source: str) -> Iterator[tuple[str, Figure]]:
+def figures(records: Sequence[Record], source: str, delta: float) -> Iterator[tuple[str, Figure]]:
     """Name and figure of every plot that the records have something to show in."""
     drawn: list[tuple[str, Figure | None]] = [
-        (f"speedup-{device}-{factor}", speedup_figure(list(group), source))
+        (f"speedup-{device}-{factor}", speedup_figure(list(group), source, delta))
         for (device, factor), group in groupby(records, lambda r: (r.device, r.factor))
     ]
     drawn.append(("latency", latency_figure(records, source)))
@@ -238,13 +218,8 @@ def figures(records: Sequence[Record], source: str) -> Iterator[tuple[str, Figur
     yield from ((name, figure) for name, figure in drawn if figure)
 
 
-def write_plots(folder: Path, records: Sequence[Record], source: str) -> list[Path]:
+def write_plots(folder: Path, records: Sequence[Record], source: str, delta: float) -> list[Path]:
     """Write each figure as PNG and SVG; the paths written."""
-    folder.mkdir(exist_ok=True)
-    paths = []
-    with mpl.rc_context(_STYLE):
-        for name, figure in figures(records, source):
-            for path in (folder / f"{name}.png", folder / f"{name}.svg"):
-                figure.savefig(path, dpi=150)
-                paths.append(path)
-    return paths
+    with mpl.rc_context(STYLE):
+        drawn = list(figures(records, source, delta))
+    return [path for name, figure in drawn for path in save(folder, name, figure)]

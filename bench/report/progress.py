@@ -37,18 +37,28 @@ class RunProgress:
             transient=True,
         )
 
-    def begin(self, plan: Plan) -> None:
-        """Show the bar."""
-        self.plan, self.start_s = plan, time.monotonic()
-        self.total = len(plan.comparisons) * plan.passes
+    def begin(self, plan: Plan, samples: list[Sample], spent_s: float) -> None:
+        """Show the bar, with what was measured before."""
+        self.plan, self.start_s = plan, time.monotonic() - spent_s
+        for sample in samples:
+            self.samples[sample.key].append(sample)
+        self.done, self.total = len(samples), len(plan.comparisons) * plan.passes
         self.task: TaskID = self.bar.add_task(
-            "starting", total=self.total, place="", left="", so_far=""
+            "starting", total=self.total, completed=self.done, place="", left="", so_far=""
         )
         self.bar.start()
 
+    def further(self, comparisons: int) -> None:
+        """Count a further pass over so many comparisons."""
+        self.total = self.done + comparisons
+        self.bar.update(self.task, total=self.total)
+
     def event(self, event: dict[str, Any]) -> None:
         """Show what started, or count what was measured."""
-        place = f"pass {event['pass_index'] + 1}/{self.plan.passes}"
+        if event["kind"] not in ("start", "sample"):
+            return
+        index = event["pass_index"] + 1
+        place = f"pass {index}/{self.plan.passes}" if index <= self.plan.passes else f"pass {index}"
         if event["kind"] == "start":
             key, so_far, left = event["key"], self._so_far(event["key"]), self._left()
             self.bar.update(self.task, description=key, place=place, so_far=so_far, left=left)
@@ -75,8 +85,8 @@ class RunProgress:
 
     def _left(self) -> str:
         spent_s = time.monotonic() - self.start_s
-        budget_left_s = self.plan.budget_s - spent_s
+        if self.plan.each_s is None:
+            return f"{duration(self.plan.budget_s - spent_s)} left at most"
         if not self.done:
-            return f"{duration(budget_left_s)} left"
-        at_this_rate_s = spent_s / self.done * (self.total - self.done)
-        return f"{duration(min(budget_left_s, at_this_rate_s))} left"
+            return ""
+        return f"{duration(spent_s / self.done * (self.total - self.done))} left"

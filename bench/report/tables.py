@@ -4,17 +4,41 @@ from collections.abc import Iterable, Sequence
 from itertools import groupby
 from typing import Literal
 
+from rich import box
 from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
-from bench.record import Environment, Record
-from bench.report.units import bounds, duration, milliseconds, scientific, times
+from bench.analysis.rows import Analysis
+from bench.analysis.verdicts import FALSE_SHARE, Controls
+from bench.machine import Environment
+from bench.record import Record
+from bench.report.units import bounds, digits, duration, milliseconds, percent, scientific, times
 
 _SIGNS = {"faster": "▲", "slower": "▼", "equivalent": "=", "undecided": "?"}
 _STYLES = {"faster": "green", "slower": "red", "equivalent": "blue", "undecided": "yellow"}
 _USUAL_PIXELS = 224
-HEADINGS = ("workload", "arm", "latency", "speed-up", "95 % interval", "verdict", "error vs fp64")
+HEADINGS = (
+    "workload",
+    "arm",
+    "latency",
+    "speed-up",
+    "95 % interval",
+    "could see",
+    "verdict",
+    "numeric error",
+)
+_VERDICT = HEADINGS.index("verdict")
+# Before this place stand words. The column that a narrow terminal does without, and how narrow.
+_NUMBERS = HEADINGS.index("latency")
+_SPARED = "could see"
+NARROW_COLUMNS = 100
+
+
+SINGLE = (
+    "One pass: how much another process would differ was not measured but taken as 1 % (one "
+    "standard deviation). Give --passes 3."
+)
 
 
 def by_factor(records: Iterable[Record]) -> list[tuple[str, str, list[Record]]]:
@@ -28,6 +52,8 @@ def by_factor(records: Iterable[Record]) -> list[tuple[str, str, list[Record]]]:
 
 def workload(record: Record) -> str:
     """Short name of a row's workload: ``B/16 model b1 train``, with an unusual image size."""
+    if record.inputs is not None:
+        return f"{record.inputs} {record.mode}"
     name = f"{record.variant} {record.component} b{record.batch_size} {record.mode}"
     return name if record.image_size == _USUAL_PIXELS else f"{name} {record.image_size}px"
 
@@ -48,36 +74,88 @@ def cells(record: Record) -> tuple[str, ...]:
         milliseconds(record.latency_ms),
         times(record.speedup),
         bounds(record.speedup_low, record.speedup_high),
+        percent(record.detectable_effect),
         verdict(record),
         scientific(record.output_error),
     )
 
 
-def factor_table(factor: str, records: Sequence[Record]) -> Table:
-    """Rich table of one factor's rows; a line divides the workloads."""
-    title = f"{factor}: against {records[0].baseline}, on {records[0].device_name}"
-    table = Table(title=title, title_justify="left", title_style="bold")
-    for heading in HEADINGS:
-        # Words may wrap in a narrow terminal, but none may be cut.
-        least = len("= equivalent") if heading == "verdict" else None
-        justify: Literal["left", "right"] = "left" if heading in HEADINGS[:2] else "right"
-        table.add_column(heading, justify=justify, min_width=least)
+def factor_table(factor: str, records: Sequence[Record], *, narrow: bool = False) -> Table:
+    """Rich table of one factor's rows; a line divides the workloads.
+
+    A narrow terminal has no room for every column: words may wrap there, but none may be cut.
+    """
+    name = "compare" if factor == "factory" else factor
+    title = f"{name}: against {records[0].baseline}, on {records[0].device_name}"
+    style, padding = (box.SIMPLE_HEAD, (0, 0)) if narrow else (box.HEAVY_HEAD, (0, 1))
+    table = Table(title=title, title_justify="left", title_style="bold", box=style, padding=padding)
+    shown = [place for place, heading in enumerate(HEADINGS) if not narrow or heading != _SPARED]
+    for place in shown:
+        least = len("= equivalent") if place == _VERDICT else None
+        justify: Literal["left", "right"] = "left" if place < _NUMBERS else "right"
+        table.add_column(HEADINGS[place], justify=justify, min_width=least, overflow="fold")
     for _, group in groupby(records, workload):
-        for place, record in enumerate(group):
-            name, *rest = cells(record)
-            style = _STYLES.get(record.verdict or "", "dim")
-            row: list[RenderableType] = [name if place == 0 else "", *rest]
-            row[5] = Text(rest[4], style="dim" if record.is_control else style)
-            table.add_row(*row)
+        for first, record in enumerate(group):
+            row = _styled(record, is_first=first == 0)
+            table.add_row(*(row[place] for place in shown))
         table.add_section()
     return table
 
 
-def controls(records: Sequence[Record]) -> str:
-    """One sentence on the comparisons of identical code."""
-    judged = [r for r in records if r.is_control and r.verdict]
-    strayed = [r for r in judged if r.verdict in ("faster", "slower")]
-    return f"Controls: {len(strayed)} of {len(judged)} copies of a baseline were called different."
+def _styled(record: Record, *, is_first: bool) -> list[RenderableType]:
+    """A row's cells with the colour of its verdict; the workload stands in its first row alone."""
+    row: list[RenderableType] = list(cells(record))
+    colour = "dim" if record.is_control else _STYLES.get(record.verdict or "", "dim")
+    row[_VERDICT] = Text(verdict(record), style=colour)
+    return row if is_first else ["", *row[1:]]
+
+
+def trust(analysis: Analysis) -> list[str]:
+    """What to know before the table: what the controls say, and how many verdicts may be false."""
+    lines = [
+        _controls(found, f" on {device}" if len(analysis.controls) > 1 else "")
+        for device, found in analysis.controls.items()
+    ]
+    if analysis.decided:
+        expected = digits(analysis.expected_false, 2)
+        lines.append(
+            f"Of {analysis.decided} verdicts at most {expected} are expected to be false (share of "
+            f"false discoveries held to {100 * FALSE_SHARE:.0f} %)."
+        )
+    return [*lines, *_disturbances(analysis)]
+
+
+def _controls(controls: Controls, where: str) -> str:
+    said = f"Controls{where}: {controls.strayed} of {controls.count} copies of a baseline were "
+    said += "called different"
+    if controls.withheld:
+        return (
+            f"{said}; they stray {controls.widening:.1f} times as far as their intervals allow, so "
+            "NO VERDICT IS GIVEN: quiet the machine or give more time, and measure again."
+        )
+    if controls.widening > 1:
+        return (
+            f"{said}; they stray further than their intervals allow, so every interval was widened "
+            f"to {controls.widening:.2f} times its width."
+        )
+    return f"{said}."
+
+
+def _disturbances(analysis: Analysis) -> list[str]:
+    """How many pairs foreign load disturbed and what became of them; what never settled."""
+    lines, records = [], analysis.records
+    rounds, disturbed = sum(r.rounds for r in records), sum(r.disturbed or 0 for r in records)
+    if disturbed:
+        causes = ", ".join(f"{cause} {count}" for cause, count in analysis.causes.items())
+        lines.append(
+            f"{disturbed} of {rounds} pairs were disturbed by foreign load ({causes}): left out "
+            "where at least half of a pass's pairs were calm, kept (a median bears them) elsewhere."
+        )
+    unsteady = sum(record.unsteady is not None for record in records)
+    if unsteady:
+        rows = "row is" if unsteady == 1 else "rows are"
+        lines.append(f"{unsteady} {rows} unsteady: still getting faster, or warm-up had no time.")
+    return lines
 
 
 def remarks(records: Iterable[Record]) -> list[str]:
@@ -90,16 +168,21 @@ def remarks(records: Iterable[Record]) -> list[str]:
         if record.note:
             text = f"{record.arm}: {record.note}"
             texts[text] = texts.get(text, 0) + 1
+        if record.unsteady:
+            text = f"unsteady ({record.arm}, {workload(record)}): {record.unsteady}"
+            texts[text] = texts.get(text, 0) + 1
     return [f"{text} [{count} rows]" if count > 1 else text for text, count in texts.items()]
 
 
-def summary(records: Sequence[Record]) -> Group:
-    """The verdict tables of a run, and below them what a reader must know."""
-    tables = [factor_table(factor, group) for _, factor, group in by_factor(records)]
-    lines = [controls(records), *remarks(records)]
+def summary(analysis: Analysis, warnings: Sequence[str] = (), *, narrow: bool = False) -> Group:
+    """The verdict tables of a run, between what to know before and after reading them."""
+    records = analysis.records
+    tables = [factor_table(factor, group, narrow=narrow) for _, factor, group in by_factor(records)]
+    before = [*(f"Warning: {text}" for text in warnings), *trust(analysis)]
+    after = remarks(records)
     if max((record.passes for record in records), default=0) == 1:
-        lines.append("One pass decides nothing: its calls share one process. Give --passes 3.")
-    return Group(*tables, *(Text(line) for line in lines))
+        after.append(SINGLE)
+    return Group(*map(Text, before), *tables, *map(Text, after))
 
 
 def provenance(environment: Environment, command: str, started: str) -> str:
@@ -111,15 +194,16 @@ def provenance(environment: Environment, command: str, started: str) -> str:
     return f"{', '.join(hardware)}; {versions}; {commit}{dirty}; {started}\n{command}"
 
 
-def markdown(records: Sequence[Record]) -> str:
-    """The verdict tables as Markdown."""
-    parts = []
+def markdown(analysis: Analysis, factors: Sequence[str]) -> str:
+    """What to know and the verdict tables of some factors, as Markdown."""
+    records = [record for record in analysis.records if record.factor in factors]
+    parts = [*(f"- {line}" for line in trust(analysis)), ""]
     for _, factor, group in by_factor(records):
         parts += [f"**{factor}**, against `{group[0].baseline}`, on {group[0].device_name}:", ""]
         parts += [f"| {' | '.join(HEADINGS)} |", "|---|---|" + "---:|" * (len(HEADINGS) - 2)]
         parts += [f"| {' | '.join(cells(record))} |" for record in group]
         parts.append("")
-    return "\n".join([*parts, controls(records)]) + "\n"
+    return "\n".join(parts)
 
 
 def share_line(share: float | None, spent_s: float) -> str:

@@ -53,3 +53,10 @@ def duration(seconds: float) -> str:
     if whole < _MINUTE_S:
         return f"{whole} s"
     return f"{whole // _MINUTE_S} min {whole % _MINUTE_S:02d} s"
+
+
+def percent(value: float | None) -> str:
+    """A relative difference: ``1.2 %``; one of more than everything says nothing."""
+    if value is None:
+        return ""
+    return "unknown" if value > 1 else f"{100 * value:.1f} %"

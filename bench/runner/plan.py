@@ -6,16 +6,15 @@ from dataclasses import dataclass
 from importlib import import_module
 from pathlib import Path
 
-import bench
 from bench.cases import Grid, Selection, expand
-from bench.record import Comparison, Environment, InputError
+from bench.machine import Environment
+from bench.record import Comparison, InputError
+from bench.runner.schedule import REPORT_S
 
 # A pass starts Python, torch and pytest before it measures; as multiples of importing torch.
 STARTUP_IMPORTS = 2.0
 # The least that a comparison of small parts takes: build, check, settle, six pairs.
 SMALLEST_S = 0.5
-# Tables and plots at the end.
-REPORT_S = 8.0
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -26,14 +25,18 @@ class Request:
     devices: tuple[str, ...] | None
     budget_s: float
     passes: int
+    precision: float | None
+    delta: float
+    case_timeout_s: float
     seed: int
     folder: Path
     command: str
+    lock: bool = True
 
 
 def grids() -> Iterator[Grid]:
     """The grid of every benchmark module of the package, by name of the module."""
-    for module in pkgutil.iter_modules(bench.__path__):
+    for module in pkgutil.iter_modules([str(Path(__file__).parents[1])]):
         if module.name.startswith("bench_"):
             grid: Grid = import_module(f"bench.{module.name}").GRID
             yield grid
@@ -56,7 +59,7 @@ def check_devices(devices: tuple[str, ...], environment: Environment) -> None:
 
 def check_budget(budget_s: float, passes: int, environment: Environment) -> None:
     """Raise InputError where the budget does not cover one small comparison in every pass."""
-    need_s = REPORT_S + passes * (STARTUP_IMPORTS * environment.import_torch_s + SMALLEST_S)
+    need_s = REPORT_S + passes * (startup_s(environment) + SMALLEST_S)
     if budget_s < need_s:
         raise InputError(
             f"budget is {budget_s:.0f}s; expected at least {need_s:.0f}s to start {passes} "
@@ -64,6 +67,6 @@ def check_budget(budget_s: float, passes: int, environment: Environment) -> None
         )
 
 
-def pass_deadline(start_s: float, budget_s: float, pass_index: int, passes: int) -> float:
-    """When a pass should end, in seconds since the epoch: passes get equal parts of the budget."""
-    return start_s + (budget_s - REPORT_S) * (pass_index + 1) / passes
+def startup_s(environment: Environment) -> float:
+    """Seconds that a pass takes before it measures."""
+    return STARTUP_IMPORTS * environment.import_torch_s

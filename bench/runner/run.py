@@ -1,22 +1,23 @@
 """A run from request to rows: look at the machine, plan, run the passes, merge."""
 
+import os
+import time
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager, nullcontext, suppress
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
+from shlex import quote
 from typing import Protocol
 
-from bench.analysis.rows import rows
-from bench.cases import shuffled
-from bench.journal import JournalReader, read_samples
-from bench.record import Environment, Record, Sample
+from bench.analysis.rows import Analysis, analyse
+from bench.journal import JournalReader, read_events, samples_from
+from bench.lock import device_locks, folder_lock
+from bench.machine import Environment, differences
+from bench.record import InputError, Record, RunError, Sample
 from bench.runner.passes import Event, probe, run_pass
-from bench.runner.plan import (
-    Request,
-    check_budget,
-    check_devices,
-    comparisons,
-    pass_deadline,
-)
+from bench.runner.plan import Request, check_budget, check_devices, comparisons, startup_s
+from bench.runner.schedule import NextPass, next_pass, spent_s
 from bench.store import (
     PassPlan,
     Plan,
@@ -24,19 +25,21 @@ from bench.store import (
     create_run_folder,
     read_environment,
     read_plan,
-    write_csv,
-    write_json,
 )
+from bench.table import write_csv
 
 
 class Progress(Protocol):
     """Where a run tells how far it is."""
 
-    def begin(self, plan: Plan) -> None:
-        """The run starts."""
+    def begin(self, plan: Plan, samples: list[Sample], spent_s: float) -> None:
+        """The run starts, or goes on with what was measured before."""
 
     def event(self, event: Event) -> None:
         """A comparison started or was measured."""
+
+    def further(self, comparisons: int) -> None:
+        """A further pass measures so many comparisons again."""
 
     def end(self) -> None:
         """Nothing more will come."""
@@ -44,13 +47,19 @@ class Progress(Protocol):
 
 @dataclass(frozen=True, kw_only=True)
 class Results:
-    """A run's folder, and what stands in it."""
+    """A run's folder, and what stands in it. ``torn`` counts half-written lines of the journal."""
 
     folder: Path
     plan: Plan
     environment: Environment
-    records: list[Record]
+    analysis: Analysis
     samples: list[Sample]
+    torn: int = 0
+
+    @property
+    def records(self) -> list[Record]:
+        """The rows."""
+        return self.analysis.records
 
     @property
     def measure_s(self) -> float:
@@ -67,8 +76,9 @@ class Results:
 def run(request: Request, progress: Progress) -> Results:
     """Measure what was asked for.
 
-    Raises InputError, before anything is written, where the request cannot be met here. When
-    interrupted, the rows measured so far are written before KeyboardInterrupt goes on.
+    Raises InputError, before anything is written, where the request cannot be met here, RunError
+    where it cannot go on. When interrupted, the rows measured so far are written before
+    KeyboardInterrupt goes on.
     """
     start = datetime.now(UTC)
     check_run_folder(request.folder)
@@ -83,50 +93,127 @@ def run(request: Request, progress: Progress) -> Results:
         command=request.command,
         passes=request.passes,
         seed=request.seed,
-        budget_s=request.budget_s,
+        # What it took to get here is part of the budget.
+        budget_s=request.budget_s - (datetime.now(UTC) - start).total_seconds(),
+        precision=request.precision,
+        delta=request.delta,
+        case_timeout_s=request.case_timeout_s,
         comparisons=comparisons(selection),
     )
-    create_run_folder(request.folder)
-    write_json(request.folder / "plan.json", plan)
-    write_json(request.folder / "environment.json", environment)
-    progress.begin(plan)
-    try:
-        _run_passes(plan, request.folder, start.timestamp(), progress)
-    finally:
-        progress.end()
-        results = load(request.folder)
-        write_csv(request.folder / "results.csv", results.records)
+    return execute(plan, environment, request.folder, progress, lock=request.lock)
+
+
+def execute(
+    plan: Plan, environment: Environment, folder: Path, progress: Progress, *, lock: bool = True
+) -> Results:
+    """Measure what a plan says, in a new folder. Raises like ``run``."""
+    with _locks(plan, folder, lock=lock):
+        create_run_folder(folder, plan, environment)
+        with folder_lock(folder):
+            return _complete(plan, environment, folder, progress)
+
+
+def resume(folder: Path, progress: Progress, *, lock: bool = True) -> Results:
+    """Finish a run that was ended at any moment.
+
+    Raises InputError where it is no run's folder, where it is being measured already, or where the
+    machine, the code or torch is another than it was.
+    """
+    plan, before = read_plan(folder), read_environment(folder)
+    now = probe()
+    if found := differences(before, now):
+        raise InputError(
+            f"{folder} cannot be resumed here: {'; '.join(found)}; start a new run instead"
+        )
+    with _locks(plan, folder, lock=lock), folder_lock(folder):
+        return _complete(plan, before, folder, progress)
+
+
+@contextmanager
+def _locks(plan: Plan, folder: Path, *, lock: bool) -> Iterator[None]:
+    devices = sorted({each.workload.device for each in plan.comparisons})
+    with device_locks(devices, f"{plan.command} into {folder}") if lock else nullcontext():
+        yield
+
+
+def _complete(plan: Plan, environment: Environment, folder: Path, progress: Progress) -> Results:
+    """Run the passes and write the rows; whatever ends the run, they are written if they can be."""
+    with ExitStack() as stack:
+        stack.callback(progress.end)
+        try:
+            _run_passes(plan, environment, folder, progress)
+            return _write(load(folder, plan, environment))
+        except BaseException as error:
+            with suppress(OSError, InputError):
+                _write(load(folder))
+            if isinstance(error, OSError):
+                raise RunError(_unwritable(folder, error)) from error
+            if isinstance(error, KeyboardInterrupt):
+                raise KeyboardInterrupt(str(folder)) from error
+            raise
+
+
+def _write(results: Results) -> Results:
+    write_csv(results.folder / "results.csv", results.records)
     return results
 
 
-def _run_passes(plan: Plan, folder: Path, start_s: float, progress: Progress) -> None:
-    reader = JournalReader(folder / "journal.jsonl")
-    left = plan.comparisons
-    for index in range(plan.passes):
+def _unwritable(folder: Path, error: OSError) -> str:
+    if not folder.exists():
+        return f"{folder} was removed while it was measured into; its measurements are gone with it"
+    return (
+        f"{error.filename or f'folder {folder}'} cannot be written ({error.strerror}); what was "
+        f"measured is kept: make room, then go on with: vitbench run --resume {quote(str(folder))}"
+    )
+
+
+def _run_passes(plan: Plan, environment: Environment, folder: Path, progress: Progress) -> None:
+    journal = folder / "journal.jsonl"
+    reader = JournalReader(journal)
+    events = reader.new_events(final=True)
+    progress.begin(plan, samples_from(events), spent_s(events))
+    while following := _next(plan, environment, folder):
+        coming, spent, samples = following
+        if coming.index >= plan.passes:
+            progress.further(len(coming.comparisons))
+        now_s = time.time()
         pass_plan = PassPlan(
-            pass_index=index,
-            deadline_s=pass_deadline(start_s, plan.budget_s, index, plan.passes),
-            end_s=start_s + plan.budget_s,
-            check=index == 0,
-            journal=folder / "journal.jsonl",
-            comparisons=tuple(shuffled(left, plan.seed + index)),
+            pass_index=coming.index,
+            deadline_s=now_s + coming.seconds,
+            end_s=now_s + max(plan.budget_s - spent, 0.0),
+            each_s=plan.each_s / plan.passes if plan.each_s else None,
+            weights=coming.weights,
+            checked=tuple(each.key for each in samples if each.output_error is not None),
+            threads=environment.threads,
+            parent=os.getpid(),
+            journal=journal.absolute(),
+            comparisons=coming.comparisons,
         )
-        run_pass(pass_plan, reader, progress.event)
-        # A pass more would tell nothing new of what cannot run here or had no time; a crash may
-        # have been another's fault.
-        hopeless = {s.key for s in read_samples(folder) if s.status not in ("ok", "crashed")}
-        left = tuple(comparison for comparison in left if comparison.key not in hopeless)
-        if not left:
-            return
+        run_pass(pass_plan, reader, progress.event, plan.case_timeout_s)
 
 
-def load(folder: Path) -> Results:
+def _next(
+    plan: Plan, environment: Environment, folder: Path
+) -> tuple[NextPass, float, list[Sample]] | None:
+    results = load(folder, plan, environment)
+    events, _ = read_events(folder / "journal.jsonl")
+    spent = spent_s(events)
+    coming = next_pass(
+        plan, results.samples, results.analysis.widths, spent, startup_s(environment)
+    )
+    return (coming, spent, results.samples) if coming else None
+
+
+def load(folder: Path, plan: Plan | None = None, environment: Environment | None = None) -> Results:
     """Read a run's folder and merge its passes. Raises InputError where it is no run."""
-    plan, environment, samples = read_plan(folder), read_environment(folder), read_samples(folder)
+    plan, environment = plan or read_plan(folder), environment or read_environment(folder)
+    events, torn = read_events(folder / "journal.jsonl")
+    samples = samples_from(events)
     return Results(
         folder=folder,
         plan=plan,
         environment=environment,
-        records=rows(plan.run_id, plan.comparisons, samples, environment),
+        analysis=analyse(plan.run_id, plan.comparisons, samples, environment, plan.delta),
         samples=samples,
+        torn=torn,
     )

@@ -11,6 +11,7 @@ from bench.bench_compile import GRID as COMPILE
 from bench.bench_patchers import GRID as PATCHERS
 from bench.bench_precision import GRID as PRECISION
 from bench.cases import Selection, expand
+from bench.measure.load import NoWatch
 from bench.measure.accuracy import TOLERANCES, gradient_error, relative_error
 from bench.measure.caches import flusher
 from bench.measure.clocks import EventClock, clock_for
@@ -35,7 +36,8 @@ def sample_of(comparison: Comparison) -> Sample:
     clock = clock_for("cuda")
     benchmark = FakeBenchmark(clock)
     return measure(
-        Job(comparison=comparison, benchmark=benchmark, clock=clock, share_s=0.2, check=True)
+        Job(comparison=comparison, benchmark=benchmark, clock=clock, measuring_s=lambda _: 0.2,
+        watch=NoWatch(), check=True)
     )
 
 

@@ -2,7 +2,6 @@
 
 import json
 import re
-import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -12,8 +11,9 @@ import pytest
 import bench
 from bench.journal import read_samples
 from bench.record import COLUMNS
-from bench.store import read_csv, read_environment
-from processes import SMALL, children, vitbench
+from bench.store import read_environment
+from bench.table import read_csv
+from processes import SMALL, ended, started, vitbench
 
 pytestmark = pytest.mark.slow
 PACKAGE = Path(bench.__path__[0])
@@ -27,9 +27,9 @@ def empty(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def finished(empty: Path) -> subprocess.CompletedProcess[str]:
-    """One run of two passes over patchers and attentions, in an empty folder."""
-    factors = ("--factors", "patcher,attention")
-    done = vitbench("run", *SMALL, *factors, "--passes", "2", "--budget", "120s", cwd=empty)
+    """One run of two passes or more over patchers and attentions, in an empty folder."""
+    what = ("--factors", "patcher,attention", "--passes", "2", "--precision", "90%")
+    done = vitbench("run", *SMALL, *what, "--budget", "60s", cwd=empty)
     assert done.returncode == 0, done.stderr
     return done
 
@@ -43,14 +43,15 @@ def run_folder(empty: Path, finished: subprocess.CompletedProcess[str]) -> Path:
 
 
 def test_every_arm_has_its_row(run_folder: Path) -> None:
-    """Seven comparisons, two controls among them, all measured in both passes."""
+    """Seven comparisons, two controls among them, all measured in both planned passes."""
     records = read_csv(run_folder / "results.csv")
     named = {(record.factor, record.arm) for record in records}
     assert named == {
         *(("patcher", arm) for arm in ("conv", "unfold", "linear")),
         *(("attention", arm) for arm in ("mha", "mha_weights", "manual", "sdpa")),
     }
-    assert {(record.status, record.passes) for record in records} == {("ok", 2)}
+    assert {record.status for record in records} == {"ok"}
+    assert min(record.passes for record in records) >= 2
     assert sum(record.is_control for record in records) == 2
     assert all(r.speedup and r.latency_ms and r.output_error for r in records)
 
@@ -69,12 +70,12 @@ def test_the_folder_holds_what_the_readme_says(run_folder: Path) -> None:
 
 
 def test_raw_json_and_journal_tell_the_same_times(run_folder: Path) -> None:
-    """The candidate's times are pytest-benchmark's own, to the last digit."""
+    """The candidate's times are pytest-benchmark's own, to the nanosecond."""
     raw = json.loads((run_folder / "passes" / "pass-1.json").read_text())
     by_key = {s.key: s for s in read_samples(run_folder) if s.pass_index == 0}
     for each in raw["benchmarks"]:
         sample = by_key[each["extra_info"]["vitbench"]["key"]]
-        assert tuple(each["stats"]["data"]) == sample.arm_s
+        assert tuple(round(time_s, 9) for time_s in each["stats"]["data"]) == sample.arm_s
         assert len(sample.baseline_s) == len(sample.arm_s)
 
 
@@ -105,20 +106,21 @@ def test_the_table_also_comes_as_markdown(run_folder: Path) -> None:
     assert done.stdout.count("| B/32 attention b1 forward 32px |") == 4
 
 
+def pytest_in(folder: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
+    """Run the small patchers with pytest alone."""
+    words = (str(PACKAGE), *SMALL, "--factors", "patcher", *arguments)
+    with started(sys.executable, "-m", "pytest", *words, cwd=folder) as process:
+        return ended(process)
+
+
 def test_plain_pytest_keeps_what_pytest_benchmark_offers(tmp_path: Path) -> None:
     """Table, JSON, autosave and compare work with ``pytest bench`` alone."""
-    command = [
-        *(sys.executable, "-m", "pytest", str(PACKAGE), *SMALL, "--factors", "patcher"),
-        *("--seconds", "0.05", "--benchmark-autosave", "--benchmark-json", "out.json"),
-    ]
-    first = subprocess.run(command, capture_output=True, text=True, check=True, cwd=tmp_path)
+    words = ("--seconds", "0.05", "--benchmark-autosave", "--benchmark-json", "out.json")
+    first = pytest_in(tmp_path, *words)
     assert "bench_patcher[B/32-patcher-b1-forward-cpu-unfold]" in first.stdout
     assert "3 passed" in first.stdout
     assert len(json.loads((tmp_path / "out.json").read_text())["benchmarks"]) == 3
-    second = subprocess.run(
-        [*command, "--benchmark-compare"], capture_output=True, text=True, check=True, cwd=tmp_path
-    )
-    assert "NOW" in second.stdout
+    assert "NOW" in pytest_in(tmp_path, *words, "--benchmark-compare").stdout
 
 
 @pytest.mark.parametrize(
@@ -145,31 +147,4 @@ def test_plain_pytest_refuses_bad_input(
 
 def test_plain_pytest_can_only_try_the_arms(tmp_path: Path) -> None:
     """With --benchmark-disable every arm is called, and nothing is timed."""
-    command = [sys.executable, "-m", "pytest", str(PACKAGE), *SMALL, "--factors", "patcher"]
-    done = subprocess.run(
-        [*command, "--benchmark-disable"], capture_output=True, text=True, check=False, cwd=tmp_path
-    )
-    assert "3 passed" in done.stdout
-
-
-@pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 130)])
-def test_an_interrupted_run_keeps_its_rows(number: int, code: int, tmp_path: Path) -> None:
-    """Ctrl-C, or a CI that cancels: no process stays behind, and the CSV has what was measured."""
-    command = [sys.executable, "-m", "bench", "run", *SMALL, "--factors", "patcher"]
-    with subprocess.Popen(
-        [*command, "--budget", "5m", "--out", "run"],
-        cwd=tmp_path,
-        stderr=subprocess.PIPE,
-        text=True,
-    ) as process:
-        assert process.stderr
-        for line in process.stderr:
-            if "  1/9  " in line:
-                process.send_signal(number)
-                break
-        rest = process.stderr.read()
-    assert process.returncode == code
-    assert "interrupted" in rest
-    assert children(process.pid) == []
-    measured = [record for record in read_csv(tmp_path / "run" / "results.csv") if record.rounds]
-    assert measured
+    assert "3 passed" in pytest_in(tmp_path, "--benchmark-disable").stdout

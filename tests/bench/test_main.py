@@ -8,13 +8,23 @@ import click
 import pytest
 
 from bench.__main__ import cli, main
-from bench.store import read_csv
+from bench.table import read_csv
 
 OPTIONS = {
     "run": {
         *("--budget", "--quick", "--variants", "--factors", "--devices", "--modes"),
         *("--batch-sizes", "--image-size", "--component", "--cache", "--passes", "--seed", "--out"),
+        *("--precision", "--delta", "--case-timeout", "--resume", "--no-lock"),
     },
+    "compare": {
+        *("baseline", "candidates", "--input", "--inputs", "--dtype", "--device", "--mode"),
+        *("--budget", "--passes", "--cache", "--delta", "--allow-different", "--case-timeout"),
+        *("--seed", "--json", "--out", "--no-lock"),
+    },
+    "calibrate": {
+        *("--budget", "--passes", "--device", "--seed", "--out", "--again", "--no-lock"),
+    },
+    "simulate": {"--runs", "--seed", "--markdown"},
     "report": {"folder", "--markdown", "--factors"},
     "summary": {
         *("variant", "--patcher", "--attention", "--head", "--classes", "--image-size"),
@@ -71,6 +81,13 @@ def _is_help(parameter: click.Parameter) -> bool:
         ("run --budget 10", "'10' is no duration; expected such as 90s, 10m or 1.5h"),
         ("run --passes 0", "0 is not in the range x>=1"),
         ("run --speed", "No such option '--speed'"),
+        ("run --precision 1", "'1' is no share; expected such as 2% or 0.02"),
+        ("run --case-timeout 300", "'300' is no duration; expected such as 90s, 10m or 1.5h"),
+        ("run --resume nowhere", "nowhere/plan.json cannot be read (No such file or directory); "),
+        ("run --resume run --passes 2", "--passes says nothing with --resume: the run's own plan"),
+        ("compare mine.py:old", "Missing argument 'CANDIDATE...'"),
+        ("compare mine.py:old mine.py:new", "arm 'mine.py:old': there is no file 'mine.py'; "),
+        ("compare vitcore:attention=sdpa vitcore:attention=flash", "unknown attention 'flash'; "),
         ("fly", "No such command 'fly'"),
         ("shapes B/16 --patcher fold", "unknown patcher 'fold'; known: unfold, conv, linear"),
         ("shapes B/16 --attention flash", "unknown attention 'flash'; known: mha, mha_weights"),
@@ -135,6 +152,8 @@ def test_a_run_without_a_measurement_is_an_error(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     """Where every comparison fails its rows say why, and the exit code is not 0."""
+    # Another run on this machine must not keep this one out: locks lie with temporary files.
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
     size = ["--variants", "B/32", "--image-size", "32", "--batch-sizes", str(10**10)]
     out = ["--factors", "patcher", "--passes", "1", "--out", str(tmp_path / "run")]
     monkeypatch.setattr(sys, "argv", ["vitbench", "run", *size, *out])

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from bench.options import duration, names, numbers, pixels
+from bench.options import duration, names, numbers, pixels, share
 
 UNITS_S = {"s": 1, "m": 60, "h": 3600}
 
@@ -57,11 +57,31 @@ def test_pixels(text: str, expected: int | tuple[int, int]) -> None:
 
 
 @pytest.mark.parametrize(
+    ("text", "expected"),
+    [("2%", 0.02), ("0.02", 0.02), (" 1.5% ", 0.015), ("99.9%", 0.999), ("0.999", 0.999)],
+)
+def test_share(text: str, expected: float) -> None:
+    """A part of one, in percent or as a fraction."""
+    assert share(text) == pytest.approx(expected)
+
+
+@settings(deadline=None)
+@given(percent=st.integers(1, 9999))
+def test_share_either_way(percent: int) -> None:
+    """Percent and fraction of the same size are the same share."""
+    assert share(f"{percent / 100:.2f}%") == pytest.approx(share(f"{percent / 10000:.4f}"))
+
+
+@pytest.mark.parametrize(
     ("option", "text", "example"),
     [
         *((duration, text, "90s, 10m or 1.5h") for text in ("", "90", "s", "-1s", "1d", "1e3s")),
         *((numbers, text, "1,8") for text in ("one", "1,2.5", "1;2")),
         *((pixels, text, "224 or 224x192") for text in ("", "-224", "224x", "2x2x2", "22.4")),
+        *(
+            (share, text, "2% or 0.02")
+            for text in ("", "%", "0", "0%", "1", "100%", "1.5", "-2%", "2 %", "1e-2", "two", ".5")
+        ),
     ],
 )
 def test_not_understood(option: Callable[[str], object], text: str, example: str) -> None:

@@ -13,7 +13,7 @@ from bench import record
 from bench.cases import COMPONENTS, Selection
 from bench.record import COLUMNS, Arm, Comparison, one_line
 from bench.runner.plan import comparisons
-from makers import make_comparison, make_environment, make_record, make_sample, make_workload
+from makers import make_comparison, make_record, make_sample, make_workload
 
 # design.md, section 5: at least these columns, in this order.
 DESIGN = (
@@ -23,23 +23,26 @@ DESIGN = (
     "error"
 )
 # Whoever changes this list changes what people read: raise SCHEMA with it.
-SCHEMA_1 = (
+SCHEMA_2 = (
     "schema, run_id, commit, device, device_name, factor, component, variant, patch_size, "
     "image_size, batch_size, mode, precision, cache, baseline, arm, status, passes, rounds, "
     "latency_ms, latency_low_ms, latency_high_ms, wall_ms, images_per_s, speedup, speedup_low, "
-    "speedup_high, verdict, output_error, gradient_error, error, note"
+    "speedup_high, verdict, detectable_effect, p_value, output_error, gradient_error, disturbed, "
+    "unsteady, inputs, error, note"
 )
 TORCH_FREE = (
-    "bench.record, bench.cases, bench.store, bench.options, bench.runner.plan, "
-    "bench.analysis.intervals, bench.analysis.rows, bench.analysis.verdicts, "
-    "bench.report.plots, bench.report.progress, bench.report.tables, bench.report.units"
+    "bench.record, bench.machine, bench.cases, bench.store, bench.journal, bench.table, "
+    "bench.options, bench.specs, bench.lock, bench.runner.plan, bench.runner.run, "
+    "bench.runner.compare, bench.runner.calibrate, bench.analysis.calibration, "
+    "bench.analysis.rows, bench.analysis.simulation, bench.report.calibration, "
+    "bench.report.plots, bench.report.progress, bench.report.simulation, bench.report.tables"
 )
 
 
 def test_columns_are_frozen() -> None:
-    """Schema 1 has exactly these columns in this order."""
-    assert record.SCHEMA == 1
-    assert ", ".join(COLUMNS) == SCHEMA_1
+    """Schema 2 has exactly these columns in this order."""
+    assert record.SCHEMA == 2
+    assert ", ".join(COLUMNS) == SCHEMA_2
 
 
 def test_columns_follow_the_design() -> None:
@@ -71,7 +74,6 @@ def test_vocabulary_is_frozen(name: str, words: str) -> None:
         (make_comparison(), "factor"),
         (make_sample(make_comparison()), "status"),
         (make_record(), "speedup"),
-        (make_environment(), "cpu"),
     ],
     ids=lambda value: type(value).__name__,
 )
@@ -111,6 +113,17 @@ def test_control(arm: str, is_control: bool) -> None:  # noqa: FBT001 (a case's 
     assert make_record(arm=arm, baseline="mha").is_control is is_control
 
 
+def test_a_users_own_arms_have_names() -> None:
+    """A comparison of own arms is called by its inputs and the candidate."""
+    sizes: dict[str, Any] = dict.fromkeys(("variant", "patch_size", "image_size", "batch_size"))
+    comparison = make_comparison(
+        "a.py:f#2", baseline="a.py:f", factor="factory", component="callable", inputs="1,8", **sizes
+    )
+    assert str(comparison.workload) == "callable-1,8-forward-cpu"
+    assert comparison.key == "factory-callable-1,8-forward-cpu-a.py:f#2"
+    assert not comparison.is_control
+
+
 def test_control_needs_equal_arms() -> None:
     """Arms that differ in another factor than the compared one make no control."""
     other = Arm(attention="mha", precision="bf16")
@@ -142,6 +155,24 @@ def test_one_line_is_one_short_line(text: str, limit: int) -> None:
 
 
 @pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"status": "fine"}, "status is 'fine'; expected one of ok, oom, timeout, crashed, wrong"),
+        ({"arm_s": (0.1,)}, "6 baseline and 1 arm times make no pairs"),
+    ],
+)
+def test_no_sample(changes: dict[str, Any], message: str) -> None:
+    """A status that nobody knows, or times that make no pairs, are refused at birth."""
+    with pytest.raises(ValueError, match=message):
+        make_sample(make_comparison(), **changes)
+
+
+def test_difference_of_no_interest() -> None:
+    """Differences below 2 % count as none, where nobody says otherwise."""
+    assert record.DELTA == 0.02
+
+
+@pytest.mark.parametrize(
     ("wall", "expected_s"), [({}, 0.5), ({"baseline_wall_s": (1.0,), "arm_wall_s": (2.0,)}, 3.0)]
 )
 def test_timed_seconds(wall: dict[str, Any], expected_s: float) -> None:
@@ -150,20 +181,8 @@ def test_timed_seconds(wall: dict[str, Any], expected_s: float) -> None:
     assert sample.timed_s == expected_s
 
 
-@pytest.mark.parametrize(
-    ("gpus", "devices", "name"),
-    [((), ("cpu",), "AMD EPYC 7B13"), (("H200", "H100"), ("cpu", "cuda"), "H200")],
-)
-def test_environment_devices(gpus: tuple[str, ...], devices: tuple[str, ...], name: str) -> None:
-    """CUDA can be measured where there is a GPU, under the first one's name."""
-    environment = make_environment(gpus=gpus)
-    assert environment.devices == devices
-    assert environment.device_name(devices[-1]) == name
-    assert environment.device_name("cpu") == "AMD EPYC 7B13"
-
-
 def test_no_torch() -> None:
-    """The grid, the store, the analysis and the reports load without torch."""
+    """All but what measures loads without torch."""
     code = f"import sys, {TORCH_FREE}; sys.exit('torch is loaded' if 'torch' in sys.modules else 0)"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, check=False)
     assert done.returncode == 0, done.stderr.decode()

@@ -1,20 +1,22 @@
-"""Inside a pass: shares of the time, statuses, and what a sample holds."""
+"""Inside a pass: statuses, what a sample holds, and an interrupt between pairs."""
 
-import time
 from dataclasses import replace
+from itertools import chain, repeat
+from typing import Any
 
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
 from bench.bench_patchers import GRID
+from bench.candidates import Candidate
 from bench.cases import Selection, expand
 from bench.measure.accuracy import TOLERANCES
 from bench.measure.clocks import WallClock
+from bench.measure.load import NoWatch
 from bench.measure.pairs import MIN_ROUNDS
-from bench.record import Arm, Comparison, Sample
-from bench.session import Allotment, BudgetSpentError, Job, Need, measure
-from fakes import FakeBenchmark, FakeClock
+from bench.record import Arm, Comparison, InputError, Sample
+from bench.session import Job, measure
+from bench.trees import Inputs
+from fakes import FakeBenchmark, FakeClock, FakeWatch
 
 SMALL = Selection(variants=("B/32",), image_size=32, batch_sizes=(1,), modes=("forward",))
 CONTROL, UNFOLD, LINEAR = expand(GRID, SMALL)
@@ -23,8 +25,14 @@ CONTROL, UNFOLD, LINEAR = expand(GRID, SMALL)
 def sample_of(comparison: Comparison, *, check: bool = True) -> Sample:
     """Measure a comparison for a tenth of a second, with the wall's clock."""
     clock = WallClock()
-    benchmark = FakeBenchmark(clock)
-    job = Job(comparison=comparison, benchmark=benchmark, clock=clock, share_s=0.1, check=check)
+    job = Job(
+        comparison=comparison,
+        benchmark=FakeBenchmark(clock),
+        clock=clock,
+        watch=NoWatch(),
+        measuring_s=lambda _: 0.1,
+        check=check,
+    )
     return measure(job)
 
 
@@ -60,6 +68,7 @@ def test_beyond_its_tolerance_an_arm_is_wrong(monkeypatch: pytest.MonkeyPatch) -
     sample = sample_of(UNFOLD)
     assert sample.status == "wrong"
     assert "fp32 allows 1e-12" in str(sample.error)
+    assert sample.output_error is not None
     assert sample.arm_s == ()
 
 
@@ -86,52 +95,107 @@ def test_without_a_compiler_the_arm_is_skipped(monkeypatch: pytest.MonkeyPatch) 
     assert "apt-get install g++" in str(sample.error)
 
 
-def test_a_fake_clock_makes_a_whole_case_exact() -> None:
-    """With a clock that stands still no time passes, whatever the machine does."""
+class Timed:
+    """A comparison whose calls take the times that a test gives, by a clock that they move."""
+
+    def __init__(self, baseline_s: list[float], arm_s: list[float], **watch: Any) -> None:
+        self.clock = FakeClock(wall_offset_s=0.5)
+        self.watch = FakeWatch(**watch)
+        self.prepared_s: list[float] = []
+        # Of calls beyond those that a test is about each takes a second.
+        works = [self.clock.work(chain(times, repeat(1.0))) for times in (baseline_s, arm_s)]
+        self.arms = [Candidate(Arm(), CONTROL.workload, work, Inputs()) for work in works]
+
+    def sample(self, left_s: float, last: int | None = None) -> Sample:
+        """What is measured in ``left_s``; after ``last`` pairs an interrupt comes."""
+
+        def measuring_s(prepare_s: float) -> float:
+            self.prepared_s.append(prepare_s)
+            return left_s
+
+        job = Job(
+            comparison=replace(CONTROL, cache="warm"),
+            benchmark=FakeBenchmark(self.clock),
+            clock=self.clock,
+            watch=self.watch,
+            measuring_s=measuring_s,
+            check=False,
+            stop=lambda: self.watch.told.count("pair") == last,
+            build=lambda _: (self.arms[0], self.arms[1]),
+        )
+        return measure(job)
+
+
+def test_pairs_fill_the_time() -> None:
+    """After the first calls and settling, as many pairs follow as fit: here of two seconds."""
+    sample = Timed([], []).sample(100.5 + 4.0)
+    assert (sample.baseline_s, sample.arm_s) == ((1.0,) * 52, (1.0,) * 52)
+    assert (sample.baseline_wall_s, sample.arm_wall_s) == ((1.5,) * 52, (1.5,) * 52)
+    assert (sample.unsettled, sample.status) == ((), "ok")
+
+
+def test_the_time_to_measure_follows_from_that_to_get_ready() -> None:
+    """Whoever gives the time is asked once, with what building and the first calls took."""
+    timed = Timed([], [])
+    sample = timed.sample(20.0)
+    assert timed.prepared_s == [sample.prepare_s]
+    assert sample.measure_s > 0
+
+
+@pytest.mark.parametrize(
+    ("baseline_s", "arm_s", "unsettled"),
+    [
+        ([0.1] * 9, [0.1] * 9, ()),
+        ([0.1] * 9, [10.0] * 9, ("arm",)),  # no time for a second call
+        ([10.0] * 9, [0.1] * 9, ("baseline",)),
+        ([10.0] * 9, [10.0] * 9, ("baseline", "arm")),
+        ([0.1] * 9, [0.5, 0.4, 0.3, 0.2, 0.1, 0.1, 0.1], ("arm",)),  # it would have been settled
+        ([0.1] * 9, [0.05, 0.04, 0.03, 0.02, 0.02, 0.02], ()),
+    ],
+)
+def test_unsettled_arms_are_named(
+    baseline_s: list[float], arm_s: list[float], unsettled: tuple[str, ...]
+) -> None:
+    """An arm whose warm-up ended for want of time is named, whichever it is."""
+    assert Timed(baseline_s, arm_s).sample(8.0).unsettled == unsettled
+
+
+def test_disturbed_pairs_are_kept_with_their_causes() -> None:
+    """What the watch saw stands in the sample, beside the times of all pairs."""
+    sample = Timed([], [], disturbed=(0, 3), causes={"steal": 2}).sample(20.0)
+    assert (sample.disturbed, sample.causes) == ((0, 3), {"steal": 2})
+    assert len(sample.arm_s) >= MIN_ROUNDS
+
+
+@pytest.mark.parametrize(("last", "kept"), [(0, 0), (1, 0), (2, 2), (5, 4)])
+def test_interrupted_pairs_are_kept(last: int, kept: int) -> None:
+    """An interrupt leaves the pairs that ended, as many in which either arm went first."""
+    timed = Timed([], [], disturbed=(1, 4))
+    sample = timed.sample(200.0, last)
+    assert sample.status == "ok"
+    assert len(sample.baseline_s) == len(sample.arm_s) == kept
+    assert len(sample.baseline_wall_s) == len(sample.arm_wall_s) == kept
+    assert sample.disturbed == ((1,) if kept else ())
+    assert timed.watch.told.count("pair") == last
+
+
+def test_what_a_user_names_wrongly_is_skipped() -> None:
+    """Arms that cannot be made are skipped with the whole message; the run goes on."""
+
+    def build(_: Comparison) -> tuple[Candidate, Candidate]:
+        raise InputError("arm 'a.py:f' takes an argument; expected none")
+
     clock = FakeClock()
     job = Job(
         comparison=CONTROL,
         benchmark=FakeBenchmark(clock),
         clock=clock,
-        share_s=0.0,
-        check=False,
+        watch=FakeWatch(),
+        measuring_s=lambda _: 0.0,
+        check=True,
+        build=build,
     )
-    assert set(measure(job).arm_s) == {0.0}
-
-
-@given(works=st.lists(st.floats(0.1, 10), min_size=1, max_size=8))
-def test_shares_are_in_proportion_and_leave_a_margin(works: list[float]) -> None:
-    """A share is its part of the time left, a little less: overruns must not starve the last."""
-    needs = {str(place): Need(1.0, work) for place, work in enumerate(works)}
-    allotment = Allotment(time.time() + 1e6, time.time() + 2e6, needs)
-    exact_s = (1e6 - len(works)) * works[0] / sum(works)
-    assert 0.8 * exact_s < allotment.take("0") < 0.95 * exact_s + 1
-    assert "0" not in needs
-
-
-def test_getting_ready_is_set_aside_for_all() -> None:
-    """What a later comparison needs to compile is not given to an earlier one."""
-    needs = {"plain": Need(0.0, 1.0), "compiled": Need(60.0, 1.0)}
-    allotment = Allotment(time.time() + 100, time.time() + 200, needs)
-    assert 15 < allotment.take("plain") < 20
-
-
-def test_after_the_end_nothing_is_measured() -> None:
-    """A spent budget is an error that says what to do."""
-    allotment = Allotment(time.time() - 1, time.time() - 1, {"a": Need(1.0, 1.0)})
-    with pytest.raises(BudgetSpentError, match="larger --budget"):
-        allotment.take("a")
-
-
-def test_a_late_pass_still_measures_the_least() -> None:
-    """Between a pass's deadline and the run's end a comparison gets its fewest pairs."""
-    allotment = Allotment(time.time() - 1, time.time() + 1e6, {"a": Need(0.25, 1.0)})
-    assert allotment.take("a") == 0.25
-
-
-def test_larger_work_needs_more() -> None:
-    """Needs grow with the FLOPs of the workload and with compiling."""
-    large = replace(CONTROL, workload=replace(CONTROL.workload, variant="H/14", image_size=224))
-    compiled = replace(CONTROL, arm=Arm(compile="compile_blocks"))
-    assert Need.of(large).work > Need.of(CONTROL).work
-    assert Need.of(compiled).ready_s > Need.of(CONTROL).ready_s
+    sample = measure(job)
+    assert (sample.status, sample.error) == (
+        *("skipped", "arm 'a.py:f' takes an argument; expected none"),
+    )

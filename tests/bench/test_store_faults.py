@@ -1,89 +1,108 @@
-"""bench.store under faults: torn lines, files changed by hand, other schemas."""
+"""bench.store under faults: disks without room, files changed by hand, other schemas."""
 
 import json
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from bench import store
-from bench.journal import JournalReader, append_sample, read_samples
-from bench.record import InputError, Sample
-from bench.store import read_csv
-from makers import make_comparison, make_plan, make_record, make_sample
+from bench.record import SCHEMA, InputError
+from disks import files_of_at_most
+from makers import make_environment, make_plan
 
 PLAN = make_plan()
+# What the files of the first schema did not hold.
+LATER = {
+    "plan": ("precision", "delta", "case_timeout_s", "each_s", "weights"),
+    "environment": (
+        *("code", "cores_total", "cores_physical", "quota_cores", "memory_limit_bytes"),
+        *("governor", "turbo", "interop_threads", "math_libraries", "variables", "load_1min"),
+        *("waiting_percent", "gpu_sm_mhz", "gpu_sm_max_mhz", "gpu_memory_mhz"),
+        *("gpu_memory_max_mhz", "gpu_power_limit_w", "gpu_persistence", "gpu_mig"),
+        "gpu_other_processes",
+    ),
+}
 
 
-def samples_of(keys: str) -> list[Sample]:
-    """One sample for each letter."""
-    return [make_sample(make_comparison(), key=key) for key in keys]
+@pytest.fixture(name="run")
+def _run(tmp_path: Path) -> Path:
+    """A run's folder."""
+    store.create_run_folder(tmp_path / "run", PLAN, make_environment())
+    return tmp_path / "run"
 
 
-@pytest.mark.parametrize("kept", [1, 20, -2, -1])
-def test_a_torn_line_costs_one_event(tmp_path: Path, kept: int) -> None:
-    """What was half written when its writer died is counted; what comes after it is read."""
-    journal, samples = (
-        tmp_path / "journal.jsonl",
-        [make_sample(make_comparison(), key=key) for key in "abc"],
-    )
-    append_sample(journal, samples[0])
-    before = len(journal.read_bytes())
-    append_sample(journal, samples[1])
-    line = journal.read_bytes()[before:]
-    journal.write_bytes(journal.read_bytes()[:before] + line[:-1][:kept])
-    append_sample(journal, samples[2])
-    reader = JournalReader(journal)
-    assert [event["key"] for event in reader.new_events()] == ["a", "c"]
-    assert reader.torn == 1
-    assert read_samples(tmp_path) == [samples[0], samples[2]]
+def change(path: Path, edit: Callable[[dict[str, Any]], object]) -> None:
+    """Change a JSON file by hand."""
+    plain = json.loads(path.read_text("utf-8"))
+    edit(plain)
+    path.write_text(json.dumps(plain), "utf-8")
 
 
-def test_a_line_without_its_end_is_whole_once_ended(tmp_path: Path) -> None:
-    """Only the line break was lost: the event counts."""
-    journal, samples = (
-        tmp_path / "journal.jsonl",
-        [make_sample(make_comparison(), key=key) for key in "ab"],
-    )
-    append_sample(journal, samples[0])
-    journal.write_bytes(journal.read_bytes()[:-1])
-    append_sample(journal, samples[1])
-    assert read_samples(tmp_path) == samples
-
-
-def test_a_missing_csv_names_the_command_that_makes_it(tmp_path: Path) -> None:
-    """The journal is the source; the CSV can always be made again."""
-    with pytest.raises(InputError, match=r"does not exist; make it with: vitbench report"):
-        read_csv(tmp_path / "results.csv")
+@pytest.mark.parametrize("room_bytes", [0, 100, 2000])
+def test_a_full_disk_makes_no_folder(tmp_path: Path, room_bytes: int) -> None:
+    """Where a run's first files do not fit, its folder is not there at all, and neither is part."""
+    environment = make_environment(cpu_flags=("avx2",) * 1000)  # the plan is smaller
+    with (
+        files_of_at_most(room_bytes),
+        pytest.raises(InputError, match=r"cannot be made \(File too large\); give --out another"),
+    ):
+        store.create_run_folder(tmp_path / "run", PLAN, environment)
+    assert list(tmp_path.iterdir()) == []
 
 
 @pytest.mark.parametrize(
-    ("old", "new", "says"),
+    "edit",
     [
-        ("\n1,", "\n99,", "has schema 99; this vitbench reads schema 1: use the version"),
-        (",3,", ",three,", "was changed by hand .*; make it again with: vitbench report"),
-        ("speedup_low", "speedup_lo", "lacks the column 'speedup_low'; make it again with"),
+        lambda plain: plain.pop("seed"),
+        lambda plain: plain.update(more=1),
+        lambda plain: plain["comparisons"][0].pop("factor"),
+        lambda plain: plain["comparisons"][0]["arm"].update(speed="high"),
+        lambda plain: plain["comparisons"].append("one more"),
+        lambda plain: plain.update(comparisons=None),
     ],
+    ids=["lacks", "more", "lacks within", "more within", "no comparison", "none"],
 )
-def test_a_changed_csv_is_refused(tmp_path: Path, old: str, new: str, says: str) -> None:
-    """Another schema, a word for a number, or a lost column is an error, never a wrong number."""
-    path = tmp_path / "results.csv"
-    store.write_csv(path, [make_record(passes=3)])
-    text = path.read_text()
-    assert old in text
-    path.write_text(text.replace(old, new))
-    with pytest.raises(InputError, match=says):
-        read_csv(path)
-
-
-@pytest.mark.parametrize("change", [{"seed": None}, {"more": 1}])
-def test_a_changed_plan_is_refused(tmp_path: Path, change: dict[str, object]) -> None:
+def test_a_changed_plan_is_refused(run: Path, edit: Callable[[dict[str, Any]], object]) -> None:
     """A plan that lacks a field, or has one too many, was changed by hand."""
-    store.write_json(tmp_path / "plan.json", PLAN)
-    plain = {**json.loads((tmp_path / "plan.json").read_text()), **change}
-    kept = {name: value for name, value in plain.items() if value is not None}
-    (tmp_path / "plan.json").write_text(json.dumps(kept))
+    change(run / "plan.json", edit)
     with pytest.raises(InputError, match=r"plan\.json was changed by hand .*; restore it"):
-        store.read_plan(tmp_path)
+        store.read_plan(run)
+
+
+def test_a_changed_environment_is_refused(run: Path) -> None:
+    """An environment that lacks a field was changed by hand."""
+    change(run / "environment.json", lambda plain: plain.pop("cpu"))
+    with pytest.raises(InputError, match=r"environment\.json was changed by hand .*'cpu'"):
+        store.read_environment(run)
+
+
+@pytest.mark.parametrize("name", ["plan", "environment"])
+def test_a_schema_from_the_future_is_refused(run: Path, name: str) -> None:
+    """A file of a later version is refused before its fields are looked at."""
+    change(run / f"{name}.json", lambda plain: plain.update(schema=SCHEMA + 1, unheard=True))
+    read = store.read_plan if name == "plan" else store.read_environment
+    with pytest.raises(InputError, match=rf"{name}\.json has schema {SCHEMA + 1}; this vitbench"):
+        read(run)
+
+
+def test_the_first_schema_is_read(run: Path) -> None:
+    """Files of a run of the first schema are read; what they do not say has its default."""
+    for name, later in LATER.items():
+
+        def strip(plain: dict[str, Any], later: tuple[str, ...] = later) -> None:
+            for field in later:
+                del plain[field]
+            for comparison in plain.get("comparisons", ()):
+                del comparison["allow_different"]
+                del comparison["workload"]["inputs"]
+                del comparison["arm"]["factory"]
+            plain["schema"] = 1
+
+        change(run / f"{name}.json", strip)
+    assert store.read_plan(run) == PLAN
+    assert store.read_environment(run) == make_environment()
 
 
 def test_a_file_is_no_run(tmp_path: Path) -> None:

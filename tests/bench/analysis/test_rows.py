@@ -1,12 +1,20 @@
-"""bench.analysis.rows: how the samples of all passes become one row."""
+"""bench.analysis.rows: how the samples of all passes become one row each, and one analysis."""
 
+import math
 from collections.abc import Sequence
+from typing import Any
 
 import pytest
 
-from bench.analysis.rows import rows, speedup
-from bench.record import Comparison, Environment, Record, Sample
-from makers import NOT_MEASURED, make_comparison, make_environment, make_sample
+from bench.analysis.rows import Analysis, analyse, speedup
+from bench.machine import Environment
+from bench.record import SCHEMA, Comparison, Record, Sample
+from makers import (
+    NOT_MEASURED,
+    make_comparison,
+    make_environment,
+    make_sample,
+)
 
 CANDIDATE = make_comparison("manual", batch_size=4)
 CONTROL = make_comparison("mha", batch_size=4)
@@ -16,30 +24,49 @@ BF16 = "avx512_bf16 or amx_bf16"
 FP16 = "avx512_fp16 or amx_fp16"
 
 
+def analysis_of(
+    comparisons: Sequence[Comparison],
+    samples: Sequence[Sample],
+    environment: Environment | None = None,
+) -> Analysis:
+    """What a run over some comparisons says."""
+    return analyse("run", comparisons, samples, environment or make_environment())
+
+
 def one_row(
     samples: Sequence[Sample],
     comparison: Comparison = CANDIDATE,
     environment: Environment | None = None,
 ) -> Record:
     """Row of a comparison alone."""
-    (row,) = rows("run", [comparison], samples, environment or make_environment())
+    (row,) = analysis_of([comparison], samples, environment).records
     return row
 
 
-def at(ratio: float, pass_index: int = 0, arm_s: float = 0.008) -> Sample:
+def at(
+    ratio: float, pass_index: int = 0, comparison: Comparison = CANDIDATE, arm_s: float = 0.008
+) -> Sample:
     """A pass in which every pair had this ratio."""
     times = {"baseline_s": (ratio * arm_s,) * 6, "arm_s": (arm_s,) * 6}
-    return make_sample(CANDIDATE, pass_index, **times)
+    return make_sample(comparison, pass_index, **times)
+
+
+def passes_at(comparison: Comparison, *ratios: float) -> list[Sample]:
+    """A pass at each ratio."""
+    return [at(ratio, index, comparison) for index, ratio in enumerate(ratios)]
 
 
 def test_passes_are_merged() -> None:
-    """Three passes make one row: geometric means, with an interval from pass to pass."""
-    row = one_row([at(1.2, 0, 0.004), at(1.3, 1, 0.008), at(1.4, 2, 0.016)])
+    """Three passes of a comparison alone make one row: geometric means, Student's intervals."""
+    row = one_row([at(1.25, 0, arm_s=0.004), at(1.3, 1), at(1.35, 2, arm_s=0.016)])
     assert (row.status, row.error, row.passes, row.rounds) == ("ok", None, 3, 18)
-    assert row.speedup == pytest.approx((1.2 * 1.3 * 1.4) ** (1 / 3))
-    # By hand: Student's t is 4.3027 with 2 degrees of freedom, the logarithms' sd is 0.077094.
-    assert (row.speedup_low, row.speedup_high) == pytest.approx((1.07130, 1.57129), rel=1e-4)
+    assert row.speedup == pytest.approx((1.25 * 1.3 * 1.35) ** (1 / 3))
+    # By hand: Student's t is 4.3027 with 2 degrees of freedom, the logarithms' sd is 0.038483.
+    assert (row.speedup_low, row.speedup_high) == pytest.approx((1.18090, 1.42970), rel=1e-4)
     assert row.verdict == "faster"
+    # A t of 11.786 has this probability either way; four in five lie above -1.0607.
+    assert row.p_value == pytest.approx(0.00712, rel=1e-2)
+    assert row.detectable_effect == pytest.approx(math.expm1(5.3633 * 0.022218), rel=1e-3)
     assert row.latency_ms == pytest.approx(8.0)
     assert (row.latency_low_ms, row.latency_high_ms) == pytest.approx((1.4298, 44.761), rel=1e-3)
 
@@ -51,19 +78,20 @@ def test_latency_is_a_median() -> None:
     assert row.speedup == pytest.approx(1.0)
 
 
-def test_one_pass_has_no_interval() -> None:
-    """One pass gives numbers without bounds, and decides nothing."""
+def test_one_pass_has_the_interval_of_a_guess() -> None:
+    """One pass says nothing of other processes: their usual difference of 1 % is taken for it."""
     row = one_row([at(1.5)])
     assert (row.latency_ms, row.speedup) == pytest.approx((8.0, 1.5))
-    bounds = (row.latency_low_ms, row.latency_high_ms, row.speedup_low, row.speedup_high)
-    assert bounds == (None,) * 4
-    assert row.verdict == "undecided"
+    assert (row.latency_low_ms, row.latency_high_ms) == (None, None)
+    # Student's t is 2.7764 with 4 degrees of freedom.
+    bounds = [1.5 * math.exp(sign * 2.7764 * 0.01) for sign in (-1, 1)]
+    assert (row.speedup_low, row.speedup_high) == pytest.approx(tuple(bounds), rel=1e-4)
 
 
 def test_rows_keep_the_order_of_the_comparisons() -> None:
     """Rows stand in the grid's order and hold their own samples, however they were measured."""
-    samples = [make_sample(CANDIDATE, 0), make_sample(CONTROL, 0, arm_s=(0.010,) * 6)] * 2
-    control, candidate = rows("run", [CONTROL, CANDIDATE], samples, make_environment())
+    samples = [*passes_at(CANDIDATE, 1.25, 1.25), *passes_at(CONTROL, 1.0, 1.0)]
+    control, candidate = analysis_of([CONTROL, CANDIDATE], samples).records
     assert (control.arm, control.baseline, control.is_control) == ("mha", "mha", True)
     assert (candidate.arm, candidate.baseline, candidate.is_control) == ("manual", "mha", False)
     assert (control.speedup, candidate.speedup) == pytest.approx((1.0, 1.25))
@@ -113,19 +141,44 @@ def test_missing_values_are_none() -> None:
     assert speedup([]) is None
 
 
+def test_speedup_so_far() -> None:
+    """While a run goes on, one pass gives a value without bounds and two an interval."""
+    first, both = (speedup(passes_at(CANDIDATE, 1.2, 1.3)[:count]) for count in (1, 2))
+    assert first is not None
+    assert both is not None
+    assert first.value == pytest.approx(1.2)
+    assert (first.low, first.high) == (None, None)
+    assert (both.low or 0) < 1.2
+    assert (both.high or 0) > 1.3
+    assert both.value == pytest.approx(math.sqrt(1.2 * 1.3))
+
+
 def test_what_the_row_is_about() -> None:
     """A row says its run, commit, machine, workload and arms."""
     comparison = make_comparison(
         "bf16", factor="precision", baseline="fp32", device="cuda", cache="warm", mode="train"
     )
     row = one_row([], comparison, make_environment(gpus=("H200", "H100"), commit=None))
-    assert (row.schema, row.run_id, row.commit) == (1, "run", None)
+    assert (row.schema, row.run_id, row.commit) == (SCHEMA, "run", None)
     assert (row.device, row.device_name, row.cache) == ("cuda", "H200", "warm")
     assert (row.factor, row.baseline, row.arm, row.precision) == (
         *("precision", "fp32", "bf16", "bf16"),
     )
     assert (row.component, row.variant, row.mode) == ("attention", "B/16", "train")
     assert (row.patch_size, row.image_size, row.batch_size) == (16, 224, 1)
+    assert row.inputs is None
+
+
+def test_a_users_own_arms_have_inputs() -> None:
+    """The row of a user's own arms says their inputs, and no variant, sizes or images a second."""
+    sizes: dict[str, Any] = dict.fromkeys(("variant", "patch_size", "image_size", "batch_size"))
+    comparison = make_comparison(
+        "a.py:f", baseline="a.py:g", factor="factory", component="callable", inputs="1,8", **sizes
+    )
+    row = one_row([at(1.5, 0, comparison)], comparison)
+    assert (row.inputs, row.arm, row.baseline) == ("1,8", "a.py:f", "a.py:g")
+    assert (row.variant, row.batch_size, row.images_per_s) == (None, None, None)
+    assert row.latency_ms == pytest.approx(8.0)
 
 
 def test_images_from_latency() -> None:

@@ -1,17 +1,28 @@
-"""bench.analysis.verdicts: what may be said of an interval, at its edges too."""
+"""bench.analysis.verdicts: what may be said of an interval, and of one of many."""
 
 import math
+import random
 
+import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from scipy import stats
 
 from bench.analysis.intervals import Interval
-from bench.analysis.verdicts import DELTA, verdict
-from bench.record import VERDICTS
+from bench.analysis.verdicts import (
+    FALSE_SHARE,
+    adjusted,
+    judge,
+    verdict,
+)
+from bench.record import DELTA, VERDICTS
+from makers import make_controls, make_effect
 
 LOWER, UPPER = 1 / (1 + DELTA), 1 + DELTA
 MIRRORED = {"faster": "slower", "slower": "faster"}
+P_VALUES = st.lists(st.floats(0, 1), max_size=30)
+QUIET = make_controls()
 
 
 def after(value: float) -> float:
@@ -52,10 +63,34 @@ def test_truth_table(low: float, high: float, expected: str) -> None:
     assert verdict(Interval((low + high) / 2, low, high)) == expected
 
 
-@pytest.mark.parametrize("value", [0.5, 1.0, 2.0])
-def test_without_bounds(value: float) -> None:
-    """One pass decides nothing, whatever its value."""
-    assert verdict(Interval(value)) == "undecided"
+@pytest.mark.parametrize(
+    ("low", "high", "differs", "agrees", "expected"),
+    [
+        (1.2, 1.3, False, True, "undecided"),
+        (0.7, 0.8, False, True, "undecided"),
+        (1.2, 1.3, True, False, "faster"),
+        (0.7, 0.8, True, False, "slower"),
+        (0.99, 1.01, True, False, "undecided"),
+        (1.005, 1.015, True, False, "undecided"),  # and not faster: it is not known to matter
+        (0.99, 1.01, False, True, "equivalent"),
+    ],
+)
+def test_adjusted_truth_table(
+    low: float,
+    high: float,
+    differs: bool,  # noqa: FBT001 (a case's input)
+    agrees: bool,  # noqa: FBT001
+    expected: str,
+) -> None:
+    """What does not outlast the adjustment for many comparisons is undecided."""
+    said = verdict(Interval((low + high) / 2, low, high), differs=differs, agrees=agrees)
+    assert said == expected
+
+
+@pytest.mark.parametrize("interval", [Interval(0.5), Interval(1.0), Interval(2.0, 1.9, None)])
+def test_without_bounds(interval: Interval) -> None:
+    """Without both bounds nothing is decided, whatever the value."""
+    assert verdict(interval) == "undecided"
 
 
 @pytest.mark.parametrize(("delta", "expected"), [(0.1, "equivalent"), (0.01, "faster")])
@@ -72,3 +107,90 @@ def test_swapped_arms(bounds: list[int]) -> None:
     said = verdict(Interval(low, low, high))
     assert said in VERDICTS
     assert verdict(Interval(1 / low, 1 / high, 1 / low)) == MIRRORED.get(said, said)
+
+
+@settings(deadline=None)
+@given(p_values=P_VALUES)
+def test_adjusted_is_benjamini_hochberg(p_values: list[float]) -> None:
+    """Adjusted p-values are those of scipy.stats."""
+    expected = stats.false_discovery_control(p_values).tolist() if p_values else []
+    assert adjusted(p_values) == pytest.approx(expected)
+
+
+@settings(deadline=None)
+@given(p_values=P_VALUES, order=st.randoms(use_true_random=False))
+def test_adjusted_knows_no_order(p_values: list[float], order: random.Random) -> None:
+    """Each p-value keeps its adjustment, wherever it stands, and never gets smaller."""
+    places = order.sample(range(len(p_values)), len(p_values))
+    found = adjusted([p_values[place] for place in places])
+    expected = adjusted(p_values)
+    assert found == [expected[place] for place in places]
+    assert all(a >= p * (1 - 1e-12) for a, p in zip(expected, p_values, strict=True))
+
+
+@pytest.mark.parametrize(
+    ("log_ratio", "standard_error", "expected"),
+    [
+        (0.1, 0.005, "faster"),
+        (-0.1, 0.005, "slower"),
+        (0.0, 0.002, "equivalent"),
+        (0.011, 0.001, "equivalent"),
+        (0.0, 0.05, "undecided"),
+        (0.1, 0.05, "undecided"),
+    ],
+)
+def test_judgement_of_one(log_ratio: float, standard_error: float, expected: str) -> None:
+    """A comparison by itself gets the verdict of its interval, and its own p-value."""
+    found = make_effect(log_ratio, standard_error)
+    (judged,) = judge({"a": found}, QUIET).values()
+    assert judged.verdict == expected
+    assert judged.effect == found
+    assert judged.p_value == pytest.approx(found.p_value)
+
+
+def test_many_comparisons_need_stronger_evidence() -> None:
+    """What is slower by itself is undecided among many that show nothing; a clear one stays."""
+    weak, clear = (make_effect(log_ratio, 0.01, degrees=60.0) for log_ratio in (-0.03, -0.5))
+    others = {str(n): make_effect(0.0, 0.05) for n in range(40)}
+    alone = judge({"weak": weak}, QUIET)["weak"]
+    among = judge({"weak": weak, "clear": clear, **others}, QUIET)
+    assert (alone.verdict, among["weak"].verdict) == ("slower", "undecided")
+    assert among["clear"].verdict == "slower"
+    assert among["weak"].p_value > FALSE_SHARE > alone.p_value
+
+
+def test_judging_widens() -> None:
+    """What the controls say of the intervals is what the verdicts and p-values rest on."""
+    found = make_effect(0.03, 0.008)
+    quiet, stray = (
+        judge({"a": found}, make_controls(widening=widening))["a"] for widening in (1.0, 2.0)
+    )
+    assert (quiet.verdict, stray.verdict) == ("faster", "undecided")
+    assert stray.effect == found.widened(2.0)
+    assert stray.p_value > quiet.p_value
+
+
+def test_equivalence_outlasts_the_adjustment_too() -> None:
+    """Of many comparisons one that is barely within the band is not called equivalent."""
+    barely = make_effect(0.0, 0.0078, degrees=1000.0)
+    wide = {str(n): make_effect(0.0, 0.05) for n in range(40)}
+    assert judge({"a": barely}, QUIET)["a"].verdict == "equivalent"
+    assert judge({"a": barely, **wide}, QUIET)["a"].verdict == "undecided"
+
+
+def test_false_discoveries_are_held_down() -> None:
+    """Among families of mostly identical arms few verdicts are false, even with many in each."""
+    numbers = np.random.default_rng(0)
+    false = decided = 0
+    for _ in range(60):
+        truths = [0.0] * 40 + [0.2] * 10
+        effects = {
+            str(place): make_effect(truth + float(numbers.normal(0, 0.03)), 0.03, degrees=1e6)
+            for place, truth in enumerate(truths)
+        }
+        said = judge(effects, QUIET)
+        wrong = [said[str(place)].verdict in ("faster", "slower") for place in range(40)]
+        false += sum(wrong)
+        decided += sum(each.verdict in ("faster", "slower") for each in said.values())
+    assert decided > 300
+    assert false / decided <= FALSE_SHARE

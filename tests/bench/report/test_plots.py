@@ -1,6 +1,7 @@
 """bench.report.plots: figures that show every row, with labels that can be read."""
 
 from collections.abc import Iterator
+from functools import partial
 from itertools import product
 from pathlib import Path
 
@@ -9,12 +10,13 @@ import numpy as np
 import pytest
 from matplotlib.figure import Figure
 
-from bench.record import VERDICTS, Record
-from bench.report import plots
-from bench.report.plots import error_figure, latency_figure, speedup_figure, write_plots
+from bench.record import DELTA, VERDICTS, Record
+from bench.report import canvas, plots
+from bench.report.plots import error_figure, latency_figure, write_plots
 from figures import LEVELS, SOURCE, Draw, boxes, drawn, level, lie_apart, on
 from makers import NOT_MEASURED, make_record
 
+speedup_figure = partial(plots.speedup_figure, delta=DELTA)
 KINDS = {"png": b"PNG", "svg": b"<?xml"}
 SPEEDUPS = (1.0, 0.9, 1.3, 2.2)
 all_figures = pytest.mark.parametrize("draw", [speedup_figure, latency_figure, error_figure])
@@ -36,7 +38,7 @@ ATTENTION, RUN = rows("attention"), [*rows("attention"), LOST, *rows("precision"
 @pytest.fixture(name="_style", autouse=True)
 def _in_style() -> Iterator[None]:
     """Figures are laid out in the style in which write_plots draws them."""
-    with mpl.rc_context(plots._STYLE):
+    with mpl.rc_context(canvas.STYLE):
         yield
 
 
@@ -59,7 +61,7 @@ def test_no_error_to_show(record: Record) -> None:
 @pytest.mark.parametrize(
     ("draw", "x_label", "y_label"),
     [
-        (speedup_figure, "speed-up with 95 % interval (band: ±2%)", ""),
+        (speedup_figure, "speed-up with 95 % interval (band: ±2.0%)", ""),
         (latency_figure, "", "latency, ms"),
         (error_figure, "speed-up", "relative error of the output against float64"),
     ],
@@ -185,15 +187,15 @@ def test_title_and_legend_lie_apart() -> None:
 def test_write_plots(tmp_path: Path) -> None:
     """Each figure is a PNG and an SVG, with a name that depends on the rows alone."""
     records = [level("precision", 0, 1.0), level("precision", 1, 0.9, device="cuda")]
-    paths = write_plots(tmp_path / "plots", records, SOURCE)
+    paths = write_plots(tmp_path / "plots", records, SOURCE, DELTA)
     stems = ("speedup-cpu-precision", "speedup-cuda-precision", "latency", "error")
     assert [path.name for path in paths] == [f"{s}.{kind}" for s in stems for kind in KINDS]
     assert sorted(paths) == sorted((tmp_path / "plots").iterdir())
     for path in paths:
         assert KINDS[path.suffix[1:]] in path.read_bytes()[:200]
-    assert write_plots(tmp_path / "plots", records, SOURCE) == paths
+    assert write_plots(tmp_path / "plots", records, SOURCE, DELTA) == paths
 
 
 def test_write_plots_of_nothing(tmp_path: Path) -> None:
     """A run that measured nothing has no plots."""
-    assert write_plots(tmp_path / "plots", [LOST], SOURCE) == []
+    assert write_plots(tmp_path / "plots", [LOST], SOURCE, DELTA) == []

@@ -1,7 +1,8 @@
 """bench.report.progress: a line for each measured comparison, or a bar in a terminal."""
 
 import re
-from dataclasses import asdict
+from collections.abc import Sequence
+from dataclasses import asdict, replace
 from io import StringIO
 from typing import Any
 
@@ -10,6 +11,7 @@ from rich.console import Console
 
 from bench.record import Sample
 from bench.report.progress import RunProgress
+from bench.store import Plan
 from makers import make_comparison, make_plan, make_sample
 
 CONTROL, CANDIDATE = make_comparison("mha"), make_comparison("manual")
@@ -23,32 +25,60 @@ SAMPLES = [
 ]
 
 
-def followed(samples: list[Sample], *, terminal: bool, width: int = 200) -> str:
-    """What is written while these samples are measured."""
+def followed(
+    samples: list[Sample],
+    *,
+    terminal: bool,
+    width: int = 200,
+    plan: Plan = PLAN,
+    before: Sequence[Sample] = (),
+    spent_s: float = 0.0,
+) -> str:
+    """What is written while these samples are measured, in a run that has some already."""
     console = Console(
         file=StringIO(), width=width, force_terminal=terminal, _environ={"TERM": "xterm"}
     )
     progress = RunProgress(console)
     with console.capture() as capture:
-        progress.begin(PLAN)
+        progress.begin(plan, list(before), spent_s)
         for sample in samples:
+            if sample.pass_index == plan.passes:
+                progress.further(1)
             start: dict[str, Any] = {"key": sample.key, "pass_index": sample.pass_index}
+            progress.event({"kind": "process", "pass_index": sample.pass_index})
             progress.event({"kind": "start", **start})
             progress.event({"kind": "sample", **asdict(sample)})
         progress.end()
     return capture.get()
 
 
+def without_time(lines: Sequence[str]) -> list[str]:
+    """The lines without the time that is left."""
+    return [re.sub(r"  (\d+ min )?\d+ s left( at most)?$", "", line) for line in lines]
+
+
 def test_lines() -> None:
     """Elsewhere than in a terminal each sample is one line; bounds appear with the second pass."""
     lines = followed(SAMPLES, terminal=False).splitlines()
-    expected = [
+    assert without_time(lines) == [
         f"pass 1/2  1/4  {CANDIDATE.key}  ×1.25",
         f"pass 1/2  2/4  {CONTROL.key}  skipped",
         f"pass 2/2  3/4  {CANDIDATE.key}  ×1.24 1.15 to 1.34",
         f"pass 2/2  4/4  {CONTROL.key}  crashed",
     ]
-    assert [re.sub(r"  \d+ s left$", "", line) for line in lines] == expected
+
+
+def test_a_resumed_run_goes_on_counting() -> None:
+    """What was measured before counts, for the places and for the speed-up so far."""
+    lines = followed(SAMPLES[2:], terminal=False, before=SAMPLES[:2]).splitlines()
+    assert without_time(lines) == without_time(followed(SAMPLES, terminal=False).splitlines()[2:])
+
+
+def test_further_passes() -> None:
+    """A pass beyond those planned is counted by itself, and the total grows by its comparisons."""
+    more = [*SAMPLES, make_sample(CANDIDATE, 2)]
+    lines = followed(more, terminal=False).splitlines()
+    assert without_time(lines[-1:])[0].startswith(f"pass 3  5/5  {CANDIDATE.key}  ×1.24 ")
 
 
 def test_narrow_lines() -> None:
@@ -58,11 +88,19 @@ def test_narrow_lines() -> None:
     assert "\x1b" not in text
 
 
+def test_budget_left() -> None:
+    """Where a run has a budget, every line says how much of it is left, at most."""
+    plan = replace(PLAN, budget_s=60_000.0)
+    lines = followed(SAMPLES, terminal=False, plan=plan, spent_s=20_020.0).splitlines()
+    assert all(re.search(r"  666 min \d\d s left at most$", line) for line in lines)
+
+
 def test_time_left() -> None:
-    """Every line says how much time is left; after the last it is none."""
-    lines = followed(SAMPLES, terminal=False).splitlines()
-    assert all(re.search(r"  (\d+ min )?\d+ s left$", line) for line in lines)
-    assert lines[-1].endswith("  0 s left")
+    """Where each comparison gets its time, what is left is that of those still to come."""
+    plan = replace(PLAN, each_s=10.0)
+    lines = followed(SAMPLES, terminal=False, plan=plan, spent_s=60_000.0).splitlines()
+    left = [line.rpartition("  ")[2].partition(" min")[0] for line in lines]
+    assert left == ["3000", "1000", "333", "0 s left"]
 
 
 @pytest.mark.parametrize("samples", [[], SAMPLES], ids=["nothing", "all"])

@@ -10,9 +10,9 @@ from rich.console import Console
 from bench.record import Record
 from bench.report.tables import (
     HEADINGS,
+    SINGLE,
     by_factor,
     cells,
-    controls,
     markdown,
     provenance,
     remarks,
@@ -22,17 +22,33 @@ from bench.report.tables import (
     workload,
 )
 from golden_text import check_golden
-from makers import NOT_MEASURED, make_environment, make_record
+from makers import (
+    NOT_MEASURED,
+    make_analysis,
+    make_controls,
+    make_environment,
+    make_record,
+)
 
 EQUIVALENT: dict[str, Any] = {
     "verdict": "equivalent",
     "speedup": 1.001,
     "speedup_low": 0.995,
     "speedup_high": 1.007,
+    "detectable_effect": 0.009,
+    "p_value": 0.7,
 }
 SLOWER = {"verdict": "slower", "speedup": 0.4, "speedup_low": 0.38, "speedup_high": 0.43}
-WIDE = {"verdict": "undecided", "speedup": 1.1, "speedup_low": 0.9, "speedup_high": 1.34}
-ONE_PASS = {"verdict": "undecided", "passes": 1, "speedup_low": None, "speedup_high": None}
+WIDE: dict[str, Any] = {
+    "verdict": "undecided",
+    "speedup": 1.1,
+    "speedup_low": 0.9,
+    "speedup_high": 1.34,
+    "detectable_effect": 0.31,
+    "disturbed": 24,
+    "unsteady": "arm in 1 of 3 passes",
+}
+ONE_PASS: dict[str, Any] = {"verdict": "undecided", "passes": 1, "detectable_effect": 1.2}
 OUT_OF_MEMORY = NOT_MEASURED | {"status": "oom", "error": "OutOfMemoryError: 3 GiB"}
 PRECISION: dict[str, Any] = {
     "factor": "precision",
@@ -52,24 +68,42 @@ RUN = [
     make_record(arm="fp32", latency_ms=0.0567, **PRECISION | EQUIVALENT),
     make_record(arm="bf16", precision="bf16", note=NOTE, **PRECISION | SLOWER),
 ]
+STRAY = make_controls(count=2, strayed=1, widening=1.625)
+CAUSES = {"steal": 20, "memory": 4}
+ANALYSIS = make_analysis(RUN, {"cpu": STRAY, "cuda": make_controls(count=1)}, CAUSES)
+
+
+def printed(*given: Any, width: int = 130) -> str:
+    """What is printed in a terminal, without the blanks at the ends of lines."""
+    console = Console(file=StringIO(), width=width)
+    with console.capture() as capture:
+        console.print(*given)
+    return re.sub(r" +$", "", capture.get(), flags=re.MULTILINE)
 
 
 def test_summary() -> None:
-    """The tables in a terminal of 120 columns: rows, verdicts, controls, remarks."""
-    console = Console(file=StringIO(), width=120)
-    with console.capture() as capture:
-        console.print(summary(RUN))
-    check_golden("summary.txt", re.sub(r" +$", "", capture.get(), flags=re.MULTILINE))
+    """The tables in a terminal of 130 columns: warnings, controls, rows, verdicts, remarks."""
+    text = printed(summary(ANALYSIS, ["3 torch threads share 2 of the cores"]))
+    check_golden("summary.txt", text)
 
 
 def test_markdown() -> None:
     """The tables as Markdown, for a README or a pull request."""
-    check_golden("markdown.txt", markdown(RUN))
+    check_golden("markdown.txt", markdown(ANALYSIS, ("attention", "precision")))
+
+
+def test_markdown_of_a_factor() -> None:
+    """Only the rows of the factors that were asked for, below what holds for the whole run."""
+    text = markdown(ANALYSIS, ("precision",))
+    assert "**precision**" in text
+    assert "**attention**" not in text
+    assert text.startswith("- Controls on cpu: 1 of 2 copies")
 
 
 def test_markdown_is_rectangular() -> None:
     """Each row of a Markdown table has a cell under every heading."""
-    lines = [line for line in markdown(RUN).splitlines() if line.startswith("|")]
+    text = markdown(ANALYSIS, ("attention", "precision"))
+    lines = [line for line in text.splitlines() if line.startswith("|")]
     assert len(lines) == len(RUN) + 2 * 2
     assert {line.count("|") for line in lines} == {len(HEADINGS) + 1}
 
@@ -82,14 +116,14 @@ def test_by_factor() -> None:
 
 def test_cells() -> None:
     """A row's cells carry their units."""
-    expected = "B/16 attention b1 forward|manual|12.3 ms|×1.25|1.20 to 1.30|▲ faster|2.5e-07"
+    expected = "B/16 attention b1 forward|manual|12.3 ms|×1.25|1.20 to 1.30|5.5 %|▲ faster|2.5e-07"
     assert "|".join(cells(make_record())) == expected
 
 
 def test_cells_of_what_is_missing() -> None:
     """Where nothing was measured the cells are empty and the status stands for the verdict."""
     row = make_record(**NOT_MEASURED | {"status": "timeout"})
-    assert cells(row) == (workload(row), "manual", "", "", "", "timeout", "")
+    assert cells(row) == (workload(row), "manual", "", "", "", "", "timeout", "")
 
 
 @pytest.mark.parametrize(
@@ -109,26 +143,30 @@ def test_verdict(changes: dict[str, Any], said: str) -> None:
     assert verdict(make_record(**changes)) == said
 
 
-@pytest.mark.parametrize(
-    ("verdicts", "counts"),
-    [
-        ((), "0 of 0"),
-        (("equivalent", "undecided"), "0 of 2"),
-        (("faster", "equivalent", "slower"), "2 of 3"),
-        (("slower", None), "1 of 1"),
-    ],
-)
-def test_controls(verdicts: tuple[str | None, ...], counts: str) -> None:
-    """Only controls with a verdict count, and those called different are false alarms."""
-    records = [make_record(arm="mha", verdict=each) for each in verdicts]
-    sentence = controls([*records, make_record(verdict="faster")])
-    assert sentence == f"Controls: {counts} copies of a baseline were called different."
+@pytest.mark.parametrize(("passes", "said"), [((1, 1), True), ((1, 2), False), ((), False)])
+def test_a_single_pass_is_said(passes: tuple[int, ...], *, said: bool) -> None:
+    """Where no process was repeated the tables say what was taken for its difference."""
+    records = [make_record(passes=count) for count in passes]
+    assert (SINGLE in printed(summary(make_analysis(records)), width=400)) is said
+
+
+def test_an_empty_run() -> None:
+    """A run without rows has a summary: what its controls say."""
+    text = printed(summary(make_analysis([], {})))
+    assert text.strip() == ""
+
+
+def test_workload_of_a_users_own_arms() -> None:
+    """A user's own arms are named by their inputs, parts of vitcore by their sizes."""
+    assert workload(make_record(inputs="1,197,768", variant=None)) == "1,197,768 forward"
+    assert workload(make_record(image_size=384)) == "B/16 attention b1 forward 384px"
 
 
 def test_remarks_are_counted_once() -> None:
     """Equal reasons and notes stand once, with the number of their rows, in the rows' order."""
     rows: list[Record] = [*RUN, make_record(arm="bf16", note=NOTE), make_record(**OUT_OF_MEMORY)]
     assert remarks(rows) == [
+        "unsteady (sdpa, B/16 attention b1 forward): arm in 1 of 3 passes",
         "oom (manual): OutOfMemoryError: 3 GiB [2 rows]",
         "oom (sdpa): OutOfMemoryError: 3 GiB",
         f"bf16: {NOTE} [2 rows]",

@@ -1,10 +1,20 @@
 """bench.report.units: numbers as people read them, to the sign."""
 
+import math
+
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from bench.report.units import bounds, digits, duration, milliseconds, scientific, times
+from bench.report.units import (
+    bounds,
+    digits,
+    duration,
+    milliseconds,
+    percent,
+    scientific,
+    times,
+)
 
 THIN = "\N{THIN SPACE}"
 
@@ -110,3 +120,20 @@ def test_scientific(value: float | None, expected: str) -> None:
 def test_duration(seconds: float, expected: str) -> None:
     """Seconds below a minute, then minutes with their seconds; never below zero."""
     assert duration(seconds) == expected
+
+
+@pytest.mark.parametrize(
+    ("value", "expected"),
+    [
+        (None, ""),
+        (0.0, "0.0 %"),
+        (0.01234, "1.2 %"),
+        (0.5, "50.0 %"),
+        (1.0, "100.0 %"),
+        (1.001, "unknown"),
+        (math.inf, "unknown"),
+    ],
+)
+def test_percent(value: float | None, expected: str) -> None:
+    """A relative difference in percent; one of more than everything says nothing."""
+    assert percent(value) == expected

@@ -1,6 +1,8 @@
 """Passes as real processes: what they measure, and what is left when one is killed."""
 
+import os
 import time
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -12,20 +14,27 @@ from bench.journal import JournalReader, read_samples
 from bench.record import Comparison, RunError
 from bench.runner.passes import probe, run_pass
 from bench.store import PassPlan, create_run_folder
+from makers import make_environment, make_plan
 from processes import kill_children
 
 SELECTION = Selection(variants=("B/32",), image_size=32, batch_sizes=(1,), modes=("forward",))
+# No case here takes so long.
+LIMIT_S = 120.0
 COMPARISONS = tuple(expand(GRID, SELECTION))
 
 
 def plan_in(folder: Path, comparisons: tuple[Comparison, ...], seconds: float = 3.0) -> PassPlan:
     """A pass over some comparisons, in a new run's folder."""
-    create_run_folder(folder)
+    create_run_folder(folder, make_plan(comparisons=comparisons), make_environment())
     return PassPlan(
         pass_index=0,
         deadline_s=time.time() + seconds,
         end_s=time.time() + seconds,
-        check=False,
+        each_s=None,
+        weights={},
+        checked=tuple(each.key for each in comparisons),
+        threads=2,
+        parent=os.getpid(),
         journal=folder / "journal.jsonl",
         comparisons=comparisons,
     )
@@ -42,7 +51,7 @@ def test_a_killed_process_takes_one_comparison_with_it(tmp_path: Path) -> None:
             killed.append(event["key"])
             kill_children()
 
-    run_pass(plan, JournalReader(plan.journal), kill_once)
+    run_pass(plan, JournalReader(plan.journal), kill_once, LIMIT_S)
     samples = read_samples(tmp_path / "run")
     assert {s.key: s.status for s in samples if s.key == killed[0]} == {killed[0]: "crashed"}
     assert sorted(s.key for s in samples) == sorted(c.key for c in COMPARISONS)
@@ -52,26 +61,17 @@ def test_a_killed_process_takes_one_comparison_with_it(tmp_path: Path) -> None:
 
 @pytest.mark.slow
 def test_a_process_that_measures_nothing_is_an_error(tmp_path: Path) -> None:
-    """A pass that cannot even start says where its output is, and does not try for ever."""
-    plan = plan_in(tmp_path / "run", COMPARISONS)
-    plan.journal.mkdir()
-    with pytest.raises(RunError, match=r"see .*pass-1\.log"):
-        run_pass(plan, NoEvents(plan.journal), lambda _: None)
-
-
-class NoEvents(JournalReader):
-    """A journal that cannot be read because it is a folder."""
-
-    def new_events(self) -> list[dict[str, Any]]:
-        """Nothing."""
-        return []
+    """A pass that ends before it begins says where its output is, and does not try for ever."""
+    plan = replace(plan_in(tmp_path / "run", COMPARISONS), parent=1)
+    with pytest.raises(RunError, match=r"measured nothing: .*see pass-1\.log"):
+        run_pass(plan, JournalReader(plan.journal), lambda _: None, LIMIT_S)
 
 
 @pytest.mark.slow
 def test_after_the_deadline_a_pass_says_what_it_left_out(tmp_path: Path) -> None:
     """Comparisons without time are samples with the remedy, not gaps."""
     plan = plan_in(tmp_path / "run", COMPARISONS, seconds=-1)
-    run_pass(plan, JournalReader(plan.journal), lambda _: None)
+    run_pass(plan, JournalReader(plan.journal), lambda _: None, LIMIT_S)
     samples = read_samples(tmp_path / "run")
     assert {sample.status for sample in samples} == {"skipped"}
     assert {"larger --budget" in str(sample.error) for sample in samples} == {True}

@@ -1,0 +1,189 @@
+"""How often does a method err? Comparisons with a known answer, judged by several methods.
+
+All methods see the same samples. Two are this suite's; the others are what people use: one arm's
+rounds and then the other's, as pytest-benchmark, torch.utils.benchmark and timm's script take them,
+for which the baseline's times of a process's first half stand beside the arm's of its second.
+"""
+
+import math
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from statistics import fmean, median
+
+import numpy as np
+from scipy.special import betaincinv
+
+from bench.analysis.intervals import CONFIDENCE, Interval, geometric
+from bench.analysis.passes import estimate_pass
+from bench.analysis.replication import Effect, effect, fit_spread
+from bench.analysis.rows import estimates
+from bench.analysis.verdicts import check_controls, judge, verdict
+from bench.record import Sample
+
+_RESAMPLES = 500
+
+
+@dataclass(frozen=True, kw_only=True)
+class Trial:
+    """One comparison with a known speed-up (1: identical arms), and its samples, pass by pass."""
+
+    key: str
+    truth: float
+    samples: tuple[Sample, ...]
+
+
+@dataclass(frozen=True)
+class Said:
+    """What a method says of a trial."""
+
+    truth: float
+    interval: Interval
+    verdict: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class Rate:
+    """What a method said of all trials of one kind.
+
+    ``different`` were called faster or slower, ``slower`` slower; ``covered`` is the share of the
+    intervals that hold the truth, ``half_width`` the median half of an interval, as part of the
+    speed-up. ``low`` and ``high`` bound the share called different (identical arms) or slower
+    (others) with 95 % confidence.
+    """
+
+    method: str
+    truth: float
+    trials: int
+    different: int
+    slower: int
+    covered: float
+    half_width: float
+    low: float
+    high: float
+
+
+def rates(trials: Sequence[Trial], controls: Sequence[Trial]) -> Iterator[Rate]:
+    """Every method's rates for every kind of trial, identical arms first."""
+    for method, judged in METHODS.items():
+        said = judged(trials, controls)
+        for truth in sorted({trial.truth for trial in trials}, reverse=True):
+            yield _rate(method, [each for each in said if each.truth == truth])
+
+
+def _rate(method: str, said: Sequence[Said]) -> Rate:
+    different = sum(each.verdict in ("faster", "slower") for each in said)
+    slower = sum(each.verdict == "slower" for each in said)
+    truth = said[0].truth
+    low, high = share_bounds(different if truth == 1 else slower, len(said))
+    return Rate(
+        method=method,
+        truth=truth,
+        trials=len(said),
+        different=different,
+        slower=slower,
+        covered=fmean(_holds(each.interval, truth) for each in said),
+        half_width=median(_half(each.interval) for each in said),
+        low=low,
+        high=high,
+    )
+
+
+def share_bounds(count: int, trials: int) -> tuple[float, float]:
+    """95 % bounds of a share of which ``count`` of ``trials`` were seen (Clopper, Pearson 1934)."""
+    tail = (1 - CONFIDENCE) / 2
+    low = float(betaincinv(count, trials - count + 1, tail)) if count else 0.0
+    high = float(betaincinv(count + 1, trials - count, 1 - tail)) if count < trials else 1.0
+    return low, high
+
+
+def _holds(interval: Interval, truth: float) -> bool:
+    return (interval.low or 0.0) <= truth <= (interval.high or math.inf)
+
+
+def _half(interval: Interval) -> float:
+    if interval.low is None or interval.high is None:
+        return math.inf
+    return math.log(interval.high / interval.low) / 2
+
+
+def _together(trials: Sequence[Trial], controls: Sequence[Trial]) -> list[Said]:
+    """As ``vitbench run`` judges: all comparisons lend each other what they know."""
+    spread = fit_spread([estimates(each.samples) for each in (*trials, *controls)])
+    effects = {each.key: effect(estimates(each.samples), spread) for each in trials}
+    found = check_controls([effect(estimates(each.samples), spread) for each in controls])
+    judged = judge(effects, found)
+    return [_said(each, judged[each.key].effect, judged[each.key].verdict) for each in trials]
+
+
+def _alone(trials: Sequence[Trial], controls: Sequence[Trial]) -> list[Said]:
+    """As ``vitbench compare`` judges: each candidate with one control."""
+    pairs = ((each, controls[place % len(controls)]) for place, each in enumerate(trials))
+    return [said for each, control in pairs for said in _together([each], [control])]
+
+
+def _student(trials: Sequence[Trial], _: Sequence[Trial]) -> list[Said]:
+    """Student's t over the passes of each comparison by itself."""
+    intervals = [
+        geometric([estimate_pass(s.baseline_s, s.arm_s).log_ratio for s in each.samples])
+        for each in trials
+    ]
+    return [
+        Said(each.truth, interval, verdict(interval))
+        for each, interval in zip(trials, intervals, strict=True)
+    ]
+
+
+def _sequential(trials: Sequence[Trial], _: Sequence[Trial]) -> list[Said]:
+    """Medians of one process, one arm after the other, with a bootstrap interval."""
+    said = []
+    for trial in trials:
+        interval = bootstrap(*_halves(trial))
+        differs = "faster" if (interval.low or 1) > 1 else "slower"
+        decided = (interval.low or 1) > 1 or (interval.high or 1) < 1
+        said.append(Said(trial.truth, interval, differs if decided else "undecided"))
+    return said
+
+
+def _medians(trials: Sequence[Trial], _: Sequence[Trial]) -> list[Said]:
+    """As pytest-benchmark compares: two medians, taken at their word beyond ``DELTA``."""
+    said = []
+    for trial in trials:
+        baseline_s, arm_s = _halves(trial)
+        ratio = median(baseline_s) / median(arm_s)
+        known = Interval(ratio, ratio, ratio)
+        said.append(Said(trial.truth, known, verdict(known)))
+    return said
+
+
+def _halves(trial: Trial) -> tuple[Sequence[float], Sequence[float]]:
+    sample = trial.samples[0]
+    half = len(sample.arm_s) // 2
+    return sample.baseline_s[:half], sample.arm_s[half:]
+
+
+def bootstrap(baseline_s: Sequence[float], arm_s: Sequence[float]) -> Interval:
+    """Ratio of two medians, with the interval that resampling each arm's times gives."""
+    random = np.random.default_rng(0)
+    drawn = [
+        np.median(random.choice(np.asarray(times), (_RESAMPLES, len(times))), axis=1)
+        for times in (baseline_s, arm_s)
+    ]
+    ratios = drawn[0] / drawn[1]
+    tail = (1 - CONFIDENCE) / 2
+    value = median(baseline_s) / median(arm_s)
+    low, high = (float(bound) for bound in np.quantile(ratios, [tail, 1 - tail]))
+    return Interval(value, min(low, value), max(high, value))
+
+
+def _said(trial: Trial, found: Effect, decided: str) -> Said:
+    return Said(trial.truth, found.interval, decided)
+
+
+Method = Callable[[Sequence[Trial], Sequence[Trial]], list[Said]]
+METHODS: Mapping[str, Method] = {
+    "vitbench run": _together,
+    "vitbench compare": _alone,
+    "Student's t over passes": _student,
+    "medians, one arm after the other, bootstrap": _sequential,
+    "pytest-benchmark compare": _medians,
+}

@@ -1,0 +1,254 @@
+"""Arms ready to run, whatever they are made of: a forward call or a training step.
+
+Axes: B batch, L classes, X the axes of an output that may be any.
+"""
+
+import os
+import shutil
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager, nullcontext
+from functools import partial
+from typing import Any
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from bench.record import Arm, InputError, Workload
+from bench.trees import Inputs, Leaves, leaves, named
+
+Work = Callable[..., object]
+Loss = Callable[[Any], Tensor]
+Context = Callable[[], AbstractContextManager[object]]
+
+# The type of parameters and inputs; with a precision that is not here (whole numbers) they stay as
+# they were made.
+_DTYPES = {
+    "fp64": torch.float64,
+    "fp32": torch.float32,
+    "tf32": torch.float32,
+    "amp_bf16": torch.float32,
+    "amp_fp16": torch.float32,
+    "bf16": torch.bfloat16,
+    "fp16": torch.float16,
+}
+_AUTOCAST = {"amp_bf16": torch.bfloat16, "amp_fp16": torch.float16}
+# GradScaler's own start of 2**16 overflows float16 in the first steps, which it would skip.
+_LOSS_SCALE = 2.0**10
+
+
+class UnavailableError(RuntimeError):
+    """The arm cannot run on this machine; the message says what to install or change."""
+
+
+def missing_compiler() -> str | None:
+    """Why torch.compile cannot work here, with the remedy; None where it can."""
+    compiler = os.environ.get("CXX", "g++")
+    if shutil.which(compiler):
+        return None
+    return (
+        f"no C++ compiler: {compiler!r} is not on the PATH; install one "
+        "(Debian: apt-get install g++) or name yours in CXX"
+    )
+
+
+@contextmanager
+def _tf32() -> Iterator[None]:
+    """TF32 products inside, full float32 products again afterwards."""
+    torch.set_float32_matmul_precision("high")
+    torch.backends.cudnn.allow_tf32 = True
+    try:
+        yield
+    finally:
+        pin_precision()
+
+
+def pin_precision() -> None:
+    """Full float32 products everywhere, so that fp32 means fp32."""
+    torch.set_float32_matmul_precision("highest")
+    torch.backends.cudnn.allow_tf32 = False
+
+
+@contextmanager
+def seeded(device: str) -> Iterator[None]:
+    """The same random numbers inside each time; the caller's go on afterwards as if untouched."""
+    with torch.random.fork_rng([0] if device == "cuda" else []):
+        torch.manual_seed(0)
+        yield
+
+
+class Candidate:
+    """An arm ready to run: calling it does the timed work once.
+
+    ``work`` is a module, which is moved to the workload's device and the precision's type, or any
+    callable, which is left alone. ``forward`` is one call under inference mode; ``train`` is one
+    step: forward, loss, backward, AdamW; where there is nothing to train, gradients go to the
+    inputs. Inputs are copied: no arm finds those of another in the cache. With ``one_image`` only
+    the first image of the batch is checked.
+    """
+
+    def __init__(
+        self,
+        arm: Arm,
+        workload: Workload,
+        work: Work,
+        inputs: Inputs,
+        *,
+        loss: Loss | None = None,
+        one_image: bool = False,
+    ) -> None:
+        self.arm, self.work, self.device = arm, work, workload.device
+        self.loss, self.one_image = loss or half_mean_squares, one_image
+        self.module = work if isinstance(work, nn.Module) else nn.Module()
+        self._prepare(inputs, train=workload.mode == "train")
+        # Autocast is for the forward pass alone; TF32 is for the products of backward too.
+        self.autocast = _autocast(arm.precision, self.device)
+        self.products: Context = _tf32 if arm.precision == "tf32" else nullcontext
+        self.scaler = torch.GradScaler(
+            self.device, init_scale=_LOSS_SCALE, enabled=arm.precision == "amp_fp16"
+        )
+        step = self._train if workload.mode == "train" else self._forward
+        self.step = _tf32()(step) if arm.precision == "tf32" else step
+        _compile(self.module, arm.compile)
+
+    def __call__(self) -> None:
+        """Do the timed work once.
+
+        The result is dropped in here, so that freeing it is part of every arm's time alike: whoever
+        times one call may keep what it returns, and whoever times the other not.
+        """
+        self.step()
+
+    def outputs(self) -> Leaves:
+        """Every tensor of a forward call's output by its place, on the CPU."""
+        with seeded(self.device), self.products():
+            return self._kept(self._forward())
+
+    def outputs_and_gradients(self) -> tuple[Leaves, Leaves]:
+        """The outputs as training sees them, and the gradients by name, float64, on the CPU."""
+        inputs = self.inputs.map(lambda value: value[:1]) if self.one_image else self.inputs
+        self._forget_gradients()
+        with seeded(self.device), self.products():
+            with self.autocast():
+                output = self.work(*inputs.args, **inputs.kwargs)
+                loss = self.loss(output)
+            self.scaler.scale(loss).backward()
+        gradients = self._gradients()
+        self._forget_gradients()
+        return self._kept(output), gradients
+
+    def output(self) -> Tensor:
+        """The output of an arm that gives one tensor, float64 on the CPU."""
+        (only,) = self.outputs().values()
+        return only.double()
+
+    def output_and_gradients(self) -> tuple[Tensor, Leaves]:
+        """The output of an arm that gives one tensor, and the gradients, float64 on the CPU."""
+        outputs, gradients = self.outputs_and_gradients()
+        (only,) = outputs.values()
+        return only.double(), gradients
+
+    def _prepare(self, inputs: Inputs, *, train: bool) -> None:
+        dtype = _DTYPES.get(self.arm.precision)
+        _move(self.module, self.device, dtype)
+        self.module.train(train)
+        own: Leaves = {n: p for n, p in self.module.named_parameters() if p.requires_grad}
+        copied = partial(_copied, device=self.device, dtype=dtype, needs_grad=train and not own)
+        self.inputs = inputs.map(copied)
+        # What gets gradients, by name.
+        self.trained = own or {n: t for n, t in self.inputs.tensors().items() if t.requires_grad}
+        self.optimizer = torch.optim.AdamW(own.values()) if train and own else None
+
+    def _kept(self, output: object) -> Leaves:
+        """Copies: a call may return the very tensors that the next one writes to."""
+        found = leaves(output, "output")
+        checked = ((place, leaf[:1] if self.one_image else leaf) for place, leaf in found)
+        return {place: leaf.detach().to("cpu", copy=True) for place, leaf in checked}
+
+    def _gradients(self) -> Leaves:
+        """Gradients without the loss's scale; zero where none arrived."""
+        scale = self.scaler.get_scale()
+        found = {
+            name: torch.zeros_like(each) if each.grad is None else each.grad
+            for name, each in self.trained.items()
+        }
+        return named({name: each.double().cpu() / scale for name, each in found.items()})
+
+    def _forget_gradients(self) -> None:
+        if self.optimizer:
+            self.optimizer.zero_grad(set_to_none=True)
+        else:
+            for each in self.trained.values():
+                each.grad = None
+
+    def _forward(self) -> object:
+        with torch.inference_mode(), self.autocast():
+            return self.work(*self.inputs.args, **self.inputs.kwargs)
+
+    def _train(self) -> Tensor:
+        self._forget_gradients()
+        with self.autocast():
+            loss = self.loss(self.work(*self.inputs.args, **self.inputs.kwargs))
+        self.scaler.scale(loss).backward()
+        if self.optimizer:
+            self.scaler.step(self.optimizer)
+            self.scaler.update()
+        return loss
+
+
+def _move(module: nn.Module, device: str, dtype: torch.dtype | None) -> None:
+    """Move a module's floating parameters and buffers; complex ones keep their type."""
+    module.to(device)
+    for tensor in [*module.parameters(), *module.buffers()]:
+        if dtype and tensor.is_floating_point() and tensor.dtype != dtype:
+            tensor.data = tensor.data.to(dtype)
+
+
+def _copied(value: Tensor, *, device: str, dtype: torch.dtype | None, needs_grad: bool) -> Tensor:
+    floating = value.is_floating_point()
+    copied = value.detach().to(device, dtype if floating else None, copy=True)
+    return copied.requires_grad_(needs_grad and floating)
+
+
+def _autocast(precision: str, device: str) -> Context:
+    if precision in _AUTOCAST:
+        return partial(torch.autocast, device, dtype=_AUTOCAST[precision])
+    return nullcontext
+
+
+def cross_entropy(logits_BL: Tensor) -> Tensor:
+    """The classifier's loss; the labels count through the classes."""
+    label_B = torch.arange(len(logits_BL), device=logits_BL.device) % logits_BL.shape[1]
+    return F.cross_entropy(logits_BL, label_B)
+
+
+def half_mean_squares(output: object) -> Tensor:
+    """A loss for what is no classifier: the sum over all floating outputs.
+
+    Raises InputError where no gradient could reach anything from them.
+    """
+    parts = [_half_mean_square(x) for _, x in leaves(output, "output") if x.is_floating_point()]
+    if not any(part.requires_grad for part in parts):
+        raise InputError(
+            "no output depends on a parameter or an input by a gradient; expected one to train: "
+            "measure --mode forward"
+        )
+    return sum(parts[1:], parts[0])
+
+
+def _half_mean_square(x_BX: Tensor) -> Tensor:
+    """At least float32, as autocast would have it."""
+    wide = torch.promote_types(x_BX.dtype, torch.float32)
+    return x_BX.to(wide).square().mean() / 2
+
+
+def _compile(module: nn.Module, how: str) -> None:
+    """Compile in place; each shape gets its own code, so that a check never slows the timing."""
+    if how == "eager":
+        return
+    if reason := missing_compiler():
+        raise UnavailableError(reason)
+    torch.compiler.reset()
+    blocks = getattr(module, "blocks", [module]) if how == "compile_blocks" else [module]
+    for part in blocks:
+        part.compile(dynamic=False)

@@ -1,0 +1,1 @@
+"""The commands of ``vitbench``, one module for each group: arguments and printing only."""

@@ -1,0 +1,112 @@
+"""``vitbench calibrate`` and ``vitbench simulate``: how far the verdicts can be believed."""
+
+import shlex
+import sys
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import click
+
+from bench.options import duration
+from bench.record import DEVICES
+
+
+@click.command()
+@click.option("--budget", type=duration, default="10m", show_default=True, help="Time for all.")
+@click.option("--passes", type=click.IntRange(2), default=5, show_default=True, help="Processes.")
+@click.option("--device", type=click.Choice(DEVICES), default="cpu", show_default=True)
+@click.option("--seed", type=int, default=0, show_default=True, help="Of the order of comparisons.")
+@click.option(
+    "--out",
+    type=click.Path(path_type=Path),
+    help="New folder  [default: results/calibration-<time>]",
+)
+@click.option(
+    "--again",
+    type=click.Path(path_type=Path),
+    metavar="DIR",
+    help="Measure nothing: score the calibration in DIR again.",
+)
+@click.option("--no-lock", is_flag=True, help="Measure even while another run measures here.")
+def calibrate(**given: Any) -> None:
+    """Measure how often verdicts are wrong on this machine.
+
+    Compares identical stacks of layers, 21 layers with 20, and 51 with 50, and counts what this
+    suite says of them, beside what medians of one arm after the other and pytest-benchmark's own
+    compare would have said of the same samples. Prints a table and a sentence; writes
+    calibration.csv and a plot. A calibration that was ended goes on with vitbench run --resume DIR,
+    then --again DIR.
+    """
+    from rich.console import Console
+
+    from bench.report.calibration import sentence, table
+    from bench.report.tables import provenance
+    from bench.table import write_rates
+
+    found = _calibration(given)
+    folder, plan = found.results.folder, found.results.plan
+    Console(width=None if sys.stdout.isatty() else 140).print(table(found.rates))
+    click.echo(sentence(found.rates))
+    source = provenance(found.results.environment, plan.command, plan.started)
+    click.echo(source)
+    write_rates(folder / "calibration.csv", found.rates)
+    from bench.report.calibration import calibration_figure
+    from bench.report.canvas import save
+
+    paths = save(folder / "plots", "calibration", calibration_figure(found.rates, source))
+    click.echo(f"Written: {folder}/calibration.csv and {paths[0]}")
+
+
+def _calibration(given: dict[str, Any]) -> Any:
+    from rich.console import Console
+
+    from bench.report.progress import RunProgress
+    from bench.runner import calibrate as runner
+
+    again, out = given.pop("again"), given.pop("out")
+    if again is not None:
+        return runner.read(again)
+    folder = out or Path("results") / datetime.now(UTC).strftime("calibration-%Y%m%d-%H%M%S")
+    request = runner.CalibrateRequest(
+        budget_s=given.pop("budget"),
+        lock=not given.pop("no_lock"),
+        folder=folder,
+        command=shlex.join(["vitbench", *sys.argv[1:]]),
+        **given,
+    )
+    return runner.calibrate(request, RunProgress(Console(stderr=True)))
+
+
+@click.command()
+@click.option(
+    "--runs",
+    type=click.IntRange(1, 10_000),
+    default=100,
+    show_default=True,
+    help="Simulated runs of 20 comparisons for each scenario.",
+)
+@click.option("--seed", type=click.IntRange(0), default=0, show_default=True)
+@click.option("--markdown", is_flag=True, help="Print the table as Markdown.")
+def simulate(runs: int, seed: int, *, markdown: bool) -> None:
+    """Check the intervals and verdicts on simulated runs whose answer is known.
+
+    Each scenario spoils the pairs in a way that real machines do: correlated noise, processes that
+    differ, drift, outliers, few passes, and stopping once intervals are narrow. The intervals
+    should hold the truth in at least 93 % of the comparisons.
+    """
+    from rich.console import Console
+    from rich.progress import track
+
+    from bench.analysis.simulation import SCENARIOS, simulate_fully
+    from bench.report.simulation import as_markdown, table
+
+    console = Console(stderr=True)
+    chosen = track(
+        SCENARIOS, "simulating", console=console, transient=True, disable=not console.is_terminal
+    )
+    scores = [simulate_fully(scenario, runs, seed) for scenario in chosen]
+    if markdown:
+        click.echo(as_markdown(scores))
+        return
+    Console(width=None if sys.stdout.isatty() else 140).print(table(scores))

@@ -1,0 +1,204 @@
+"""``vitbench run`` and ``vitbench report``: measure the grid, and show a run again."""
+
+import shlex
+import sys
+from dataclasses import replace
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import click
+
+from bench.options import duration, names, numbers, share
+from bench.record import FACTORS, RunError
+
+_QUICK = {
+    "variants": ("B/16",),
+    "modes": ("forward",),
+    "batch_sizes": (1,),
+    "component": "block",
+    "budget": 105.0,
+}
+
+
+@click.command()
+@click.option("--budget", type=duration, default="9m", show_default=True, help="Time for all.")
+@click.option(
+    "--quick",
+    is_flag=True,
+    help="B/16 forward, batch 1, one encoder block, 105 s; other options still count.",
+)
+@click.option("--variants", type=names, default="B/16,L/16,H/14", show_default=True)
+@click.option("--factors", type=names, default=",".join(FACTORS), show_default=True)
+@click.option("--devices", type=names, help="cpu,cuda  [default: all that are here]")
+@click.option("--modes", type=names, help="forward,train  [default: forward; on cuda both]")
+@click.option("--batch-sizes", type=numbers, help="Such as 1,8  [default: each benchmark's own]")
+@click.option("--image-size", type=int, default=224, show_default=True, help="In pixels, square.")
+@click.option(
+    "--component",
+    default="auto",
+    show_default=True,
+    help="What compile and precision are measured on: the whole model, one encoder block, or auto "
+    "(on a CPU the model only where a call takes at most 50 GFLOP).",
+)
+@click.option(
+    "--cache", default="cold", show_default=True, help="cold flushes the cache before each pair."
+)
+@click.option(
+    "--passes",
+    type=click.IntRange(1),
+    default=3,
+    show_default=True,
+    help="Fresh processes that each measure everything; further ones go where intervals are wide.",
+)
+@click.option(
+    "--precision",
+    type=share,
+    default="1%",
+    show_default=True,
+    help="Go on, while the budget lasts, until every interval is as narrow as this either way.",
+)
+@click.option(
+    "--delta",
+    type=share,
+    default="2%",
+    show_default=True,
+    help="Arms that differ by less are equivalent.",
+)
+@click.option(
+    "--case-timeout",
+    type=duration,
+    default="5m",
+    show_default=True,
+    help="What one comparison may take in one pass, compiling included.",
+)
+@click.option("--seed", type=int, default=0, show_default=True, help="Of the order of comparisons.")
+@click.option(
+    "--out", type=click.Path(path_type=Path), help="New folder  [default: results/<time>]"
+)
+@click.option(
+    "--resume",
+    type=click.Path(path_type=Path),
+    metavar="DIR",
+    help="Finish the run in DIR as it was asked for, however it was ended; no other option counts.",
+)
+@click.option("--no-lock", is_flag=True, help="Measure even while another run measures here.")
+@click.pass_context
+def run(context: click.Context, /, **given: Any) -> None:
+    """Measure every comparison in alternating pairs, in several passes (fresh processes).
+
+    Progress goes to standard error, the verdict table to standard output. The run's folder holds
+    results.csv, environment.json, plots and the raw data of each pass.
+
+    \b
+    A verdict compares an arm with the factor's baseline on one workload:
+      faster, slower    the 95 % interval of the speed-up excludes 1
+      equivalent        the interval is within 2 % of 1
+      undecided         neither: more passes or a larger budget may tell
+    """  # noqa: D301 (click wants the character itself)
+    resumed = given.pop("resume")
+    if resumed is not None:
+        _refuse_others(context)
+        results = _resume(resumed, lock=not given["no_lock"])
+    else:
+        if given.pop("quick"):
+            given |= {k: v for k, v in _QUICK.items() if _is_default(context, k)}
+        results = _run(given)
+    _show(results)
+    if not any(record.rounds for record in results.records):
+        raise RunError("nothing was measured; the reasons stand above")
+
+
+def _refuse_others(context: click.Context) -> None:
+    """Raise UsageError for options that a resumed run would not heed."""
+    others = [
+        n for n in context.params if n not in ("resume", "no_lock") and not _is_default(context, n)
+    ]
+    if others:
+        name = others[0].replace("_", "-")
+        raise click.UsageError(f"--{name} says nothing with --resume: the run's own plan counts")
+
+
+def _progress() -> Any:
+    from rich.console import Console
+
+    from bench.report.progress import RunProgress
+
+    return RunProgress(Console(stderr=True))
+
+
+def _resume(folder: Path, *, lock: bool) -> Any:
+    from bench.runner.run import load, resume
+
+    torn = load(folder).torn
+    if torn:
+        lines = "line" if torn == 1 else "lines"
+        click.echo(f"{torn} half-written {lines} of the journal will be measured again", err=True)
+    return resume(folder, _progress(), lock=lock)
+
+
+def _run(given: dict[str, Any]) -> Any:
+    from bench.cases import Selection
+    from bench.runner.plan import Request
+    from bench.runner.run import run as run_all
+    from bench.store import new_run_id
+
+    devices, out = given.pop("devices"), given.pop("out")
+    request = Request(
+        budget_s=given.pop("budget"),
+        folder=out or Path("results") / new_run_id(datetime.now(UTC)),
+        command=shlex.join(["vitbench", *sys.argv[1:]]),
+        devices=devices,
+        lock=not given.pop("no_lock"),
+        case_timeout_s=given.pop("case_timeout"),
+        **{name: given.pop(name) for name in ("passes", "precision", "delta", "seed")},
+        selection=replace(Selection(**given), devices=("cpu",) if devices is None else devices),
+    )
+    return run_all(request, _progress())
+
+
+def _is_default(context: click.Context, name: str) -> bool:
+    return context.get_parameter_source(name) is click.core.ParameterSource.DEFAULT
+
+
+def _show(results: Any) -> None:
+    """Print a run's tables and write its plots."""
+    from rich.console import Console
+
+    from bench.machine import warnings
+    from bench.report.tables import NARROW_COLUMNS, provenance, share_line, summary
+
+    # A table in a file or a pipe must not be cut to a terminal's width.
+    console = Console(width=None if sys.stdout.isatty() else 140)
+    narrow = console.width < NARROW_COLUMNS
+    console.print(summary(results.analysis, warnings(results.environment), narrow=narrow))
+    console.print(share_line(results.measuring_share, results.measure_s))
+    source = provenance(results.environment, results.plan.command, results.plan.started)
+    click.echo(source)
+    from bench.report.plots import write_plots
+
+    paths = write_plots(results.folder / "plots", results.records, source, results.plan.delta)
+    click.echo(f"Written: {results.folder}/results.csv and {len(paths)} plots beside it.")
+
+
+@click.command()
+@click.argument("folder", type=click.Path(path_type=Path))
+@click.option("--markdown", is_flag=True, help="Print the tables as Markdown, nothing else.")
+@click.option("--factors", type=names, default=",".join(FACTORS), help="Of the Markdown.")
+def report(folder: Path, *, markdown: bool, factors: tuple[str, ...]) -> None:
+    """Make results.csv, tables and plots of the run in FOLDER again from its journal."""
+    from bench.report.tables import markdown as as_markdown
+    from bench.report.tables import provenance
+    from bench.runner.run import load
+    from bench.table import write_csv
+
+    results = load(folder)
+    if markdown:
+        click.echo(as_markdown(results.analysis, factors))
+        plan = results.plan
+        click.echo(provenance(results.environment, plan.command, plan.started))
+        return
+    kept = write_csv(folder / "results.csv", results.records)
+    if kept:
+        click.echo(f"results.csv had been changed; what it said is kept as {kept.name}", err=True)
+    _show(results)

@@ -1,0 +1,140 @@
+"""Calls a function of a user's file or module; whatever goes wrong becomes one line."""
+
+import inspect
+import sys
+import traceback
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from difflib import get_close_matches
+from importlib import import_module
+from importlib.util import module_from_spec, spec_from_file_location
+from itertools import count
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+from torch import nn
+
+from bench.measure.memory import is_out_of_memory
+from bench.neighbours import at_home
+from bench.record import InputError, one_line
+from bench.specs import Source
+
+_HERE = Path(__file__).parent
+_NUMBERS = count(1)
+_SHOWN = 8
+
+
+def call(source: Source, what: str) -> Any:
+    """Import a file or module and call its function, which takes no argument.
+
+    Raises InputError, which begins with ``what``, for whatever goes wrong but want of memory.
+    """
+    folder = Path(source.place).resolve().parent if source.is_file else Path.cwd()
+    with _one_line_errors(what, folder), at_home(folder, alone=source.is_file):
+        return _function(_module(source, what), source, what)()
+
+
+@contextmanager
+def _one_line_errors(what: str, folder: Path) -> Iterator[None]:
+    try:
+        yield
+    except InputError:
+        raise
+    except (Exception, SystemExit) as error:
+        if is_out_of_memory(error):
+            raise
+        raise InputError(
+            f"{what} cannot be made: {one_line(error)}{_line(error, folder)}; {_remedy(error)}"
+        ) from error
+
+
+def _line(error: BaseException, folder: Path) -> str:
+    """The user's own line that raised, as far as it can be told."""
+    frames = [(Path(f.filename), f.lineno) for f in traceback.extract_tb(error.__traceback__)]
+    own = [
+        f"{path.name}, line {line}"
+        for path, line in frames
+        if path.is_relative_to(folder)
+        and path.parent != _HERE
+        and "site-packages" not in path.parts
+    ]
+    return f" ({own[-1]})" if own else ""
+
+
+def _remedy(error: BaseException) -> str:
+    if "relative import" in str(error):
+        return "name its package, package.module:factory, so that relative imports work"
+    return "expected code that imports and runs without an argument: correct it there"
+
+
+def _module(source: Source, what: str) -> ModuleType:
+    if source.is_file:
+        return _run_file(Path(source.place).resolve())
+    try:
+        return import_module(source.place)
+    except ModuleNotFoundError as error:
+        # Another name is that of a module which the user's module wants.
+        if error.name is None or not f"{source.place}.".startswith(f"{error.name}."):
+            raise
+        raise InputError(
+            f"{what}: no module {error.name!r} here; install it, run from the folder that holds "
+            "it, or give a file: FILE.py:factory"
+        ) from error
+
+
+def _run_file(path: Path) -> ModuleType:
+    """The module of a file under a name of its own, so that it takes no other module's place."""
+    name = f"vitbench_own_{next(_NUMBERS)}_{path.stem}"
+    spec = spec_from_file_location(name, path)
+    if spec is None or spec.loader is None:
+        raise ImportError(f"{path.name} is no Python file")
+    # Dataclasses and pickle look a class's module up by its name.
+    sys.modules[name] = module = module_from_spec(spec)
+    try:
+        spec.loader.exec_module(module)
+    except BaseException:
+        del sys.modules[name]
+        raise
+    return module
+
+
+def _function(module: ModuleType, source: Source, what: str) -> Callable[[], Any]:
+    """The function that was named. Raises InputError where it cannot be called without argument."""
+    if not hasattr(module, source.name):
+        raise InputError(
+            f"{what}: {source.place} has no {source.name!r}; {_others(module, source)}"
+        )
+    found: Any = getattr(module, source.name)
+    if isinstance(found, nn.Module) or not callable(found):
+        raise InputError(
+            f"{what}: {source.name} is {described(found)}; expected a function that returns what "
+            f"is wanted: def make(): return {source.name}"
+        )
+    try:
+        inspect.signature(found).bind()
+    except TypeError as error:
+        raise InputError(
+            f"{what}: {source.name} takes arguments ({error}); expected a function without any: "
+            f"def make(): return {source.name}, or {source.name}(…) with your arguments"
+        ) from error
+    except ValueError:  # Some of those written in C do not tell.
+        pass
+    result: Callable[[], Any] = found
+    return result
+
+
+def described(value: object) -> str:
+    """What a value is, for a message."""
+    return "None" if value is None else f"an object of type {type(value).__name__}"
+
+
+def _others(module: ModuleType, source: Source) -> str:
+    """What could have been meant."""
+    public = [n for n, each in vars(module).items() if callable(each) and not n.startswith("_")]
+    if close := get_close_matches(source.name, public, n=1):
+        return f"did you mean {close[0]!r}?"
+    if not public:
+        return "it has no function; write one: def make(): return …"
+    more = ", …" if len(public) > _SHOWN else ""
+    return f"it has {', '.join(public[:_SHOWN])}{more}"

@@ -1,0 +1,225 @@
+"""``bench.compare``: two callables against each other in the calling process, as in a notebook."""
+
+import copy
+import math
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager, nullcontext
+from dataclasses import asdict, replace
+from typing import Any
+
+import torch
+from rich.console import Console
+from rich.progress import Progress
+from torch import Tensor, nn
+
+from bench.analysis.replication import PRIOR_SD
+from bench.analysis.rows import analyse
+from bench.candidates import Candidate
+from bench.duels import pair_of
+from bench.factories import Made
+from bench.lock import device_locks
+from bench.measure.clocks import clock_for
+from bench.measure.environment import read_environment
+from bench.measure.load import watch_for
+from bench.measure.pairs import Rounds
+from bench.record import (
+    CACHES,
+    DELTA,
+    DEVICES,
+    MODES,
+    Arm,
+    Comparison,
+    InputError,
+    Record,
+    Sample,
+    Workload,
+)
+from bench.report.compared import Compared
+from bench.session import Job, measure
+from bench.specs import CONTROL_SHARE, DTYPES, distinct
+from bench.trees import Inputs
+from vitcore.config import known
+
+Work = Callable[..., Any]
+# Drawing costs the processor that is being measured.
+_REDRAW_S = 0.5
+
+
+def compare(
+    baseline: Work,
+    candidate: Work,
+    *,
+    inputs: Tensor | tuple[Any, ...] | list[Any] | Mapping[str, Any],
+    device: str | None = None,
+    mode: str = "forward",
+    budget_s: float = 10.0,
+    cache: str = "cold",
+    delta: float = DELTA,
+    allow_different: bool = False,
+    show_progress: bool = True,
+    lock: bool = True,
+) -> Compared:
+    """Compare two modules or callables on equal inputs, in alternating pairs.
+
+    ``inputs`` are what a call takes: a tensor, a tuple by position or a mapping by name; any shape.
+    Modules are copied, and where both have parameters of the same names and shapes the baseline's
+    weights are used in both; yours stay as they are. ``device`` is that of the inputs where it is
+    not given. ``budget_s`` is the time to measure in seconds, of which a fifth goes to a control,
+    the baseline against itself. One process is one replicate: how much another would differ is
+    taken from calibrations, and the result says so. Raises InputError for what cannot be compared,
+    or where another run measures on the device (``lock=False`` measures beside it).
+    """
+    made = _inputs(inputs)
+    device = device or _device_of(made)
+    _check(device, mode, cache, budget_s, (baseline, candidate))
+    names = distinct([_name(baseline), _name(candidate)])
+    precision = _precision(made)
+    workload = Workload(component="callable", mode=mode, device=device, inputs=_shapes(made))
+    arms = [Arm(factory=name, precision=precision) for name in names]
+    comparisons = [
+        Comparison(
+            factor="factory",
+            workload=workload,
+            baseline=arms[0],
+            arm=arm,
+            cache=cache,
+            allow_different=allow_different,
+        )
+        for arm in arms
+    ]
+    share = CONTROL_SHARE / (1 + CONTROL_SHARE)
+    parts = ((baseline, budget_s * share), (candidate, budget_s * (1 - share)))
+    locked = device_locks([device], "bench.compare") if lock else nullcontext()
+    with locked, _progress(show=show_progress) as advance:
+        samples = [
+            _sample(comparison, (baseline, work), made, seconds, advance)
+            for comparison, (work, seconds) in zip(comparisons, parts, strict=True)
+        ]
+    analysis = analyse("in this process", comparisons, samples, read_environment(), delta)
+    record = _in_python(analysis.records[1])
+    return Compared(**asdict(record), leaves_open=tuple(_open(record, analysis.records[0])))
+
+
+def _sample(
+    comparison: Comparison,
+    works: tuple[Work, Work],
+    inputs: Inputs,
+    seconds: float,
+    advance: Callable[[], bool],
+) -> Sample:
+    def build(_: Comparison) -> tuple[Candidate, Candidate]:
+        sides = (comparison.baseline, comparison.arm)
+        made = [Made(work=_own(w), levels=arm) for w, arm in zip(works, sides, strict=True)]
+        return pair_of(comparison, made[0], made[1], inputs)
+
+    clock = clock_for(comparison.workload.device)
+    job = Job(
+        comparison=comparison,
+        benchmark=Rounds(clock),
+        clock=clock,
+        watch=watch_for(comparison.workload.device),
+        measuring_s=lambda _: seconds,
+        check=True,
+        stop=advance,
+        build=build,
+    )
+    return replace(measure(job), pass_index=0)
+
+
+def _in_python(record: Record) -> Record:
+    """The record with the option of this function in its error instead of the command line's."""
+    if record.error is None:
+        return record
+    return replace(record, error=record.error.replace("--allow-different", "allow_different=True"))
+
+
+def _own(work: Work) -> Work:
+    """A copy of a module: measuring moves it, trains it and gives it other weights."""
+    return copy.deepcopy(work) if isinstance(work, nn.Module) else work
+
+
+def _inputs(given: object) -> Inputs:
+    if isinstance(given, Tensor):
+        return Inputs(args=(given,))
+    if isinstance(given, Mapping):
+        return Inputs(kwargs=dict(given))
+    if isinstance(given, list | tuple):
+        return Inputs(args=tuple(given))
+    raise InputError(
+        f"inputs are a {type(given).__name__}; expected a tensor, a tuple of what a call takes by "
+        "position, or a dict of what it takes by name"
+    )
+
+
+def _check(
+    device: str, mode: str, cache: str, budget_s: float, works: tuple[object, object]
+) -> None:
+    """Raise InputError for what cannot be compared."""
+    chosen = (("device", device, DEVICES), ("mode", mode, MODES), ("cache state", cache, CACHES))
+    try:
+        for kind, name, allowed in chosen:
+            known(kind, name, allowed)
+    except ValueError as error:
+        raise InputError(str(error)) from error
+    if device == "cuda" and not torch.cuda.is_available():
+        raise InputError("device 'cuda' asked for, but torch finds none here; found: cpu")
+    if not (budget_s > 0 and math.isfinite(budget_s)):
+        raise InputError(f"budget_s is {budget_s}; expected a positive number of seconds")
+    for work in works:
+        if not callable(work):
+            raise InputError(f"{work!r:.80} cannot be called; expected a module or a function")
+
+
+def _device_of(inputs: Inputs) -> str:
+    tensors = inputs.tensors().values()
+    return "cuda" if any(tensor.is_cuda for tensor in tensors) else "cpu"
+
+
+def _precision(inputs: Inputs) -> str:
+    types = [str(t.dtype).removeprefix("torch.") for t in inputs.tensors().values()]
+    floating = [DTYPES[name] for name in types if "float" in name and name in DTYPES]
+    return floating[0] if floating else "fp32"
+
+
+def _shapes(inputs: Inputs) -> str:
+    return "; ".join(",".join(map(str, t.shape)) for t in inputs.tensors().values()) or "none"
+
+
+def _name(work: Work) -> str:
+    return str(getattr(work, "__qualname__", type(work).__name__))
+
+
+def _open(record: Record, control: Record) -> Iterator[str]:
+    """What the reader must know, besides the numbers."""
+    yield (
+        f"one process: how much another would differ was not measured but taken as {PRIOR_SD:.0%} "
+        "(one standard deviation); vitbench compare measures it"
+    )
+    if control.verdict in ("faster", "slower"):
+        yield "the baseline was called different from itself: the machine is too restless"
+    if record.unsteady:
+        yield f"warm-up had not ended: {record.unsteady}; give a larger budget_s"
+    if record.disturbed:
+        yield f"{record.disturbed} of {record.rounds} pairs were disturbed by foreign load"
+    if record.note:
+        yield record.note
+
+
+@contextmanager
+def _progress(*, show: bool) -> Iterator[Callable[[], bool]]:
+    """A bar that moves between pairs; drawing it meanwhile would disturb them."""
+    console = Console(stderr=True)
+    bar = Progress(console=console, transient=True, auto_refresh=False, disable=not show)
+    with bar:
+        task = bar.add_task("pairs", total=None)
+        drawn_s = [0.0]
+
+        def advance() -> bool:
+            now_s = bar.get_time()
+            bar.update(task, advance=1, description=f"pair {int(bar.tasks[0].completed) + 1}")
+            if now_s - drawn_s[0] > _REDRAW_S:
+                bar.refresh()
+                drawn_s[0] = now_s
+            return False
+
+        yield advance

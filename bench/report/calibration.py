@@ -1,0 +1,101 @@
+"""A calibration in a table, a sentence and a plot."""
+
+from collections.abc import Sequence
+
+import matplotlib as mpl
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from rich.table import Table
+
+from bench.analysis.calibration import Rate
+from bench.report.canvas import STYLE, new_figure
+from bench.report.units import percent
+
+# Where the counts stand, right of the bars, and where the axis ends.
+_LABELS, _END = 1.05, 1.3
+_FALSE_COLOUR, _FOUND_COLOUR, _INK = "#D55E00", "#009E73", "#333333"
+
+
+def kind(truth: float) -> str:
+    """A kind of trial in words: ``identical arms``, ``5 % slower``."""
+    return "identical arms" if truth == 1 else f"{100 * (1 / truth - 1):.0f} % slower"
+
+
+def count(rate: Rate) -> int:
+    """How many were called different (identical arms) or slower (others)."""
+    return rate.different if rate.truth == 1 else rate.slower
+
+
+def table(rates: Sequence[Rate]) -> Table:
+    """Every method's rates, a block for each kind of trial."""
+    found = Table(title="What each method says of comparisons whose answer is known")
+    for heading in ("truth", "method"):
+        found.add_column(heading)
+    for heading in ("called different", "called slower", "interval holds the truth", "± median"):
+        found.add_column(heading, justify="right")
+    for truth in sorted({rate.truth for rate in rates}, reverse=True):
+        for place, rate in enumerate(each for each in rates if each.truth == truth):
+            found.add_row(
+                kind(truth) if place == 0 else "",
+                rate.method,
+                f"{rate.different} of {rate.trials}",
+                f"{rate.slower} of {rate.trials}",
+                f"{100 * rate.covered:.0f} %",
+                percent(rate.half_width),
+            )
+        found.add_section()
+    return found
+
+
+def sentence(rates: Sequence[Rate]) -> str:
+    """What the calibration found, in one sentence."""
+    ours = [rate for rate in rates if rate.method == rates[0].method]
+    same = next(rate for rate in ours if rate.truth == 1)
+    slower = [f"{rate.slower} of {rate.trials} that are {kind(rate.truth)}" for rate in ours[1:]]
+    others = [each for each in rates if each.truth == 1 and each.method.startswith("medians")]
+    beside = f"; medians of one arm after the other: {_of(others[0])} different" if others else ""
+    return (
+        f"On this machine {_of(same)} comparisons of identical code were called different (at most "
+        f"{100 * same.high:.0f} % with 95 % confidence), {' and '.join(slower)} were called slower"
+        f"{beside}."
+    )
+
+
+def _of(rate: Rate) -> str:
+    return f"{count(rate)} of {rate.trials}"
+
+
+def calibration_figure(rates: Sequence[Rate], source: str) -> Figure:
+    """Share called different or slower by each method, a panel for each kind of trial."""
+    with mpl.rc_context(STYLE):
+        return _figure(rates, source)
+
+
+def _figure(rates: Sequence[Rate], source: str) -> Figure:
+    truths = sorted({rate.truth for rate in rates}, reverse=True)
+    methods = list(dict.fromkeys(rate.method for rate in rates))
+    title = "How often each method is right about comparisons whose answer is known"
+    figure = new_figure(10.5, 1.5 + 0.42 * len(methods), title, source)
+    axes = figure.subplots(1, len(truths), squeeze=False, sharey=True)[0]
+    for axis, truth in zip(axes, truths, strict=True):
+        for rate in (each for each in rates if each.truth == truth):
+            _bar(axis, methods.index(rate.method), rate)
+        wanted = "should be 0" if truth == 1 else "should be 1"
+        said = "called different" if truth == 1 else "called slower"
+        axis.set_title(f"{kind(truth)}:\n{said} ({wanted})", fontsize=9)
+        axis.set_xlim(0, _END)
+        axis.set_xticks([0, 0.25, 0.5, 0.75, 1])
+        axis.set_ylim(len(methods) - 0.5, -0.5)
+        axis.grid(visible=False, axis="y")
+        axis.set_xlabel("share, with 95 % bounds")
+    axes[0].set_yticks(range(len(methods)), labels=methods)
+    return figure
+
+
+def _bar(axis: Axes, place: int, rate: Rate) -> None:
+    share = count(rate) / rate.trials
+    colour = _FALSE_COLOUR if rate.truth == 1 else _FOUND_COLOUR
+    axis.barh(place, share, height=0.6, color=colour, alpha=0.75, zorder=2)
+    axis.plot([rate.low, rate.high], [place, place], color=_INK, lw=1.2, zorder=3)
+    label = f"{count(rate)} of {rate.trials}"
+    axis.text(_LABELS, place, label, va="center", fontsize=8, color=_INK)

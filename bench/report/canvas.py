@@ -1,0 +1,38 @@
+"""What all figures share: style, title, a line on hardware and versions, and being saved."""
+
+from pathlib import Path
+from typing import Any
+
+import matplotlib as mpl
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.figure import Figure
+
+STYLE: dict[Any, Any] = {
+    "font.size": 9,
+    "axes.spines.top": False,
+    "axes.spines.right": False,
+    "axes.grid": True,
+    "grid.alpha": 0.25,
+    "svg.hashsalt": "vitbench",
+}
+# Narrower, and the line on hardware and versions would be cut.
+_LEAST_INCH = 8.0
+
+
+def new_figure(width: float, height: float, title: str, source: str) -> Figure:
+    """Make an empty figure of so many inches, titled, with its source below."""
+    figure = Figure(figsize=(max(width, _LEAST_INCH), height), layout="constrained")
+    FigureCanvasAgg(figure)
+    figure.suptitle(title, x=0.01, ha="left", weight="bold")
+    figure.supxlabel(source, x=0.01, ha="left", fontsize=6.5, color="#555555")
+    return figure
+
+
+def save(folder: Path, name: str, figure: Figure) -> list[Path]:
+    """Write one figure as PNG and SVG; the paths written."""
+    folder.mkdir(exist_ok=True)
+    paths = [folder / f"{name}.png", folder / f"{name}.svg"]
+    with mpl.rc_context(STYLE):
+        for path in paths:
+            figure.savefig(path, dpi=150)
+    return paths

@@ -1,0 +1,60 @@
+"""Tensors inside whatever goes into an arm and comes out: nested tuples, lists and mappings."""
+
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from torch import Tensor
+
+from vitcore.weights import canonical
+
+# Tensors by their place or name.
+Leaves = dict[str, Tensor]
+
+
+def leaves(value: object, place: str) -> Iterator[tuple[str, Tensor]]:
+    """Every tensor of nested tuples, lists and mappings, with its place such as ``output[0]``."""
+    if isinstance(value, Tensor):
+        yield place, value
+    elif isinstance(value, Mapping):
+        for key, part in value.items():
+            yield from leaves(part, f"{place}[{key!r}]")
+    elif isinstance(value, list | tuple):
+        for index, part in enumerate(value):
+            yield from leaves(part, f"{place}[{index}]")
+
+
+def named(values: Mapping[str, Tensor]) -> Leaves:
+    """Parameters or gradients by names that neither vitcore's arms nor compiling change.
+
+    Where that would make two names one, all keep their own.
+    """
+    found = canonical({name.replace("_orig_mod.", ""): value for name, value in values.items()})
+    return found if len(found) == len(values) else dict(values)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Inputs:
+    """What a call is given, by position and by name: tensors, also nested, and anything else."""
+
+    args: tuple[Any, ...] = ()
+    kwargs: Mapping[str, Any] = field(default_factory=dict)
+
+    def map(self, change: Callable[[Tensor], Tensor]) -> "Inputs":
+        """The same with every tensor changed."""
+        return Inputs(args=_mapped(self.args, change), kwargs=_mapped(dict(self.kwargs), change))
+
+    def tensors(self) -> Leaves:
+        """The tensors by their place."""
+        return dict([*leaves(self.args, "input"), *leaves(self.kwargs, "input")])
+
+
+def _mapped(value: Any, change: Callable[[Tensor], Tensor]) -> Any:
+    if isinstance(value, Tensor):
+        return change(value)
+    if isinstance(value, Mapping):
+        return {key: _mapped(part, change) for key, part in value.items()}
+    if isinstance(value, list | tuple):
+        parts = [_mapped(part, change) for part in value]
+        return type(value)(*parts) if hasattr(value, "_fields") else type(value)(parts)
+    return value

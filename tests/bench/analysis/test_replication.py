@@ -1,0 +1,242 @@
+"""bench.analysis.replication: passes are the replicates, and comparisons lend each other spread."""
+
+import math
+import random
+from collections.abc import Callable, Sequence
+from dataclasses import astuple, replace
+
+import numpy as np
+import pytest
+from hypothesis import assume, given, settings
+from hypothesis import strategies as st
+from scipy import stats
+from scipy.optimize import brentq
+from scipy.special import digamma, polygamma
+
+from bench.analysis.passes import PassEstimate
+from bench.analysis.replication import Effect, Spread, effect, fit_spread
+from makers import make_effect, make_estimate
+
+LOGS = st.integers(-3000, 3000).map(lambda n: n / 10000)
+DIFFERENT_LOGS = st.lists(LOGS, min_size=2, max_size=6, unique=True)
+EFFECTS = st.builds(make_effect, st.floats(-2, 2), st.floats(1e-4, 0.5), degrees=st.floats(1, 100))
+ESTIMATES = st.builds(
+    make_estimate, LOGS, variance=st.floats(1e-8, 1e-2), rounds=st.integers(2, 200)
+)
+GROUPS = st.lists(st.lists(ESTIMATES, min_size=1, max_size=5), min_size=2, max_size=6)
+# What quantised clocks and hardly any pairs can lead to: equal ratios, no variance at all.
+DEGENERATE = st.builds(
+    make_estimate,
+    st.sampled_from([0.0, 0.5, -1.0]) | st.floats(-3, 3),
+    variance=st.just(0.0) | st.floats(0, 1),
+    rounds=st.integers(2, 200),
+)
+
+
+def group(logs: Sequence[float], variance: float = 1e-6) -> list[PassEstimate]:
+    """Passes with these ratios that are equally sure of them."""
+    return [make_estimate(float(log), variance=variance) for log in logs]
+
+
+def simulated(sds: Sequence[float], passes: int, seed: int = 0) -> list[list[PassEstimate]]:
+    """A comparison for each standard deviation between its processes."""
+    numbers = np.random.default_rng(seed)
+    return [group(numbers.normal(0, sd, passes).tolist()) for sd in sds]
+
+
+@settings(deadline=None)
+@given(logs=DIFFERENT_LOGS, variance=st.floats(0, 1e-3))
+def test_one_comparison_alone_has_students_interval(logs: list[float], variance: float) -> None:
+    """With nobody to borrow from the interval is scipy.stats' t interval of the passes."""
+    passes = group(logs, variance)
+    found = effect(passes, fit_spread([passes]))
+    expected = stats.t.interval(0.95, len(logs) - 1, np.mean(logs), stats.sem(logs))
+    interval = found.interval
+    assert found.degrees == len(logs) - 1
+    assert (interval.low, interval.high) == pytest.approx(tuple(np.exp(expected)))
+    assert found.p_value == pytest.approx(stats.ttest_1samp(logs, 0).pvalue)
+
+
+def known_spread(groups: Sequence[Sequence[PassEstimate]], variance: float) -> tuple[float, float]:
+    """Variance and degrees by Smyth's formulas, where all passes are equally sure of themselves."""
+    half = (len(groups[0]) - 1) / 2
+    logs = np.log([np.var([each.log_ratio for each in passes], ddof=1) for passes in groups])
+    excess = max(float(np.var(logs, ddof=1) - polygamma(1, half)), 0.0)
+    # The guess of four degrees of freedom weighs as much as four comparisons.
+    wanted = ((len(groups) - 1) * excess + 4 * polygamma(1, 2)) / (len(groups) + 3)
+    prior = brentq(lambda x: polygamma(1, x) - wanted, 1e-3, 1e3)
+    log_scale = np.mean(logs) - digamma(half) + np.log(half) + digamma(prior) - np.log(prior)
+    return math.exp(log_scale) - variance, 2 * prior
+
+
+@pytest.mark.parametrize("passes", [2, 3, 5])
+@pytest.mark.parametrize("sds", [(0.01,) * 8, (0.002, 0.01, 0.05), (0.005, 0.02)])
+def test_spread_of_equal_variances(sds: tuple[float, ...], passes: int) -> None:
+    """Where all passes are equally sure, the spread is that of Smyth's closed formulas."""
+    groups = simulated(sds, passes)
+    found = fit_spread(groups)
+    assert (found.variance, found.degrees) == pytest.approx(known_spread(groups, 1e-6), rel=1e-6)
+    assert found.total_degrees == len(sds) * (passes - 1)
+
+
+def test_spread_is_that_of_the_processes() -> None:
+    """Over many comparisons the spread between processes is found, with few passes of each."""
+    found = fit_spread(simulated([0.02] * 400, 3))
+    assert math.sqrt(found.variance) == pytest.approx(0.02, rel=0.1)
+
+
+def test_pairs_own_noise_is_no_spread_of_processes() -> None:
+    """Where passes differ by no more than their pairs leave open, processes do not differ."""
+    numbers = np.random.default_rng(0)
+    groups = [group(numbers.normal(0, 0.01, 3).tolist(), 4e-4) for _ in range(50)]
+    assert fit_spread(groups).variance < 1e-8
+
+
+def test_unlike_comparisons_lend_less() -> None:
+    """The more comparisons differ in their spread, the fewer degrees of freedom they lend."""
+    numbers = np.random.default_rng(0)
+    unlike = numbers.normal(size=40)
+    degrees = [
+        fit_spread(simulated((0.01 * np.exp(factor * unlike)).tolist(), 4)).degrees
+        for factor in (0.0, 0.7, 2.0)
+    ]
+    assert degrees == sorted(degrees, reverse=True)
+    assert degrees[0] > 2 * degrees[-1]
+
+
+@pytest.mark.parametrize("groups", [[], [group([0.1])], [group([0.1]), group([0.2])]])
+def test_without_repetition_a_cautious_guess_stands(groups: list[list[PassEstimate]]) -> None:
+    """Before any comparison is repeated, processes are taken to differ by one percent."""
+    assert fit_spread(groups) == Spread(variance=1e-4, degrees=4.0, total_degrees=math.inf)
+    found = effect(group([0.1]), fit_spread(groups))
+    assert found.degrees == 4
+    assert found.standard_error == pytest.approx(0.01, rel=0.01)
+
+
+def test_no_passes() -> None:
+    """There is no effect of nothing."""
+    with pytest.raises(ValueError, match="no passes"):
+        effect([], fit_spread([]))
+
+
+@settings(deadline=None, max_examples=50)
+@given(groups=GROUPS, order=st.randoms(use_true_random=False))
+def test_order_does_not_matter(groups: list[list[PassEstimate]], order: random.Random) -> None:
+    """In whatever order comparisons and their passes come, every effect is the same."""
+    shuffled = [order.sample(each, len(each)) for each in order.sample(groups, len(groups))]
+    before, after = fit_spread(groups), fit_spread(shuffled)
+    for passes in groups:
+        mixed = order.sample(passes, len(passes))
+        expected = astuple(effect(passes, before))
+        assert astuple(effect(mixed, after)) == pytest.approx(expected, rel=1e-6, abs=1e-12)
+
+
+@settings(deadline=None, max_examples=50)
+@given(groups=GROUPS)
+def test_degrees_are_borrowed_from_others_only(groups: list[list[PassEstimate]]) -> None:
+    """A comparison has its own degrees of freedom, and at most those of all others beside."""
+    spread = fit_spread(groups)
+    for passes in groups:
+        own = len(passes) - 1
+        assert own <= effect(passes, spread).degrees <= max(spread.total_degrees, own)
+
+
+@pytest.mark.parametrize("wild", [-1.0, 0.3, 2.0])
+def test_a_pass_of_huge_variance_hardly_counts(wild: float) -> None:
+    """What a disturbed pass says moves the speed-up by less than a thousandth of itself."""
+    passes = group([0.010, 0.012, 0.014])
+    spread = fit_spread([passes, *simulated([0.002] * 6, 3)])
+    with_wild = effect([*passes, make_estimate(wild, variance=1e3)], spread)
+    assert with_wild.log_ratio == pytest.approx(effect(passes, spread).log_ratio, abs=2e-3)
+
+
+@pytest.mark.parametrize(("rounds", "low", "high"), [(4, 0.012, 0.020), (400, 0.025, 0.030)])
+def test_few_pairs_are_not_sure_of_their_own_noise(rounds: int, low: float, high: float) -> None:
+    """A pass of few pairs that claims a tenth of the others' noise does not decide alone."""
+    claims = ((0.0, 1e-4), (0.0, 1e-4), (0.03, 1e-6))
+    passes = [make_estimate(log, variance=claim, rounds=rounds) for log, claim in claims]
+    spread = Spread(variance=1e-9, degrees=4.0, total_degrees=20.0)
+    assert low < effect(passes, spread).log_ratio < high
+
+
+def test_more_passes_are_surer() -> None:
+    """Twice as many passes that scatter alike make the interval narrower by about a root of two."""
+    spread = fit_spread(simulated([0.01] * 20, 3))
+    few, many = (effect(group([0.01, -0.01] * n), spread) for n in (4, 8))
+    assert many.half_width == pytest.approx(few.half_width / math.sqrt(2), rel=0.1)
+
+
+@settings(deadline=None, max_examples=50)
+@given(groups=st.lists(st.lists(DEGENERATE, min_size=1, max_size=4), min_size=1, max_size=6))
+def test_every_measurement_has_an_interval(groups: list[list[PassEstimate]]) -> None:
+    """However equal or scattered the passes are, each effect has bounds and probabilities."""
+    spread = fit_spread(groups)
+    for found in (effect(passes, spread) for passes in groups):
+        low, high = found.interval.low, found.interval.high
+        assert low is not None
+        assert high is not None
+        assert 0 < low <= found.interval.value <= high < math.inf
+        assert 0 <= found.p_value <= 1
+        assert 0 <= found.p_beyond(0.02) <= 1
+        assert 0 < found.detectable < math.inf
+
+
+def two_sided(found: Effect) -> float:
+    """Student's probability of so large a difference."""
+    return float(2 * stats.t.sf(abs(found.log_ratio) / found.standard_error, found.degrees))
+
+
+@settings(deadline=None)
+@given(found=EFFECTS)
+def test_interval_and_p_value_agree(found: Effect) -> None:
+    """The interval excludes 1 exactly where the p-value is below 0.05; both are Student's."""
+    assume(abs(found.p_value - 0.05) > 1e-9)
+    interval = found.interval
+    assert (interval.low or 0) <= interval.value <= (interval.high or 0)
+    assert (not (interval.low or 0) <= 1 <= (interval.high or 0)) == (found.p_value < 0.05)
+    assert found.p_value == pytest.approx(two_sided(found), rel=1e-6, abs=1e-300)
+    assert math.log((interval.high or 0) / (interval.low or 1)) / 2 == pytest.approx(
+        found.half_width
+    )
+
+
+@settings(deadline=None)
+@given(found=EFFECTS, bound=st.floats(0.001, 0.5))
+def test_alike_is_two_one_sided_tests(found: Effect, bound: float) -> None:
+    """That a difference is within a bound is as sure as the worse of two one-sided tests."""
+    above = stats.t.cdf((found.log_ratio - bound) / found.standard_error, found.degrees)
+    below = stats.t.sf((found.log_ratio + bound) / found.standard_error, found.degrees)
+    assert found.p_beyond(bound) == pytest.approx(max(above, below), rel=1e-6, abs=1e-300)
+
+
+@settings(deadline=None)
+@given(found=EFFECTS)
+def test_detectable_effects_are_found_four_times_in_five(found: Effect) -> None:
+    """An effect of that size that comes out unluckily, as one in five does, is just significant."""
+    unlucky = stats.t.ppf(0.8, found.degrees) * found.standard_error
+    just = replace(found, log_ratio=math.log1p(found.detectable) - unlucky)
+    assert just.p_value == pytest.approx(0.05, rel=1e-6)
+
+
+@pytest.mark.parametrize(
+    ("change", "grows"),
+    [
+        (lambda e: e.half_width, 3.0),
+        (lambda e: math.log1p(e.detectable), 3.0),
+        (lambda e: e.log_ratio, 1.0),
+        (lambda e: e.degrees, 1.0),
+    ],
+)
+def test_widened(change: Callable[[Effect], float], grows: float) -> None:
+    """Widening multiplies the standard error, and with it widths, and leaves the effect."""
+    found = make_effect(0.1)
+    assert change(found.widened(3.0)) == pytest.approx(grows * change(found))
+
+
+@settings(deadline=None)
+@given(found=EFFECTS, usual=st.floats(1e-4, 0.5))
+def test_stopping_width_is_never_below_the_usual(found: Effect, usual: float) -> None:
+    """Passes that agree by chance do not end a comparison before the others."""
+    wide = replace(found, usual_error=usual)
+    expected = found.half_width * max(1, usual / found.standard_error)
+    assert wide.stopping_width == pytest.approx(expected)

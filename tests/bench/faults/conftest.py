@@ -1,0 +1,49 @@
+"""A run that Ctrl-C ended, which several tests look at and go on with."""
+
+import os
+import signal
+import subprocess
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from processes import (
+    COMPARE,
+    Ended,
+    command,
+    ended,
+    none_left,
+    started,
+    vitbench,
+    wait_for,
+    with_arms,
+)
+
+
+@pytest.fixture(scope="session")
+def interrupted(tmp_path_factory: pytest.TempPathFactory) -> Ended:
+    """Ctrl-C at the terminal, in a measured pair: SIGINT to the program's process group."""
+    cwd = with_arms(tmp_path_factory.mktemp("interrupted"))
+    with started(*command(*COMPARE), cwd=cwd) as process:
+        wait_for((cwd / "under-way").exists, "pairs under way", process)
+        os.killpg(process.pid, signal.SIGINT)
+        return Ended(cwd, ended(process), none_left(cwd))
+
+
+@pytest.fixture(scope="session")
+def resumed(
+    interrupted: Ended, tmp_path_factory: pytest.TempPathFactory
+) -> tuple[Path, subprocess.CompletedProcess[str]]:
+    """The interrupted run after ``run --resume``, which now measures fast."""
+    cwd = interrupted.copied(tmp_path_factory.mktemp("resumed"))
+    (cwd / "quick").touch()
+    return cwd, vitbench("run", "--resume", "run", cwd=cwd)
+
+
+@pytest.fixture
+def under_way(tmp_path: Path) -> Iterator[tuple[Path, subprocess.Popen[str]]]:
+    """The program while it measures slow pairs, and the folder in which it was started."""
+    with started(*command(*COMPARE), cwd=with_arms(tmp_path)) as process:
+        wait_for((tmp_path / "under-way").exists, "pairs under way", process)
+        yield tmp_path, process

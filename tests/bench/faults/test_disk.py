@@ -1,0 +1,75 @@
+"""A full disk, or a folder that goes away: one line that says what to do, and nothing lost."""
+
+import resource
+import shutil
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from bench.journal import read_samples
+from bench.table import read_csv
+from processes import Ended, children, command, ended, none_left, started, vitbench, wait_for
+
+pytestmark = pytest.mark.slow
+
+
+def fill_disk(process: subprocess.Popen[str], room_bytes: int) -> None:
+    """Let no file of a program and its pass grow beyond a size from now on."""
+    for pid in [process.pid, *children(process.pid)]:
+        resource.prlimit(pid, resource.RLIMIT_FSIZE, (room_bytes, room_bytes))
+
+
+@pytest.fixture(scope="module")
+def full(interrupted: Ended, tmp_path_factory: pytest.TempPathFactory) -> Ended:
+    """A run of which one comparison is measured when the disk has no room for the second."""
+    cwd = interrupted.copied(tmp_path_factory.mktemp("full"))
+    (cwd / "under-way").unlink()
+    with started(*command("run", "--resume", "run"), cwd=cwd) as process:
+        wait_for((cwd / "under-way").exists, "pairs under way", process)
+        fill_disk(process, (cwd / "run" / "journal.jsonl").stat().st_size + 20)
+        (cwd / "quick").touch()
+        return Ended(cwd, ended(process), none_left(cwd))
+
+
+def test_a_full_disk_is_one_line_with_the_remedy(full: Ended) -> None:
+    """The message names the folder, the system's reason, and the command that goes on."""
+    assert full.done.returncode == 2
+    assert full.done.stderr == (
+        "vitbench: folder run cannot be written (File too large); what was measured is kept: "
+        "make room, then go on with: vitbench run --resume run\n"
+    )
+
+
+def test_a_full_disk_loses_nothing(full: Ended, interrupted: Ended) -> None:
+    """What was measured before is there to the last digit, in the journal and in the CSV."""
+    assert read_samples(full.cwd / "run") == read_samples(interrupted.cwd / "run")
+    assert read_csv(full.cwd / "run" / "results.csv") == read_csv(
+        interrupted.cwd / "run" / "results.csv"
+    )
+    assert full.none_left
+
+
+@pytest.mark.long
+def test_with_room_the_run_goes_on(full: Ended, tmp_path: Path) -> None:
+    """The half-written line that a full disk leaves does not spoil what is written after it."""
+    cwd = full.copied(tmp_path)
+    done = vitbench("run", "--resume", "run", cwd=cwd)
+    assert done.returncode == 0
+    assert "1 half-written line of the journal will be measured again" in done.stderr
+    assert {row.status for row in read_csv(cwd / "run" / "results.csv")} == {"ok"}
+    assert len(read_samples(cwd / "run")) == 2
+
+
+def test_a_folder_removed_is_one_line(under_way: tuple[Path, subprocess.Popen[str]]) -> None:
+    """Who deletes a run's folder while it is written is told so, and it is not made anew."""
+    cwd, process = under_way
+    shutil.rmtree(cwd / "run")
+    (cwd / "quick").touch()
+    done = ended(process)
+    assert done.returncode == 2
+    assert done.stderr == (
+        "vitbench: run was removed while it was measured into; its measurements are gone with it\n"
+    )
+    assert none_left(cwd)
+    assert not (cwd / "run").exists()

@@ -1,0 +1,109 @@
+"""Ctrl-C and its like: the pair under way is finished, rows are written, nothing stays behind."""
+
+import os
+import signal
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from bench.journal import read_samples
+from bench.measure.pairs import MAX_ROUNDS
+from bench.table import read_csv
+from processes import COMPARE, Ended, command, ended, none_left, started, wait_for, with_arms
+
+pytestmark = pytest.mark.slow
+
+
+HINT = "vitbench: interrupted; go on with: vitbench run --resume run"
+
+
+def check_kept(cwd: Path) -> None:
+    """One comparison was cut short and kept; the other is a row without numbers."""
+    (sample,) = read_samples(cwd / "run")
+    assert sample.status == "ok"
+    assert 2 <= len(sample.arm_s) < MAX_ROUNDS
+    assert len(sample.baseline_s) == len(sample.arm_s)
+    rows = read_csv(cwd / "run" / "results.csv")
+    assert sorted(row.rounds for row in rows) == [0, len(sample.arm_s)]
+
+
+def test_ctrl_c_finishes_the_pair_and_writes_it(interrupted: Ended) -> None:
+    """The pairs measured so far are in the journal and the CSV, and the exit code says why."""
+    assert interrupted.done.returncode == 130
+    check_kept(interrupted.cwd)
+
+
+def test_ctrl_c_leaves_no_process(interrupted: Ended) -> None:
+    """The pass that was measuring has ended with the program."""
+    assert interrupted.none_left
+
+
+def test_ctrl_c_says_how_to_go_on(interrupted: Ended) -> None:
+    """The last line is the command that finishes the run, and there is no traceback."""
+    assert interrupted.done.stderr.splitlines()[-1] == HINT
+    assert "Traceback" not in interrupted.done.stderr
+
+
+def test_resume_measures_only_what_was_left(
+    interrupted: Ended, resumed: tuple[Path, subprocess.CompletedProcess[str]]
+) -> None:
+    """What was measured before the interrupt stays as it was, and the rest is measured once."""
+    cwd, done = resumed
+    assert done.returncode == 0
+    (kept,) = read_samples(interrupted.cwd / "run")
+    first, second = read_samples(cwd / "run")
+    assert first == kept
+    assert len(second.arm_s) == MAX_ROUNDS
+    assert {row.status for row in read_csv(cwd / "run" / "results.csv")} == {"ok"}
+
+
+@pytest.mark.parametrize(
+    "number",
+    [
+        signal.SIGTERM,
+        pytest.param(signal.SIGINT, marks=pytest.mark.long),
+        pytest.param(signal.SIGHUP, marks=pytest.mark.long),
+    ],
+)
+def test_a_signal_to_the_program_alone_does_the_same(
+    number: int, under_way: tuple[Path, subprocess.Popen[str]]
+) -> None:
+    """A CI that cancels, or ``kill``, ends a run like Ctrl-C."""
+    cwd, process = under_way
+    process.send_signal(number)
+    done = ended(process)
+    assert done.returncode == 130
+    assert done.stderr.splitlines()[-1] == HINT
+    check_kept(cwd)
+    assert none_left(cwd)
+
+
+@pytest.mark.parametrize(
+    "number", [signal.SIGINT, pytest.param(signal.SIGTERM, marks=pytest.mark.long)]
+)
+def test_the_second_signal_ends_a_hang_at_once(number: int, tmp_path: Path) -> None:
+    """An arm that never returns keeps nobody: the second Ctrl-C waits for no pair."""
+    with_arms(tmp_path)
+    words = ["arms.py:hangs" if word == "arms.py:steady" else word for word in COMPARE]
+    with started(*command(*words), cwd=tmp_path) as process:
+        wait_for((tmp_path / "under-way").exists, "the hang", process)
+        os.killpg(process.pid, number)
+        wait_for((tmp_path / "interrupted").exists, "the pass to be interrupted", process)
+        assert process.poll() is None
+        os.killpg(process.pid, number)
+        done = ended(process)
+    assert done.returncode == 130
+    assert done.stderr.splitlines()[-1] == HINT
+    assert {row.rounds for row in read_csv(tmp_path / "run" / "results.csv")} == {0}
+
+
+def test_sigkill_of_the_program_ends_its_pass(
+    under_way: tuple[Path, subprocess.Popen[str]],
+) -> None:
+    """The kernel ends a pass whose program was killed: no orphan goes on measuring or writing."""
+    cwd, process = under_way
+    process.kill()
+    process.wait()
+    assert none_left(cwd)
+    assert read_samples(cwd / "run") == []

@@ -1,0 +1,137 @@
+"""A run that is killed again and again loses nothing and measures nothing twice."""
+
+import json
+import os
+import random
+import signal
+import subprocess
+import time
+from collections import Counter
+from pathlib import Path
+
+import pytest
+
+from bench.journal import read_samples
+from bench.store import read_plan
+from bench.table import read_csv
+from processes import command, ended, none_left, started, vitbench, wait_for
+
+pytestmark = [pytest.mark.slow, pytest.mark.long]
+
+KILLS = 20
+PASSES = 2
+# A control and two candidates. What was named is measured for as long as was asked: no pass more.
+ARMS = tuple(f"vitcore:attention={name},variant=B/32,image_size=32" for name in ("mha", "sdpa"))
+RUN = (
+    *("compare", *ARMS, "vitcore:attention=manual,variant=B/32,image_size=32"),
+    *("--cache", "warm", "--passes", str(PASSES), "--budget", "1s", "--out", "run"),
+)
+RESUME = ("run", "--resume", "run")
+
+
+class Killer:
+    """Starts the program in a folder and kills it at a moment that nobody chose."""
+
+    def __init__(self, cwd: Path, seed: int) -> None:
+        self.cwd, self.chance = cwd, random.Random(seed)  # noqa: S311 (moments, no secrets)
+        self.journal = cwd / "run" / "journal.jsonl"
+        self.kills = self.cuts = 0
+
+    def is_done_after(self, words: tuple[str, ...], longest_s: float) -> bool:
+        """Whether the program came to its end; else it and its pass were killed meanwhile."""
+        with started(*command(*words), cwd=self.cwd) as process:
+            self._wait(process, longest_s)
+            if process.poll() is not None:
+                assert ended(process).returncode == 0
+                return True
+            os.killpg(process.pid, signal.SIGKILL)
+            process.wait()
+            assert none_left(self.cwd)
+        self.kills += 1
+        if self.chance.random() < 0.5:
+            self._cut()
+        return False
+
+    def _wait(self, process: subprocess.Popen[str], longest_s: float) -> None:
+        """Let the program run for a while: some time, or until the journal has grown."""
+        if self.chance.random() < 0.3:
+            size = self._size() + self.chance.randrange(4000)
+            wait_for(lambda: process.poll() is not None or self._size() > size, "a longer journal")
+            return
+        until_s = time.monotonic() + self.chance.uniform(0, longest_s)
+        wait_for(lambda: process.poll() is not None or time.monotonic() > until_s, "the moment")
+
+    def _size(self) -> int:
+        return self.journal.stat().st_size if self.journal.exists() else 0
+
+    def _cut(self) -> None:
+        """Cut the journal's last line somewhere, as a power loss does."""
+        if not self._size():
+            return
+        text = self.journal.read_bytes()
+        start = text.rstrip(b"\n").rfind(b"\n") + 1
+        self.journal.write_bytes(text[: self.chance.randrange(start, len(text))])
+        self.cuts += 1
+
+
+@pytest.fixture(scope="module")
+def undisturbed(tmp_path_factory: pytest.TempPathFactory) -> tuple[set[tuple[str, int]], float]:
+    """What a run measures that nobody kills, each comparison by pass, and its seconds."""
+    cwd, start_s = tmp_path_factory.mktemp("undisturbed"), time.monotonic()
+    assert vitbench(*RUN, cwd=cwd).returncode == 0
+    seconds = time.monotonic() - start_s
+    return {(each.key, each.pass_index) for each in read_samples(cwd / "run")}, seconds
+
+
+def check_complete(cwd: Path, expected: set[tuple[str, int]]) -> None:
+    """Every comparison was measured in every planned pass, and in none twice."""
+    run = cwd / "run"
+    planned = {(c.key, index) for c in read_plan(run).comparisons for index in range(PASSES)}
+    assert planned == expected
+    found = Counter((each.key, each.pass_index) for each in read_samples(run))
+    assert set(found) == expected
+    assert Counter(_written(run)) == found
+    assert {(row.status, row.passes) for row in read_csv(run / "results.csv")} == {("ok", PASSES)}
+    assert len(read_csv(run / "results.csv")) == len(expected) / PASSES
+
+
+def _written(run: Path) -> list[tuple[str, int]]:
+    """The whole lines of the journal that are samples, whatever reads them later."""
+    found = []
+    for line in (run / "journal.jsonl").read_text(errors="replace").splitlines():
+        if '"kind": "sample"' in line and line.endswith('"}'):
+            event = json.loads(line)
+            found.append((event["key"], event["pass_index"]))
+    return found
+
+
+def test_a_run_survives_any_number_of_kills(
+    undisturbed: tuple[set[tuple[str, int]], float], tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    """Killed at 20 random moments, half of the times with its last line cut, it ends complete."""
+    expected, seconds = undisturbed
+    killers: list[Killer] = []
+    while sum(killer.kills for killer in killers) < KILLS:
+        killer = Killer(tmp_path_factory.mktemp("killed"), seed=len(killers))
+        killers.append(killer)
+        complete(killer, seconds)
+        check_complete(killer.cwd, expected)
+        check_report(killer.cwd)
+    assert sum(killer.cuts for killer in killers) > 0
+
+
+def complete(killer: Killer, seconds: float) -> None:
+    """Start a run, and resume it as often as it is killed, until it comes to its end."""
+    done = False
+    while not done:
+        words = RESUME if (killer.cwd / "run").exists() else RUN
+        done = killer.is_done_after(words, 1.1 * seconds)
+
+
+def check_report(cwd: Path) -> None:
+    """From the journal alone the same CSV comes back."""
+    path = cwd / "run" / "results.csv"
+    before = path.read_bytes()
+    path.unlink()
+    assert vitbench("report", "run", cwd=cwd).returncode == 0
+    assert path.read_bytes() == before

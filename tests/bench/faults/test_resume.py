@@ -1,0 +1,153 @@
+"""``run --resume``: what it refuses, and what it does where nothing is left to measure."""
+
+import json
+import subprocess
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from bench.journal import append_event, read_samples
+from bench.record import SCHEMA
+from bench.table import read_csv
+from processes import Ended, vitbench
+
+pytestmark = pytest.mark.slow
+
+
+def refused(cwd: Path) -> str:
+    """The one line on standard error of a resume that ends with exit code 2."""
+    before = {path: path.read_bytes() for path in (cwd / "run").rglob("*.json*")}
+    done = vitbench("run", "--resume", "run", cwd=cwd)
+    assert done.returncode == 2
+    assert {path: path.read_bytes() for path in before} == before
+    (line,) = done.stderr.splitlines()
+    return line
+
+
+def edit(path: Path, change: Callable[[dict[str, Any]], object]) -> None:
+    """Change a JSON file as somebody does by hand."""
+    plain = json.loads(path.read_text())
+    change(plain)
+    path.write_text(json.dumps(plain))
+
+
+def test_another_machine_or_version_is_refused(interrupted: Ended, tmp_path: Path) -> None:
+    """Samples of two machines, versions or commits must not meet in a row: each is named."""
+    cwd = interrupted.copied(tmp_path)
+    path = cwd / "run" / "environment.json"
+    before = json.loads(path.read_text())
+    was = {"cpu": "8086", "torch": "2.0.0", "commit": "0" * 40, "code": "f" * 64}
+    edit(path, lambda plain: plain.update(was))
+    line = refused(cwd)
+    assert line.startswith("vitbench: run cannot be resumed here: CPU was 8086, is ")
+    assert line.endswith("; start a new run instead")
+    assert f"; torch was 2.0.0, is {before['torch']}; " in line
+    assert f"code of vitbench was ffffffffff, is {before['code'][:10]}; " in line
+    # Outside of a git repository nobody knows the commit.
+    assert ("commit was 0000000000, is " in line) == (before["commit"] is not None)
+
+
+def without_passes(folder: Path) -> None:
+    """Take a field out of the plan."""
+    edit(folder / "plan.json", lambda plain: plain.pop("passes"))
+
+
+def with_more(folder: Path) -> None:
+    """Put a field into the plan that it does not have."""
+    edit(folder / "plan.json", lambda plain: plain.update(speed=2))
+
+
+def with_half_a_plan(folder: Path) -> None:
+    """Cut the plan off in the middle."""
+    path = folder / "plan.json"
+    path.write_text(path.read_text()[:200])
+
+
+def with_later_plan(folder: Path) -> None:
+    """Make the plan one of a later version."""
+    edit(folder / "plan.json", lambda plain: plain.update(schema=SCHEMA + 1))
+
+
+def with_faster_sample(folder: Path) -> None:
+    """Embellish a time in the journal."""
+    path = folder / "journal.jsonl"
+    path.write_text(path.read_text().replace('"arm_s": [0.', '"arm_s": [0.0'))
+
+
+def with_later_line(folder: Path) -> None:
+    """Append a line of a later version to the journal."""
+    append_event(folder / "journal.jsonl", "sample", schema=SCHEMA + 1)
+
+
+@pytest.mark.parametrize(
+    ("change", "says"),
+    [
+        (without_passes, "run/plan.json was changed by hand (Plan.__init__() missing 1 required"),
+        (with_more, "run/plan.json was changed by hand (Plan.__init__() got an unexpected keyword"),
+        (with_half_a_plan, "run/plan.json is no JSON ("),
+        (with_later_plan, f"run/plan.json has schema {SCHEMA + 1}; this vitbench reads schemas 1"),
+        (with_faster_sample, "run/journal.jsonl line 3 was changed by hand (its checksum does not"),
+        (with_later_line, f"run/journal.jsonl has schema {SCHEMA + 1}; this vitbench reads"),
+    ],
+)
+def test_a_changed_folder_is_refused(
+    change: Callable[[Path], None], says: str, interrupted: Ended, tmp_path: Path
+) -> None:
+    """What was changed by hand, or is of a later version, is named with file and line."""
+    cwd = interrupted.copied(tmp_path)
+    change(cwd / "run")
+    assert says in refused(cwd)
+
+
+def test_a_folder_that_is_no_run_is_refused(tmp_path: Path) -> None:
+    """Any other folder is named, with what was expected."""
+    (tmp_path / "run").mkdir()
+    assert "run/plan.json cannot be read (No such file or directory); expected" in refused(tmp_path)
+
+
+def test_a_finished_run_measures_nothing_new(
+    resumed: tuple[Path, subprocess.CompletedProcess[str]],
+) -> None:
+    """To resume once more changes neither the journal nor the CSV."""
+    cwd, first = resumed
+    files = [cwd / "run" / name for name in ("journal.jsonl", "results.csv")]
+    before = [path.read_bytes() for path in files]
+    again = vitbench("run", "--resume", "run", cwd=cwd)
+    assert again.returncode == 0
+    assert again.stdout == first.stdout
+    assert [path.read_bytes() for path in files] == before
+
+
+def test_an_edited_csv_is_made_again_and_kept(
+    resumed: tuple[Path, subprocess.CompletedProcess[str]], tmp_path: Path
+) -> None:
+    """``report`` writes the rows anew, puts the edited file beside them, and says so."""
+    cwd = Ended(*resumed, none_left=True).copied(tmp_path)
+    path = cwd / "run" / "results.csv"
+    rows, edited = read_csv(path), path.read_text().replace(",ok,", ",wrong,")
+    path.write_text(edited)
+    done = vitbench("report", "run", cwd=cwd)
+    assert done.returncode == 0
+    assert "results.csv had been changed; what it said is kept as results.old-1.csv" in done.stderr
+    assert (cwd / "run" / "results.old-1.csv").read_text() == edited
+    assert read_csv(path) == rows
+
+
+@pytest.mark.long
+def test_a_half_written_line_is_reported_and_measured_again(
+    resumed: tuple[Path, subprocess.CompletedProcess[str]], tmp_path: Path
+) -> None:
+    """After a power loss the last line may be half there: the rest of the run stays as it was."""
+    cwd = Ended(*resumed, none_left=True).copied(tmp_path)
+    journal = cwd / "run" / "journal.jsonl"
+    before = read_samples(cwd / "run")
+    journal.write_bytes(journal.read_bytes()[:-100])
+    done = vitbench("run", "--resume", "run", cwd=cwd)
+    assert done.returncode == 0
+    assert "1 half-written line of the journal will be measured again" in done.stderr
+    first, second = read_samples(cwd / "run")
+    assert first == before[0]
+    assert second.key == before[1].key
+    assert second != before[1]

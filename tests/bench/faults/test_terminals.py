@@ -1,0 +1,50 @@
+"""A closed terminal: rows are kept, nothing stays behind; under nohup nothing happens at all."""
+
+import os
+import pty
+import signal
+import sys
+from pathlib import Path
+
+import pytest
+
+from bench.journal import read_samples
+from bench.table import read_csv
+from processes import COMPARE, command, ended, none_left, started, wait_for, with_arms
+
+pytestmark = pytest.mark.slow
+
+# Starts a program whose terminal is its standard input, as a terminal's window does.
+AT_TERMINAL = (
+    "import fcntl, os, sys, termios; fcntl.ioctl(0, termios.TIOCSCTTY, 0); "
+    "os.execv(sys.argv[1], sys.argv[1:])"
+)
+
+
+def test_a_closed_terminal_keeps_the_rows(tmp_path: Path) -> None:
+    """Who closes the window loses nothing: there is nowhere to print, and all is written."""
+    ours, theirs = pty.openpty()
+    words = (sys.executable, "-c", AT_TERMINAL, *command(*COMPARE))
+    streams = {"stdin": theirs, "stdout": theirs, "stderr": theirs}
+    with started(*words, cwd=with_arms(tmp_path), **streams) as process:
+        os.close(theirs)
+        wait_for((tmp_path / "under-way").exists, "pairs under way", process)
+        os.close(ours)
+        assert ended(process).returncode == 130
+        assert none_left(tmp_path)
+    (sample,) = read_samples(tmp_path / "run")
+    assert sample.arm_s
+    assert (tmp_path / "run" / "results.csv").exists()
+
+
+@pytest.mark.long
+def test_nohup_stays_nohup(tmp_path: Path) -> None:
+    """A program told to ignore the terminal's end goes on to its own, even if nobody reads on."""
+    with started("nohup", *command(*COMPARE), cwd=with_arms(tmp_path)) as process:
+        wait_for((tmp_path / "under-way").exists, "pairs under way", process)
+        process.send_signal(signal.SIGHUP)
+        assert process.stderr
+        process.stderr.close()
+        (tmp_path / "quick").touch()
+        assert ended(process).returncode == 0
+    assert {row.status for row in read_csv(tmp_path / "run" / "results.csv")} == {"ok"}

@@ -1,0 +1,67 @@
+"""Two runs at once: the second is refused, and told by whom; with --no-lock it runs."""
+
+import json
+import subprocess
+from contextlib import ExitStack
+
+import pytest
+
+from processes import COMPARE, command, ended, started, wait_for, with_arms
+
+pytestmark = pytest.mark.slow
+
+SMALL = ("compare", "arms.py:right", "arms.py:right", "--input", "2,8", "--budget", "1s")
+SECOND = {
+    "compare": (*SMALL, "--passes", "1", "--json"),
+    "compare --no-lock": (*SMALL, "--passes", "1", "--json", "--no-lock"),
+    "resume --no-lock": ("run", "--resume", "run", "--no-lock"),
+}
+
+
+@pytest.fixture(scope="module")
+def second(
+    tmp_path_factory: pytest.TempPathFactory,
+) -> tuple[int, dict[str, subprocess.CompletedProcess[str]]]:
+    """What became of several programs beside one that measures, and the process id of that."""
+    cwd = with_arms(tmp_path_factory.mktemp("two"))
+    with ExitStack() as stack:
+        first = stack.enter_context(started(*command(*COMPARE), cwd=cwd))
+        wait_for((cwd / "under-way").exists, "pairs under way", first)
+        others = {
+            name: stack.enter_context(started(*command(*words), cwd=cwd))
+            for name, words in SECOND.items()
+        }
+        done = {name: ended(process) for name, process in others.items()}
+        assert first.poll() is None
+        return first.pid, done
+
+
+def test_a_second_run_on_the_device_is_refused(
+    second: tuple[int, dict[str, subprocess.CompletedProcess[str]]],
+) -> None:
+    """One line says which device, who measures on it since when, and what to do."""
+    first, done = second
+    assert done["compare"].returncode == 2
+    (line,) = done["compare"].stderr.splitlines()
+    assert f"device 'cpu' is being measured by process {first} of " in line
+    assert "vitbench compare arms.py:steady arms.py:steady --input 2,8" in line
+    assert "wait for its end, or give --no-lock to measure beside it" in line
+
+
+def test_without_locks_a_second_run_measures(
+    second: tuple[int, dict[str, subprocess.CompletedProcess[str]]],
+) -> None:
+    """Who wants two runs at once can have them."""
+    done = second[1]["compare --no-lock"]
+    assert done.returncode == 0
+    assert json.loads(done.stdout)["status"] == "ok"
+
+
+def test_no_second_run_writes_into_a_folder(
+    second: tuple[int, dict[str, subprocess.CompletedProcess[str]]],
+) -> None:
+    """A run's folder has one writer, whatever was said of locks."""
+    first, done = second
+    assert done["resume --no-lock"].returncode == 2
+    (line,) = done["resume --no-lock"].stderr.splitlines()
+    assert line.startswith(f"vitbench: folder run is being written by process {first} of ")

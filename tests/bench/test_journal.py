@@ -1,0 +1,180 @@
+"""bench.journal: every event once, on disk, and whatever happens to the file is told apart."""
+
+import json
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from bench.journal import (
+    JournalReader,
+    append_event,
+    append_sample,
+    read_events,
+    read_samples,
+    samples_from,
+)
+from bench.record import SCHEMA, Sample
+from makers import make_comparison, make_sample
+
+SAMPLE = make_sample(make_comparison(), causes={"steal": 1}, disturbed=(3,), unsettled=("arm",))
+
+
+@pytest.fixture(name="journal")
+def _journal(tmp_path: Path) -> Path:
+    """Where a journal is to be."""
+    return tmp_path / "journal.jsonl"
+
+
+def sample(key: str, pass_index: int = 0) -> Sample:
+    """A sample of a comparison called ``key``."""
+    return replace(SAMPLE, key=key, pass_index=pass_index)
+
+
+def write(journal: Path, keys: str) -> list[bytes]:
+    """Append a sample for each letter; all lines of the journal then."""
+    for key in keys:
+        append_sample(journal, sample(key))
+    return journal.read_bytes().splitlines(keepends=True)
+
+
+def keys_of(events: list[dict[str, Any]]) -> str:
+    """The keys of events, in their order."""
+    return "".join(event["key"] for event in events)
+
+
+def test_each_event_is_given_once(journal: Path) -> None:
+    """A reader gives what is new since it was last asked; before there is a file, nothing."""
+    reader = JournalReader(journal)
+    assert reader.new_events() == []
+    append_event(journal, "start", key="a", pass_index=0)
+    append_sample(journal, SAMPLE)
+    start, measured = reader.new_events()
+    assert (start["kind"], start["key"], start["schema"]) == ("start", "a", SCHEMA)
+    assert start["time_s"] > 1.7e9
+    assert samples_from([start, measured]) == [SAMPLE]
+    assert reader.new_events() == []
+    append_event(journal, "start", key="b")
+    assert keys_of(reader.new_events()) == "b"
+
+
+@settings(deadline=None, max_examples=60)
+@given(cut=st.integers(0, 10**6))
+def test_a_line_being_written_is_left_for_later(
+    tmp_path_factory: pytest.TempPathFactory, cut: int
+) -> None:
+    """Wherever the writer is while somebody reads, whole lines are given and the rest follows."""
+    journal = tmp_path_factory.mktemp("run") / "journal.jsonl"
+    text = b"".join(write(journal, "abc"))
+    cut %= len(text) + 1
+    journal.write_bytes(text[:cut])
+    reader = JournalReader(journal)
+    before = reader.new_events()
+    with journal.open("ab") as file:
+        file.write(text[cut:])
+    assert len(before) == text[:cut].count(b"\n")
+    assert keys_of(before + reader.new_events()) == "abc"
+    assert reader.torn == 0
+
+
+def test_a_half_written_line_costs_one_event_wherever_it_was_cut(journal: Path) -> None:
+    """At every position a cut is counted, never an error, and the next event has its own line."""
+    append_event(journal, "start", key="a")
+    first = journal.read_bytes()
+    append_event(journal, "start", key="b")
+    second = journal.read_bytes()[len(first) :]
+    for cut in range(1, len(second) - 1):
+        journal.write_bytes(first + second[:cut])
+        events, torn = read_events(journal)
+        assert (keys_of(events), torn) == ("a", 1), second[:cut]
+        append_event(journal, "start", key="c")
+        events, torn = read_events(journal)
+        assert (keys_of(events), torn) == ("ac", 1), second[:cut]
+
+
+def test_nothing_written_is_nothing_torn(journal: Path) -> None:
+    """Cut between lines, or without a file, nothing was half-written."""
+    assert read_events(journal) == ([], 0)
+    first, _ = write(journal, "ab")
+    journal.write_bytes(first)
+    assert read_events(journal)[1] == 0
+    journal.write_bytes(b"")
+    assert read_events(journal) == ([], 0)
+
+
+def test_a_whole_line_without_its_end_counts_once(journal: Path) -> None:
+    """Only the line break was lost: the event counts, once, and the next has its own line."""
+    (line,) = write(journal, "a")
+    journal.write_bytes(line[:-1])
+    reader = JournalReader(journal)
+    assert reader.new_events() == []  # Somebody may still be writing.
+    assert keys_of(reader.new_events(final=True)) == "a"
+    assert reader.new_events(final=True) == []
+    append_sample(journal, sample("b"))
+    assert keys_of(reader.new_events()) == "b"
+    assert keys_of(read_events(journal)[0]) == "ab"
+    assert reader.torn == 0
+
+
+def test_a_torn_last_line_is_counted_once(journal: Path) -> None:
+    """Who reads a torn line as the last, and what follows it later, counts it once."""
+    first, second = write(journal, "ab")
+    journal.write_bytes(first + second[:30])
+    reader = JournalReader(journal)
+    assert keys_of(reader.new_events(final=True)) == "a"
+    append_sample(journal, sample("c"))
+    assert keys_of(reader.new_events()) == "c"
+    assert reader.torn == 1
+
+
+def test_a_block_of_nulls_is_torn(journal: Path) -> None:
+    """After a power loss a file may end in nulls: what was to stand there is measured again."""
+    (line,) = write(journal, "a")
+    journal.write_bytes(line + b"\0" * 100)
+    append_sample(journal, sample("b"))
+    events, torn = read_events(journal)
+    assert (keys_of(events), torn) == ("ab", 1)
+
+
+def test_lines_of_the_first_schema_are_read(journal: Path) -> None:
+    """Lines without a checksum, as the first schema had them, count beside later ones."""
+    old = [
+        {"schema": 1, "kind": "start", "key": "a", "pass_index": 0},
+        {
+            "schema": 1,
+            "kind": "sample",
+            "key": "a",
+            "pass_index": 0,
+            "status": "ok",
+            "baseline_s": [0.2, 0.2],
+            "arm_s": [0.1, 0.1],
+            "prepare_s": 1.0,
+            "error": None,
+        },
+    ]
+    journal.write_text("".join(f"{json.dumps(event)}\n" for event in old), "utf-8")
+    append_sample(journal, sample("b"))
+    found = read_samples(journal.parent)
+    assert [each.key for each in found] == ["a", "b"]
+    assert found[0].baseline_s == (0.2, 0.2)
+    assert (found[0].disturbed, found[0].causes, found[0].unsettled) == ((), {}, ())
+
+
+def test_a_comparison_counts_once_for_each_pass(journal: Path) -> None:
+    """Of two samples of one comparison in one pass the first counts; other passes are others."""
+    first, again, later = sample("a"), replace(sample("a"), prepare_s=9.0), sample("a", 1)
+    for each in (first, again, later, replace(later, status="crashed"), sample("b")):
+        append_sample(journal, each)
+    assert read_samples(journal.parent) == [first, later, sample("b")]
+
+
+def test_other_events_are_no_samples(journal: Path) -> None:
+    """Whatever else a journal tells does not count as measured."""
+    append_event(journal, "process", pass_index=0)
+    append_event(journal, "start", key="a", pass_index=0)
+    append_event(journal, "unheard-of", key="a", pass_index=0)
+    assert read_samples(journal.parent) == []
+    assert len(read_events(journal)[0]) == 3

@@ -1,0 +1,35 @@
+"""A user's own arms for tests: files that hold factories, and comparisons of them."""
+
+from dataclasses import replace
+from pathlib import Path
+from textwrap import dedent
+
+from bench.record import Arm, Comparison, Workload
+
+
+def write(path: Path, code: str) -> Path:
+    """Write a Python file, with its folders."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(dedent(code), encoding="utf-8")
+    return path
+
+
+def compare(
+    baseline: str,
+    arm: str,
+    inputs: str | None = "2,8",
+    *,
+    mode: str = "forward",
+    precision: str = "fp32",
+    allow_different: bool = False,
+) -> Comparison:
+    """Build a comparison of two arms that a user names, on the CPU."""
+    named = Arm(factory=baseline, precision=precision)
+    return Comparison(
+        factor="factory",
+        workload=Workload(component="callable", mode=mode, device="cpu", inputs=inputs),
+        baseline=named,
+        arm=replace(named, factory=arm),
+        cache="warm",
+        allow_different=allow_different,
+    )
