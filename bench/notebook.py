@@ -14,14 +14,16 @@ from torch import Tensor, nn
 
 from bench.analysis.replication import PRIOR_SD
 from bench.analysis.rows import analyse
-from bench.candidates import Candidate
-from bench.duels import pair_of
-from bench.factories import Made
+from bench.arms.candidates import Candidate
+from bench.arms.duels import pair_of
+from bench.arms.factories import Made
+from bench.arms.specs import CONTROL_SHARE, DTYPES, distinct
 from bench.lock import device_locks
 from bench.measure.clocks import clock_for
 from bench.measure.environment import read_environment
 from bench.measure.load import watch_for
 from bench.measure.pairs import Rounds
+from bench.measure.trees import Inputs
 from bench.record import (
     CACHES,
     DELTA,
@@ -36,8 +38,6 @@ from bench.record import (
 )
 from bench.report.compared import Compared
 from bench.session import Job, measure
-from bench.specs import CONTROL_SHARE, DTYPES, distinct
-from bench.trees import Inputs
 from vitcore.config import known
 
 Work = Callable[..., Any]

@@ -5,9 +5,9 @@ from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
 
-from bench.candidates import Candidate, UnavailableError, pin_precision
+from bench.arms.candidates import Candidate, UnavailableError, pin_precision
+from bench.arms.duels import build_pair, check
 from bench.cases import flops, parameters
-from bench.duels import build_pair, check
 from bench.measure.caches import flusher
 from bench.measure.clocks import Clock
 from bench.measure.memory import fresh_memory, is_out_of_memory, peak_bytes

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from bench.measure.accuracy import TOLERANCES
-from bench.trees import Leaves
+from bench.measure.trees import Leaves
 
 _PRECISIONS = {
     torch.float64: "fp64",

@@ -7,11 +7,11 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 
+from bench.arms.specs import CONTROL_SHARE, distinct, inputs_for, precision_of, read_arm
 from bench.record import Arm, Comparison, Workload
 from bench.runner.passes import probe
 from bench.runner.plan import check_devices
 from bench.runner.run import Progress, Results, execute
-from bench.specs import CONTROL_SHARE, distinct, inputs_for, precision_of, read_arm
 from bench.store import Plan, check_run_folder
 
 

@@ -5,17 +5,17 @@ from dataclasses import replace
 import pytest
 import torch
 
-from bench.arms import build_pair, build_reference
+from bench.arms.building import build_pair, build_reference
 from bench.bench_attention import GRID as ATTENTION
 from bench.bench_compile import GRID as COMPILE
 from bench.bench_patchers import GRID as PATCHERS
 from bench.bench_precision import GRID as PRECISION
 from bench.cases import Selection, expand
-from bench.measure.load import NoWatch
 from bench.measure.accuracy import TOLERANCES, gradient_error, relative_error
 from bench.measure.caches import flusher
 from bench.measure.clocks import EventClock, clock_for
 from bench.measure.environment import read_environment
+from bench.measure.load import NoWatch
 from bench.measure.memory import fresh_memory, peak_bytes
 from bench.measure.pairs import timed
 from bench.record import Comparison, Sample
@@ -36,8 +36,14 @@ def sample_of(comparison: Comparison) -> Sample:
     clock = clock_for("cuda")
     benchmark = FakeBenchmark(clock)
     return measure(
-        Job(comparison=comparison, benchmark=benchmark, clock=clock, measuring_s=lambda _: 0.2,
-        watch=NoWatch(), check=True)
+        Job(
+            comparison=comparison,
+            benchmark=benchmark,
+            clock=clock,
+            measuring_s=lambda _: 0.2,
+            watch=NoWatch(),
+            check=True,
+        )
     )
 
 

@@ -22,12 +22,7 @@ def linear(*, seed: int = 0) -> nn.Linear:
 
 def compare(baseline: Any, candidate: Any, **given: Any) -> Any:
     """Compare for a tenth of a second, without a bar and beside whoever measures here."""
-    options: dict[str, Any] = {
-        "inputs": (X_BND,),
-        "budget_s": 0.1,
-        "show_progress": False,
-        "lock": False,
-    }
+    options: dict[str, Any] = {"inputs": (X_BND,), "budget_s": 0.1, "lock": False}
     return bench.compare(baseline, candidate, show_progress=False, **(options | given))
 
 

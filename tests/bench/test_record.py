@@ -32,7 +32,7 @@ SCHEMA_2 = (
 )
 TORCH_FREE = (
     "bench.record, bench.machine, bench.cases, bench.store, bench.journal, bench.table, "
-    "bench.options, bench.specs, bench.lock, bench.runner.plan, bench.runner.run, "
+    "bench.options, bench.arms.specs, bench.lock, bench.runner.plan, bench.runner.run, "
     "bench.runner.compare, bench.runner.calibrate, bench.analysis.calibration, "
     "bench.analysis.rows, bench.analysis.simulation, bench.report.calibration, "
     "bench.report.plots, bench.report.progress, bench.report.simulation, bench.report.tables"

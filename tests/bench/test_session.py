@@ -6,16 +6,16 @@ from typing import Any
 
 import pytest
 
+from bench.arms.candidates import Candidate
 from bench.bench_patchers import GRID
-from bench.candidates import Candidate
 from bench.cases import Selection, expand
 from bench.measure.accuracy import TOLERANCES
 from bench.measure.clocks import WallClock
 from bench.measure.load import NoWatch
 from bench.measure.pairs import MIN_ROUNDS
+from bench.measure.trees import Inputs
 from bench.record import Arm, Comparison, InputError, Sample
 from bench.session import Job, measure
-from bench.trees import Inputs
 from fakes import FakeBenchmark, FakeClock, FakeWatch
 
 SMALL = Selection(variants=("B/32",), image_size=32, batch_sizes=(1,), modes=("forward",))

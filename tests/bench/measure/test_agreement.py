@@ -10,7 +10,7 @@ from torch import Tensor
 
 from bench.measure.accuracy import TOLERANCES
 from bench.measure.agreement import Agreement, agreement
-from bench.trees import Leaves
+from bench.measure.trees import Leaves
 
 SAME_WEIGHTS = "give both the same weights, or accept it with --allow-different"
 X_N = torch.tensor([3.0, 4.0])

@@ -8,9 +8,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from bench.arms.specs import distinct
 from bench.record import InputError
 from bench.runner.compare import CompareRequest
-from bench.specs import distinct
 
 SDPA, MANUAL = "vitcore:attention=sdpa", "vitcore:attention=manual"
 NAMES = ["a.py:f", "a.py:f#2", "a.py:f#3", "a.py:g", "a.py:f2"]

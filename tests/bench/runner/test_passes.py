@@ -12,7 +12,7 @@ from bench.bench_patchers import GRID
 from bench.cases import Selection, expand
 from bench.journal import JournalReader, read_samples
 from bench.record import Comparison, RunError
-from bench.runner.passes import probe, run_pass
+from bench.runner.passes import _raise_unwritable, probe, run_pass
 from bench.store import PassPlan, create_run_folder
 from makers import make_environment, make_plan
 from processes import kill_children
@@ -40,10 +40,20 @@ def plan_in(folder: Path, comparisons: tuple[Comparison, ...], seconds: float = 
     )
 
 
+@pytest.fixture
+def elsewhere(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A working directory whose modules have the names of ours, of pytest and of the library."""
+    for name in ("bench", "pytest", "random"):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "__init__.py").write_text(f"raise ImportError('the other {name}')")
+    monkeypatch.chdir(tmp_path)
+
+
 @pytest.mark.slow
 def test_a_killed_process_takes_one_comparison_with_it(tmp_path: Path) -> None:
     """The comparison under way is a row with the cause; the rest is measured all the same."""
-    plan = plan_in(tmp_path / "run", COMPARISONS, seconds=60)
+    # Each gets the least, and the run has time enough for a second process.
+    plan = replace(plan_in(tmp_path / "run", COMPARISONS, seconds=300), deadline_s=time.time())
     killed: list[str] = []
 
     def kill_once(event: dict[str, Any]) -> None:
@@ -68,6 +78,7 @@ def test_a_process_that_measures_nothing_is_an_error(tmp_path: Path) -> None:
 
 
 @pytest.mark.slow
+@pytest.mark.usefixtures("elsewhere")
 def test_after_the_deadline_a_pass_says_what_it_left_out(tmp_path: Path) -> None:
     """Comparisons without time are samples with the remedy, not gaps."""
     plan = plan_in(tmp_path / "run", COMPARISONS, seconds=-1)
@@ -78,6 +89,14 @@ def test_after_the_deadline_a_pass_says_what_it_left_out(tmp_path: Path) -> None
     assert len(samples) == len(COMPARISONS)
 
 
+@pytest.mark.usefixtures("elsewhere")
 def test_the_probe_describes_the_machine() -> None:
     """The starting program learns the devices without loading torch itself."""
     assert "cpu" in probe().devices
+
+
+def test_a_journal_that_takes_no_sample_is_full(tmp_path: Path) -> None:
+    """Where a process could not write its long line, a short one that fits is no comfort."""
+    plan = plan_in(tmp_path / "run", COMPARISONS)
+    with pytest.raises(OSError, match="no room for what was measured"):
+        _raise_unwritable(plan)

@@ -1,4 +1,4 @@
-"""bench.candidates: whatever goes in and comes out, forward and in training."""
+"""bench.arms.candidates: whatever goes in and comes out, forward and in training."""
 
 from collections.abc import Callable
 from typing import Any
@@ -8,9 +8,9 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from bench.candidates import Candidate, half_mean_squares, seeded
+from bench.arms.candidates import Candidate, half_mean_squares, seeded
+from bench.measure.trees import Inputs
 from bench.record import Arm, InputError, Workload
-from bench.trees import Inputs
 
 X_ND = torch.arange(6.0).reshape(2, 3)
 

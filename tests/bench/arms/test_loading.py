@@ -1,4 +1,4 @@
-"""bench.loading and bench.neighbours: a user's code runs as at home and fails in one line."""
+"""bench.arms.loading: a user's code runs as at home and fails in one line."""
 
 import sys
 from collections.abc import Iterator
@@ -7,10 +7,10 @@ from pathlib import Path
 import click
 import pytest
 
-from bench.loading import call
-from bench.neighbours import at_home
+from bench.arms.loading import call
+from bench.arms.neighbours import at_home
+from bench.arms.specs import Source
 from bench.record import InputError
-from bench.specs import Source
 from own_arms import write
 
 

@@ -1,4 +1,4 @@
-"""bench.factories: arms and inputs made from what a user names."""
+"""bench.arms.factories: arms and inputs made from what a user names."""
 
 from pathlib import Path
 
@@ -6,10 +6,10 @@ import pytest
 import torch
 from torch import nn
 
-from bench.candidates import UnavailableError
-from bench.factories import Made, make_arm, make_inputs
+from bench.arms.candidates import UnavailableError
+from bench.arms.factories import Made, make_arm, make_inputs
+from bench.measure.trees import Inputs
 from bench.record import Arm, InputError
-from bench.trees import Inputs
 from own_arms import compare, write
 from vitcore import ViT
 from vitcore.attention import SdpaAttention, TorchAttention

@@ -1,4 +1,4 @@
-"""bench.specs: arms and inputs as a user writes them, refused before anything is imported."""
+"""bench.arms.specs: arms and inputs as a user writes them, refused before anything is imported."""
 
 import subprocess
 import sys
@@ -8,9 +8,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from bench.parts import Part
+from bench.arms.parts import Part
+from bench.arms.specs import Shapes, Source, inputs_for, precision_of, read_arm, read_inputs
 from bench.record import InputError
-from bench.specs import Shapes, Source, inputs_for, precision_of, read_arm, read_inputs
 from own_arms import write
 
 ALPHABET = st.sampled_from(["vitcore", ":", "attention", "=", "sdpa", ",", ".py", "a", "é", "#2",
@@ -233,7 +233,7 @@ def test_an_unknown_dtype_lists_the_known() -> None:
 
 def test_no_torch_is_imported() -> None:
     """The command line can refuse a spec without the seconds that torch takes."""
-    code = "import sys; from bench.specs import *; read_arm('vitcore:head=mlp')"
+    code = "import sys; from bench.arms.specs import *; read_arm('vitcore:head=mlp')"
     code += "; print('torch' in sys.modules)"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "False"

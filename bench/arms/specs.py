@@ -15,7 +15,7 @@ from importlib.util import find_spec
 from itertools import chain, count
 from pathlib import Path
 
-from bench.parts import Part, read_part
+from bench.arms.parts import Part, read_part
 from bench.record import InputError
 from vitcore.config import known
 

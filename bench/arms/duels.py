@@ -12,13 +12,13 @@ from typing import TypeVar
 import torch
 from torch import Tensor, nn
 
-from bench import arms
-from bench.candidates import Candidate
-from bench.factories import Made, make_arm, make_inputs
+from bench.arms import building
+from bench.arms.candidates import Candidate
+from bench.arms.factories import Made, make_arm, make_inputs
 from bench.measure.agreement import Agreement, agreement
 from bench.measure.memory import is_out_of_memory
+from bench.measure.trees import Inputs, Leaves, named
 from bench.record import Comparison, one_line
-from bench.trees import Inputs, Leaves, named
 
 T = TypeVar("T")
 
@@ -114,4 +114,4 @@ def _called(who: str, answer: Callable[[], T]) -> T:
 def _kind(comparison: Comparison) -> _Kind:
     if comparison.baseline.factory is not None:
         return _Kind(_build_own, _check_own)
-    return _Kind(arms.build_pair, arms.check)
+    return _Kind(building.build_pair, building.check)

@@ -5,11 +5,11 @@ from dataclasses import replace
 import pytest
 import torch
 
-from bench.arms import build_module, build_pair, build_reference, random_inputs
+from bench.arms.building import build_module, build_pair, build_reference, random_inputs
+from bench.arms.candidates import UnavailableError, pin_precision
 from bench.bench_attention import GRID as ATTENTION
 from bench.bench_patchers import GRID as PATCHERS
 from bench.bench_precision import GRID as PRECISION
-from bench.candidates import UnavailableError, pin_precision
 from bench.cases import Grid, Selection, expand
 from bench.measure.accuracy import TOLERANCES, gradient_error, relative_error
 from bench.record import Arm, Comparison, Workload

@@ -7,13 +7,13 @@ from dataclasses import dataclass, replace
 import torch
 from torch import Tensor
 
-from bench.arms import build_module
-from bench.candidates import UnavailableError, Work, seeded
-from bench.loading import call, described
-from bench.parts import Part
+from bench.arms.building import build_module
+from bench.arms.candidates import UnavailableError, Work, seeded
+from bench.arms.loading import call, described
+from bench.arms.parts import Part
+from bench.arms.specs import Shapes, Source, inputs_for, read_arm, read_inputs
+from bench.measure.trees import Inputs
 from bench.record import Arm, Comparison, InputError, Workload
-from bench.specs import Shapes, Source, inputs_for, read_arm, read_inputs
-from bench.trees import Inputs
 
 # Random whole numbers are below this: indices that every table has.
 _INDICES = 10

@@ -15,10 +15,10 @@ from typing import Any
 
 from torch import nn
 
+from bench.arms.neighbours import at_home
+from bench.arms.specs import Source
 from bench.measure.memory import is_out_of_memory
-from bench.neighbours import at_home
 from bench.record import InputError, one_line
-from bench.specs import Source
 
 _HERE = Path(__file__).parent
 _NUMBERS = count(1)

@@ -1,4 +1,4 @@
-"""bench.duels: two arms with equal weights and inputs, and one verdict on whether they agree."""
+"""bench.arms.duels: two arms with equal weights and inputs, and whether they agree."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -8,11 +8,11 @@ import pytest
 import torch
 from torch import nn
 
-from bench import arms
+from bench.arms import building
+from bench.arms.duels import ArmError, build_pair, check, share_weights
 from bench.bench_factory import GRID
 from bench.bench_patchers import GRID as PATCHERS
 from bench.cases import Selection, expand
-from bench.duels import ArmError, build_pair, check, share_weights
 from bench.measure.agreement import Agreement
 from bench.measure.clocks import WallClock
 from bench.measure.load import NoWatch
@@ -239,7 +239,7 @@ def test_vitcores_own_comparisons_are_still_judged_by_float64() -> None:
     selection = Selection(variants=("B/32",), image_size=32, batch_sizes=(1,))
     (_, comparison, _) = expand(PATCHERS, selection)
     pair = build_pair(comparison)
-    assert check(comparison, *pair) == arms.check(comparison, *pair)
+    assert check(comparison, *pair) == building.check(comparison, *pair)
     assert check(comparison, *pair).output_error
 
 

@@ -14,8 +14,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from bench.measure.trees import Inputs, Leaves, leaves, named
 from bench.record import Arm, InputError, Workload
-from bench.trees import Inputs, Leaves, leaves, named
 
 Work = Callable[..., object]
 Loss = Callable[[Any], Tensor]

@@ -1,4 +1,4 @@
-"""bench.trees: tensors in whatever is nested, and names that no arm changes."""
+"""bench.measure.trees: tensors in whatever is nested, and names that no arm changes."""
 
 from collections import OrderedDict, UserDict
 from typing import Any, NamedTuple
@@ -7,7 +7,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from bench.trees import Inputs, leaves, named
+from bench.measure.trees import Inputs, leaves, named
 
 LOGITS_AND_HIDDEN = ["output['logits']", "output['hidden'][0]", "output['hidden'][1]"]
 A, B = torch.ones(1), torch.ones(2)

@@ -12,12 +12,12 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from bench.candidates import Candidate, cross_entropy, seeded
+from bench.arms.candidates import Candidate, cross_entropy, seeded
 from bench.cases import config_for
 from bench.measure.accuracy import beyond_tolerance, gradient_error, relative_error
 from bench.measure.agreement import Agreement
+from bench.measure.trees import Inputs
 from bench.record import Arm, Comparison, Workload
-from bench.trees import Inputs
 from vitcore.attention import build_attention
 from vitcore.blocks import EncoderBlock
 from vitcore.config import ViTConfig

@@ -1,11 +1,11 @@
-"""bench.parts: parts of vitcore by name, and what each takes."""
+"""bench.arms.parts: parts of vitcore by name, and what each takes."""
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from bench.arms.parts import Part, read_part
 from bench.cases import LEVELS
-from bench.parts import Part, read_part
 from bench.record import Arm, InputError
 from vitcore.config import ATTENTIONS, HEADS, PATCHERS, VARIANTS
 

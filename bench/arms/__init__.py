@@ -1,0 +1,1 @@
+"""Arms from their names to something that can be called: parts of vitcore, and a user's own."""
