@@ -10,9 +10,10 @@ _UNITS_S = {"s": 1.0, "m": 60.0, "h": 3600.0}
 def duration(text: str) -> float:
     """Seconds of a length of time: ``90s``, ``10m``, ``1.5h``."""
     found = re.fullmatch(r"(\d+(?:\.\d+)?)([smh])", text.strip())
-    if not found:
+    seconds = float(found[1]) * _UNITS_S[found[2]] if found else 0.0
+    if not seconds:
         raise click.BadParameter(f"{text!r} is no duration; expected such as 90s, 10m or 1.5h")
-    return float(found[1]) * _UNITS_S[found[2]]
+    return seconds
 
 
 def names(text: str) -> tuple[str, ...]:

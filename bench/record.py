@@ -122,9 +122,10 @@ class Sample:
     ``baseline_s`` and ``arm_s`` hold the seconds of each timed call, pair by pair; the baseline
     went first in the pairs of even index. They are device time on CUDA, wall time elsewhere;
     ``*_wall_s`` hold the synchronised wall time of the same calls where the two differ. Errors
-    are relative norms against float64; ``None`` where this pass did not look. ``unsettled`` names
-    the arms (``baseline``, ``arm``) whose warm-up ended for want of time. ``disturbed`` holds the
-    indices of the pairs that foreign load disturbed, ``causes`` how many of them by which cause.
+    are relative norms against float64 (a user's own arms: against the baseline); ``None`` where
+    this pass did not look. ``resolution_s`` is the step of the clock. ``unsettled`` names the arms
+    (``baseline``, ``arm``) whose warm-up ended for want of time. ``disturbed`` holds the indices of
+    the pairs that foreign load disturbed, ``causes`` how many of them by which cause.
     """
 
     key: str
@@ -139,6 +140,7 @@ class Sample:
     output_error: float | None = None
     gradient_error: float | None = None
     peak_memory_bytes: int | None = None
+    resolution_s: float = 0.0
     unsettled: tuple[str, ...] = ()
     disturbed: tuple[int, ...] = ()
     causes: dict[str, int] = field(default_factory=dict)
@@ -169,15 +171,15 @@ class Record:
     call (device time on CUDA), ``wall_ms`` the synchronised wall time of the same call;
     intervals are 95 %. ``images_per_s`` is the throughput of calls queued one behind the other
     (on a CPU nothing queues: batch size / latency). ``speedup`` is baseline time / arm time.
-    ``output_error`` and ``gradient_error`` are relative norms against float64. ``passes`` and
-    ``rounds`` count the processes and, over all of them, the pairs; ``cache`` says whether the
-    last-level cache was flushed before each pair (``cold``). ``detectable_effect`` is the smallest
-    relative difference that the measurement would have found four times in five; ``p_value`` is
-    that of no difference, adjusted for the number of comparisons (Benjamini-Hochberg).
-    ``disturbed`` counts the pairs that foreign load disturbed; ``unsteady`` names what had not
-    settled, and in how many passes. ``error`` says in one line why a status is not ``ok``,
-    ``note`` what a reader should know of the hardware. ``inputs`` are those of a user's own arms,
-    which have no variant and sizes.
+    ``output_error`` and ``gradient_error`` are relative norms against float64, or for a user's own
+    arms against the baseline. ``passes`` and ``rounds`` count the processes and, over all of them,
+    the pairs; ``cache`` says whether the last-level cache was flushed before each pair (``cold``).
+    ``detectable_effect`` is the smallest relative difference that the measurement would have found
+    four times in five; ``p_value`` is that of no difference, adjusted for the number of comparisons
+    (Benjamini-Hochberg). ``disturbed`` counts the pairs that foreign load disturbed; ``unsteady``
+    names what had not settled, and in how many passes. ``error`` says in one line why a status is
+    not ``ok``, ``note`` what a reader should know of the hardware. ``inputs`` are those of a user's
+    own arms, which have no variant and sizes.
     """
 
     schema: int

@@ -219,6 +219,7 @@ def _with_pairs(sample: Sample, job: Job, pairs: PairedRounds) -> Sample:
         arm_wall_s=_to_ns(pairs.arm_wall_s[:whole]),
         disturbed=tuple(index for index in job.watch.disturbed if index < whole),
         causes=job.watch.causes,
+        resolution_s=job.clock.resolution_s,
     )
 
 

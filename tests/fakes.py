@@ -9,6 +9,8 @@ from typing import Any
 class FakeClock:
     """A clock that only moves when told to; ``wall_offset_s`` makes it a device clock."""
 
+    resolution_s = 0.0
+
     def __init__(self, wall_offset_s: float | None = None) -> None:
         self.now_s = 0.0
         self.wall_offset_s = wall_offset_s

@@ -187,10 +187,11 @@ def make_analysis(
     records: Sequence[Record],
     controls: Mapping[str, Controls] | None = None,
     causes: Mapping[str, int] | None = None,
+    left_out: int = 0,
 ) -> Analysis:
     """Build what a run on the CPU says; its controls behave where a test does not say."""
     found = {"cpu": make_controls()} if controls is None else dict(controls)
-    return Analysis(list(records), found, widths={}, causes=dict(causes or {}))
+    return Analysis(list(records), found, widths={}, causes=dict(causes or {}), left_out=left_out)
 
 
 def make_rate(method: str = "vitbench run", truth: float = 1.0, **changes: Any) -> Rate:

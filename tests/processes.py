@@ -74,7 +74,7 @@ def started(*words: str, cwd: Path, **options: Any) -> Iterator[subprocess.Popen
         try:
             yield process
         finally:
-            for pid in [process.pid, *running(cwd)]:
+            for pid in running(cwd):
                 with suppress(ProcessLookupError):
                     os.kill(pid, signal.SIGKILL)
 
@@ -130,12 +130,6 @@ def children(pid: int) -> list[int]:
         if int(parent) == pid and state != "Z":
             found.append(int(stat.parent.name))
     return found
-
-
-def kill_children() -> None:
-    """Kill what this process started, as the kernel does when memory runs out."""
-    for pid in children(os.getpid()):
-        os.kill(pid, signal.SIGKILL)
 
 
 def with_arms(folder: Path) -> Path:

@@ -40,7 +40,10 @@ class PassEstimate:
 
 
 def estimate_pass(
-    baseline_s: Sequence[float], arm_s: Sequence[float], disturbed: Sequence[int] = ()
+    baseline_s: Sequence[float],
+    arm_s: Sequence[float],
+    disturbed: Sequence[int] = (),
+    resolution_s: float = 0.0,
 ) -> PassEstimate:
     """Estimate the ratio of one pass from its alternating pairs.
 
@@ -49,7 +52,8 @@ def estimate_pass(
     averaged, so that what going second costs cancels. ``disturbed`` pairs are left out where at
     least half of the pairs, six or more, were calm. The variance is that of a median of normal
     values with the spread of the pairs (by the median absolute deviation), enlarged for the
-    correlation of neighbouring pairs by (1 + r) / (1 - r), r at lag one. Raises ValueError where
+    correlation of neighbouring pairs by (1 + r) / (1 - r), r at lag one, and what the steps of the
+    clock, ``resolution_s``, leave open. Raises ValueError where
     the two have unequal lengths or none.
     """
     if len(baseline_s) != len(arm_s) or not arm_s:
@@ -63,7 +67,8 @@ def estimate_pass(
         residuals[half] -= median
     return PassEstimate(
         log_ratio=float(np.mean(medians)),
-        variance=_variance(residuals[kept], float(np.ptp(ratios[kept]))),
+        variance=_variance(residuals[kept], float(np.ptp(ratios[kept])))
+        + _rounding(arm_s, resolution_s),
         rounds=len(kept),
         left_out=len(ratios) - len(kept),
     )
@@ -85,6 +90,14 @@ def _variance(residuals: Floats, spread: float) -> float:
     # Two medians were fitted, so that the residuals are too small.
     sd = _MAD_TO_SD * float(np.median(np.abs(residuals))) * math.sqrt(count / (count - 2))
     return _MEDIAN_PENALTY * sd**2 / count * min(_inflation(residuals, sd), count / 2)
+
+
+def _rounding(times_s: Sequence[float], resolution_s: float) -> float:
+    """Variance of a ratio of two times that the clock tells in steps: uniform within a step each.
+
+    All calls of a pass may fall on the same step, so their number does not help.
+    """
+    return 2 * (resolution_s / float(np.median(times_s))) ** 2 / 12 if resolution_s else 0.0
 
 
 def _inflation(residuals: Floats, sd: float) -> float:

@@ -10,22 +10,25 @@ what gets counted. With two to five of them, the spread of one comparison's pass
 2. that spread is moderated by the spread of all comparisons of the run: an inverse chi-square
    prior, fitted by the moments of the logarithms (Smyth 2004, "Linear models and empirical Bayes
    methods for assessing differential expression in microarray experiments", section 6.2). A
-   comparison borrows at most as many degrees of freedom as the others have.
+   comparison borrows at most as many degrees of freedom as the others have, and one whose passes
+   spread further than the prior explains borrows fewer, down to none (Phipson et al. 2016, "Robust
+   hyperparameter estimation protects against hypervariable genes").
 """
 
 import math
+from bisect import bisect_right
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
-from scipy.special import digamma, polygamma, stdtr, stdtrit
+from scipy.special import digamma, fdtrc, polygamma, stdtr, stdtrit
 
 from bench.analysis.intervals import CONFIDENCE, Interval
 from bench.analysis.passes import PassEstimate
 
 # Before any comparison is repeated: processes differ by this (standard deviation of the logarithm),
 # known to so many degrees of freedom. Both are cautious against what calibrations found.
-PRIOR_SD = 0.01
+PRIOR_SD = 0.02
 _PRIOR_DEGREES = 4.0
 # The noise of a comparison's pairs over all passes weighs as much as so many pairs of one pass.
 _LENT_PAIRS = 12.0
@@ -34,6 +37,8 @@ _LENT_PAIRS = 12.0
 _GUESS_WEIGHT = 4
 _LEAST_VARIANCE = 1e-12
 _LEAST_RATIO = 1e-6
+# Spreads that differ by rounding alone are the same.
+_SAME = 1 + 1e-9
 # The exponential of more is no number.
 _LARGEST_LOG = 600.0
 _BISECTIONS = 60
@@ -49,11 +54,25 @@ class Spread:
 
     ``variance`` is that between processes (of logarithms); ``degrees`` say how alike comparisons
     are in it (few: very different); ``total_degrees`` are those of all comparisons together.
+    ``tails`` are, for each, the probability of a spread as large as that of its passes, in order.
     """
 
     variance: float
     degrees: float
     total_degrees: float
+    tails: tuple[float, ...] = ()
+
+    def lent(self, own: float, dispersion: float) -> float:
+        """Degrees of freedom that a comparison may borrow, by its own and its passes' spread.
+
+        What counts is how much rarer its spread should be than it is among the comparisons.
+        """
+        borrowed = min(self.degrees, max(self.total_degrees - own, 0.0))
+        if not self.tails or not own:
+            return borrowed
+        tail = float(fdtrc(own, self.degrees, dispersion))
+        as_rare = max(bisect_right(self.tails, tail * _SAME) - 0.5, 0.5) / len(self.tails)
+        return borrowed * min(1.0, tail / as_rare)
 
 
 @dataclass(frozen=True)
@@ -102,10 +121,12 @@ class Effect:
         shortfall = (bound - abs(self.log_ratio)) / self.standard_error
         return float(stdtr(self.degrees, -shortfall))
 
-    @property
-    def detectable(self) -> float:
-        """The smallest relative difference that would have been found four times in five."""
-        quantiles = self._quantile(0.5 + CONFIDENCE / 2) + self._quantile(POWER)
+    def detectable(self, level: float) -> float:
+        """The smallest relative difference that would have been found four times in five.
+
+        ``level`` is the p-value that a difference had to stay below to be called one.
+        """
+        quantiles = self._quantile(1 - level / 2) + self._quantile(POWER)
         return math.expm1(min(quantiles * self.standard_error, _LARGEST_LOG))
 
     def widened(self, factor: float) -> "Effect":
@@ -128,7 +149,10 @@ def fit_spread(groups: Sequence[Sequence[PassEstimate]]) -> Spread:
             middle = math.sqrt(low * high)
             above = _scale(repeated, degrees, middle)[0] > 1
             low, high = (middle, high) if above else (low, middle)
-    return Spread(low, _scale(repeated, degrees, low)[1], float(degrees.sum()))
+    prior = _scale(repeated, degrees, low)[1]
+    dispersions = np.array([_dispersion(*arrays, low) for arrays in repeated])
+    tails = sorted(float(tail) for tail in fdtrc(degrees, prior, dispersions))
+    return Spread(low, prior, float(degrees.sum()), tuple(tails))
 
 
 def effect(passes: Sequence[PassEstimate], spread: Spread) -> Effect:
@@ -139,9 +163,9 @@ def effect(passes: Sequence[PassEstimate], spread: Spread) -> Effect:
     weights = 1 / (spread.variance + variances)
     mean = float(weights @ ratios / weights.sum())
     own = len(passes) - 1.0
-    borrowed = min(spread.degrees, max(spread.total_degrees - own, 0.0))
     # Passes that agree to the last digit, by a coarse clock, are not sure beyond all doubt.
     squares = max(float(weights @ (ratios - mean) ** 2), _LEAST_RATIO * own)
+    borrowed = spread.lent(own, squares / own if own else 1.0)
     usual = math.sqrt(1 / float(weights.sum()))
     scale = (borrowed + squares) / (borrowed + own)
     return Effect(mean, math.sqrt(scale) * usual, borrowed + own, usual)

@@ -20,6 +20,8 @@ from bench.analysis.verdicts import (
 from bench.machine import Environment
 from bench.record import DELTA, SCHEMA, Comparison, Record, Sample
 
+# Fewer passes have no interval of their latency, which no other comparison could lend them.
+_LEAST_SPREAD = 3
 # The instructions without which a CPU computes a precision by converting to float32 and back.
 _CPU_INSTRUCTIONS = {
     "amp_bf16": ("avx512_bf16", "amx_bf16"),
@@ -34,13 +36,14 @@ class Analysis:
 
     ``widths`` holds, for each comparison that was measured, the half-width of its interval to stop
     by (of the logarithm: 0.01 is about one percent either way). ``causes`` counts the pairs that
-    foreign load disturbed, by cause; a pair may have several.
+    foreign load disturbed, by cause; a pair may have several. ``left_out`` were not judged by.
     """
 
     records: list[Record]
     controls: dict[str, Controls]
     widths: dict[str, float]
     causes: dict[str, int] = field(default_factory=dict)
+    left_out: int = 0
 
     @property
     def decided(self) -> int:
@@ -70,18 +73,20 @@ def analyse(
     by_key: dict[str, list[Sample]] = defaultdict(list)
     for sample in samples:
         by_key[sample.key].append(sample)
+    passes = {each.key: estimates(by_key[each.key]) for each in comparisons}
     judged: dict[str, Judgement] = {}
     controls: dict[str, Controls] = {}
     for device in dict.fromkeys(each.workload.device for each in comparisons):
         here = [each for each in comparisons if each.workload.device == device]
-        controls[device], verdicts = _judge(here, by_key, delta)
+        controls[device], verdicts = _judge(here, passes, delta)
         judged |= verdicts
     rows = [
         _row(run_id, each, by_key[each.key], judged.get(each.key), environment)
         for each in comparisons
     ]
     widths = {key: each.effect.stopping_width for key, each in judged.items()}
-    return Analysis(rows, controls, widths, _causes(by_key))
+    left_out = sum(each.left_out for group in passes.values() for each in group)
+    return Analysis(rows, controls, widths, _causes(by_key), left_out)
 
 
 def _causes(by_key: Mapping[str, list[Sample]]) -> dict[str, int]:
@@ -94,10 +99,9 @@ def _causes(by_key: Mapping[str, list[Sample]]) -> dict[str, int]:
 
 
 def _judge(
-    comparisons: Sequence[Comparison], by_key: Mapping[str, list[Sample]], delta: float
+    comparisons: Sequence[Comparison], passes: Mapping[str, list[PassEstimate]], delta: float
 ) -> tuple[Controls, dict[str, Judgement]]:
-    passes = {each.key: estimates(by_key[each.key]) for each in comparisons}
-    measured = {key: group for key, group in passes.items() if group}
+    measured = {each.key: passes[each.key] for each in comparisons if passes[each.key]}
     spread = fit_spread(list(measured.values()))
     effects = {key: effect(group, spread) for key, group in measured.items()}
     copies = {each.key for each in comparisons if each.is_control}
@@ -111,7 +115,7 @@ def _judge(
 def estimates(samples: Iterable[Sample]) -> list[PassEstimate]:
     """What each pass that measured a comparison says of it."""
     return [
-        estimate_pass(sample.baseline_s, sample.arm_s, sample.disturbed)
+        estimate_pass(sample.baseline_s, sample.arm_s, sample.disturbed, sample.resolution_s)
         for sample in samples
         if sample.status == "ok" and sample.arm_s
     ]
@@ -174,7 +178,7 @@ def _said(judgement: Judgement, status: str) -> dict[str, Any]:
         "speedup_low": interval.low,
         "speedup_high": interval.high,
         "verdict": judgement.verdict if status == "ok" else None,
-        "detectable_effect": judgement.effect.detectable,
+        "detectable_effect": judgement.detectable,
         "p_value": judgement.p_value,
     }
 
@@ -210,7 +214,9 @@ def _times(batch_size: int | None, measured: list[Sample]) -> dict[str, Any]:
 
 
 def _median_time(samples: Sequence[Sample], times: Callable[[Sample], Sequence[float]]) -> Interval:
-    return geometric([math.log(statistics.median(times(sample))) for sample in samples])
+    found = geometric([math.log(statistics.median(times(sample))) for sample in samples])
+    # Two values say next to nothing of their spread.
+    return found if len(samples) >= _LEAST_SPREAD else Interval(found.value)
 
 
 def _outcome(samples: Sequence[Sample]) -> tuple[str, str | None]:

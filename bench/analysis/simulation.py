@@ -31,7 +31,8 @@ class Scenario:
     1 / ``outliers`` takes up to several times as long; the machine's speed changes by ``drift``
     over a pass; in one pass in 1 / ``disturbed`` the noise is five times as large. ``process`` is
     what a process adds to a ratio: for each comparison it is larger or smaller by a factor of
-    ``exp(process_spread)``. With ``precision`` further passes are made until every interval is so
+    ``exp(process_spread)``, and for the share ``restless`` five times as large: these alone are
+    then scored. With ``precision`` further passes are made until every interval is so
     narrow.
     """
 
@@ -46,6 +47,7 @@ class Scenario:
     outliers: float = 0.0
     drift: float = 0.0
     disturbed: float = 0.0
+    restless: float = 0.0
     precision: float | None = None
 
 
@@ -62,6 +64,8 @@ SCENARIOS = (
     Scenario(name="every third pass disturbed", disturbed=0.33),
     Scenario(name="all of these", correlation=0.5, drift=0.4, outliers=0.1, disturbed=0.33),
     Scenario(name="one candidate and its control", comparisons=2, passes=4),
+    Scenario(name="one in twenty restless: these", restless=0.05, comparisons=40),
+    Scenario(name="one process each", comparisons=2, passes=1),
     Scenario(name="passes until 1 % is reached", noise=0.04, correlation=0.3, precision=0.01),
 )
 
@@ -75,6 +79,7 @@ class Outcome:
     verdict: str
     student: Interval
     passes: int
+    restless: bool
 
 
 @dataclass(frozen=True)
@@ -101,6 +106,8 @@ def simulate(scenario: Scenario, runs: int, seed: int = 0) -> Score:
     """Simulate so many runs of a scenario and score what is said of them."""
     random = np.random.default_rng([seed, *scenario.name.encode()])
     outcomes = [each for _ in range(runs) for each in _run(scenario, random)]
+    if scenario.restless:
+        outcomes = [each for each in outcomes if each.restless] or outcomes
     return Score(
         scenario=scenario.name,
         comparisons=len(outcomes),
@@ -132,8 +139,10 @@ def _run(scenario: Scenario, random: np.random.Generator) -> Iterator[Outcome]:
     half = scenario.comparisons // 2
     truths = [1.0] * half
     truths += [TRUE_SPEEDUPS[int(random.integers(len(TRUE_SPEEDUPS)))] for _ in range(half)]
+    restless = [bool(random.random() < scenario.restless) for _ in truths]
     processes = [
-        scenario.process * math.exp(random.normal(0, scenario.process_spread)) for _ in truths
+        scenario.process * math.exp(random.normal(0, scenario.process_spread)) * (5 if each else 1)
+        for each in restless
     ]
     groups: list[list[PassEstimate]] = [[] for _ in truths]
     wanted = list(range(len(truths)))
@@ -142,7 +151,7 @@ def _run(scenario: Scenario, random: np.random.Generator) -> Iterator[Outcome]:
             wanted = _too_wide(groups, scenario.precision or 0.0)
         for place in wanted:
             groups[place].append(_pass(scenario, truths[place], processes[place], random))
-    yield from _outcomes(truths, groups, half)
+    yield from _outcomes(truths, groups, half, restless)
 
 
 def _too_wide(groups: Sequence[Sequence[PassEstimate]], precision: float) -> list[int]:
@@ -155,7 +164,10 @@ def _too_wide(groups: Sequence[Sequence[PassEstimate]], precision: float) -> lis
 
 
 def _outcomes(
-    truths: Sequence[float], groups: Sequence[Sequence[PassEstimate]], controls: int
+    truths: Sequence[float],
+    groups: Sequence[Sequence[PassEstimate]],
+    controls: int,
+    restless: Sequence[bool],
 ) -> Iterator[Outcome]:
     spread: Spread = fit_spread(groups)
     effects = [effect(group, spread) for group in groups]
@@ -169,6 +181,7 @@ def _outcomes(
             verdict=each.verdict,
             student=geometric([one.log_ratio for one in group]),
             passes=len(group),
+            restless=restless[int(key)],
         )
 
 

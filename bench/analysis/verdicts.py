@@ -51,11 +51,16 @@ class Controls:
 
 @dataclass(frozen=True)
 class Judgement:
-    """What is said of one comparison."""
+    """What is said of one comparison.
+
+    ``detectable`` is the smallest relative difference that would have been called one, four times
+    in five.
+    """
 
     effect: Effect
     verdict: str
     p_value: float
+    detectable: float
 
 
 def adjusted(p_values: Sequence[float]) -> list[float]:
@@ -96,7 +101,8 @@ def check_controls(effects: Sequence[Effect], delta: float = DELTA) -> Controls:
 
     The sum of squares of their normal scores is chi-square distributed where they do.
     """
-    strayed = sum(verdict(each.interval, delta) in ("faster", "slower") for each in effects)
+    said = [verdict(each.interval, delta, differs=each.p_value <= FALSE_SHARE) for each in effects]
+    strayed = sum(each in ("faster", "slower") for each in said)
     squares = [float(ndtri(max(each.p_value, 1e-300) / 2)) ** 2 for each in effects]
     total, count = math.fsum(squares), len(effects)
     surprising = count > 0 and float(chdtrc(count, total)) < _STRAY_P
@@ -110,6 +116,9 @@ def judge(
     widened = {key: each.widened(controls.widening) for key, each in effects.items()}
     different = adjusted([each.p_value for each in widened.values()])
     alike = adjusted([each.p_beyond(math.log1p(delta)) for each in widened.values()])
+    # Benjamini and Hochberg's bar for the last difference that is called one.
+    found = sum(p_value <= FALSE_SHARE for p_value in different)
+    bar = FALSE_SHARE * max(found, 1) / max(len(different), 1)
     judged = {}
     for (key, each), p_differs, p_agrees in zip(widened.items(), different, alike, strict=True):
         said = verdict(
@@ -118,5 +127,10 @@ def judge(
             differs=p_differs <= FALSE_SHARE,
             agrees=p_agrees <= FALSE_SHARE,
         )
-        judged[key] = Judgement(each, "undecided" if controls.withheld else said, p_differs)
+        judged[key] = Judgement(
+            effect=each,
+            verdict="undecided" if controls.withheld else said,
+            p_value=p_differs,
+            detectable=max(each.detectable(bar), delta),
+        )
     return judged

@@ -112,6 +112,8 @@ def latency_figure(records: Sequence[Record], source: str) -> Figure | None:
     if not shown:
         return None
     frame = pd.DataFrame([_flat(record) for record in shown])
+    # Bounds that all lack, after a single pass, would make a column of no numbers.
+    frame = frame.astype({"low_ms": float, "high_ms": float})
     factors, columns = list(frame["factor"].unique()), list(frame["panel"].unique())
     size = (1.2 + 2.7 * len(columns), 0.9 + 2.3 * len(factors))
     figure = new_figure(*size, "Latency of one call per variant", source)

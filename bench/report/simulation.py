@@ -26,18 +26,18 @@ def cells(score: Score) -> tuple[str, ...]:
         score.scenario,
         str(score.comparisons),
         f"{score.coverage:.1%}",
-        f"{score.half_width:.2%}",
+        _share(score.half_width, 2),
         _share(score.false, 1),
         _share(score.found_5, 0),
         _share(score.found_2, 0),
         f"{score.student_coverage:.1%}",
-        f"{score.student_half_width:.2%}",
+        _share(score.student_half_width, 2),
     )
 
 
 def _share(share: float, digits: int) -> str:
     """A share in percent; nothing where no comparison was of the kind."""
-    return "" if math.isnan(share) else f"{100 * share:.{digits}f}%"
+    return "" if not math.isfinite(share) else f"{100 * share:.{digits}f}%"
 
 
 def table(scores: Sequence[Score]) -> Table:

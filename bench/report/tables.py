@@ -13,7 +13,16 @@ from bench.analysis.rows import Analysis
 from bench.analysis.verdicts import FALSE_SHARE, Controls
 from bench.machine import Environment
 from bench.record import Record
-from bench.report.units import bounds, digits, duration, milliseconds, percent, scientific, times
+from bench.report.units import (
+    bounds,
+    counted,
+    digits,
+    duration,
+    milliseconds,
+    percent,
+    scientific,
+    times,
+)
 
 _SIGNS = {"faster": "▲", "slower": "▼", "equivalent": "=", "undecided": "?"}
 _STYLES = {"faster": "green", "slower": "red", "equivalent": "blue", "undecided": "yellow"}
@@ -36,7 +45,7 @@ NARROW_COLUMNS = 100
 
 
 SINGLE = (
-    "One pass: how much another process would differ was not measured but taken as 1 % (one "
+    "One pass: how much another process would differ was not measured but taken as 2 % (one "
     "standard deviation). Give --passes 3."
 )
 
@@ -118,14 +127,23 @@ def trust(analysis: Analysis) -> list[str]:
     ]
     if analysis.decided:
         expected = digits(analysis.expected_false, 2)
+        verdicts = counted(analysis.decided, "verdict")
         lines.append(
-            f"Of {analysis.decided} verdicts at most {expected} are expected to be false (share of "
-            f"false discoveries held to {100 * FALSE_SHARE:.0f} %)."
+            f"Of {verdicts} at most {expected} are expected to be false (share of false "
+            f"discoveries held to {100 * FALSE_SHARE:.0f} %)."
+        )
+    short = sum(map(_falls_short, analysis.records))
+    if short:
+        lines.append(
+            f"{counted(short, 'undecided row')} would have a verdict but for the adjustment to the "
+            "number of comparisons."
         )
     return [*lines, *_disturbances(analysis)]
 
 
 def _controls(controls: Controls, where: str) -> str:
+    if not controls.count:
+        return f"Controls{where}: none was measured."
     said = f"Controls{where}: {controls.strayed} of {controls.count} copies of a baseline were "
     said += "called different"
     if controls.withheld:
@@ -141,15 +159,25 @@ def _controls(controls: Controls, where: str) -> str:
     return f"{said}."
 
 
+def _falls_short(record: Record) -> bool:
+    """Whether a candidate's interval excludes 1 although it is undecided."""
+    low, high = record.speedup_low, record.speedup_high
+    if record.is_control or record.verdict != "undecided" or low is None or high is None:
+        return False
+    return low > 1 or high < 1
+
+
 def _disturbances(analysis: Analysis) -> list[str]:
     """How many pairs foreign load disturbed and what became of them; what never settled."""
     lines, records = [], analysis.records
     rounds, disturbed = sum(r.rounds for r in records), sum(r.disturbed or 0 for r in records)
     if disturbed:
         causes = ", ".join(f"{cause} {count}" for cause, count in analysis.causes.items())
+        kept = disturbed - analysis.left_out
+        why = f", {kept} kept where less than half of a pass was calm (a median bears them)"
         lines.append(
-            f"{disturbed} of {rounds} pairs were disturbed by foreign load ({causes}): left out "
-            "where at least half of a pass's pairs were calm, kept (a median bears them) elsewhere."
+            f"{disturbed} of {rounds} pairs were disturbed by foreign load ({causes}): "
+            f"{analysis.left_out} were left out{why if kept else ''}."
         )
     unsteady = sum(record.unsteady is not None for record in records)
     if unsteady:

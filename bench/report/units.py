@@ -60,3 +60,8 @@ def percent(value: float | None) -> str:
     if value is None:
         return ""
     return "unknown" if value > 1 else f"{100 * value:.1f} %"
+
+
+def counted(count: int, noun: str) -> str:
+    """So many of something: ``1 verdict``, ``3 verdicts``."""
+    return f"{count} {noun}" if count == 1 else f"{count} {noun}s"

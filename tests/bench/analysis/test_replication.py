@@ -106,11 +106,11 @@ def test_unlike_comparisons_lend_less() -> None:
 
 @pytest.mark.parametrize("groups", [[], [group([0.1])], [group([0.1]), group([0.2])]])
 def test_without_repetition_a_cautious_guess_stands(groups: list[list[PassEstimate]]) -> None:
-    """Before any comparison is repeated, processes are taken to differ by one percent."""
-    assert fit_spread(groups) == Spread(variance=1e-4, degrees=4.0, total_degrees=math.inf)
+    """Before any comparison is repeated, processes are taken to differ by two percent."""
+    assert fit_spread(groups) == Spread(variance=4e-4, degrees=4.0, total_degrees=math.inf)
     found = effect(group([0.1]), fit_spread(groups))
     assert found.degrees == 4
-    assert found.standard_error == pytest.approx(0.01, rel=0.01)
+    assert found.standard_error == pytest.approx(0.02, rel=0.01)
 
 
 def test_no_passes() -> None:
@@ -178,7 +178,7 @@ def test_every_measurement_has_an_interval(groups: list[list[PassEstimate]]) -> 
         assert 0 < low <= found.interval.value <= high < math.inf
         assert 0 <= found.p_value <= 1
         assert 0 <= found.p_beyond(0.02) <= 1
-        assert 0 < found.detectable < math.inf
+        assert 0 < found.detectable(0.05) < math.inf
 
 
 def two_sided(found: Effect) -> float:
@@ -210,19 +210,19 @@ def test_alike_is_two_one_sided_tests(found: Effect, bound: float) -> None:
 
 
 @settings(deadline=None)
-@given(found=EFFECTS)
-def test_detectable_effects_are_found_four_times_in_five(found: Effect) -> None:
+@given(found=EFFECTS, level=st.floats(0.01, 0.2))
+def test_detectable_effects_are_found_four_times_in_five(found: Effect, level: float) -> None:
     """An effect of that size that comes out unluckily, as one in five does, is just significant."""
     unlucky = stats.t.ppf(0.8, found.degrees) * found.standard_error
-    just = replace(found, log_ratio=math.log1p(found.detectable) - unlucky)
-    assert just.p_value == pytest.approx(0.05, rel=1e-6)
+    just = replace(found, log_ratio=math.log1p(found.detectable(level)) - unlucky)
+    assert just.p_value == pytest.approx(level, rel=1e-6)
 
 
 @pytest.mark.parametrize(
     ("change", "grows"),
     [
         (lambda e: e.half_width, 3.0),
-        (lambda e: math.log1p(e.detectable), 3.0),
+        (lambda e: math.log1p(e.detectable(0.05)), 3.0),
         (lambda e: e.log_ratio, 1.0),
         (lambda e: e.degrees, 1.0),
     ],

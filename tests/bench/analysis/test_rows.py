@@ -64,9 +64,12 @@ def test_passes_are_merged() -> None:
     # By hand: Student's t is 4.3027 with 2 degrees of freedom, the logarithms' sd is 0.038483.
     assert (row.speedup_low, row.speedup_high) == pytest.approx((1.18090, 1.42970), rel=1e-4)
     assert row.verdict == "faster"
-    # A t of 11.786 has this probability either way; four in five lie above -1.0607.
+    # A t of 11.786 has this probability either way. With two degrees of freedom 6.9646 has 0.02,
+    # the bar of a single verdict, and four in five lie above -1.0607.
     assert row.p_value == pytest.approx(0.00712, rel=1e-2)
-    assert row.detectable_effect == pytest.approx(math.expm1(5.3633 * 0.022218), rel=1e-3)
+    assert row.detectable_effect == pytest.approx(
+        math.expm1((6.9646 + 1.0607) * 0.022218), rel=1e-3
+    )
     assert row.latency_ms == pytest.approx(8.0)
     assert (row.latency_low_ms, row.latency_high_ms) == pytest.approx((1.4298, 44.761), rel=1e-3)
 
@@ -79,12 +82,12 @@ def test_latency_is_a_median() -> None:
 
 
 def test_one_pass_has_the_interval_of_a_guess() -> None:
-    """One pass says nothing of other processes: their usual difference of 1 % is taken for it."""
+    """One pass says nothing of other processes: their usual difference of 2 % is taken for it."""
     row = one_row([at(1.5)])
     assert (row.latency_ms, row.speedup) == pytest.approx((8.0, 1.5))
     assert (row.latency_low_ms, row.latency_high_ms) == (None, None)
     # Student's t is 2.7764 with 4 degrees of freedom.
-    bounds = [1.5 * math.exp(sign * 2.7764 * 0.01) for sign in (-1, 1)]
+    bounds = [1.5 * math.exp(sign * 2.7764 * 0.02) for sign in (-1, 1)]
     assert (row.speedup_low, row.speedup_high) == pytest.approx(tuple(bounds), rel=1e-4)
 
 

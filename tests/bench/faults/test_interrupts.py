@@ -10,7 +10,17 @@ import pytest
 from bench.journal import read_samples
 from bench.measure.pairs import MAX_ROUNDS
 from bench.table import read_csv
-from processes import COMPARE, Ended, command, ended, none_left, started, wait_for, with_arms
+from processes import (
+    COMPARE,
+    Ended,
+    children,
+    command,
+    ended,
+    none_left,
+    started,
+    wait_for,
+    with_arms,
+)
 
 pytestmark = pytest.mark.slow
 
@@ -96,6 +106,24 @@ def test_the_second_signal_ends_a_hang_at_once(number: int, tmp_path: Path) -> N
     assert done.returncode == 130
     assert done.stderr.splitlines()[-1] == HINT
     assert {row.rounds for row in read_csv(tmp_path / "run" / "results.csv")} == {0}
+
+
+def test_an_interrupt_is_not_lost_while_torch_loads(tmp_path: Path) -> None:
+    """Before the first pair there is nothing to finish: the pass ends, and measures nothing."""
+    with started(*command(*COMPARE), cwd=with_arms(tmp_path)) as process:
+        wait_for((tmp_path / "run" / "passes" / "pass-1.log").exists, "the pass", process)
+        wait_for(lambda: any(map(loads_torch, children(process.pid))), "torch", process)
+        os.killpg(process.pid, signal.SIGINT)
+        assert ended(process).returncode == 130
+    assert read_samples(tmp_path / "run") == []
+
+
+def loads_torch(pid: int) -> bool:
+    """Whether a process has begun to load torch's own library."""
+    try:
+        return "libtorch_python" in Path(f"/proc/{pid}/maps").read_text()
+    except OSError:
+        return False
 
 
 def test_sigkill_of_the_program_ends_its_pass(

@@ -3,6 +3,7 @@
 import json
 import subprocess
 from contextlib import ExitStack
+from pathlib import Path
 
 import pytest
 
@@ -10,10 +11,12 @@ from processes import COMPARE, command, ended, started, wait_for, with_arms
 
 pytestmark = pytest.mark.slow
 
-SMALL = ("compare", "arms.py:right", "arms.py:right", "--input", "2,8", "--budget", "1s")
+SMALL = (
+    *("compare", "arms.py:right", "arms.py:right", "--input", "2,8", "--budget", "1s"),
+    *("--passes", "1", "--json"),
+)
 SECOND = {
-    "compare": (*SMALL, "--passes", "1", "--json"),
-    "compare --no-lock": (*SMALL, "--passes", "1", "--json", "--no-lock"),
+    "compare": SMALL,
     "resume --no-lock": ("run", "--resume", "run", "--no-lock"),
 }
 
@@ -48,11 +51,15 @@ def test_a_second_run_on_the_device_is_refused(
     assert "wait for its end, or give --no-lock to measure beside it" in line
 
 
+@pytest.mark.long
 def test_without_locks_a_second_run_measures(
-    second: tuple[int, dict[str, subprocess.CompletedProcess[str]]],
+    under_way: tuple[Path, subprocess.Popen[str]],
 ) -> None:
     """Who wants two runs at once can have them."""
-    done = second[1]["compare --no-lock"]
+    cwd, first = under_way
+    with started(*command(*SMALL, "--no-lock"), cwd=cwd) as second:
+        done = ended(second)
+        assert first.poll() is None
     assert done.returncode == 0
     assert json.loads(done.stdout)["status"] == "ok"
 

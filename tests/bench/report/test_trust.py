@@ -11,8 +11,8 @@ SAID = "2 of 9 copies of a baseline were called different"
 FURTHER = f"{SAID}; they stray further than their intervals allow, so every interval was widened"
 BEYOND = f"{SAID}; they stray 3.3 times as far as their intervals allow, so NO VERDICT IS GIVEN"
 DISTURBED = (
-    "36 of 240 pairs were disturbed by foreign load (steal 30, memory 9): left out where at least "
-    "half of a pass's pairs were calm, kept (a median bears them) elsewhere."
+    "36 of 240 pairs were disturbed by foreign load (steal 30, memory 9): 30 were left out, 6 kept "
+    "where less than half of a pass was calm (a median bears them)."
 )
 
 
@@ -65,5 +65,20 @@ def test_expected_false_verdicts() -> None:
 )
 def test_disturbances(changes: list[dict[str, Any]], lines: list[str]) -> None:
     """What disturbed the run, and what was done with it, is said where something did."""
-    records = [make_record(verdict="undecided", **each) for each in changes]
-    assert trust(make_analysis(records, causes={"steal": 30, "memory": 9}))[1:] == lines
+    records = [make_record(verdict="undecided", speedup_low=0.9, **each) for each in changes]
+    assert (
+        trust(make_analysis(records, causes={"steal": 30, "memory": 9}, left_out=30))[1:] == lines
+    )
+
+
+def test_what_would_have_been_said_of_one_comparison() -> None:
+    """Rows whose interval excludes 1 and that are yet undecided are counted, with the reason."""
+    records = [make_record(verdict="undecided", arm=arm) for arm in ("manual", "sdpa")]
+    (line,) = trust(make_analysis(records))[1:]
+    assert line.startswith("2 undecided rows would have a verdict but for the adjustment")
+
+
+def test_no_controls() -> None:
+    """A run in which no control could be measured says so."""
+    found = make_controls(count=0, strayed=0)
+    assert trust(make_analysis([], {"cpu": found})) == ["Controls: none was measured."]

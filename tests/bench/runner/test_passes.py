@@ -4,7 +4,6 @@ import os
 import time
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 import pytest
 
@@ -15,7 +14,8 @@ from bench.record import Comparison, RunError
 from bench.runner.passes import _raise_unwritable, probe, run_pass
 from bench.store import PassPlan, create_run_folder
 from makers import make_environment, make_plan
-from processes import kill_children
+from own_arms import compare
+from processes import with_arms
 
 SELECTION = Selection(variants=("B/32",), image_size=32, batch_sizes=(1,), modes=("forward",))
 # No case here takes so long.
@@ -52,21 +52,18 @@ def elsewhere(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.mark.slow
 def test_a_killed_process_takes_one_comparison_with_it(tmp_path: Path) -> None:
     """The comparison under way is a row with the cause; the rest is measured all the same."""
-    # Each gets the least, and the run has time enough for a second process.
-    plan = replace(plan_in(tmp_path / "run", COMPARISONS, seconds=300), deadline_s=time.time())
-    killed: list[str] = []
-
-    def kill_once(event: dict[str, Any]) -> None:
-        if event["kind"] == "start" and not killed:
-            killed.append(event["key"])
-            kill_children()
-
-    run_pass(plan, JournalReader(plan.journal), kill_once, LIMIT_S)
+    arms = with_arms(tmp_path) / "arms.py"
+    names = ("right#2", "is_killed", "right#3")
+    comparisons = tuple(compare(f"{arms}:right", f"{arms}:{name}") for name in names)
+    plan = replace(plan_in(tmp_path / "run", comparisons), each_s=0.1)
+    seen: list[str] = []
+    run_pass(plan, JournalReader(plan.journal), lambda e: seen.append(e["kind"]), LIMIT_S)
     samples = read_samples(tmp_path / "run")
-    assert {s.key: s.status for s in samples if s.key == killed[0]} == {killed[0]: "crashed"}
-    assert sorted(s.key for s in samples) == sorted(c.key for c in COMPARISONS)
-    assert [s.status for s in samples].count("ok") == len(COMPARISONS) - 1
-    assert "pass-1.log" in str(samples[0].error)
+    assert [sample.key for sample in samples] == [each.key for each in comparisons]
+    assert [sample.status for sample in samples] == ["ok", "crashed", "ok"]
+    assert samples[1].error == "the process was ended by SIGKILL; see pass-1.log"
+    two, one = ["process", *["start", "sample"] * 2], ["process", "start", "sample"]
+    assert seen == two + one
 
 
 @pytest.mark.slow
