@@ -16,7 +16,7 @@ from bench.lock import device_locks
 from bench.measure.clocks import clock_for
 from bench.measure.environment import git
 from bench.measure.load import watch_for
-from bench.measure.pairs import Benchmark
+from bench.measure.pairs import MAX_OWN_ROUNDS, MAX_ROUNDS, Benchmark
 from bench.options import names, numbers
 from bench.record import CACHES, FACTORS, Comparison, InputError, Sample
 from bench.session import Allotment, BudgetSpentError, Job, measure
@@ -174,6 +174,7 @@ def _sample(
         watch=watch_for(comparison.workload.device),
         measuring_s=measuring_s,
         check=not plan or comparison.key not in plan.checked,
+        most_rounds=MAX_OWN_ROUNDS if plan and plan.each_s else MAX_ROUNDS,
         stop=stash[INTERRUPT].is_set,
     )
     return replace(measure(job), pass_index=index)

@@ -17,18 +17,19 @@ from bench.analysis.rows import analyse
 from bench.arms.candidates import Candidate
 from bench.arms.duels import pair_of
 from bench.arms.factories import Made
-from bench.arms.specs import CONTROL_SHARE, DTYPES, distinct
+from bench.arms.specs import CONTROL_SHARE, distinct
 from bench.lock import device_locks
 from bench.measure.clocks import clock_for
 from bench.measure.environment import read_environment
 from bench.measure.load import watch_for
-from bench.measure.pairs import Rounds
+from bench.measure.pairs import MAX_OWN_ROUNDS, Rounds
 from bench.measure.trees import Inputs
 from bench.record import (
     CACHES,
     DELTA,
     DEVICES,
     MODES,
+    OWN,
     Arm,
     Comparison,
     InputError,
@@ -73,9 +74,8 @@ def compare(
     device = device or _device_of(made)
     _check(device, mode, cache, budget_s, (baseline, candidate))
     names = distinct([_name(baseline), _name(candidate)])
-    precision = _precision(made)
     workload = Workload(component="callable", mode=mode, device=device, inputs=_shapes(made))
-    arms = [Arm(factory=name, precision=precision) for name in names]
+    arms = [Arm(factory=name, precision=OWN) for name in names]
     comparisons = [
         Comparison(
             factor="factory",
@@ -120,6 +120,7 @@ def _sample(
         watch=watch_for(comparison.workload.device),
         measuring_s=lambda _: seconds,
         check=True,
+        most_rounds=MAX_OWN_ROUNDS,
         stop=advance,
         build=build,
     )
@@ -173,12 +174,6 @@ def _check(
 def _device_of(inputs: Inputs) -> str:
     tensors = inputs.tensors().values()
     return "cuda" if any(tensor.is_cuda for tensor in tensors) else "cpu"
-
-
-def _precision(inputs: Inputs) -> str:
-    types = [str(t.dtype).removeprefix("torch.") for t in inputs.tensors().values()]
-    floating = [DTYPES[name] for name in types if "float" in name and name in DTYPES]
-    return floating[0] if floating else "fp32"
 
 
 def _shapes(inputs: Inputs) -> str:

@@ -13,6 +13,8 @@ MODES = ("forward", "train")
 STATUSES = ("ok", "oom", "timeout", "crashed", "wrong", "skipped")
 VERDICTS = ("faster", "slower", "equivalent", "undecided")
 CACHES = ("cold", "warm")
+# The precision of a user's arm whose type nobody chose: modules stay as they were made.
+OWN = "own"
 # A difference of less than this is of no interest to somebody who chooses an implementation.
 DELTA = 0.02
 
@@ -132,6 +134,7 @@ class Sample:
     pass_index: int
     status: str = "ok"
     error: str | None = None
+    note: str | None = None
     baseline_s: tuple[float, ...] = ()
     arm_s: tuple[float, ...] = ()
     baseline_wall_s: tuple[float, ...] = ()

@@ -5,14 +5,17 @@ from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
 
-from bench.arms.candidates import Candidate, UnavailableError, pin_precision
+from bench.arms.candidates import Candidate, UnavailableError
 from bench.arms.duels import build_pair, check
+from bench.arms.precision import pinned_precision
 from bench.cases import flops, parameters
 from bench.measure.caches import flusher
 from bench.measure.clocks import Clock
 from bench.measure.memory import fresh_memory, is_out_of_memory, peak_bytes
 from bench.measure.pairs import (
+    MAX_ROUNDS,
     Benchmark,
+    Call,
     InterruptedPairsError,
     PairedRounds,
     Watch,
@@ -126,6 +129,7 @@ class Job:
     watch: Watch
     measuring_s: Callable[[float], float]
     check: bool
+    most_rounds: int = MAX_ROUNDS
     stop: Callable[[], bool] = lambda: False
     build: Callable[[Comparison], tuple[Candidate, Candidate]] = build_pair
 
@@ -139,9 +143,9 @@ def measure(job: Job) -> Sample:
     """Measure one comparison. What fails becomes the sample's status."""
     sample = Sample(key=job.comparison.key, pass_index=0)
     fresh_memory(job.device)
-    pin_precision()
     try:
-        return _measure(job, sample)
+        with pinned_precision():
+            return _measure(job, sample)
     except (UnavailableError, InputError) as error:
         return replace(sample, status="skipped", error=str(error))
     except Exception as error:  # noqa: BLE001 (whatever an arm raises is its result)
@@ -156,12 +160,15 @@ def _measure(job: Job, sample: Sample) -> Sample:
         sample = _checked(sample, job.comparison, *arms)
         if sample.status != "ok":
             return sample
-    firsts_s = [timed(arm, job.clock) for arm in arms]
-    prepare_s = time.perf_counter() - start_s
-    sample = _paired(job, sample, arms, firsts_s, job.measuring_s(prepare_s))
+    calls = (arms[0].once, arms[1].once)
+    with arms[0].surroundings():
+        firsts_s = [timed(call, job.clock) for call in calls]
+        prepare_s = time.perf_counter() - start_s
+        sample = _paired(job, sample, calls, firsts_s, job.measuring_s(prepare_s))
+        queued_s = _queued_s(calls[1], job.clock) if job.device == "cuda" else None
     return replace(
         sample,
-        arm_queued_s=_queued_s(arms[1], job.clock) if job.device == "cuda" else None,
+        arm_queued_s=queued_s,
         peak_memory_bytes=peak_bytes(job.device),
         prepare_s=prepare_s,
         measure_s=time.perf_counter() - start_s - prepare_s,
@@ -177,13 +184,14 @@ def _checked(sample: Sample, comparison: Comparison, baseline: Candidate, arm: C
         error=found.error,
         output_error=found.output_error,
         gradient_error=found.gradient_error,
+        note=found.note,
     )
 
 
 def _paired(
     job: Job,
     sample: Sample,
-    arms: tuple[Candidate, Candidate],
+    calls: tuple[Call, Call],
     firsts_s: list[float],
     left_s: float,
 ) -> Sample:
@@ -191,15 +199,15 @@ def _paired(
     flush = flusher(job.device) if job.comparison.cache == "cold" else _nothing
     start_s, limit_s = time.perf_counter(), left_s * _SETTLE_SHARE / 2
     pairs = PairedRounds(
-        baseline=arms[0], clock=job.clock, refresh=flush, watch=job.watch, stop=job.stop
+        baseline=calls[0], clock=job.clock, refresh=flush, watch=job.watch, stop=job.stop
     )
     with without_collector():
-        settled = [settle(a, job.clock, s, limit_s) for a, s in zip(arms, firsts_s, strict=True)]
+        settled = [settle(c, job.clock, s, limit_s) for c, s in zip(calls, firsts_s, strict=True)]
         pair_s = sum(call_s for call_s, _ in settled) + timed(flush, job.clock)
-        rounds = rounds_for(left_s - (time.perf_counter() - start_s), pair_s)
+        rounds = rounds_for(left_s - (time.perf_counter() - start_s), pair_s, job.most_rounds)
         with suppress(InterruptedPairsError):
             job.benchmark.pedantic(
-                arms[1], setup=pairs.setup, teardown=pairs.teardown, rounds=rounds
+                calls[1], setup=pairs.setup, teardown=pairs.teardown, rounds=rounds
             )
     names = zip(("baseline", "arm"), settled, strict=True)
     sample = replace(sample, unsettled=tuple(name for name, (_, ended) in names if not ended))
@@ -228,11 +236,11 @@ def _to_ns(times_s: Sequence[float]) -> tuple[float, ...]:
     return tuple(round(float(time_s), 9) for time_s in times_s)
 
 
-def _queued_s(arm: Candidate, clock: Clock) -> float:
+def _queued_s(call: Call, clock: Clock) -> float:
     """Seconds a call takes when the device's queue never runs empty, caches as they come."""
     start = clock()
     for _ in range(_QUEUED_CALLS):
-        arm()
+        call()
     end = clock()
     return float(end - start) / _QUEUED_CALLS
 

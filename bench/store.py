@@ -122,11 +122,21 @@ def create_run_folder(folder: Path, plan: Plan, environment: Environment) -> Non
         write_json(part / "plan.json", plan)
         write_json(part / "environment.json", environment)
         part.rename(folder)
+        _sync(folder.absolute().parent)
     except OSError as error:
         shutil.rmtree(part, ignore_errors=True)
         raise InputError(
             f"output folder {folder} cannot be made ({error.strerror}); give --out another"
         ) from error
+
+
+def _sync(folder: Path) -> None:
+    """Have a folder's names on disk."""
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
 
 
 def _comparison(plain: dict[str, Any]) -> Comparison:
@@ -139,9 +149,12 @@ def _comparison(plain: dict[str, Any]) -> Comparison:
 
 
 def write_json(path: Path, record: Plan | PassPlan | Environment) -> None:
-    """Write one record as a JSON file."""
+    """Write one record as a JSON file; it is on disk when this returns."""
     text = json.dumps({"schema": SCHEMA, **asdict(record)}, indent=1, default=str)
-    path.write_text(text + "\n", encoding="utf-8")
+    with path.open("w", encoding="utf-8") as file:
+        file.write(text + "\n")
+        file.flush()
+        os.fsync(file.fileno())
 
 
 def _read_json(path: Path) -> dict[str, Any]:

@@ -3,7 +3,7 @@
 import math
 import statistics
 from collections import Counter, defaultdict
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -165,7 +165,7 @@ def _row(
         unsteady=_unsteady(measured),
         inputs=workload.inputs,
         error=error,
-        note=_note(comparison, environment),
+        note="; ".join(_notes(comparison, samples, environment)) or None,
         **(_times(workload.batch_size, measured) if measured else {}),
         **(_said(judgement, status) if judgement else {}),
     )
@@ -235,10 +235,15 @@ def _first(values: Iterable[float | None]) -> float | None:
     return next((value for value in values if value is not None), None)
 
 
-def _note(comparison: Comparison, environment: Environment) -> str | None:
-    needed = _CPU_INSTRUCTIONS.get(comparison.arm.precision)
-    if comparison.workload.device != "cpu" or not needed:
-        return None
-    if set(needed) & set(environment.cpu_flags):
-        return None
-    return f"this CPU has no {' or '.join(needed)}: computed in float32 with conversions"
+def _notes(
+    comparison: Comparison, samples: list[Sample], environment: Environment
+) -> Iterator[str]:
+    """What a reader should know of a row, besides its numbers."""
+    yield from dict.fromkeys(sample.note for sample in samples if sample.note)
+    on_cpu = comparison.workload.device == "cpu"
+    needed = _CPU_INSTRUCTIONS.get(comparison.arm.precision, ()) if on_cpu else ()
+    if needed and not set(needed) & set(environment.cpu_flags):
+        yield f"this CPU has no {' or '.join(needed)}: computed in float32 with conversions"
+    lost = [sample for sample in samples if not sample.arm_s]
+    if lost and len(lost) < len(samples) and lost[0].status == "skipped":
+        yield f"{len(lost)} of {len(samples)} passes skipped it: {lost[0].error}"

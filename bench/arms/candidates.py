@@ -14,25 +14,13 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from bench.arms.precision import Context, autocast, dtype_of, tf32
 from bench.measure.trees import Inputs, Leaves, leaves, named
-from bench.record import Arm, InputError, Workload
+from bench.record import OWN, Arm, InputError, Workload
 
 Work = Callable[..., object]
 Loss = Callable[[Any], Tensor]
-Context = Callable[[], AbstractContextManager[object]]
 
-# The type of parameters and inputs; with a precision that is not here (whole numbers) they stay as
-# they were made.
-_DTYPES = {
-    "fp64": torch.float64,
-    "fp32": torch.float32,
-    "tf32": torch.float32,
-    "amp_bf16": torch.float32,
-    "amp_fp16": torch.float32,
-    "bf16": torch.bfloat16,
-    "fp16": torch.float16,
-}
-_AUTOCAST = {"amp_bf16": torch.bfloat16, "amp_fp16": torch.float16}
 # GradScaler's own start of 2**16 overflows float16 in the first steps, which it would skip.
 _LOSS_SCALE = 2.0**10
 
@@ -50,23 +38,6 @@ def missing_compiler() -> str | None:
         f"no C++ compiler: {compiler!r} is not on the PATH; install one "
         "(Debian: apt-get install g++) or name yours in CXX"
     )
-
-
-@contextmanager
-def _tf32() -> Iterator[None]:
-    """TF32 products inside, full float32 products again afterwards."""
-    torch.set_float32_matmul_precision("high")
-    torch.backends.cudnn.allow_tf32 = True
-    try:
-        yield
-    finally:
-        pin_precision()
-
-
-def pin_precision() -> None:
-    """Full float32 products everywhere, so that fp32 means fp32."""
-    torch.set_float32_matmul_precision("highest")
-    torch.backends.cudnn.allow_tf32 = False
 
 
 @contextmanager
@@ -102,17 +73,27 @@ class Candidate:
         self.module = work if isinstance(work, nn.Module) else nn.Module()
         self._prepare(inputs, train=workload.mode == "train")
         # Autocast is for the forward pass alone; TF32 is for the products of backward too.
-        self.autocast = _autocast(arm.precision, self.device)
-        self.products: Context = _tf32 if arm.precision == "tf32" else nullcontext
+        self.autocast = autocast(arm.precision, self.device)
+        self.products: Context = tf32 if arm.precision == "tf32" else nullcontext
         self.scaler = torch.GradScaler(
             self.device, init_scale=_LOSS_SCALE, enabled=arm.precision == "amp_fp16"
         )
-        step = self._train if workload.mode == "train" else self._forward
-        self.step = _tf32()(step) if arm.precision == "tf32" else step
+        self.trains = workload.mode == "train"
+        step: Callable[[], object] = self._train if self.trains else self._call
+        self.step = tf32()(step) if arm.precision == "tf32" else step
         _compile(self.module, arm.compile)
 
     def __call__(self) -> None:
-        """Do the timed work once.
+        """Do the timed work once."""
+        with self.surroundings():
+            self.once()
+
+    def surroundings(self) -> AbstractContextManager[object]:
+        """What every call of ``once`` stands in, entered once: no timed call is to pay for it."""
+        return nullcontext() if self.trains else torch.inference_mode()
+
+    def once(self) -> None:
+        """Do the timed work once, inside ``surroundings``.
 
         The result is dropped in here, so that freeing it is part of every arm's time alike: whoever
         times one call may keep what it returns, and whoever times the other not.
@@ -149,8 +130,12 @@ class Candidate:
         return only.double(), gradients
 
     def _prepare(self, inputs: Inputs, *, train: bool) -> None:
-        dtype = _DTYPES.get(self.arm.precision)
+        dtype = dtype_of(self.arm.precision)
         _move(self.module, self.device, dtype)
+        if self.arm.precision == OWN:
+            # Inputs follow what the module was made in; a plain function takes them as they are.
+            floating = (each.dtype for each in self.module.parameters() if each.is_floating_point())
+            dtype = next(floating, None)
         self.module.train(train)
         own: Leaves = {n: p for n, p in self.module.named_parameters() if p.requires_grad}
         copied = partial(_copied, device=self.device, dtype=dtype, needs_grad=train and not own)
@@ -185,6 +170,12 @@ class Candidate:
         with torch.inference_mode(), self.autocast():
             return self.work(*self.inputs.args, **self.inputs.kwargs)
 
+    def _call(self) -> object:
+        if self.autocast is nullcontext:
+            return self.work(*self.inputs.args, **self.inputs.kwargs)
+        with self.autocast():
+            return self.work(*self.inputs.args, **self.inputs.kwargs)
+
     def _train(self) -> Tensor:
         self._forget_gradients()
         with self.autocast():
@@ -208,12 +199,6 @@ def _copied(value: Tensor, *, device: str, dtype: torch.dtype | None, needs_grad
     floating = value.is_floating_point()
     copied = value.detach().to(device, dtype if floating else None, copy=True)
     return copied.requires_grad_(needs_grad and floating)
-
-
-def _autocast(precision: str, device: str) -> Context:
-    if precision in _AUTOCAST:
-        return partial(torch.autocast, device, dtype=_AUTOCAST[precision])
-    return nullcontext
 
 
 def cross_entropy(logits_BL: Tensor) -> Tensor:

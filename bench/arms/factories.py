@@ -13,7 +13,7 @@ from bench.arms.loading import call, described
 from bench.arms.parts import Part
 from bench.arms.specs import Shapes, Source, inputs_for, read_arm, read_inputs
 from bench.measure.trees import Inputs
-from bench.record import Arm, Comparison, InputError, Workload
+from bench.record import OWN, Arm, Comparison, InputError, Workload
 
 # Random whole numbers are below this: indices that every table has.
 _INDICES = 10
@@ -48,7 +48,8 @@ def make_arm(arm: Arm, device: str) -> Made:
 
 
 def _part(part: Part, arm: Arm, device: str) -> Made:
-    levels = replace(part.arm(arm.precision), factory=arm.factory)
+    wanted = "fp32" if arm.precision == OWN else arm.precision
+    levels = replace(part.arm(wanted), factory=arm.factory)
     if levels.precision == "tf32" and device != "cuda":
         raise UnavailableError("tf32 is a precision of CUDA devices; choose another here")
     workload = Workload(

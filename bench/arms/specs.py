@@ -16,7 +16,7 @@ from itertools import chain, count
 from pathlib import Path
 
 from bench.arms.parts import Part, read_part
-from bench.record import InputError
+from bench.record import OWN, InputError
 from vitcore.config import known
 
 _COPY = re.compile(r"#[0-9]+$")
@@ -109,8 +109,10 @@ def inputs_for(given: str | None, arms: Sequence[ArmSpec]) -> str:
     return texts[0]
 
 
-def precision_of(dtype: str) -> str:
+def precision_of(dtype: str | None) -> str:
     """How an arm calls a type of numbers: ``fp32`` for ``float32``; whole numbers as they are."""
+    if dtype is None:
+        return OWN
     try:
         return DTYPES[known("dtype", dtype, DTYPES)]
     except ValueError as error:

@@ -24,7 +24,10 @@ from bench.record import CACHES, DEVICES, MODES, InputError, Record
     "[default: what a part of vitcore takes]",
 )
 @click.option("--inputs", metavar="FILE.py:FUNCTION", help="A function that makes the inputs.")
-@click.option("--dtype", default="float32", show_default=True, help="Of inputs and weights.")
+@click.option(
+    "--dtype",
+    help="Of inputs and weights, such as bfloat16  [default: each module's own]",
+)
 @click.option("--device", type=click.Choice(DEVICES), default="cpu", show_default=True)
 @click.option("--mode", type=click.Choice(MODES), default="forward", show_default=True)
 @click.option(
@@ -115,8 +118,9 @@ def _measure(given: dict[str, Any]) -> Any:
 
 def _print(results: Any, candidates: list[Record], *, as_json: bool) -> None:
     if as_json:
+        (controls,) = results.analysis.controls.values()
         for record in candidates:
-            click.echo(json.dumps(asdict(record)))
+            click.echo(json.dumps({**asdict(record), "controls": asdict(controls)}))
         return
     from rich.console import Console
 

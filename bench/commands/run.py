@@ -11,6 +11,7 @@ import click
 
 from bench.options import duration, names, numbers, share
 from bench.record import FACTORS, RunError
+from bench.report.units import counted
 
 _QUICK = {
     "variants": ("B/16",),
@@ -132,8 +133,8 @@ def _resume(folder: Path, *, lock: bool) -> Any:
 
     torn = load(folder).torn
     if torn:
-        lines = "line" if torn == 1 else "lines"
-        click.echo(f"{torn} half-written {lines} of the journal will be measured again", err=True)
+        text = f"{counted(torn, 'half-written line')} of the journal will be measured again"
+        click.echo(text, err=True)
     return resume(folder, _progress(), lock=lock)
 
 
@@ -198,6 +199,9 @@ def report(folder: Path, *, markdown: bool, factors: tuple[str, ...]) -> None:
         plan = results.plan
         click.echo(provenance(results.environment, plan.command, plan.started))
         return
+    if results.torn:
+        text = f"{counted(results.torn, 'half-written line')} of the journal left out"
+        click.echo(f"{text}; measure it again with: vitbench run --resume {folder}", err=True)
     kept = write_csv(folder / "results.csv", results.records)
     if kept:
         click.echo(f"results.csv had been changed; what it said is kept as {kept.name}", err=True)

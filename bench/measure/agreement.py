@@ -27,12 +27,13 @@ class Agreement:
     """How far an arm's numbers are from the expected ones, as relative norms.
 
     ``None`` is no number: not looked at, or the shapes allow none. ``error`` says in one line why
-    the two do not compute the same.
+    the two do not compute the same, ``note`` what was accepted although it is so.
     """
 
     output_error: float | None = None
     gradient_error: float | None = None
     error: str | None = None
+    note: str | None = None
 
 
 def agreement(

@@ -15,6 +15,8 @@ from bench.measure.clocks import Clock
 
 MIN_ROUNDS = 6
 MAX_ROUNDS = 300
+# Where a user gave each comparison its time, short calls may use it.
+MAX_OWN_ROUNDS = 3000
 # A call that is less than this much faster than the best before it shows no trend; warm-up ends
 # after so many of them in a row, since one may have been slow by chance.
 SETTLED_WITHIN = 0.03
@@ -154,14 +156,14 @@ def settle(call: Call, clock: Clock, first_s: float, limit_s: float) -> tuple[fl
     return calls_s[-1], is_settled(calls_s)
 
 
-def rounds_for(left_s: float, pair_s: float) -> int:
+def rounds_for(left_s: float, pair_s: float, most: int = MAX_ROUNDS) -> int:
     """Even number of pairs that fit in ``left_s``, so that each arm goes first equally often.
 
     At least MIN_ROUNDS, but two where so many would take more than ten seconds.
     """
     fitting = int(left_s / max(pair_s, 1e-9))
     least = MIN_ROUNDS if MIN_ROUNDS * pair_s <= _PATIENCE_S else 2
-    return max(least, min(MAX_ROUNDS, fitting)) // 2 * 2
+    return max(least, min(most, fitting)) // 2 * 2
 
 
 @contextmanager

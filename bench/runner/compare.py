@@ -26,7 +26,7 @@ class CompareRequest:
     baseline: str
     candidates: tuple[str, ...]
     inputs: str | None
-    dtype: str
+    dtype: str | None
     device: str
     mode: str
     cache: str

@@ -181,7 +181,8 @@ def _bury(plan: PassPlan, seen: list[Event], ended: Death, log: Path) -> None:
     """Write the sample of the comparison that was under way when its process ended."""
     if not seen:
         lines = log.read_text(encoding="utf-8", errors="replace").strip().splitlines()
-        raise RunError(f"pass measured nothing: {ended.cause} ({' '.join(lines[-1:])})")
+        last = f" ({lines[-1]})" if lines else ""
+        raise RunError(f"pass measured nothing: {ended.cause}{last}")
     if seen[-1]["kind"] == "start":
         sample = Sample(
             key=seen[-1]["key"],

@@ -220,3 +220,12 @@ def test_kendall_is_the_share_of_orders_that_fall_as_far(index: int) -> None:
 
     exact = np.mean([falls(order) >= falls(orders[index]) for order in orders])
     assert kendall_p(orders[index]) == pytest.approx(exact, abs=0.02)
+
+
+@given(resolution_s=st.floats(1e-9, 1e-3))
+def test_the_steps_of_a_clock_stay_in_the_variance(resolution_s: float) -> None:
+    """Calls that all fall on one step of the clock leave a step open, however many they are."""
+    few, many = (
+        estimate_pass([0.01] * count, [0.01] * count, (), resolution_s) for count in (6, 60)
+    )
+    assert few.variance == many.variance == pytest.approx(2 * (resolution_s / 0.01) ** 2 / 12)

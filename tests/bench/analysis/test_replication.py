@@ -240,3 +240,12 @@ def test_stopping_width_is_never_below_the_usual(found: Effect, usual: float) ->
     wide = replace(found, usual_error=usual)
     expected = found.half_width * max(1, usual / found.standard_error)
     assert wide.stopping_width == pytest.approx(expected)
+
+
+def test_an_outlying_spread_borrows_less() -> None:
+    """A comparison whose passes lie far further apart than all others' is judged by its own."""
+    quiet = [group([0.0, 0.001 * place]) for place in range(1, 20)]
+    restless = group([0.0, 0.5])
+    spread = fit_spread([*quiet, restless])
+    assert effect(restless, spread).degrees < 1.2
+    assert effect(quiet[9], spread).degrees > 2

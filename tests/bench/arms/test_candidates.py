@@ -10,7 +10,7 @@ from torch import Tensor, nn
 
 from bench.arms.candidates import Candidate, half_mean_squares, seeded
 from bench.measure.trees import Inputs
-from bench.record import Arm, InputError, Workload
+from bench.record import OWN, Arm, InputError, Workload
 
 X_ND = torch.arange(6.0).reshape(2, 3)
 
@@ -125,7 +125,9 @@ def test_amp_is_autocast() -> None:
 def test_a_module_knows_whether_it_trains(mode: str, *, training: bool) -> None:
     """Dropout and normalisation behave as the mode has them; forward keeps no graph."""
     module = nn.Linear(3, 3)
-    out_ND: Any = candidate(module, X_ND, mode=mode).step()
+    arm = candidate(module, X_ND, mode=mode)
+    with arm.surroundings():
+        out_ND: Any = arm.step()
     assert module.training is training
     assert out_ND.requires_grad is training
 
@@ -219,3 +221,19 @@ def test_a_call_drops_its_result() -> None:
 
     candidate(work, X_ND)()
     assert [output() for output in outputs] == [None]
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16, torch.float64])
+def test_a_module_whose_type_nobody_chose_keeps_its_own(dtype: torch.dtype) -> None:
+    """Without --dtype a bfloat16 module is measured in bfloat16, on inputs of its type."""
+    seen: list[torch.dtype] = []
+
+    class Seeing(nn.Linear):
+        def forward(self, input: Tensor) -> Tensor:  # noqa: A002 (torch's name)
+            seen.append(input.dtype)
+            return super().forward(input)
+
+    module = Seeing(3, 3, dtype=dtype)
+    candidate(module, X_ND, precision=OWN)()
+    assert seen == [dtype]
+    assert module.weight.dtype == dtype

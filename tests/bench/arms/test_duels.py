@@ -47,6 +47,7 @@ CODE = """
     def function(): return torch.tanh
     def pieces(): return lambda x: {"out": torch.tanh(x), "more": [x.sum(), None]}
     def nan(): return torch.log
+    def in_place(): return lambda x: x.mul_(1.5)
     def whole(): return lambda x: x.argmax(-1)
     def shifted(): return lambda x: x.argmax(-1) + 1
     def nothing(): return lambda x: None
@@ -142,6 +143,17 @@ def test_arms_that_differ_are_wrong_unless_accepted(
     assert (accepted.status, accepted.error) == ("ok", None)
     assert accepted.arm_s
     assert accepted.output_error == wrong.output_error
+    assert str(accepted.note).startswith("accepted: ")
+
+
+@pytest.mark.parametrize(("baseline", "arm"), [("in_place", "function"), ("function", "in_place")])
+def test_an_arm_that_changes_its_input_is_wrong(
+    own: Callable[..., Comparison], baseline: str, arm: str
+) -> None:
+    """Its numbers would run away from call to call: which arm it is stands in the row."""
+    who = "baseline" if baseline == "in_place" else "candidate"
+    found = checked(own(baseline, arm, allow_different=True))
+    assert found.error == f"the {who} changes its input: let it work on a copy"
 
 
 def test_gradients_that_differ_are_wrong(tmp_path: Path) -> None:
