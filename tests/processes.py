@@ -97,7 +97,8 @@ def wait_for(happened: Callable[[], object], what: str, process: Any = None) -> 
         if time.monotonic() > until_s:
             pytest.fail(f"waited {WAIT_S:.0f} s in vain for: {what}")
         if process is not None and process.poll() is not None and not happened():
-            pytest.fail(f"the process ended with {process.returncode} before: {what}")
+            said = process.stderr.read() if process.stderr else ""
+            pytest.fail(f"the process ended with {process.returncode} before: {what}\n{said}")
         time.sleep(_POLL_S)
 
 

@@ -7,6 +7,7 @@ have only each other.
 import copy
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import TypeVar
 
 import torch
@@ -90,12 +91,13 @@ def _build_own(comparison: Comparison) -> tuple[Candidate, Candidate]:
 
 
 def _check_own(comparison: Comparison, baseline: Candidate, arm: Candidate) -> Agreement:
-    before = [each.clone() for each in arm.inputs.tensors().values()]
-    expected = _called("baseline", lambda: _answer(comparison, baseline))
-    answer = _called("candidate", lambda: _answer(comparison, arm))
+    answers = []
     for who, each in (("baseline", baseline), ("candidate", arm)):
+        before = [tensor.clone() for tensor in each.inputs.tensors().values()]
+        answers.append(_called(who, partial(_answer, comparison, each)))
         if not all(map(_is_same, before, each.inputs.tensors().values())):
             return Agreement(error=f"the {who} changes its input: let it work on a copy")
+    expected, answer = answers
     found = agreement(answer, expected, (baseline.arm.precision, arm.arm.precision))
     if found.error and comparison.allow_different:
         return replace(found, error=None, note=f"accepted: {found.error.partition(':')[0]}")
@@ -103,7 +105,7 @@ def _check_own(comparison: Comparison, baseline: Candidate, arm: Candidate) -> A
 
 
 def _is_same(before: Tensor, after: Tensor) -> bool:
-    return torch.equal(before.to(after.dtype).nan_to_num(), after.detach().nan_to_num())
+    return torch.equal(before.nan_to_num(), after.detach().nan_to_num())
 
 
 def _answer(comparison: Comparison, arm: Candidate) -> tuple[Leaves, Leaves]:
