@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from bench.journal import read_samples
-from bench.measure.pairs import MAX_ROUNDS
+from bench.measure.pairs import MAX_OWN_ROUNDS
 from bench.table import read_csv
 from processes import (
     COMPARE,
@@ -32,7 +32,7 @@ def check_kept(cwd: Path) -> None:
     """One comparison was cut short and kept; the other is a row without numbers."""
     (sample,) = read_samples(cwd / "run")
     assert sample.status == "ok"
-    assert 2 <= len(sample.arm_s) < MAX_ROUNDS
+    assert 2 <= len(sample.arm_s) < MAX_OWN_ROUNDS
     assert len(sample.baseline_s) == len(sample.arm_s)
     rows = read_csv(cwd / "run" / "results.csv")
     assert sorted(row.rounds for row in rows) == [0, len(sample.arm_s)]
@@ -64,7 +64,7 @@ def test_resume_measures_only_what_was_left(
     (kept,) = read_samples(interrupted.cwd / "run")
     first, second = read_samples(cwd / "run")
     assert first == kept
-    assert len(second.arm_s) == MAX_ROUNDS
+    assert len(second.arm_s) == MAX_OWN_ROUNDS
     assert {row.status for row in read_csv(cwd / "run" / "results.csv")} == {"ok"}
 
 
