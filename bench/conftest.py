@@ -21,7 +21,7 @@ from bench.options import names, numbers
 from bench.record import CACHES, FACTORS, Comparison, InputError, Sample
 from bench.session import Allotment, BudgetSpentError, Job, measure
 from bench.store import PassPlan, read_pass_plan
-from bench.worker import announce, end_with, finish_on_interrupt, keep
+from bench.worker import announce, finish_on_interrupt, keep
 
 PLAN = pytest.StashKey[PassPlan | None]()
 ALLOTMENT = pytest.StashKey[Allotment]()
@@ -64,7 +64,6 @@ def pytest_configure(config: pytest.Config) -> None:
     if plan:
         torch.set_num_threads(plan.threads)
         config.stash[ALLOTMENT] = Allotment.of(plan)
-        end_with(plan.parent)
         finish_on_interrupt(interrupt)
 
 

@@ -17,7 +17,7 @@ from bench.analysis.rows import analyse
 from bench.arms.candidates import Candidate
 from bench.arms.duels import pair_of
 from bench.arms.factories import Made
-from bench.arms.specs import CONTROL_SHARE, distinct
+from bench.arms.specs import CONTROL_SHARE, against_first
 from bench.lock import device_locks
 from bench.measure.clocks import clock_for
 from bench.measure.environment import read_environment
@@ -30,7 +30,6 @@ from bench.record import (
     DEVICES,
     MODES,
     OWN,
-    Arm,
     Comparison,
     InputError,
     Record,
@@ -73,20 +72,13 @@ def compare(
     made = _inputs(inputs)
     device = device or _device_of(made)
     _check(device, mode, cache, budget_s, (baseline, candidate))
-    names = distinct([_name(baseline), _name(candidate)])
-    workload = Workload(component="callable", mode=mode, device=device, inputs=_shapes(made))
-    arms = [Arm(factory=name, precision=OWN) for name in names]
-    comparisons = [
-        Comparison(
-            factor="factory",
-            workload=workload,
-            baseline=arms[0],
-            arm=arm,
-            cache=cache,
-            allow_different=allow_different,
-        )
-        for arm in arms
-    ]
+    comparisons = against_first(
+        [_name(baseline), _name(candidate)],
+        Workload(component="callable", mode=mode, device=device, inputs=_shapes(made)),
+        precision=OWN,
+        cache=cache,
+        allow_different=allow_different,
+    )
     share = CONTROL_SHARE / (1 + CONTROL_SHARE)
     parts = ((baseline, budget_s * share), (candidate, budget_s * (1 - share)))
     locked = device_locks([device], "bench.compare") if lock else nullcontext()

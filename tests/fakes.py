@@ -2,8 +2,6 @@
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
-from types import SimpleNamespace
-from typing import Any
 
 
 class FakeClock:
@@ -40,31 +38,6 @@ class FakeStamp:
         if self.clock.wall_offset_s is not None:
             self.clock.last_wall_s = elapsed_s + self.clock.wall_offset_s
         return elapsed_s
-
-
-class FakeBenchmark:
-    """pytest-benchmark's ``pedantic`` with any clock: setup, timed call, teardown, each round."""
-
-    def __init__(self, clock: Callable[[], Any]) -> None:
-        self.clock = clock
-        self.stats: Any = SimpleNamespace(stats=SimpleNamespace(data=[]))
-        self.extra_info: dict[str, Any] = {}
-
-    def pedantic(
-        self,
-        target: Callable[[], object],
-        *,
-        setup: Callable[[], object],
-        teardown: Callable[[], object],
-        rounds: int,
-    ) -> Any:
-        """Time ``rounds`` calls of ``target``."""
-        for _ in range(rounds):
-            setup()
-            start = self.clock()
-            target()
-            self.stats.stats.data.append(self.clock() - start)
-            teardown()
 
 
 @dataclass

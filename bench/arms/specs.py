@@ -16,7 +16,7 @@ from itertools import chain, count
 from pathlib import Path
 
 from bench.arms.parts import Part, read_part
-from bench.record import OWN, InputError
+from bench.record import OWN, Arm, Comparison, InputError, Workload
 from vitcore.config import known
 
 _COPY = re.compile(r"#[0-9]+$")
@@ -126,6 +126,29 @@ def distinct(names: Sequence[str]) -> list[str]:
         copies = (f"{_COPY.sub('', name)}#{number}" for number in count(2))
         found.append(next(each for each in chain([name], copies) if each not in found))
     return found
+
+
+def against_first(
+    names: Sequence[str],
+    workload: Workload,
+    *,
+    precision: str,
+    cache: str,
+    allow_different: bool,
+) -> tuple[Comparison, ...]:
+    """Compare each of a user's arms with the first: the control, then the candidates."""
+    baseline, *_ = arms = [Arm(factory=each, precision=precision) for each in distinct(names)]
+    return tuple(
+        Comparison(
+            factor="factory",
+            workload=workload,
+            baseline=baseline,
+            arm=arm,
+            cache=cache,
+            allow_different=allow_different,
+        )
+        for arm in arms
+    )
 
 
 def _source(what: str, text: str, expected: str) -> Source:

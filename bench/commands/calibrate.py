@@ -1,13 +1,12 @@
 """``vitbench calibrate`` and ``vitbench simulate``: how far the verdicts can be believed."""
 
-import shlex
-import sys
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 import click
 
+from bench.commands.shared import command_line, no_lock_option, output, progress, source_of
 from bench.options import duration
 from bench.record import DEVICES
 
@@ -28,7 +27,7 @@ from bench.record import DEVICES
     metavar="DIR",
     help="Measure nothing: score the calibration in DIR again.",
 )
-@click.option("--no-lock", is_flag=True, help="Measure even while another run measures here.")
+@no_lock_option
 def calibrate(**given: Any) -> None:
     """Measure how often verdicts are wrong on this machine.
 
@@ -38,17 +37,14 @@ def calibrate(**given: Any) -> None:
     calibration.csv and a plot. A calibration that was ended goes on with vitbench run --resume DIR,
     then --again DIR.
     """
-    from rich.console import Console
-
     from bench.report.calibration import sentence, table
-    from bench.report.tables import provenance
     from bench.table import write_rates
 
     found = _calibration(given)
-    folder, plan = found.results.folder, found.results.plan
-    Console(width=None if sys.stdout.isatty() else 140).print(table(found.rates))
+    folder = found.results.folder
+    output().print(table(found.rates))
     click.echo(sentence(found.rates))
-    source = provenance(found.results.environment, plan.command, plan.started)
+    source = source_of(found.results)
     click.echo(source)
     write_rates(folder / "calibration.csv", found.rates)
     from bench.report.calibration import calibration_figure
@@ -59,9 +55,6 @@ def calibrate(**given: Any) -> None:
 
 
 def _calibration(given: dict[str, Any]) -> Any:
-    from rich.console import Console
-
-    from bench.report.progress import RunProgress
     from bench.runner import calibrate as runner
 
     again, out = given.pop("again"), given.pop("out")
@@ -72,10 +65,10 @@ def _calibration(given: dict[str, Any]) -> Any:
         budget_s=given.pop("budget"),
         lock=not given.pop("no_lock"),
         folder=folder,
-        command=shlex.join(["vitbench", *sys.argv[1:]]),
+        command=command_line(),
         **given,
     )
-    return runner.calibrate(request, RunProgress(Console(stderr=True)))
+    return runner.calibrate(request, progress())
 
 
 @click.command()
@@ -109,4 +102,4 @@ def simulate(runs: int, seed: int, *, markdown: bool) -> None:
     if markdown:
         click.echo(as_markdown(scores))
         return
-    Console(width=None if sys.stdout.isatty() else 140).print(table(scores))
+    output().print(table(scores))

@@ -1,15 +1,21 @@
 """``vitbench compare``: a user's own code against a baseline."""
 
 import json
-import shlex
-import sys
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 import click
 
-from bench.options import duration, share
+from bench.commands.shared import (
+    command_line,
+    delta_option,
+    no_lock_option,
+    progress,
+    show_verdicts,
+    source_of,
+)
+from bench.options import duration
 from bench.record import CACHES, DEVICES, MODES, InputError, Record
 
 
@@ -47,13 +53,7 @@ from bench.record import CACHES, DEVICES, MODES, InputError, Record
     show_default=True,
     help="cold flushes the cache before each pair, as a larger model would.",
 )
-@click.option(
-    "--delta",
-    type=share,
-    default="2%",
-    show_default=True,
-    help="Arms that differ by less are equivalent.",
-)
+@delta_option
 @click.option(
     "--allow-different",
     is_flag=True,
@@ -63,7 +63,7 @@ from bench.record import CACHES, DEVICES, MODES, InputError, Record
 @click.option("--seed", type=int, default=0, show_default=True, help="Of the order of candidates.")
 @click.option("--json", "as_json", is_flag=True, help="One JSON object a line for each candidate.")
 @click.option("--out", type=click.Path(path_type=Path), help="Keep the files in a new folder.")
-@click.option("--no-lock", is_flag=True, help="Measure even while another run measures here.")
+@no_lock_option
 def compare(**given: Any) -> None:
     """Compare each CANDIDATE with BASELINE: speed, with an interval, a verdict and the error.
 
@@ -95,9 +95,6 @@ def compare(**given: Any) -> None:
 
 
 def _measure(given: dict[str, Any]) -> Any:
-    from rich.console import Console
-
-    from bench.report.progress import RunProgress
     from bench.runner.compare import CompareRequest
     from bench.runner.compare import compare as run_compare
 
@@ -110,10 +107,10 @@ def _measure(given: dict[str, Any]) -> Any:
         case_timeout_s=given.pop("case_timeout"),
         lock=not given.pop("no_lock"),
         folder=folder,
-        command=shlex.join(["vitbench", *sys.argv[1:]]),
+        command=command_line(),
         **{name: value for name, value in given.items() if name != "inputs"},
     )
-    return run_compare(request, RunProgress(Console(stderr=True)))
+    return run_compare(request, progress())
 
 
 def _print(results: Any, candidates: list[Record], *, as_json: bool) -> None:
@@ -122,15 +119,8 @@ def _print(results: Any, candidates: list[Record], *, as_json: bool) -> None:
         for record in candidates:
             click.echo(json.dumps({**asdict(record), "controls": asdict(controls)}))
         return
-    from rich.console import Console
-
-    from bench.machine import warnings
-    from bench.report.tables import NARROW_COLUMNS, provenance, summary
-
-    console = Console(width=None if sys.stdout.isatty() else 140)
-    narrow = console.width < NARROW_COLUMNS
-    console.print(summary(results.analysis, warnings(results.environment), narrow=narrow))
-    click.echo(provenance(results.environment, results.plan.command, results.plan.started))
+    show_verdicts(results)
+    click.echo(source_of(results))
 
 
 def _end(candidates: list[Record]) -> None:

@@ -1,7 +1,5 @@
 """``vitbench run`` and ``vitbench report``: measure the grid, and show a run again."""
 
-import shlex
-import sys
 from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -9,6 +7,15 @@ from typing import Any
 
 import click
 
+from bench.commands.shared import (
+    command_line,
+    delta_option,
+    no_lock_option,
+    output,
+    progress,
+    show_verdicts,
+    source_of,
+)
 from bench.options import duration, names, numbers, share
 from bench.record import FACTORS, RunError
 from bench.report.units import counted
@@ -59,13 +66,7 @@ _QUICK = {
     show_default=True,
     help="Go on, while the budget lasts, until every interval is as narrow as this either way.",
 )
-@click.option(
-    "--delta",
-    type=share,
-    default="2%",
-    show_default=True,
-    help="Arms that differ by less are equivalent.",
-)
+@delta_option
 @click.option(
     "--case-timeout",
     type=duration,
@@ -83,7 +84,7 @@ _QUICK = {
     metavar="DIR",
     help="Finish the run in DIR as it was asked for, however it was ended; no other option counts.",
 )
-@click.option("--no-lock", is_flag=True, help="Measure even while another run measures here.")
+@no_lock_option
 @click.pass_context
 def run(context: click.Context, /, **given: Any) -> None:
     """Measure every comparison in alternating pairs, in several passes (fresh processes).
@@ -120,14 +121,6 @@ def _refuse_others(context: click.Context) -> None:
         raise click.UsageError(f"--{name} says nothing with --resume: the run's own plan counts")
 
 
-def _progress() -> Any:
-    from rich.console import Console
-
-    from bench.report.progress import RunProgress
-
-    return RunProgress(Console(stderr=True))
-
-
 def _resume(folder: Path, *, lock: bool) -> Any:
     from bench.runner.run import load, resume
 
@@ -135,7 +128,7 @@ def _resume(folder: Path, *, lock: bool) -> Any:
     if torn:
         text = f"{counted(torn, 'half-written line')} of the journal will be measured again"
         click.echo(text, err=True)
-    return resume(folder, _progress(), lock=lock)
+    return resume(folder, progress(), lock=lock)
 
 
 def _run(given: dict[str, Any]) -> Any:
@@ -148,14 +141,14 @@ def _run(given: dict[str, Any]) -> Any:
     request = Request(
         budget_s=given.pop("budget"),
         folder=out or Path("results") / new_run_id(datetime.now(UTC)),
-        command=shlex.join(["vitbench", *sys.argv[1:]]),
+        command=command_line(),
         devices=devices,
         lock=not given.pop("no_lock"),
         case_timeout_s=given.pop("case_timeout"),
         **{name: given.pop(name) for name in ("passes", "precision", "delta", "seed")},
         selection=replace(Selection(**given), devices=("cpu",) if devices is None else devices),
     )
-    return run_all(request, _progress())
+    return run_all(request, progress())
 
 
 def _is_default(context: click.Context, name: str) -> bool:
@@ -164,17 +157,11 @@ def _is_default(context: click.Context, name: str) -> bool:
 
 def _show(results: Any) -> None:
     """Print a run's tables and write its plots."""
-    from rich.console import Console
+    from bench.report.tables import share_line
 
-    from bench.machine import warnings
-    from bench.report.tables import NARROW_COLUMNS, provenance, share_line, summary
-
-    # A table in a file or a pipe must not be cut to a terminal's width.
-    console = Console(width=None if sys.stdout.isatty() else 140)
-    narrow = console.width < NARROW_COLUMNS
-    console.print(summary(results.analysis, warnings(results.environment), narrow=narrow))
-    console.print(share_line(results.measuring_share, results.measure_s))
-    source = provenance(results.environment, results.plan.command, results.plan.started)
+    show_verdicts(results)
+    output().print(share_line(results.measuring_share, results.measure_s))
+    source = source_of(results)
     click.echo(source)
     from bench.report.plots import write_plots
 
@@ -189,15 +176,13 @@ def _show(results: Any) -> None:
 def report(folder: Path, *, markdown: bool, factors: tuple[str, ...]) -> None:
     """Make results.csv, tables and plots of the run in FOLDER again from its journal."""
     from bench.report.tables import markdown as as_markdown
-    from bench.report.tables import provenance
     from bench.runner.run import load
     from bench.table import write_csv
 
     results = load(folder)
     if markdown:
         click.echo(as_markdown(results.analysis, factors))
-        plan = results.plan
-        click.echo(provenance(results.environment, plan.command, plan.started))
+        click.echo(source_of(results))
         return
     if results.torn:
         text = f"{counted(results.torn, 'half-written line')} of the journal left out"

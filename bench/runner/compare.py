@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 
-from bench.arms.specs import CONTROL_SHARE, distinct, inputs_for, precision_of, read_arm
-from bench.record import Arm, Comparison, Workload
+from bench.arms.specs import CONTROL_SHARE, against_first, inputs_for, precision_of, read_arm
+from bench.record import Comparison, Workload
 from bench.runner.passes import probe
 from bench.runner.plan import check_devices
 from bench.runner.run import Progress, Results, execute
@@ -50,25 +50,19 @@ class CompareRequest:
     @property
     def comparisons(self) -> tuple[Comparison, ...]:
         """The control, then each candidate against the baseline."""
-        names = distinct((self.baseline, *self.candidates))
-        specs = [read_arm(text) for text in names]
+        names = (self.baseline, *self.candidates)
         workload = Workload(
             component="callable",
             mode=self.mode,
             device=self.device,
-            inputs=inputs_for(self.inputs, specs),
+            inputs=inputs_for(self.inputs, [read_arm(text) for text in names]),
         )
-        arms = [Arm(factory=name, precision=precision_of(self.dtype)) for name in names]
-        return tuple(
-            Comparison(
-                factor="factory",
-                workload=workload,
-                baseline=arms[0],
-                arm=arm,
-                cache=self.cache,
-                allow_different=self.allow_different,
-            )
-            for arm in arms
+        return against_first(
+            names,
+            workload,
+            precision=precision_of(self.dtype),
+            cache=self.cache,
+            allow_different=self.allow_different,
         )
 
 

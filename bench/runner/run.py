@@ -47,7 +47,10 @@ class Progress(Protocol):
 
 @dataclass(frozen=True, kw_only=True)
 class Results:
-    """A run's folder, and what stands in it. ``torn`` counts half-written lines of the journal."""
+    """A run's folder, and what stands in it.
+
+    ``torn`` counts half-written lines of the journal, ``spent_s`` the seconds that led to samples.
+    """
 
     folder: Path
     plan: Plan
@@ -55,6 +58,7 @@ class Results:
     analysis: Analysis
     samples: list[Sample]
     torn: int = 0
+    spent_s: float = 0.0
 
     @property
     def records(self) -> list[Record]:
@@ -168,40 +172,36 @@ def _unwritable(folder: Path, error: OSError) -> str:
 
 
 def _run_passes(plan: Plan, environment: Environment, folder: Path, progress: Progress) -> None:
-    journal = folder / "journal.jsonl"
-    reader = JournalReader(journal)
+    reader = JournalReader(folder / "journal.jsonl")
     events = reader.new_events(final=True)
     progress.begin(plan, samples_from(events), spent_s(events))
-    while following := _next(plan, environment, folder):
-        coming, spent, samples = following
+    while True:
+        so_far = load(folder, plan, environment)
+        coming = next_pass(
+            plan, so_far.samples, so_far.analysis.widths, so_far.spent_s, startup_s(environment)
+        )
+        if coming is None:
+            return
         if coming.index >= plan.passes:
             progress.further(len(coming.comparisons))
-        now_s = time.time()
-        pass_plan = PassPlan(
-            pass_index=coming.index,
-            deadline_s=now_s + coming.seconds,
-            end_s=now_s + max(plan.budget_s - spent, 0.0),
-            each_s=plan.each_s / plan.passes if plan.each_s else None,
-            weights=coming.weights,
-            checked=tuple(each.key for each in samples if each.output_error is not None),
-            threads=environment.threads,
-            parent=os.getpid(),
-            journal=journal.absolute(),
-            comparisons=coming.comparisons,
-        )
+        pass_plan = _pass_plan(plan, environment, so_far, coming)
         run_pass(pass_plan, reader, progress.event, plan.case_timeout_s)
 
 
-def _next(
-    plan: Plan, environment: Environment, folder: Path
-) -> tuple[NextPass, float, list[Sample]] | None:
-    results = load(folder, plan, environment)
-    events, _ = read_events(folder / "journal.jsonl")
-    spent = spent_s(events)
-    coming = next_pass(
-        plan, results.samples, results.analysis.widths, spent, startup_s(environment)
+def _pass_plan(plan: Plan, environment: Environment, so_far: Results, coming: NextPass) -> PassPlan:
+    now_s = time.time()
+    return PassPlan(
+        pass_index=coming.index,
+        deadline_s=now_s + coming.seconds,
+        end_s=now_s + max(plan.budget_s - so_far.spent_s, 0.0),
+        each_s=plan.each_s / plan.passes if plan.each_s else None,
+        weights=coming.weights,
+        checked=tuple(each.key for each in so_far.samples if each.output_error is not None),
+        threads=environment.threads,
+        parent=os.getpid(),
+        journal=(so_far.folder / "journal.jsonl").absolute(),
+        comparisons=coming.comparisons,
     )
-    return (coming, spent, results.samples) if coming else None
 
 
 def load(folder: Path, plan: Plan | None = None, environment: Environment | None = None) -> Results:
@@ -216,4 +216,5 @@ def load(folder: Path, plan: Plan | None = None, environment: Environment | None
         analysis=analyse(plan.run_id, plan.comparisons, samples, environment, plan.delta),
         samples=samples,
         torn=torn,
+        spent_s=spent_s(events),
     )

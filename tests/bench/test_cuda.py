@@ -17,10 +17,9 @@ from bench.measure.clocks import EventClock, clock_for
 from bench.measure.environment import read_environment
 from bench.measure.load import NoWatch
 from bench.measure.memory import fresh_memory, peak_bytes
-from bench.measure.pairs import timed
+from bench.measure.pairs import Rounds, timed
 from bench.record import Comparison, Sample
 from bench.session import Job, measure
-from fakes import FakeBenchmark
 
 pytestmark = [
     pytest.mark.cuda,
@@ -34,7 +33,7 @@ CASES = [comparison for grid in GRIDS for comparison in expand(grid, SELECTION)]
 def sample_of(comparison: Comparison) -> Sample:
     """Measure one comparison on the GPU for a fifth of a second."""
     clock = clock_for("cuda")
-    benchmark = FakeBenchmark(clock)
+    benchmark = Rounds(clock)
     return measure(
         Job(
             comparison=comparison,

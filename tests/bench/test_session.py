@@ -12,11 +12,11 @@ from bench.cases import Selection, expand
 from bench.measure.accuracy import TOLERANCES
 from bench.measure.clocks import WallClock
 from bench.measure.load import NoWatch
-from bench.measure.pairs import MIN_ROUNDS
+from bench.measure.pairs import MIN_ROUNDS, Rounds
 from bench.measure.trees import Inputs
 from bench.record import Arm, Comparison, InputError, Sample
 from bench.session import Job, measure
-from fakes import FakeBenchmark, FakeClock, FakeWatch
+from fakes import FakeClock, FakeWatch
 
 SMALL = Selection(variants=("B/32",), image_size=32, batch_sizes=(1,), modes=("forward",))
 CONTROL, UNFOLD, LINEAR = expand(GRID, SMALL)
@@ -27,7 +27,7 @@ def sample_of(comparison: Comparison, *, check: bool = True) -> Sample:
     clock = WallClock()
     job = Job(
         comparison=comparison,
-        benchmark=FakeBenchmark(clock),
+        benchmark=Rounds(clock),
         clock=clock,
         watch=NoWatch(),
         measuring_s=lambda _: 0.1,
@@ -115,7 +115,7 @@ class Timed:
 
         job = Job(
             comparison=replace(CONTROL, cache="warm"),
-            benchmark=FakeBenchmark(self.clock),
+            benchmark=Rounds(self.clock),
             clock=self.clock,
             watch=self.watch,
             measuring_s=measuring_s,
@@ -188,7 +188,7 @@ def test_what_a_user_names_wrongly_is_skipped() -> None:
     clock = FakeClock()
     job = Job(
         comparison=CONTROL,
-        benchmark=FakeBenchmark(clock),
+        benchmark=Rounds(clock),
         clock=clock,
         watch=FakeWatch(),
         measuring_s=lambda _: 0.0,

@@ -16,10 +16,10 @@ from bench.cases import Selection, expand
 from bench.measure.agreement import Agreement
 from bench.measure.clocks import WallClock
 from bench.measure.load import NoWatch
+from bench.measure.pairs import Rounds
 from bench.record import Comparison, InputError, Sample
 from bench.runner.plan import grids
 from bench.session import Job, measure
-from fakes import FakeBenchmark
 from own_arms import compare, write
 
 # Factories as a user would write them, one file for all tests.
@@ -78,7 +78,7 @@ def sample_of(comparison: Comparison) -> Sample:
     clock = WallClock()
     job = Job(
         comparison=comparison,
-        benchmark=FakeBenchmark(clock),
+        benchmark=Rounds(clock),
         clock=clock,
         watch=NoWatch(),
         measuring_s=lambda _: 0.05,

@@ -14,13 +14,14 @@ from bench.measure.pairs import (
     SETTLED_WITHIN,
     InterruptedPairsError,
     PairedRounds,
+    Rounds,
     is_settled,
     rounds_for,
     settle,
     timed,
     without_collector,
 )
-from fakes import FakeBenchmark, FakeClock, FakeWatch
+from fakes import FakeClock, FakeWatch
 
 
 def run_pairs(
@@ -45,7 +46,7 @@ def run_pairs(
         watch=FakeWatch(told=order),
         stop=lambda: order.count("pair") == stop_before,
     )
-    benchmark = FakeBenchmark(clock)
+    benchmark = Rounds(clock)
     stopped = nullcontext() if stop_before is None else pytest.raises(InterruptedPairsError)
     with stopped:
         benchmark.pedantic(
