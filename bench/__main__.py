@@ -1,5 +1,6 @@
 """The command line: ``vitbench`` is ``python -m bench``."""
 
+import io
 import shlex
 import signal
 import sys
@@ -85,6 +86,9 @@ def _way_on(cause: BaseException | None) -> str:
 def main() -> None:
     """Run the command line. What a user can mend is one line on standard error and exit code 2."""
     _obey()
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="replace")  # An old terminal may not have every sign.
     sys.stderr = cast("TextIO", _Unread(sys.stderr))
     try:
         code = cli.main(standalone_mode=False)

@@ -1,8 +1,10 @@
 """Wires the benchmark modules into pytest and pytest-benchmark: options, grid, fixture."""
 
 import argparse
+import traceback
 from contextlib import ExitStack
 from dataclasses import asdict, fields, replace
+from functools import partial
 from pathlib import Path
 from threading import Event
 from typing import Any
@@ -11,6 +13,9 @@ import click
 import pytest
 import torch
 
+from bench.allotment import Allotment, BudgetSpentError
+from bench.arms.duels import build_pair
+from bench.arms.turns import is_arm_first
 from bench.cases import COMPONENTS, Measure, Selection, expand
 from bench.lock import device_locks
 from bench.measure.clocks import clock_for
@@ -19,7 +24,7 @@ from bench.measure.load import watch_for
 from bench.measure.pairs import MAX_OWN_ROUNDS, MAX_ROUNDS, Benchmark
 from bench.options import names, numbers
 from bench.record import CACHES, FACTORS, Comparison, InputError, Sample
-from bench.session import Allotment, BudgetSpentError, Job, measure
+from bench.session import Job, measure
 from bench.store import PassPlan, read_pass_plan
 from bench.worker import announce, finish_on_interrupt, keep
 
@@ -134,6 +139,9 @@ def _measure(benchmark: Any, request: pytest.FixtureRequest) -> Measure:
     plan = request.config.stash[PLAN]
 
     def run(comparison: Comparison) -> None:
+        if request.config.stash[INTERRUPT].is_set():
+            request.session.shouldstop = "interrupted"
+            return
         sample = _sample(comparison, benchmark, request, plan)
         benchmark.extra_info["vitbench"] = asdict(sample)
         if request.config.stash[INTERRUPT].is_set():
@@ -175,5 +183,7 @@ def _sample(
         check=not plan or comparison.key not in plan.checked,
         most_rounds=MAX_OWN_ROUNDS if plan and plan.each_s else MAX_ROUNDS,
         stop=stash[INTERRUPT].is_set,
+        failed=traceback.print_exception,
+        build=partial(build_pair, arm_first=is_arm_first(comparison.key, index)),
     )
     return replace(measure(job), pass_index=index)

@@ -12,12 +12,12 @@ import re
 import time
 import zlib
 from collections.abc import Iterable
-from dataclasses import asdict, fields
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 from bench.record import SCHEMA, InputError, Sample
-from bench.store import as_field, check_schema
+from bench.store import check_schema, record_from
 
 _CHECKED = re.compile(rb'(.*), "crc": "([0-9a-f]{8})"\}', flags=re.DOTALL)
 # Lines of this schema had no checksum yet.
@@ -51,8 +51,8 @@ def append_sample(journal: Path, sample: Sample) -> None:
 class JournalReader:
     """Reads a journal that another process appends to, each event once.
 
-    A line still being written is left for the next call. ``torn`` counts half-written lines:
-    whoever wrote them was killed.
+    A line still being written is left for the next call. ``torn`` counts half-written lines, whose
+    writer was killed, since the last process began: what an earlier one lost was measured again.
     """
 
     def __init__(self, journal: Path) -> None:
@@ -84,13 +84,11 @@ class JournalReader:
         event = _parsed(line)
         if event:
             check_schema(self.journal, event.get("schema"))
-        checked = _CHECKED.fullmatch(line)
-        if event and not checked and event["schema"] == _UNCHECKED_SCHEMA:
-            return event
-        if checked and f"{zlib.crc32(checked[1]):08x}" == checked[2].decode():
+        if event and _is_whole(line, event):
+            self.torn *= event["kind"] != "process"
             return event
         # A line that was cut off is no whole JSON.
-        if checked or event:
+        if event or _CHECKED.fullmatch(line):
             raise InputError(
                 f"{self.journal} line {self.lines} was changed by hand (its checksum does not "
                 "fit); restore it, or remove the line to have it measured again"
@@ -99,12 +97,20 @@ class JournalReader:
         return None
 
 
+def _is_whole(line: bytes, event: dict[str, Any]) -> bool:
+    """Whether a line is as it was written: its checksum fits, or its schema knows none."""
+    checked = _CHECKED.fullmatch(line)
+    if "kind" not in event or checked is None:
+        return "kind" in event and event["schema"] == _UNCHECKED_SCHEMA
+    return f"{zlib.crc32(checked[1]):08x}" == checked[2].decode()
+
+
 def _parsed(line: bytes) -> dict[str, Any] | None:
     try:
         event = json.loads(line)
     except ValueError:
         return None
-    return event if isinstance(event, dict) and "kind" in event else None
+    return event if isinstance(event, dict) else None
 
 
 def read_events(journal: Path) -> tuple[list[dict[str, Any]], int]:
@@ -133,8 +139,7 @@ def samples_from(events: Iterable[dict[str, Any]]) -> list[Sample]:
 
 
 def _sample(event: dict[str, Any]) -> Sample:
-    names = {field.name for field in fields(Sample)}
     try:
-        return Sample(**{name: as_field(v) for name, v in event.items() if name in names})
-    except (TypeError, ValueError) as error:
+        return record_from(event, Sample)
+    except ValueError as error:
         raise InputError(f"a line of the journal is no sample ({error}); restore it") from error

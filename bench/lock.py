@@ -5,6 +5,7 @@ Beside each lies a note that says who holds it, for the message to others; nothi
 it.
 """
 
+import errno
 import getpass
 import json
 import os
@@ -94,13 +95,20 @@ def _shared_folder() -> Path:
     folder = Path(_FOLDER)
     try:
         folder = Path(tempfile.gettempdir()) / _FOLDER
-        folder.mkdir(exist_ok=True)
-        with suppress(PermissionError):  # Another user made it, and gave it this mode.
-            # No sticky bit: in such a folder the kernel keeps users from opening others' files.
-            folder.chmod(0o777)
+        _share(folder)
     except OSError as error:
         raise _unlockable(folder, error) from error
     return folder
+
+
+def _share(folder: Path) -> None:
+    """Make a folder for everybody, or use the one that is there. Raises OSError."""
+    folder.mkdir(exist_ok=True)
+    if folder.is_symlink():
+        raise OSError(errno.ELOOP, "it is a symbolic link")
+    with suppress(PermissionError):  # Another user made it, and gave it this mode.
+        # No sticky bit: in such a folder the kernel keeps users from opening others' files.
+        folder.chmod(0o777)
 
 
 def _unlockable(folder: Path, error: OSError) -> InputError:
@@ -126,10 +134,12 @@ def _write_note(path: Path, holder: str) -> None:
     """Say who this process is, in one step, over a note that somebody else may have left."""
     started = datetime.now().astimezone().isoformat(sep=" ", timespec="seconds")
     note = {"pid": os.getpid(), "user": _user(), "holder": holder, "since": started}
-    part = path.with_name(f"{path.name}.{os.getpid()}")
-    part.write_text(json.dumps(note), encoding="utf-8")
-    part.chmod(0o644)  # Whatever the umask: others are to read it.
-    part.replace(path)
+    # A new file under a name that nobody could foresee, and prepare a link of.
+    descriptor, part = tempfile.mkstemp(dir=path.parent, prefix=f"{path.name}.")
+    with os.fdopen(descriptor, "w", encoding="utf-8") as file:
+        json.dump(note, file)
+        os.fchmod(descriptor, 0o644)  # Whatever the umask: others are to read it.
+    Path(part).replace(path)
 
 
 def _user() -> str:

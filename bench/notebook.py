@@ -5,6 +5,7 @@ import math
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, nullcontext
 from dataclasses import asdict, replace
+from functools import partial
 from typing import Any
 
 import torch
@@ -50,7 +51,7 @@ def compare(
     candidate: Work,
     *,
     inputs: Tensor | tuple[Any, ...] | list[Any] | Mapping[str, Any],
-    device: str | None = None,
+    device: str | torch.device | None = None,
     mode: str = "forward",
     budget_s: float = 10.0,
     cache: str = "cold",
@@ -70,8 +71,10 @@ def compare(
     or where another run measures on the device (``lock=False`` measures beside it).
     """
     made = _inputs(inputs)
-    device = device or _device_of(made)
-    _check(device, mode, cache, budget_s, (baseline, candidate))
+    device = device.type if isinstance(device, torch.device) else device or _device_of(made)
+    _check(device, mode, cache, (baseline, candidate))
+    _check_number("budget_s", budget_s, "seconds, above 0", math.inf)
+    _check_number("delta", delta, "a share above 0 and below 1", 1.0)
     comparisons = against_first(
         [_name(baseline), _name(candidate)],
         Workload(component="callable", mode=mode, device=device, inputs=_shapes(made)),
@@ -144,9 +147,7 @@ def _inputs(given: object) -> Inputs:
     )
 
 
-def _check(
-    device: str, mode: str, cache: str, budget_s: float, works: tuple[object, object]
-) -> None:
+def _check(device: str, mode: str, cache: str, works: tuple[object, object]) -> None:
     """Raise InputError for what cannot be compared."""
     chosen = (("device", device, DEVICES), ("mode", mode, MODES), ("cache state", cache, CACHES))
     try:
@@ -156,11 +157,15 @@ def _check(
         raise InputError(str(error)) from error
     if device == "cuda" and not torch.cuda.is_available():
         raise InputError("device 'cuda' asked for, but torch finds none here; found: cpu")
-    if not (budget_s > 0 and math.isfinite(budget_s)):
-        raise InputError(f"budget_s is {budget_s}; expected a positive number of seconds")
     for work in works:
         if not callable(work):
             raise InputError(f"{work!r:.80} cannot be called; expected a module or a function")
+
+
+def _check_number(name: str, value: object, expected: str, below: float) -> None:
+    """Raise InputError for what is no number between 0 and ``below``."""
+    if isinstance(value, bool) or not isinstance(value, int | float) or not 0 < value < below:
+        raise InputError(f"{name} is {value!r:.80}; expected {expected}")
 
 
 def _device_of(inputs: Inputs) -> str:
@@ -173,7 +178,11 @@ def _shapes(inputs: Inputs) -> str:
 
 
 def _name(work: Work) -> str:
-    return str(getattr(work, "__qualname__", type(work).__name__))
+    """What to call it: a function by its name, whatever holds it; a module by its class."""
+    while isinstance(work, partial):
+        work = work.func
+    name = str(getattr(work, "__qualname__", type(work).__name__))
+    return name.rpartition("<locals>.")[2]
 
 
 def _open(record: Record, control: Record) -> Iterator[str]:

@@ -78,8 +78,9 @@ class Arm:
         return str(getattr(self, factor))
 
 
-# What a run can vary; a factory is the factor of ``vitbench compare``.
-FACTORS = tuple(each.name for each in fields(Arm) if each.name != "factory")
+# The factor of ``vitbench compare``; then what a run can vary.
+OWN_FACTOR = "factory"
+FACTORS = tuple(each.name for each in fields(Arm) if each.name != OWN_FACTOR)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -127,7 +128,8 @@ class Sample:
     are relative norms against float64 (a user's own arms: against the baseline); ``None`` where
     this pass did not look. ``resolution_s`` is the step of the clock. ``unsettled`` names the arms
     (``baseline``, ``arm``) whose warm-up ended for want of time. ``disturbed`` holds the indices of
-    the pairs that foreign load disturbed, ``causes`` how many of them by which cause.
+    the pairs that foreign load disturbed, ``causes`` how many of them by which cause. ``died``:
+    the process ended while it was measured.
     """
 
     key: str
@@ -149,6 +151,7 @@ class Sample:
     causes: dict[str, int] = field(default_factory=dict)
     prepare_s: float = 0.0
     measure_s: float = 0.0
+    died: bool = False
 
     def __post_init__(self) -> None:
         if self.status not in STATUSES:

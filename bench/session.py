@@ -1,14 +1,14 @@
 """Inside a pass: build a comparison's arms, check them, warm up, measure pairs, keep the sample."""
 
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from contextlib import suppress
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 
 from bench.arms.candidates import Candidate, UnavailableError
 from bench.arms.duels import build_pair, check
+from bench.arms.loading import own_line
 from bench.arms.precision import pinned_precision
-from bench.cases import flops, parameters
 from bench.measure.caches import flusher
 from bench.measure.clocks import Clock
 from bench.measure.memory import fresh_memory, is_out_of_memory, peak_bytes
@@ -25,93 +25,10 @@ from bench.measure.pairs import (
     without_collector,
 )
 from bench.record import Comparison, InputError, Sample, one_line
-from bench.store import PassPlan
 
 # Settling may use this much of a comparison's share of the time.
 _SETTLE_SHARE = 0.25
-# What a comparison costs before it measures, whatever its size: building, checking, compiling.
-_BUILD_S = 0.2
-_BUILD_S_PER_PARAMETER = 4e-8
-_COMPILE_S = {"compile_blocks": 12.0, "compile": 18.0}
-# How the rest of the time is shared: the work of a pair beside what each pair costs anyway.
-_PAIR_S = 0.3
-_FLOPS_PER_S = 50e9
 _QUEUED_CALLS = 20
-# Of its share a comparison plans to use this much: small overruns must not starve the last one.
-_PLANNED_SHARE = 0.9
-
-
-class BudgetSpentError(RuntimeError):
-    """The pass has no time left for this comparison."""
-
-
-@dataclass(frozen=True)
-class Need:
-    """A rough guess of one comparison's needs: seconds to get ready, and a weight of its work."""
-
-    ready_s: float
-    work: float
-
-    @classmethod
-    def of(cls, comparison: Comparison) -> "Need":
-        """Guess from names and sizes; nothing is known of a user's own arms."""
-        if comparison.baseline.factory is not None:
-            return cls(_BUILD_S, _PAIR_S)
-        build_s = _BUILD_S + _BUILD_S_PER_PARAMETER * parameters(comparison.workload)
-        ready_s = build_s + _COMPILE_S.get(comparison.arm.compile, 0.0)
-        return cls(ready_s, _PAIR_S + flops(comparison.workload) / _FLOPS_PER_S)
-
-    def weighted(self, weight: float) -> "Need":
-        """The same need with more or less work."""
-        return replace(self, work=self.work * weight)
-
-
-@dataclass
-class Allotment:
-    """Shares the time that a pass has left among the comparisons that it has left.
-
-    Each gets the time to get ready and a part of the rest in proportion to its work, so that
-    large and small comparisons get similar numbers of pairs; what one leaves over goes to those
-    after it. After the pass's deadline each gets the least, and after the run's end nothing. Both
-    are in seconds since the epoch. With ``each_s`` every comparison gets so many seconds, times
-    its weight, to measure, however long it takes to get ready.
-    """
-
-    deadline_s: float
-    end_s: float
-    needs: dict[str, Need]
-    each_s: float | None = None
-    weights: Mapping[str, float] = field(default_factory=dict)
-
-    @classmethod
-    def of(cls, plan: PassPlan) -> "Allotment":
-        """The time of a pass, shared as its plan says."""
-        needs = {
-            each.key: Need.of(each).weighted(plan.weights.get(each.key, 1.0))
-            for each in plan.comparisons
-        }
-        return cls(plan.deadline_s, plan.end_s, needs, plan.each_s, plan.weights)
-
-    def measuring(self, key: str) -> Callable[[float], float]:
-        """For a comparison that starts now: seconds to measure, from those it took to get ready.
-
-        Raises BudgetSpentError.
-        """
-        if self.each_s is not None:
-            each_s = self.each_s * self.weights.get(key, 1.0)
-            return lambda _: each_s
-        share_s = self.take(key)
-        return lambda prepare_s: share_s - prepare_s
-
-    def take(self, key: str) -> float:
-        """Seconds for one comparison, which then no longer counts. Raises BudgetSpentError."""
-        now_s, all_needs = time.time(), self.needs.values()
-        if now_s >= self.end_s:
-            raise BudgetSpentError("budget spent before its turn; give a larger --budget")
-        to_share_s = max(0.0, self.deadline_s - now_s - sum(need.ready_s for need in all_needs))
-        total = sum(need.work for need in all_needs)
-        need = self.needs.pop(key)
-        return need.ready_s + _PLANNED_SHARE * to_share_s * need.work / total
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -120,7 +37,7 @@ class Job:
 
     ``build`` makes the two arms; ``measuring_s`` gives the seconds to settle and to measure, from
     those that building, checking and the first calls took. ``stop`` says that the pair under way
-    is to be the last.
+    is to be the last. ``failed`` is told what was raised, of which the sample has one line.
     """
 
     comparison: Comparison
@@ -131,6 +48,7 @@ class Job:
     check: bool
     most_rounds: int = MAX_ROUNDS
     stop: Callable[[], bool] = lambda: False
+    failed: Callable[[BaseException], None] = lambda _: None
     build: Callable[[Comparison], tuple[Candidate, Candidate]] = build_pair
 
     @property
@@ -146,11 +64,12 @@ def measure(job: Job) -> Sample:
     try:
         with pinned_precision():
             return _measure(job, sample)
-    except (UnavailableError, InputError) as error:
-        return replace(sample, status="skipped", error=str(error))
-    except Exception as error:  # noqa: BLE001 (whatever an arm raises is its result)
+    except (Exception, SystemExit) as error:  # noqa: BLE001 (whatever an arm raises is its result)
+        job.failed(error)
+        if isinstance(error, UnavailableError | InputError):
+            return replace(sample, status="skipped", error=str(error))
         status = "oom" if is_out_of_memory(error) else "crashed"
-        return replace(sample, status=status, error=one_line(error))
+        return replace(sample, status=status, error=f"{one_line(error)}{own_line(error)}")
 
 
 def _measure(job: Job, sample: Sample) -> Sample:

@@ -10,24 +10,20 @@ A run is one folder::
                   plots/            PNG and SVG
 """
 
+import hashlib
 import json
 import os
 import shutil
-from collections.abc import Callable
-from dataclasses import asdict, dataclass, field, replace
+from collections.abc import Iterable, Iterator
+from dataclasses import asdict, dataclass, field
 from datetime import datetime
 from pathlib import Path
 from typing import Any, TypeVar
 
+import msgspec
+
 from bench.machine import Environment
-from bench.record import (
-    DELTA,
-    SCHEMA,
-    Arm,
-    Comparison,
-    InputError,
-    Workload,
-)
+from bench.record import DELTA, SCHEMA, Comparison, InputError
 
 T = TypeVar("T")
 
@@ -44,7 +40,8 @@ class PassPlan:
     since the epoch; with ``each_s`` every comparison gets so many seconds to measure instead.
     ``weights`` multiply the share of the time that a comparison's key gets. ``checked`` are the
     keys of the comparisons whose arms were already compared with float64. ``threads`` are those of
-    torch, the same in every pass. ``parent`` is the process without which the pass is to end.
+    torch, the same in every pass. ``parent`` is the process without which the pass is to end,
+    ``directory`` the folder from which a user named arms of their own.
     """
 
     pass_index: int
@@ -57,6 +54,7 @@ class PassPlan:
     parent: int
     journal: Path
     comparisons: tuple[Comparison, ...]
+    directory: Path | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -69,6 +67,8 @@ class Plan:
     ``each_s`` every comparison gets so many seconds to measure over all passes, whatever the rest
     takes. ``weights`` multiply a comparison's share of the time, ``delta`` is the difference below
     which arms count as equivalent, ``case_timeout_s`` what one comparison may take in one pass.
+    ``directory`` is the folder from which a user named arms of their own, ``sources`` the digests
+    of their files, by paths from there.
     """
 
     run_id: str
@@ -83,6 +83,13 @@ class Plan:
     each_s: float | None = None
     weights: dict[str, float] = field(default_factory=dict)
     comparisons: tuple[Comparison, ...]
+    directory: Path | None = None
+    sources: dict[str, str] = field(default_factory=dict)
+
+
+def digest(content: bytes) -> str:
+    """What tells a file's content from any other."""
+    return hashlib.sha256(content).hexdigest()
 
 
 def new_run_id(now: datetime) -> str:
@@ -139,15 +146,6 @@ def _sync(folder: Path) -> None:
         os.close(descriptor)
 
 
-def _comparison(plain: dict[str, Any]) -> Comparison:
-    parts = {
-        "workload": Workload(**plain["workload"]),
-        "baseline": Arm(**plain["baseline"]),
-        "arm": Arm(**plain["arm"]),
-    }
-    return Comparison(**{**plain, **parts})
-
-
 def write_json(path: Path, record: Plan | PassPlan | Environment) -> None:
     """Write one record as a JSON file; it is on disk when this returns."""
     text = json.dumps({"schema": SCHEMA, **asdict(record)}, indent=1, default=str)
@@ -184,46 +182,54 @@ def check_schema(path: Path, schema: object) -> None:
 
 def read_plan(run: Path) -> Plan:
     """Read a run's plan."""
-    path = run / "plan.json"
-    return _built(path, _plan_of(Plan), _read_json(path))
+    return _read(run / "plan.json", Plan)
 
 
 def read_pass_plan(path: Path) -> PassPlan:
     """Read what a pass process is told."""
-    plan = _built(path, _plan_of(PassPlan), _read_json(path))
-    return replace(plan, journal=Path(plan.journal))
+    return _read(path, PassPlan)
 
 
 def read_environment(run: Path) -> Environment:
     """Read the machine that a run was made on."""
-    path = run / "environment.json"
-    return _built(path, environment_from, _read_json(path))
+    return _read(run / "environment.json", Environment)
 
 
-def environment_from(plain: dict[str, Any]) -> Environment:
-    """Build the record from what JSON gives. Raises TypeError where a field lacks."""
-    return Environment(**{name: as_field(value) for name, value in plain.items()})
+def record_from(plain: dict[str, Any], kind: type[T]) -> T:
+    """Build a record from what JSON gives, which knows no tuples, and check its types.
+
+    Raises ValueError where a field lacks or is of another type; says where.
+    """
+    return msgspec.convert(plain, kind, dec_hook=_other)
 
 
-def as_field(value: Any) -> Any:
-    """A field's value from what JSON gives, which knows no tuples."""
-    return tuple(value) if isinstance(value, list) else value
+def _other(kind: type[Any], value: Any) -> Any:
+    """A field of a type that JSON has no like of: a path."""
+    return kind(value)
 
 
-def _plan_of(make: Callable[..., T]) -> Callable[[dict[str, Any]], T]:
-    def build(plain: dict[str, Any]) -> T:
-        comparisons = tuple(_comparison(each) for each in plain.pop("comparisons"))
-        others = {name: as_field(value) for name, value in plain.items()}
-        return make(**others, comparisons=comparisons)
-
-    return build
-
-
-def _built(path: Path, make: Callable[[dict[str, Any]], T], plain: dict[str, Any]) -> T:
-    """A record from its file. Raises InputError where a field lacks or is one too many."""
+def _read(path: Path, kind: type[T]) -> T:
+    plain = _read_json(path)
     try:
-        return make(plain)
-    except (TypeError, KeyError) as error:
-        raise InputError(
-            f"{path} was changed by hand ({error}); restore it or run again"
-        ) from error
+        record = record_from(plain, kind)
+    except ValueError as error:
+        raise _changed(path, error) from error
+    for name in _more(plain, msgspec.to_builtins(record, enc_hook=str)):
+        raise _changed(path, f"there is no {name!r}")
+    return record
+
+
+def _changed(path: Path, how: object) -> InputError:
+    return InputError(f"{path} was changed by hand ({how}); restore it or run again")
+
+
+def _more(plain: Any, kept: Any) -> Iterator[str]:
+    """The names that JSON gives and the record made of it does not have."""
+    inner: Iterable[tuple[Any, Any]] = ()
+    if isinstance(plain, dict):
+        yield from sorted(plain.keys() - kept.keys())
+        inner = [(value, kept[name]) for name, value in plain.items() if name in kept]
+    elif isinstance(plain, list):
+        inner = zip(plain, kept, strict=True)
+    for part, made in inner:
+        yield from _more(part, made)

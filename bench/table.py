@@ -1,7 +1,6 @@
 """``results.csv`` both ways: records to a file that never stands half-written, and back."""
 
 import csv
-import hashlib
 import io
 import itertools
 from collections.abc import Iterable, Sequence
@@ -11,7 +10,7 @@ from typing import Any, get_args
 
 from bench.analysis.calibration import Rate
 from bench.record import COLUMNS, InputError, Record
-from bench.store import check_schema
+from bench.store import check_schema, digest
 
 # Columns that files of an earlier schema lack.
 _LATER_COLUMNS = ("detectable_effect", "p_value", "disturbed", "unsteady", "inputs")
@@ -30,7 +29,7 @@ def write_csv(path: Path, records: Iterable[Record]) -> Path | None:
         part.unlink(missing_ok=True)
         raise
     kept = _set_aside(path) if _was_changed(path, seal, text) else None
-    seal.write_text(_sha256(text), encoding="utf-8")
+    seal.write_text(digest(text.encode()), encoding="utf-8")
     part.replace(path)
     return kept
 
@@ -49,17 +48,13 @@ def write_rates(path: Path, rates: Sequence[Rate]) -> None:
     path.write_text(_text(columns, (asdict(rate) for rate in rates)), encoding="utf-8")
 
 
-def _sha256(text: str) -> str:
-    return hashlib.sha256(text.encode()).hexdigest()
-
-
 def _was_changed(path: Path, seal: Path, text: str) -> bool:
     """Whether the file is neither what is to be written nor what was written last."""
     if not path.exists():
         return False
-    found = path.read_bytes().decode("utf-8", "replace")
+    found = path.read_bytes()
     written = seal.read_text(encoding="utf-8") if seal.exists() else ""
-    return found != text and _sha256(found) != written
+    return found != text.encode() and digest(found) != written
 
 
 def _set_aside(path: Path) -> Path:

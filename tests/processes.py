@@ -42,8 +42,10 @@ class Ended:
     none_left: bool
 
     def copied(self, to: Path) -> Path:
-        """The folder again, for a test to change."""
+        """The folder again, for a test to change, as if the run had begun there."""
         shutil.copytree(self.cwd, to, dirs_exist_ok=True)
+        path = to / "run" / "plan.json"
+        path.write_text(path.read_text().replace(str(self.cwd), str(to)))
         return to
 
 

@@ -7,12 +7,14 @@ an input that may be either.
 import zlib
 from collections.abc import Callable
 from dataclasses import replace
+from functools import partial
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
 from bench.arms.candidates import Candidate, cross_entropy, seeded
+from bench.arms.turns import Pair, in_turn
 from bench.cases import config_for
 from bench.measure.accuracy import beyond_tolerance, gradient_error, relative_error
 from bench.measure.agreement import Agreement
@@ -78,18 +80,21 @@ def _candidate(arm: Arm, workload: Workload, module: nn.Module, input_BX: Tensor
     )
 
 
-def build_pair(comparison: Comparison) -> tuple[Candidate, Candidate]:
+def build_pair(comparison: Comparison, *, arm_first: bool = False) -> Pair[Candidate]:
     """Build baseline and candidate with equal weights and inputs.
 
     Raises UnavailableError where this machine cannot run one of them.
     """
-    workload = comparison.workload
+    workload, arms = comparison.workload, (comparison.baseline, comparison.arm)
     input_BX = random_inputs(workload)
-    module = build_module(comparison.baseline, workload)
-    copied = copy_weights(module, comparison.arm, workload, torch.float32)
-    return (
-        _candidate(comparison.baseline, workload, module, input_BX),
-        _candidate(comparison.arm, workload, copied, input_BX),
+    modules = in_turn(*(partial(build_module, arm, workload) for arm in arms), arm_first=arm_first)
+    transfer(*modules)
+    return in_turn(
+        *(
+            partial(_candidate, arm, workload, module, input_BX)
+            for arm, module in zip(arms, modules, strict=True)
+        ),
+        arm_first=arm_first,
     )
 
 

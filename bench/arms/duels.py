@@ -16,6 +16,7 @@ from torch import Tensor, nn
 from bench.arms import building
 from bench.arms.candidates import Candidate
 from bench.arms.factories import Made, make_arm, make_inputs
+from bench.arms.turns import Pair, in_turn
 from bench.measure.agreement import Agreement, agreement
 from bench.measure.memory import is_out_of_memory
 from bench.measure.trees import Inputs, Leaves, named
@@ -30,17 +31,18 @@ class ArmError(RuntimeError):
 
 @dataclass(frozen=True)
 class _Kind:
-    build: Callable[[Comparison], tuple[Candidate, Candidate]]
+    build: Callable[..., Pair[Candidate]]
     check: Callable[[Comparison, Candidate, Candidate], Agreement]
 
 
-def build_pair(comparison: Comparison) -> tuple[Candidate, Candidate]:
+def build_pair(comparison: Comparison, *, arm_first: bool = False) -> Pair[Candidate]:
     """Build baseline and candidate with equal inputs, and equal weights where they can have them.
 
+    ``arm_first`` says which is made first, and so lies first in memory; they are returned alike.
     Raises UnavailableError where this machine cannot run one of them, InputError where what a user
     names cannot be made.
     """
-    return _kind(comparison).build(comparison)
+    return _kind(comparison).build(comparison, arm_first=arm_first)
 
 
 def check(comparison: Comparison, baseline: Candidate, arm: Candidate) -> Agreement:
@@ -49,8 +51,8 @@ def check(comparison: Comparison, baseline: Candidate, arm: Candidate) -> Agreem
 
 
 def pair_of(
-    comparison: Comparison, baseline: Made, arm: Made, inputs: Inputs
-) -> tuple[Candidate, Candidate]:
+    comparison: Comparison, baseline: Made, arm: Made, inputs: Inputs, *, arm_first: bool = False
+) -> Pair[Candidate]:
     """Two arms of a user's own, ready to run."""
     if isinstance(arm.work, nn.Module) and arm.work is baseline.work:
         # The second call must not find the first one's weights in the cache, nor train them.
@@ -58,10 +60,10 @@ def pair_of(
     if isinstance(baseline.work, nn.Module) and isinstance(arm.work, nn.Module):
         share_weights(baseline.work, arm.work)
     workload = comparison.workload
-    return (
-        Candidate(baseline.levels, workload, baseline.work, inputs),
-        Candidate(arm.levels, workload, arm.work, inputs),
+    ready = (
+        partial(Candidate, each.levels, workload, each.work, inputs) for each in (baseline, arm)
     )
+    return in_turn(*ready, arm_first=arm_first)
 
 
 def share_weights(source: nn.Module, target: nn.Module) -> None:
@@ -83,11 +85,12 @@ def _state(module: nn.Module) -> Leaves:
     return {n: value for n, value in module.state_dict().items() if isinstance(value, Tensor)}
 
 
-def _build_own(comparison: Comparison) -> tuple[Candidate, Candidate]:
+def _build_own(comparison: Comparison, *, arm_first: bool) -> Pair[Candidate]:
     device = comparison.workload.device
     inputs = make_inputs(comparison)
-    baseline = make_arm(comparison.baseline, device)
-    return pair_of(comparison, baseline, make_arm(comparison.arm, device), inputs)
+    arms = (comparison.baseline, comparison.arm)
+    made = in_turn(*(partial(make_arm, arm, device) for arm in arms), arm_first=arm_first)
+    return pair_of(comparison, *made, inputs, arm_first=arm_first)
 
 
 def _check_own(comparison: Comparison, baseline: Candidate, arm: Candidate) -> Agreement:

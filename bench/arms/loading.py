@@ -2,6 +2,7 @@
 
 import inspect
 import sys
+import sysconfig
 import traceback
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -20,7 +21,8 @@ from bench.arms.specs import Source
 from bench.measure.memory import is_out_of_memory
 from bench.record import InputError, one_line
 
-_HERE = Path(__file__).parent
+_BENCH = Path(__file__).parents[1]
+_STDLIB = Path(sysconfig.get_path("stdlib"))
 _NUMBERS = count(1)
 _SHOWN = 8
 
@@ -31,12 +33,12 @@ def call(source: Source, what: str) -> Any:
     Raises InputError, which begins with ``what``, for whatever goes wrong but want of memory.
     """
     folder = Path(source.place).resolve().parent if source.is_file else Path.cwd()
-    with _one_line_errors(what, folder), at_home(folder, alone=source.is_file):
+    with _one_line_errors(what), at_home(folder, alone=source.is_file):
         return _function(_module(source, what), source, what)()
 
 
 @contextmanager
-def _one_line_errors(what: str, folder: Path) -> Iterator[None]:
+def _one_line_errors(what: str) -> Iterator[None]:
     try:
         yield
     except InputError:
@@ -45,21 +47,22 @@ def _one_line_errors(what: str, folder: Path) -> Iterator[None]:
         if is_out_of_memory(error):
             raise
         raise InputError(
-            f"{what} cannot be made: {one_line(error)}{_line(error, folder)}; {_remedy(error)}"
+            f"{what} cannot be made: {one_line(error)}{own_line(error)}; {_remedy(error)}"
         ) from error
 
 
-def _line(error: BaseException, folder: Path) -> str:
-    """The user's own line that raised, as far as it can be told."""
-    frames = [(Path(f.filename), f.lineno) for f in traceback.extract_tb(error.__traceback__)]
-    own = [
-        f"{path.name}, line {line}"
-        for path, line in frames
-        if path.is_relative_to(folder)
-        and path.parent != _HERE
-        and "site-packages" not in path.parts
-    ]
+def own_line(error: BaseException) -> str:
+    """The last line that is neither ours nor a library's, as `` (mine.py, line 3)``; or nothing."""
+    frames = traceback.extract_tb((error.__cause__ or error).__traceback__)
+    own = [f"{Path(f.filename).name}, line {f.lineno}" for f in frames if _is_own(f.filename)]
     return f" ({own[-1]})" if own else ""
+
+
+def _is_own(file: str) -> bool:
+    path = Path(file)
+    installed = {"site-packages", "dist-packages"} & set(path.parts)
+    others = (_BENCH, _STDLIB)
+    return path.is_file() and not installed and not any(map(path.is_relative_to, others))
 
 
 def _remedy(error: BaseException) -> str:

@@ -6,16 +6,14 @@ them) or a function that makes them. No torch.
 """
 
 import re
-import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
 from difflib import get_close_matches
-from importlib import invalidate_caches
-from importlib.util import find_spec
 from itertools import chain, count
 from pathlib import Path
 
 from bench.arms.parts import Part, read_part
+from bench.arms.sources import module_spec
 from bench.record import OWN, Arm, Comparison, InputError, Workload
 from vitcore.config import known
 
@@ -46,6 +44,14 @@ class Source:
     def is_file(self) -> bool:
         """Whether ``place`` is a file's path; else it is a module's name."""
         return self.place.endswith(".py")
+
+    @property
+    def file(self) -> Path | None:
+        """The file that holds it; None where a module has none."""
+        if self.is_file:
+            return Path(self.place)
+        spec = module_spec(self.place)
+        return Path(spec.origin) if spec and spec.has_location and spec.origin else None
 
     def __str__(self) -> str:
         return f"{self.place}:{self.name}"
@@ -163,7 +169,7 @@ def _source(what: str, text: str, expected: str) -> Source:
         raise InputError(
             f"{what}: {place!r} is neither a Python file nor a module; expected {expected}"
         )
-    elif not _is_found(place.partition(".")[0]):
+    elif module_spec(place) is None:
         raise InputError(
             f"{what}: no module {place!r} here; install it, run from the folder that holds it, "
             "or give a file: FILE.py:factory"
@@ -181,13 +187,3 @@ def _check_file(what: str, path: Path) -> None:
     close = get_close_matches(path.name, names, n=1)
     hint = f"did you mean {path.with_name(close[0])}?" if close else "give its path from here"
     raise InputError(f"{what}: there is no file {str(path)!r}; {hint}")
-
-
-def _is_found(package: str) -> bool:
-    """Whether a package is installed or in the working directory; it is not imported."""
-    before, sys.path = sys.path, [str(Path.cwd()), *sys.path]
-    invalidate_caches()  # The file may be a moment old.
-    try:
-        return package in sys.modules or find_spec(package) is not None
-    finally:
-        sys.path = before

@@ -85,12 +85,15 @@ def compare(**given: Any) -> None:
     vitbench compare mine.py:old mine.py:new --inputs mine.py:make_inputs --mode train
 
     The exit code is 0 where every candidate was measured, 1 where one failed (its status says how),
-    2 where nothing could be measured.
+    2 where no candidate could be made.
     """  # noqa: D301 (click wants the character itself)
     as_json = given.pop("as_json")
     results = _measure(given)
     candidates = [record for record in results.records if not record.is_control]
     _print(results, candidates, as_json=as_json)
+    if any(record.status not in ("ok", "wrong") for record in results.records):
+        text = "what the arms printed, and where they failed"
+        click.echo(f"{text}: {results.folder}/passes/*.log", err=True)
     _end(candidates)
 
 

@@ -94,8 +94,9 @@ def run(context: click.Context, /, **given: Any) -> None:
 
     \b
     A verdict compares an arm with the factor's baseline on one workload:
-      faster, slower    the 95 % interval of the speed-up excludes 1
-      equivalent        the interval is within 2 % of 1
+      faster, slower    the 95 % interval of the speed-up excludes 1, also after
+                        adjusting for the number of comparisons
+      equivalent        the interval is within --delta of 1
       undecided         neither: more passes or a larger budget may tell
     """  # noqa: D301 (click wants the character itself)
     resumed = given.pop("resume")
@@ -172,13 +173,15 @@ def _show(results: Any) -> None:
 @click.command()
 @click.argument("folder", type=click.Path(path_type=Path))
 @click.option("--markdown", is_flag=True, help="Print the tables as Markdown, nothing else.")
-@click.option("--factors", type=names, default=",".join(FACTORS), help="Of the Markdown.")
-def report(folder: Path, *, markdown: bool, factors: tuple[str, ...]) -> None:
+@click.option("--factors", type=names, help="Only these, with --markdown  [default: all]")
+def report(folder: Path, *, markdown: bool, factors: tuple[str, ...] | None) -> None:
     """Make results.csv, tables and plots of the run in FOLDER again from its journal."""
     from bench.report.tables import markdown as as_markdown
     from bench.runner.run import load
     from bench.table import write_csv
 
+    if factors and not markdown:
+        raise click.UsageError("--factors chooses tables of --markdown; give both or neither")
     results = load(folder)
     if markdown:
         click.echo(as_markdown(results.analysis, factors))

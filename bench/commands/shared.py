@@ -53,9 +53,14 @@ def source_of(results: Any) -> str:
 
 def show_verdicts(results: Any) -> None:
     """Print a run's warnings, what to know of it, and its verdict tables."""
+    from rich.text import Text
+
     from bench.machine import warnings
     from bench.report.tables import NARROW_COLUMNS, summary
 
     console = output()
     narrow = console.width < NARROW_COLUMNS
-    console.print(summary(results.analysis, warnings(results.environment), narrow=narrow))
+    parts = summary(results.analysis, warnings(results.environment), narrow=narrow)
+    for part in parts.renderables:
+        # A sentence in a file or a pipe is one line, for whoever greps it.
+        console.print(part, soft_wrap=isinstance(part, Text) and not sys.stdout.isatty())

@@ -15,9 +15,9 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.ticker import FixedLocator, FuncFormatter, MaxNLocator, NullLocator
 
-from bench.record import VERDICTS, Record
+from bench.record import OWN_FACTOR, VERDICTS, Record
 from bench.report.canvas import STYLE, new_figure, save
-from bench.report.tables import workload
+from bench.report.tables import factor_name, workload
 
 # Okabe and Ito's colours, told apart by colour-blind readers too.
 _VERDICT_COLOURS = dict(zip(VERDICTS, ("#009E73", "#D55E00", "#0072B2", "#999999"), strict=True))
@@ -62,7 +62,8 @@ def speedup_figure(records: Sequence[Record], source: str, delta: float) -> Figu
     if not shown:
         return None
     height = 1.6 + _ROW_INCH * len(shown)
-    figure = new_figure(8, height, f"{shown[0].factor}: speed-up over {shown[0].baseline}", source)
+    title = f"{factor_name(shown[0])}: speed-up over {shown[0].baseline}"
+    figure = new_figure(8, height, title, source)
     axis = figure.subplots()
     axis.axvspan(1 / (1 + delta), 1 + delta, color="#0072B2", alpha=0.1, lw=0)
     axis.axvline(1, color="black", lw=0.8)
@@ -132,12 +133,13 @@ def latency_figure(records: Sequence[Record], source: str) -> Figure | None:
 
 
 def _flat(record: Record) -> dict[str, object]:
+    batch = f"batch {record.batch_size}" if record.batch_size else ""
+    on_device = record.device if record.device != "cpu" else ""
     return {
-        "factor": record.factor,
-        "panel": f"{record.mode}, batch {record.batch_size}"
-        + (f", {record.device}" if record.device != "cpu" else ""),
+        "factor": factor_name(record),
+        "panel": ", ".join(filter(None, (record.mode, batch, on_device))),
         "arm": record.arm,
-        "place": f"{record.variant}\n{record.component}",
+        "place": record.inputs or f"{record.variant}\n{record.component}",
         "latency_ms": record.latency_ms,
         "low_ms": record.latency_low_ms,
         "high_ms": record.latency_high_ms,
@@ -187,7 +189,8 @@ def error_figure(records: Sequence[Record], source: str) -> Figure | None:
     errors = [record.output_error or 1.0 for record in shown]
     axes[0].set_yscale("log")
     axes[0].set_ylim(min(errors) / 5, max(errors) * 5)
-    axes[0].set_ylabel("relative error of the output against float64")
+    judge = "the baseline" if shown[0].factor == OWN_FACTOR else "float64"
+    axes[0].set_ylabel(f"relative error of the output against {judge}")
     return figure
 
 
@@ -199,7 +202,7 @@ def _error_panel(axis: Axes, records: Sequence[Record]) -> None:
         mark = _arm_mark(arms, arm)
         marker, colour = str(mark.get_marker()), mark.get_color()
         axis.plot(*zip(*points, strict=True), marker, color=colour, ms=6, alpha=0.7, label=arm)
-    axis.set_title(f"{records[0].factor}, against {records[0].baseline}", fontsize=9)
+    axis.set_title(f"{factor_name(records[0])}, against {records[0].baseline}", fontsize=9)
     axis.axvline(1, color="black", lw=0.8)
     speedups = [record.speedup or 1.0 for record in records]
     low, high = min(0.95, *speedups), max(1.05, *speedups)

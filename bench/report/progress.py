@@ -54,7 +54,9 @@ class RunProgress:
         self.bar.update(self.task, total=self.total)
 
     def event(self, event: dict[str, Any]) -> None:
-        """Show what started, or count what was measured."""
+        """Show what started, or count what was measured; say what an interrupt does."""
+        if event["kind"] == "interrupt":
+            self.console.print("finishing the pair under way; Ctrl-C again ends at once")
         if event["kind"] not in ("start", "sample"):
             return
         index = event["pass_index"] + 1
@@ -68,7 +70,7 @@ class RunProgress:
         self.done += 1
         self.bar.update(self.task, completed=self.done, left=self._left())
         if not self.console.is_terminal:
-            outcome = self._so_far(sample.key) if sample.status == "ok" else sample.status
+            outcome = self._so_far(sample.key) if sample.status == "ok" else _failure(sample)
             counted = f"{self.done}/{self.total}"
             line = f"{place}  {counted}  {sample.key}  {outcome}  {self._left()}"
             self.console.print(line, soft_wrap=True, highlight=False)
@@ -90,3 +92,7 @@ class RunProgress:
         if not self.done:
             return ""
         return f"{duration(spent_s / self.done * (self.total - self.done))} left"
+
+
+def _failure(sample: Sample) -> str:
+    return f"{sample.status}: {sample.error}" if sample.error else sample.status

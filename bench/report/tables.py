@@ -12,7 +12,7 @@ from rich.text import Text
 from bench.analysis.rows import Analysis
 from bench.analysis.verdicts import FALSE_SHARE, Controls
 from bench.machine import Environment
-from bench.record import Record
+from bench.record import OWN_FACTOR, InputError, Record
 from bench.report.units import (
     bounds,
     counted,
@@ -50,13 +50,18 @@ SINGLE = (
 )
 
 
-def by_factor(records: Iterable[Record]) -> list[tuple[str, str, list[Record]]]:
-    """Device, factor and rows of each group, in the rows' own order."""
+def by_factor(records: Iterable[Record]) -> list[list[Record]]:
+    """The rows of each device and factor, in the rows' own order."""
 
     def key(record: Record) -> tuple[str, str]:
         return record.device, record.factor
 
-    return [(*names, list(group)) for names, group in groupby(records, key)]
+    return [list(group) for _, group in groupby(records, key)]
+
+
+def factor_name(record: Record) -> str:
+    """What a row's comparison varies, as people say it."""
+    return "compare" if record.factor == OWN_FACTOR else record.factor
 
 
 def workload(record: Record) -> str:
@@ -89,13 +94,12 @@ def cells(record: Record) -> tuple[str, ...]:
     )
 
 
-def factor_table(factor: str, records: Sequence[Record], *, narrow: bool = False) -> Table:
+def factor_table(records: Sequence[Record], *, narrow: bool = False) -> Table:
     """Rich table of one factor's rows; a line divides the workloads.
 
     A narrow terminal has no room for every column: words may wrap there, but none may be cut.
     """
-    name = "compare" if factor == "factory" else factor
-    title = f"{name}: against {records[0].baseline}, on {records[0].device_name}"
+    title = f"{factor_name(records[0])}: against {records[0].baseline}, on {records[0].device_name}"
     style, padding = (box.SIMPLE_HEAD, (0, 0)) if narrow else (box.HEAVY_HEAD, (0, 1))
     table = Table(title=title, title_justify="left", title_style="bold", box=style, padding=padding)
     shown = [place for place, heading in enumerate(HEADINGS) if not narrow or heading != _SPARED]
@@ -205,7 +209,7 @@ def remarks(records: Iterable[Record]) -> list[str]:
 def summary(analysis: Analysis, warnings: Sequence[str] = (), *, narrow: bool = False) -> Group:
     """The verdict tables of a run, between what to know before and after reading them."""
     records = analysis.records
-    tables = [factor_table(factor, group, narrow=narrow) for _, factor, group in by_factor(records)]
+    tables = [factor_table(group, narrow=narrow) for group in by_factor(records)]
     before = [*(f"Warning: {text}" for text in warnings), *trust(analysis)]
     after = remarks(records)
     if max((record.passes for record in records), default=0) == 1:
@@ -222,16 +226,28 @@ def provenance(environment: Environment, command: str, started: str) -> str:
     return f"{', '.join(hardware)}; {versions}; {commit}{dirty}; {started}\n{command}"
 
 
-def markdown(analysis: Analysis, factors: Sequence[str]) -> str:
-    """What to know and the verdict tables of some factors, as Markdown."""
-    records = [record for record in analysis.records if record.factor in factors]
+def markdown(analysis: Analysis, factors: Sequence[str] | None = None) -> str:
+    """What to know and the verdict tables, of all factors or of some, as Markdown.
+
+    Raises InputError for a factor that the run does not have.
+    """
+    had = list(dict.fromkeys(record.factor for record in analysis.records))
+    for name in factors or ():
+        if name not in had:
+            raise InputError(f"factor {name!r} was not measured; expected some of {', '.join(had)}")
+    records = [record for record in analysis.records if record.factor in (factors or had)]
     parts = [*(f"- {line}" for line in trust(analysis)), ""]
-    for _, factor, group in by_factor(records):
-        parts += [f"**{factor}**, against `{group[0].baseline}`, on {group[0].device_name}:", ""]
+    for group in by_factor(records):
+        first = group[0]
+        parts += [
+            f"**{factor_name(first)}**, against `{first.baseline}`, on {first.device_name}:",
+            "",
+        ]
         parts += [f"| {' | '.join(HEADINGS)} |", "|---|---|" + "---:|" * (len(HEADINGS) - 2)]
         parts += [f"| {' | '.join(cells(record))} |" for record in group]
         parts.append("")
-    return "\n".join(parts)
+    notes = [f"- {each}" for each in remarks(records)]
+    return "\n".join([*parts, *notes, ""] if notes else parts)
 
 
 def share_line(share: float | None, spent_s: float) -> str:

@@ -32,13 +32,14 @@ def oom_kills(counters: tuple[Path, ...] = _COUNTERS) -> int:
 
 def death(returncode: int, *, out_of_memory: bool, log: Path) -> Death:
     """What a process's exit code says; ``out_of_memory``: the kernel's killer was at work."""
+    where = f"passes/{log.name}"
     if returncode == -signal.SIGKILL and out_of_memory:
-        return Death("oom", f"the kernel killed the process for want of memory; see {log.name}")
+        return Death("oom", f"the kernel killed the process for want of memory; see {where}")
     if returncode == LOST:
-        return Death("crashed", f"an arm made the GPU unusable; see {log.name}")
+        return Death("crashed", f"an arm made the GPU unusable; see {where}")
     if returncode < 0:
-        return Death("crashed", f"the process was ended by {_name(-returncode)}; see {log.name}")
-    return Death("crashed", f"the process ended with code {returncode}; see {log.name}")
+        return Death("crashed", f"the process was ended by {_name(-returncode)}; see {where}")
+    return Death("crashed", f"the process ended with code {returncode}; see {where}")
 
 
 def _name(number: int) -> str:

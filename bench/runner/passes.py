@@ -17,7 +17,7 @@ from bench.journal import JournalReader, append_event, append_sample
 from bench.machine import Environment
 from bench.record import InputError, RunError, Sample
 from bench.runner.deaths import Death, death, oom_kills
-from bench.store import UNWRITABLE, PassPlan, environment_from, write_json
+from bench.store import UNWRITABLE, PassPlan, record_from, write_json
 
 _POLL_S = 0.5
 # Loading Python, torch and pytest is no comparison's time; on a busy machine it may take so long.
@@ -35,7 +35,7 @@ def probe() -> Environment:
     if done.returncode:
         lines = done.stderr.strip().splitlines() or ["no message"]
         raise InputError(f"torch cannot be loaded here ({lines[-1]}); reinstall vitbench")
-    return environment_from(json.loads(done.stdout))
+    return record_from(json.loads(done.stdout), Environment)
 
 
 def run_pass(plan: PassPlan, reader: JournalReader, watch: Watch, limit_s: float) -> None:
@@ -95,10 +95,12 @@ def _run_process(
             stderr=subprocess.STDOUT,
             env=_environment(),
             start_new_session=True,
+            cwd=plan.directory,
         )
         try:
             late = _follow(process, reader, watch, limit_s)
         except KeyboardInterrupt:
+            watch({"kind": "interrupt"})
             _finish_pair(process, limit_s)
             raise
         finally:
@@ -189,5 +191,6 @@ def _bury(plan: PassPlan, seen: list[Event], ended: Death, log: Path) -> None:
             pass_index=plan.pass_index,
             status=ended.status,
             error=ended.cause,
+            died=True,
         )
         append_sample(plan.journal, sample)

@@ -11,6 +11,7 @@ from shlex import quote
 from typing import Protocol
 
 from bench.analysis.rows import Analysis, analyse
+from bench.arms.sources import check_unchanged
 from bench.journal import JournalReader, read_events, samples_from
 from bench.lock import device_locks, folder_lock
 from bench.machine import Environment, differences
@@ -182,6 +183,8 @@ def _run_passes(plan: Plan, environment: Environment, folder: Path, progress: Pr
         )
         if coming is None:
             return
+        if plan.directory is not None:
+            check_unchanged(plan.sources, plan.directory)
         if coming.index >= plan.passes:
             progress.further(len(coming.comparisons))
         pass_plan = _pass_plan(plan, environment, so_far, coming)
@@ -201,6 +204,7 @@ def _pass_plan(plan: Plan, environment: Environment, so_far: Results, coming: Ne
         parent=os.getpid(),
         journal=(so_far.folder / "journal.jsonl").absolute(),
         comparisons=coming.comparisons,
+        directory=plan.directory,
     )
 
 

@@ -12,7 +12,7 @@ from statistics import fmean, median
 from typing import Any
 
 from bench.cases import shuffled
-from bench.record import Comparison, Sample
+from bench.record import Arm, Comparison, Sample, Workload
 from bench.store import Plan
 
 # Tables and plots at the end.
@@ -64,16 +64,38 @@ def next_pass(
     ``widths`` are the half-widths of the intervals by comparison, ``spent`` the seconds used so
     far, ``startup_s`` what a process takes before it measures.
     """
-    # A pass more would tell nothing new of what cannot run here or had no time; a crash may have
-    # been another's fault.
-    hopeless = {each.key for each in samples if each.status not in ("ok", "crashed")}
-    hopeful = [each for each in plan.comparisons if each.key not in hopeless]
     measured = {(each.key, each.pass_index) for each in samples}
     for index in range(plan.passes):
+        before = [each for each in samples if each.pass_index < index]
+        hopeful = _hopeful(plan.comparisons, before)
         left = [each for each in hopeful if (each.key, index) not in measured]
         if left:
             return _planned(plan, index, left, widths, spent)
+    hopeful = _hopeful(plan.comparisons, samples)
     return _further(plan, hopeful, samples, widths, plan.budget_s - REPORT_S - spent, startup_s)
+
+
+def _hopeful(comparisons: Sequence[Comparison], samples: Sequence[Sample]) -> list[Comparison]:
+    """Those of which a further pass may tell more; controls only beside a candidate.
+
+    A pass more tells nothing new of what cannot run here, raises or had no time. A process that
+    died is another matter: that may have been another's fault.
+    """
+    tried = [each for each in samples if each.status != "ok"]
+    hopeless = {each.key for each in tried if each.status != "crashed" or not each.died}
+    candidates = [each for each in comparisons if not each.is_control]
+    alone = {_duel(each) for each in candidates}
+    alone -= {_duel(each) for each in candidates if each.key not in hopeless}
+    return [
+        each
+        for each in comparisons
+        if each.key not in hopeless and not (each.is_control and _duel(each) in alone)
+    ]
+
+
+def _duel(comparison: Comparison) -> tuple[str, Workload, Arm]:
+    """What a control and its candidates have in common."""
+    return comparison.factor, comparison.workload, comparison.baseline
 
 
 def _planned(

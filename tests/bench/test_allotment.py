@@ -9,8 +9,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from bench.allotment import Allotment, BudgetSpentError, Need
 from bench.record import Arm, Comparison
-from bench.session import Allotment, BudgetSpentError, Need
 from bench.store import PassPlan
 from makers import make_comparison, make_pass_plan
 

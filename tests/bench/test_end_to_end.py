@@ -106,6 +106,17 @@ def test_the_table_also_comes_as_markdown(run_folder: Path) -> None:
     assert done.stdout.count("| B/32 attention b1 forward 32px |") == 4
 
 
+def test_an_old_terminal_gets_what_it_can_show(
+    run_folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Signs that an encoding lacks are replaced; nothing fails for their sake."""
+    monkeypatch.setenv("PYTHONIOENCODING", "ascii")
+    done = vitbench("report", str(run_folder), cwd=run_folder)
+    assert done.returncode == 0
+    assert "speed-up" in done.stdout
+    assert done.stdout.isascii()
+
+
 def pytest_in(folder: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
     """Run the small patchers with pytest alone."""
     words = (str(PACKAGE), *SMALL, "--factors", "patcher", *arguments)

@@ -82,6 +82,24 @@ def checked(event: dict[str, Any], journal: Path) -> bytes:
     return line
 
 
+@pytest.mark.parametrize("later", [b'{"schema": 3, "what": "sum", "hash": "0"}', b'{"schema": 3}'])
+def test_a_later_schema_may_look_otherwise(journal: Path, later: bytes) -> None:
+    """A later version's line is told by its schema, whatever else it has or lacks."""
+    write(journal, "a")
+    journal.write_bytes(journal.read_bytes() + later + b"\n")
+    with pytest.raises(InputError, match="has schema 3; this vitbench reads schemas 1 to 2"):
+        read_events(journal)
+
+
+def test_what_was_measured_again_is_no_loss(journal: Path) -> None:
+    """Half-written lines count until another process begins: it measures them again."""
+    first, _ = write(journal, "ab")
+    journal.write_bytes(first + first[:40] + b"\n")
+    assert read_events(journal)[1] == 1
+    append_event(journal, "process", pass_index=0)
+    assert read_events(journal)[1] == 0
+
+
 def test_a_schema_from_the_future_is_refused(journal: Path) -> None:
     """A line of a later version is refused by its schema, with the remedy."""
     append_event(journal, "start", key="a")

@@ -226,6 +226,24 @@ def test_where_no_locks_can_be_kept_the_option_is_named(tmp_path: Path) -> None:
     assert "give --no-lock" in refusal(cpu_lock(tmp_path))
 
 
+def test_no_link_that_another_user_laid_is_followed(tmp_path: Path) -> None:
+    """Links in the place of the folder or of a lock lead nobody to write elsewhere."""
+    victim, locks = tmp_path / "victim", tmp_path / "vitbench-locks"
+    victim.mkdir(mode=0o700)
+    locks.symlink_to(victim)
+    assert "it is a symbolic link" in refusal(cpu_lock(tmp_path))
+    assert stat.S_IMODE(victim.stat().st_mode) == 0o700
+    locks.unlink()
+    locks.mkdir()
+    (victim / "text").write_text("kept")
+    (locks / "cpu.lock.json").symlink_to(victim / "text")
+    assert is_free(cpu_lock(tmp_path))
+    (locks / "cpu.lock").unlink()
+    (locks / "cpu.lock").symlink_to(victim / "text")
+    assert "give --no-lock" in refusal(cpu_lock(tmp_path))
+    assert (victim / "text").read_text() == "kept"
+
+
 def test_a_folder_that_is_gone_cannot_be_locked(tmp_path: Path) -> None:
     """The message names it."""
     assert "absent cannot be locked (No such file" in refusal(folder_lock(tmp_path / "absent"))
@@ -239,6 +257,6 @@ def test_a_disk_without_room_for_notes_still_locks(
     def full(*_: object, **__: object) -> None:
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr(Path, "write_text", full)
+    monkeypatch.setattr(json, "dump", full)
     with cpu_lock(tmp_path):
         assert "another process, which left no note" in refusal(cpu_lock(tmp_path))

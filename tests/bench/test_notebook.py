@@ -1,6 +1,7 @@
 """``bench.compare``: two callables in this process, and a record that shows itself."""
 
 from dataclasses import FrozenInstanceError
+from functools import partial
 from typing import Any
 
 import pytest
@@ -90,10 +91,16 @@ def test_inputs_by_position_and_by_name(inputs: object) -> None:
     ("given", "says"),
     [
         ({"inputs": 3}, "inputs are a int"),
-        ({"budget_s": 0.0}, "positive number of seconds"),
-        ({"budget_s": float("nan")}, "positive number of seconds"),
+        ({"budget_s": 0.0}, "budget_s is 0.0; expected seconds, above 0"),
+        ({"budget_s": float("nan")}, "budget_s is nan; expected seconds"),
+        ({"budget_s": float("inf")}, "budget_s is inf; expected seconds"),
+        ({"budget_s": "10s"}, "budget_s is '10s'; expected seconds"),
+        ({"budget_s": True}, "budget_s is True; expected seconds"),
+        ({"delta": 2}, "delta is 2; expected a share above 0 and below 1"),
+        ({"delta": "2%"}, "delta is '2%'; expected a share"),
         ({"mode": "backward"}, "unknown mode 'backward'"),
         ({"device": "tpu"}, "unknown device 'tpu'"),
+        ({"device": torch.device("meta")}, "unknown device 'meta'"),
         ({"cache": "hot"}, "unknown cache state 'hot'"),
     ],
 )
@@ -101,6 +108,21 @@ def test_what_cannot_be_compared_is_refused(given: dict[str, Any], says: str) ->
     """An error says what came and what was expected, before anything is measured."""
     with pytest.raises(InputError, match=says):
         compare(linear(), linear(), **given)
+
+
+def test_torchs_own_device_is_a_device() -> None:
+    """A device as torch has it is as good as its name."""
+    assert compare(linear(), linear(), device=torch.device("cpu")).device == "cpu"
+
+
+def test_names_are_those_that_a_user_gave() -> None:
+    """A function is called by its name, wherever it was made and however its arguments were set."""
+
+    def scaled(x_BND: Tensor, by: float) -> Tensor:
+        return x_BND * by
+
+    found = compare(partial(scaled, by=2.0), linear(), allow_different=True)
+    assert (found.baseline, found.arm) == ("scaled", "Linear")
 
 
 def test_what_cannot_be_called_is_refused() -> None:

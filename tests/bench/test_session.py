@@ -199,3 +199,40 @@ def test_what_a_user_names_wrongly_is_skipped() -> None:
     assert (sample.status, sample.error) == (
         *("skipped", "arm 'a.py:f' takes an argument; expected none"),
     )
+
+
+@pytest.mark.parametrize(
+    ("raised", "status", "said"),
+    [
+        (ValueError("no such head"), "crashed", "ValueError: no such head (test_session.py, line "),
+        (SystemExit(3), "crashed", "SystemExit: 3 (test_session.py, line "),
+        (MemoryError(), "oom", "MemoryError (test_session.py, line "),
+        (InputError("no such file"), "skipped", "no such file"),
+    ],
+)
+def test_what_is_raised_is_told_whole_and_in_one_line(
+    raised: BaseException, status: str, said: str
+) -> None:
+    """The sample has the cause and the user's own line; whoever keeps a log gets the exception."""
+
+    def build(_: Comparison) -> tuple[Candidate, Candidate]:
+        raise raised
+
+    told: list[BaseException] = []
+    clock = FakeClock()
+    sample = measure(
+        Job(
+            comparison=CONTROL,
+            benchmark=Rounds(clock),
+            clock=clock,
+            watch=FakeWatch(),
+            measuring_s=lambda _: 0.0,
+            check=True,
+            failed=told.append,
+            build=build,
+        )
+    )
+    assert sample.status == status
+    assert str(sample.error).startswith(said)
+    assert told == [raised]
+    assert not sample.died

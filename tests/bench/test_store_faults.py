@@ -61,11 +61,22 @@ def test_a_full_disk_makes_no_folder(tmp_path: Path, room_bytes: int) -> None:
         lambda plain: plain["comparisons"][0]["arm"].update(speed="high"),
         lambda plain: plain["comparisons"].append("one more"),
         lambda plain: plain.update(comparisons=None),
+        lambda plain: plain.update(passes="3"),
+        lambda plain: plain["comparisons"][0]["workload"].update(batch_size=1.5),
     ],
-    ids=["lacks", "more", "lacks within", "more within", "no comparison", "none"],
+    ids=[
+        "lacks",
+        "more",
+        "lacks within",
+        "more within",
+        "no comparison",
+        "none",
+        "another type",
+        "another type within",
+    ],
 )
 def test_a_changed_plan_is_refused(run: Path, edit: Callable[[dict[str, Any]], object]) -> None:
-    """A plan that lacks a field, or has one too many, was changed by hand."""
+    """A plan that lacks a field, has one too many or one of another type was changed by hand."""
     change(run / "plan.json", edit)
     with pytest.raises(InputError, match=r"plan\.json was changed by hand .*; restore it"):
         store.read_plan(run)
@@ -74,7 +85,7 @@ def test_a_changed_plan_is_refused(run: Path, edit: Callable[[dict[str, Any]], o
 def test_a_changed_environment_is_refused(run: Path) -> None:
     """An environment that lacks a field was changed by hand."""
     change(run / "environment.json", lambda plain: plain.pop("cpu"))
-    with pytest.raises(InputError, match=r"environment\.json was changed by hand .*'cpu'"):
+    with pytest.raises(InputError, match=r"environment\.json was changed by hand .*`cpu`"):
         store.read_environment(run)
 
 

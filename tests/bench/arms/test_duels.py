@@ -1,5 +1,6 @@
 """bench.arms.duels: two arms with equal weights and inputs, and whether they agree."""
 
+import re
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -186,6 +187,7 @@ def test_a_failing_call_says_whose_it_was(own: Callable[..., Comparison]) -> Non
         sample = sample_of(own(name, "function"))
         assert sample.status == "crashed"
         assert f"the baseline raised {said}" in str(sample.error)
+        assert re.search(r" \(\w+\.py, line \d+\)$", str(sample.error))
 
 
 def test_nothing_to_train_is_said(own: Callable[..., Comparison]) -> None:

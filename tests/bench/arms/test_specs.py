@@ -57,9 +57,9 @@ def test_a_further_copy_is_the_same_arm(text: str, copy: str) -> None:
 
 
 def test_an_installed_module_is_found_without_being_imported() -> None:
-    """A dotted name is taken as it is where its package is installed."""
-    source = read_arm("this.module:make")
-    assert source == Source(place="this.module", name="make")
+    """A name is taken as it is where its module is installed."""
+    source = read_arm("this:make")
+    assert source == Source(place="this", name="make")
     assert not source.is_file
     assert "this" not in sys.modules, "import this prints a poem"
 

@@ -84,8 +84,11 @@ def with_later_line(folder: Path) -> None:
 @pytest.mark.parametrize(
     ("change", "says"),
     [
-        (without_passes, "run/plan.json was changed by hand (Plan.__init__() missing 1 required"),
-        (with_more, "run/plan.json was changed by hand (Plan.__init__() got an unexpected keyword"),
+        (
+            without_passes,
+            "run/plan.json was changed by hand (Object missing required field",
+        ),
+        (with_more, "run/plan.json was changed by hand (there is no 'speed')"),
         (with_half_a_plan, "run/plan.json is no JSON ("),
         (with_later_plan, f"run/plan.json has schema {SCHEMA + 1}; this vitbench reads schemas 1"),
         (with_faster_sample, "run/journal.jsonl line 3 was changed by hand (its checksum does not"),

@@ -11,12 +11,13 @@ from pathlib import Path
 import pytest
 import torch
 
+from bench.machine import Environment
 from bench.measure.caches import flusher, last_level_cache_bytes
 from bench.measure.clocks import WallClock, clock_for
 from bench.measure.environment import git, read_environment
 from bench.measure.memory import fresh_memory, is_out_of_memory, peak_bytes
 from bench.measure.pairs import timed
-from bench.store import environment_from
+from bench.store import record_from
 
 GIT = shutil.which("git") or "git"
 
@@ -66,14 +67,14 @@ def test_the_environment_describes_this_machine() -> None:
     assert ("cuda" in environment.devices) is torch.cuda.is_available()
     assert environment.cpu
     assert environment.import_torch_s >= 0
-    assert environment_from(json.loads(json.dumps(asdict(environment)))) == environment
+    assert record_from(json.loads(json.dumps(asdict(environment))), Environment) == environment
 
 
 def test_the_environment_prints_one_json_object() -> None:
     """As a program it prints the same record for the process that starts the passes."""
     command = [sys.executable, "-m", "bench.measure.environment"]
     done = subprocess.run(command, capture_output=True, text=True, check=True)
-    assert environment_from(json.loads(done.stdout)).python == read_environment().python
+    assert record_from(json.loads(done.stdout), Environment).python == read_environment().python
 
 
 def test_the_commit_is_of_the_code_that_is_measured(tmp_path: Path) -> None:

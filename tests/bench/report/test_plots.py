@@ -9,6 +9,7 @@ import matplotlib as mpl
 import numpy as np
 import pytest
 from matplotlib.figure import Figure
+from matplotlib.text import Text
 
 from bench.record import DELTA, VERDICTS, Record
 from bench.report import canvas, plots
@@ -19,7 +20,8 @@ from makers import NOT_MEASURED, make_record
 speedup_figure = partial(plots.speedup_figure, delta=DELTA)
 KINDS = {"png": b"PNG", "svg": b"<?xml"}
 SPEEDUPS = (1.0, 0.9, 1.3, 2.2)
-all_figures = pytest.mark.parametrize("draw", [speedup_figure, latency_figure, error_figure])
+DRAWS: list[Draw] = [latency_figure, error_figure, speedup_figure]
+all_figures = pytest.mark.parametrize("draw", DRAWS)
 
 
 def rows(factor: str) -> list[Record]:
@@ -199,3 +201,19 @@ def test_write_plots(tmp_path: Path) -> None:
 def test_write_plots_of_nothing(tmp_path: Path) -> None:
     """A run that measured nothing has no plots."""
     assert write_plots(tmp_path / "plots", [LOST], SOURCE, DELTA) == []
+
+
+def test_own_arms_are_shown_by_their_inputs() -> None:
+    """What has no variant and no batch size is not called None, and is judged by its baseline."""
+    own = {"factor": "factory", "inputs": "1,197,768", "variant": None, "batch_size": None}
+    rows = [make_record(arm=f"mine.py:{name}", baseline="mine.py:old", **own) for name in "ab"]
+    latency, error, speedup = (draw(rows, SOURCE) for draw in DRAWS)
+    assert latency and error and speedup  # noqa: PT018 (one thing: all are drawn)
+    texts = [
+        text.get_text() for figure in (latency, error, speedup) for text in figure.findobj(Text)
+    ]
+    assert not any("None" in text or "factory" in text for text in texts)
+    assert "1,197,768" in texts
+    assert "compare, forward" in texts
+    assert "relative error of the output against the baseline" in texts
+    assert "compare: speed-up over mine.py:old" in texts

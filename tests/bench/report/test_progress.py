@@ -62,9 +62,9 @@ def test_lines() -> None:
     lines = followed(SAMPLES, terminal=False).splitlines()
     assert without_time(lines) == [
         f"pass 1/2  1/4  {CANDIDATE.key}  ×1.25",
-        f"pass 1/2  2/4  {CONTROL.key}  skipped",
+        f"pass 1/2  2/4  {CONTROL.key}  skipped: no time",
         f"pass 2/2  3/4  {CANDIDATE.key}  ×1.24 1.15 to 1.34",
-        f"pass 2/2  4/4  {CONTROL.key}  crashed",
+        f"pass 2/2  4/4  {CONTROL.key}  crashed: no time",
     ]
 
 
@@ -79,6 +79,18 @@ def test_further_passes() -> None:
     more = [*SAMPLES, make_sample(CANDIDATE, 2)]
     lines = followed(more, terminal=False).splitlines()
     assert without_time(lines[-1:])[0].startswith(f"pass 3  5/5  {CANDIDATE.key}  ×1.24 ")
+
+
+@pytest.mark.parametrize("terminal", [True, False])
+def test_an_interrupt_says_what_happens(*, terminal: bool) -> None:
+    """Whoever pressed Ctrl-C reads that the pair is being finished, and how to end at once."""
+    console = Console(file=StringIO(), width=200, force_terminal=terminal)
+    progress = RunProgress(console)
+    with console.capture() as capture:
+        progress.begin(PLAN, [], 0.0)
+        progress.event({"kind": "interrupt"})
+        progress.end()
+    assert "finishing the pair under way; Ctrl-C again ends at once" in capture.get()
 
 
 def test_narrow_lines() -> None:

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 from rich.console import Console
 
-from bench.record import Record
+from bench.record import InputError, Record
 from bench.report.tables import (
     HEADINGS,
     SINGLE,
@@ -100,6 +100,21 @@ def test_markdown_of_a_factor() -> None:
     assert text.startswith("- Controls on cpu: 1 of 2 copies")
 
 
+def test_markdown_of_a_factor_that_was_not_measured() -> None:
+    """The error names those that were."""
+    with pytest.raises(InputError, match="factor 'compile' was not measured; expected some of att"):
+        markdown(ANALYSIS, ("attention", "compile"))
+
+
+def test_markdown_of_own_arms_has_all() -> None:
+    """Without a choice every factor is shown, a user's own arms too, and every remark."""
+    own = make_record(factor="factory", arm="a.py:f", baseline="a.py:g", inputs="2,8", note="slow")
+    text = markdown(make_analysis([own]))
+    assert "**compare**, against `a.py:g`" in text
+    assert "| 2,8 forward | a.py:f |" in text
+    assert text.endswith("- a.py:f: slow\n")
+
+
 def test_markdown_is_rectangular() -> None:
     """Each row of a Markdown table has a cell under every heading."""
     text = markdown(ANALYSIS, ("attention", "precision"))
@@ -110,7 +125,7 @@ def test_markdown_is_rectangular() -> None:
 
 def test_by_factor() -> None:
     """Rows stand together by device and factor, in their order."""
-    groups = [(device, factor, len(group)) for device, factor, group in by_factor(RUN)]
+    groups = [(group[0].device, group[0].factor, len(group)) for group in by_factor(RUN)]
     assert groups == [("cpu", "attention", 6), ("cuda", "precision", 2)]
 
 

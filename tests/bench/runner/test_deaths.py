@@ -27,25 +27,37 @@ def exit_code(code: str) -> int:
         (
             "os.kill(os.getpid(), signal.SIGKILL)",
             True,
-            Death("oom", "the kernel killed the process for want of memory; see pass-1.log"),
+            Death("oom", "the kernel killed the process for want of memory; see passes/pass-1.log"),
         ),
         (
             "os.kill(os.getpid(), signal.SIGKILL)",
             False,
-            Death("crashed", "the process was ended by SIGKILL; see pass-1.log"),
+            Death("crashed", "the process was ended by SIGKILL; see passes/pass-1.log"),
         ),
         (
             "os.kill(os.getpid(), signal.SIGSEGV)",
             True,
-            Death("crashed", "the process was ended by SIGSEGV; see pass-1.log"),
+            Death("crashed", "the process was ended by SIGSEGV; see passes/pass-1.log"),
         ),
-        ("os.abort()", False, Death("crashed", "the process was ended by SIGABRT; see pass-1.log")),
-        ("os._exit(3)", True, Death("crashed", "the process ended with code 3; see pass-1.log")),
-        ("os._exit(0)", False, Death("crashed", "the process ended with code 0; see pass-1.log")),
+        (
+            "os.abort()",
+            False,
+            Death("crashed", "the process was ended by SIGABRT; see passes/pass-1.log"),
+        ),
+        (
+            "os._exit(3)",
+            True,
+            Death("crashed", "the process ended with code 3; see passes/pass-1.log"),
+        ),
+        (
+            "os._exit(0)",
+            False,
+            Death("crashed", "the process ended with code 0; see passes/pass-1.log"),
+        ),
         (
             f"os._exit({LOST})",
             False,
-            Death("crashed", "an arm made the GPU unusable; see pass-1.log"),
+            Death("crashed", "an arm made the GPU unusable; see passes/pass-1.log"),
         ),
     ],
 )

@@ -61,7 +61,7 @@ def test_a_killed_process_takes_one_comparison_with_it(tmp_path: Path) -> None:
     samples = read_samples(tmp_path / "run")
     assert [sample.key for sample in samples] == [each.key for each in comparisons]
     assert [sample.status for sample in samples] == ["ok", "crashed", "ok"]
-    assert samples[1].error == "the process was ended by SIGKILL; see pass-1.log"
+    assert samples[1].error == "the process was ended by SIGKILL; see passes/pass-1.log"
     two, one = ["process", *["start", "sample"] * 2], ["process", "start", "sample"]
     assert seen == two + one
 
@@ -70,7 +70,7 @@ def test_a_killed_process_takes_one_comparison_with_it(tmp_path: Path) -> None:
 def test_a_process_that_measures_nothing_is_an_error(tmp_path: Path) -> None:
     """A pass that ends before it begins says where its output is, and does not try for ever."""
     plan = replace(plan_in(tmp_path / "run", COMPARISONS), parent=1)
-    with pytest.raises(RunError, match=r"measured nothing: .*see pass-1\.log"):
+    with pytest.raises(RunError, match=r"measured nothing: .*see passes/pass-1\.log"):
         run_pass(plan, JournalReader(plan.journal), lambda _: None, LIMIT_S)
 
 

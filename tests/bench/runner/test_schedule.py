@@ -16,12 +16,14 @@ from makers import make_comparison, make_plan, make_sample
 RUN = tuple(make_comparison(name) for name in ("mha", "manual", "sdpa", "mha_weights"))
 KEYS = [each.key for each in RUN]
 STARTUP_S = 4.0
+# The statuses of which a test here says that the process ended.
+DEADLY = ("crashed",)
 Widths = Callable[[Sequence[Sample]], Mapping[str, float]]
 
 
 def plan_of(**changes: object) -> Plan:
     """A run over four comparisons."""
-    return make_plan(comparisons=RUN, **{"budget_s": 600.0, **changes})
+    return make_plan(**{"comparisons": RUN, "budget_s": 600.0, **changes})
 
 
 def sample(
@@ -30,7 +32,7 @@ def sample(
     """What a pass measured: six pairs, or nothing where it failed."""
     times = {} if status == "ok" else {"baseline_s": (), "arm_s": ()}
     found = make_sample(comparison, index, status=status, **times)
-    return replace(found, prepare_s=0.5, measure_s=measure_s)
+    return replace(found, prepare_s=0.5, measure_s=measure_s, died=status in DEADLY)
 
 
 def no_widths(_: Sequence[Sample]) -> Mapping[str, float]:
@@ -114,6 +116,26 @@ def test_without_a_precision_there_are_no_further_passes(
     assert [coming.index for coming, _ in run] == [0, 1, 2]
 
 
+def test_what_raises_is_not_tried_again() -> None:
+    """A call that raised does so again, unlike a process that something ended."""
+    raised = replace(sample(RUN[1], 0, "crashed"), died=False)
+    samples = [raised, *(sample(each, 0) for each in (RUN[0], *RUN[2:]))]
+    coming = next_pass(plan_of(), samples, {}, 10.0, STARTUP_S)
+    assert coming is not None
+    assert {each.key for each in coming.comparisons} == {*KEYS} - {KEYS[1]}
+
+
+def test_a_control_is_measured_beside_candidates_only() -> None:
+    """Where every candidate of a baseline failed its control is of no use, nor is a further pass.
+
+    A run of controls alone, such as a calibration may be, is another matter.
+    """
+    failed = dict.fromkeys(product(KEYS[1:], (0,)), "wrong")
+    assert [len(measured) for _, measured in passes_of(plan_of(), statuses=failed)] == [4]
+    alone = plan_of(comparisons=RUN[:1])
+    assert [len(measured) for _, measured in passes_of(alone)] == [1, 1, 1]
+
+
 @pytest.mark.parametrize("status", ["oom", "timeout", "wrong", "skipped"])
 def test_the_hopeless_are_dropped(status: str) -> None:
     """What cannot run here is not tried again, in no pass; the others go on."""
@@ -123,7 +145,7 @@ def test_the_hopeless_are_dropped(status: str) -> None:
 
 
 def test_a_crash_may_have_been_anothers_fault() -> None:
-    """A comparison whose process crashed is tried again in the next pass."""
+    """A comparison whose process ended is tried again in the next pass."""
     run = list(passes_of(plan_of(), statuses={(KEYS[1], 0): "crashed"}))
     assert [len(measured) for _, measured in run] == [4, 4, 4]
 
