@@ -2,7 +2,7 @@
 
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 
 from bench.cases import flops, parameters
 from bench.record import Comparison
@@ -39,9 +39,12 @@ class Need:
         ready_s = build_s + _COMPILE_S.get(comparison.arm.compile, 0.0)
         return cls(ready_s, _PAIR_S + flops(comparison.workload) / _FLOPS_PER_S)
 
-    def weighted(self, weight: float) -> "Need":
-        """The same need with more or less work."""
-        return replace(self, work=self.work * weight)
+    def told(self, weight: float | None, ready_s: float | None) -> "Need":
+        """The same need with more or less work, and what it took before to get ready."""
+        return Need(
+            self.ready_s if ready_s is None else ready_s,
+            self.work * (1.0 if weight is None else weight),
+        )
 
 
 @dataclass
@@ -65,7 +68,7 @@ class Allotment:
     def of(cls, plan: PassPlan) -> "Allotment":
         """The time of a pass, shared as its plan says."""
         needs = {
-            each.key: Need.of(each).weighted(plan.weights.get(each.key, 1.0))
+            each.key: Need.of(each).told(plan.weights.get(each.key), plan.ready_s.get(each.key))
             for each in plan.comparisons
         }
         return cls(plan.deadline_s, plan.end_s, needs, plan.each_s, plan.weights)
@@ -78,8 +81,9 @@ class Allotment:
         if self.each_s is not None:
             each_s = self.each_s * self.weights.get(key, 1.0)
             return lambda _: each_s
-        share_s = self.take(key)
-        return lambda prepare_s: share_s - prepare_s
+        # What it does not need to get ready goes to those after it; what it needs more is its own.
+        ready_s, share_s = self.needs[key].ready_s, self.take(key)
+        return lambda prepare_s: share_s - max(prepare_s, ready_s)
 
     def take(self, key: str) -> float:
         """Seconds for one comparison, which then no longer counts. Raises BudgetSpentError."""

@@ -38,7 +38,8 @@ class PassPlan:
 
     ``deadline_s``, when the pass should end, and ``end_s``, when the run must, are in seconds
     since the epoch; with ``each_s`` every comparison gets so many seconds to measure instead.
-    ``weights`` multiply the share of the time that a comparison's key gets. ``checked`` are the
+    ``weights`` multiply the share of the time that a comparison's key gets; ``ready_s`` is what it
+    took to build, check and compile it in an earlier pass. ``checked`` are the
     keys of the comparisons whose arms were already compared with float64. ``threads`` are those of
     torch, the same in every pass. ``parent`` is the process without which the pass is to end,
     ``directory`` the folder from which a user named arms of their own.
@@ -54,6 +55,7 @@ class PassPlan:
     parent: int
     journal: Path
     comparisons: tuple[Comparison, ...]
+    ready_s: dict[str, float] = field(default_factory=dict)
     directory: Path | None = None
 
 

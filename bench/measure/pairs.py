@@ -22,7 +22,7 @@ MAX_OWN_ROUNDS = 3000
 SETTLED_WITHIN = 0.03
 SETTLED_CALLS = 2
 _SETTLE_S = 0.5
-_PATIENCE_S = 10.0
+_PATIENCE_S = 5.0
 
 Call = Callable[[], object]
 
@@ -159,7 +159,7 @@ def settle(call: Call, clock: Clock, first_s: float, limit_s: float) -> tuple[fl
 def rounds_for(left_s: float, pair_s: float, most: int = MAX_ROUNDS) -> int:
     """Even number of pairs that fit in ``left_s``, so that each arm goes first equally often.
 
-    At least MIN_ROUNDS, but two where so many would take more than ten seconds.
+    At least MIN_ROUNDS, but two where so many would take more than five seconds.
     """
     fitting = int(left_s / max(pair_s, 1e-9))
     least = MIN_ROUNDS if MIN_ROUNDS * pair_s <= _PATIENCE_S else 2

@@ -2,7 +2,7 @@
 
 import os
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager, nullcontext, suppress
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
@@ -204,8 +204,16 @@ def _pass_plan(plan: Plan, environment: Environment, so_far: Results, coming: Ne
         parent=os.getpid(),
         journal=(so_far.folder / "journal.jsonl").absolute(),
         comparisons=coming.comparisons,
+        ready_s=_ready_s(so_far.samples),
         directory=plan.directory,
     )
+
+
+def _ready_s(samples: Sequence[Sample]) -> dict[str, float]:
+    """The least that each comparison took to get ready: the first pass also checks and compiles."""
+    measured = [each for each in samples if each.arm_s]
+    keys = {each.key for each in measured}
+    return {key: min(each.prepare_s for each in measured if each.key == key) for key in keys}
 
 
 def load(folder: Path, plan: Plan | None = None, environment: Environment | None = None) -> Results:

@@ -61,8 +61,27 @@ def test_a_share_covers_getting_ready() -> None:
     """What is left to measure is the share without what it took to get ready."""
     plan = plan_of(CONTROL)
     left_s = Allotment.of(plan).measuring(CONTROL.key)
-    assert left_s(0.0) - left_s(100.0) == pytest.approx(100.0)
+    assert left_s(200.0) - left_s(300.0) == pytest.approx(100.0)
     assert 800 < left_s(0.0) < 1000
+
+
+def test_what_is_not_needed_to_get_ready_goes_to_the_others() -> None:
+    """Whoever compiles faster than was feared measures no longer for it."""
+    compiled = replace(CANDIDATE, arm=Arm(compile="compile_blocks"))
+    allotment = Allotment.of(plan_of(compiled, CONTROL))
+    ready_s = allotment.needs[compiled.key].ready_s
+    assert ready_s > 10
+    left_s = allotment.measuring(compiled.key)
+    assert left_s(0.1) == left_s(ready_s)
+    assert left_s(ready_s + 1.0) == pytest.approx(left_s(ready_s) - 1.0)
+
+
+def test_what_it_took_before_is_better_than_a_guess() -> None:
+    """A later pass sets aside what an earlier one needed."""
+    plan = plan_of(CONTROL, CANDIDATE, ready_s={CANDIDATE.key: 7.5})
+    needs = Allotment.of(plan).needs
+    assert needs[CANDIDATE.key].ready_s == 7.5
+    assert needs[CONTROL.key] == Need.of(CONTROL)
 
 
 def test_each_its_time_whatever_it_takes_to_get_ready() -> None:

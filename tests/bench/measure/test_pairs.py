@@ -160,7 +160,7 @@ def test_rounds_are_even_and_bounded(left_s: float, pair_s: float) -> None:
 
 def test_slow_pairs_are_fewer() -> None:
     """Where six pairs would take too long, two must do."""
-    assert rounds_for(0.0, 1.0) == MIN_ROUNDS
+    assert rounds_for(0.0, 0.8) == MIN_ROUNDS
     assert rounds_for(0.0, 10.0) == 2
 
 
