@@ -60,6 +60,7 @@ class JournalReader:
         self.position = 0
         self.lines = 0
         self.torn = 0
+        self._last_torn = 0
 
     def new_events(self, *, final: bool = False) -> list[dict[str, Any]]:
         """The events since the last call; with ``final`` nobody writes any more.
@@ -85,7 +86,7 @@ class JournalReader:
         if event:
             check_schema(self.journal, event.get("schema"))
         if event and _is_whole(line, event):
-            self.torn *= event["kind"] != "process"
+            self._follows(event)
             return event
         # A line that was cut off is no whole JSON.
         if event or _CHECKED.fullmatch(line):
@@ -93,8 +94,20 @@ class JournalReader:
                 f"{self.journal} line {self.lines} was changed by hand (its checksum does not "
                 "fit); restore it, or remove the line to have it measured again"
             )
-        self.torn += bool(line)
+        if line:
+            self.torn, self._last_torn = self.torn + 1, self.lines
         return None
+
+    def _follows(self, event: dict[str, Any]) -> None:
+        """After a half-written line its writer is dead: only whoever started it goes on."""
+        goes_on = event["kind"] == "process" or event.get("died")
+        if self._last_torn and not goes_on:
+            raise InputError(
+                f"{self.journal} line {self._last_torn} was changed by hand (it is no JSON); "
+                "restore it, or remove the line to have it measured again"
+            )
+        self._last_torn = 0
+        self.torn *= event["kind"] != "process"
 
 
 def _is_whole(line: bytes, event: dict[str, Any]) -> bool:

@@ -3,7 +3,7 @@
 import copy
 import math
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager, nullcontext
+from contextlib import ExitStack, contextmanager
 from dataclasses import asdict, replace
 from functools import partial
 from typing import Any
@@ -84,8 +84,7 @@ def compare(
     )
     share = CONTROL_SHARE / (1 + CONTROL_SHARE)
     parts = ((baseline, budget_s * share), (candidate, budget_s * (1 - share)))
-    locked = device_locks([device], "bench.compare") if lock else nullcontext()
-    with locked, _progress(show=show_progress) as advance:
+    with _locked(device, lock=lock), _progress(show=show_progress) as advance:
         samples = [
             _sample(comparison, (baseline, work), made, seconds, advance)
             for comparison, (work, seconds) in zip(comparisons, parts, strict=True)
@@ -120,6 +119,19 @@ def _sample(
         build=build,
     )
     return replace(measure(job), pass_index=0)
+
+
+@contextmanager
+def _locked(device: str, *, lock: bool) -> Iterator[None]:
+    """Measure alone on the device. Raises InputError, in words of this function's arguments."""
+    with ExitStack() as stack:
+        try:
+            if lock:
+                stack.enter_context(device_locks([device], "bench.compare"))
+        except InputError as error:
+            text = str(error).replace("give --no-lock", "pass lock=False")
+            raise InputError(text) from error
+        yield
 
 
 def _in_python(record: Record) -> Record:
@@ -187,6 +199,8 @@ def _name(work: Work) -> str:
 
 def _open(record: Record, control: Record) -> Iterator[str]:
     """What the reader must know, besides the numbers."""
+    if not record.rounds:
+        return
     yield (
         f"one process: how much another would differ was not measured but taken as {PRIOR_SD:.0%} "
         "(one standard deviation); vitbench compare measures it"

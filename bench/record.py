@@ -31,6 +31,8 @@ def one_line(error: BaseException, limit: int = 300) -> str:
     """First line of an exception's message, with its type, cut to ``limit`` characters."""
     lines = [line.strip() for line in str(error).splitlines() if line.strip()]
     text = f"{type(error).__name__}: {lines[0]}" if lines else type(error).__name__
+    # What no file could hold: half of a character, as in a file name that is no text.
+    text = text.encode("utf-8", "backslashreplace").decode()
     return text if len(text) <= limit else text[: limit - 1] + "…"
 
 

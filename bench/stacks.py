@@ -1,7 +1,9 @@
 """Stacks of known relative cost, with which ``vitbench calibrate`` tries the suite itself.
 
 Each layer is a Linear of 256 values and a GELU, and all layers cost the same: ``linear_21`` does
-21/20 of the work of ``linear_20``. An input is x_ND with N tokens of D = 256 values.
+21/20 of the work of ``linear_20``. What a longer stack costs in cache is not known beforehand, so
+that ratio may be off by some tenths of a percent: how often intervals hold the truth is to be read
+from identical stacks. An input is x_ND with N tokens of D = 256 values.
 """
 
 from itertools import chain

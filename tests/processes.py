@@ -28,10 +28,11 @@ COMPARE = (
     *("compare", "arms.py:steady", "arms.py:steady", "--input", "2,8", "--cache", "warm"),
     *("--budget", "10m", "--passes", "1", "--out", "run"),
 )
-# A shell's background job, as some CI is one, ignores interrupts and hands that on to whatever it
-# starts; a handler of one's own is not handed on.
-if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
-    signal.signal(signal.SIGINT, signal.default_int_handler)
+# A shell's background job and nohup, as some CI is one, ignore signals and hand that on to whatever
+# they start.
+for _number in (signal.SIGINT, signal.SIGHUP, signal.SIGTERM):
+    if signal.getsignal(_number) is signal.SIG_IGN:
+        signal.signal(_number, signal.SIG_DFL)
 # Long enough for any step on a busy machine; a test that waits so long has failed.
 WAIT_S = 240.0
 _POLL_S = 0.01

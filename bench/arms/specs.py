@@ -159,6 +159,8 @@ def against_first(
 
 def _source(what: str, text: str, expected: str) -> Source:
     place, colon, name = (part.strip() for part in text.rpartition(":"))
+    if not text.isprintable():
+        raise InputError(f"{what} has signs that cannot be shown; expected {expected}")
     if not colon:
         raise InputError(f"{what} names no function after a colon; expected {expected}")
     if not name.isidentifier():

@@ -17,7 +17,7 @@ from bench.commands.shared import (
     source_of,
 )
 from bench.options import duration, names, numbers, share
-from bench.record import FACTORS, RunError
+from bench.record import FACTORS, InputError, RunError
 from bench.report.units import counted
 
 _QUICK = {
@@ -164,6 +164,8 @@ def _show(results: Any) -> None:
     output().print(share_line(results.measuring_share, results.measure_s))
     source = source_of(results)
     click.echo(source)
+    if not results.folder.exists():
+        raise RunError(f"{results.folder} was removed; there is nowhere to write the plots")
     from bench.report.plots import write_plots
 
     paths = write_plots(results.folder / "plots", results.records, source, results.plan.delta)
@@ -176,20 +178,25 @@ def _show(results: Any) -> None:
 @click.option("--factors", type=names, help="Only these, with --markdown  [default: all]")
 def report(folder: Path, *, markdown: bool, factors: tuple[str, ...] | None) -> None:
     """Make results.csv, tables and plots of the run in FOLDER again from its journal."""
-    from bench.report.tables import markdown as as_markdown
+    from bench.report.markdown import markdown as as_markdown
     from bench.runner.run import load
     from bench.table import write_csv
 
     if factors and not markdown:
         raise click.UsageError("--factors chooses tables of --markdown; give both or neither")
     results = load(folder)
+    if not results.samples:
+        raise InputError(
+            f"{folder}/journal.jsonl holds no measurement; restore it, or measure with: "
+            f"vitbench run --resume {folder} (nothing was written)"
+        )
+    if results.left:
+        text = f"unfinished: {counted(results.left, 'measurement')} of the planned passes missing"
+        click.echo(f"{text}; finish it with: vitbench run --resume {folder}", err=True)
     if markdown:
         click.echo(as_markdown(results.analysis, factors))
         click.echo(source_of(results))
         return
-    if results.torn:
-        text = f"{counted(results.torn, 'half-written line')} of the journal left out"
-        click.echo(f"{text}; measure it again with: vitbench run --resume {folder}", err=True)
     kept = write_csv(folder / "results.csv", results.records)
     if kept:
         click.echo(f"results.csv had been changed; what it said is kept as {kept.name}", err=True)

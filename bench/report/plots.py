@@ -23,6 +23,8 @@ from bench.report.tables import factor_name, workload
 _VERDICT_COLOURS = dict(zip(VERDICTS, ("#009E73", "#D55E00", "#0072B2", "#999999"), strict=True))
 _ARM_COLOURS = ("#000000", "#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00")
 _MARKERS = "osD^vP"
+# More would have no legend that can be read.
+_MOST_ARMS = 40
 _ROW_INCH = 0.2
 # Neighbouring labels of a logarithmic axis need this share of it.
 _LABEL_ROOM = 0.09
@@ -108,9 +110,12 @@ def _verdict_legend(figure: Figure) -> None:
 
 
 def latency_figure(records: Sequence[Record], source: str) -> Figure | None:
-    """Latency of every arm per variant: one panel for each factor, mode and batch size."""
+    """Latency of every arm per variant: one panel for each factor, mode and batch size.
+
+    None where nothing was measured, or too many arms for one legend.
+    """
     shown = [record for record in records if record.latency_ms is not None]
-    if not shown:
+    if not shown or len({(record.factor, record.arm) for record in shown}) > _MOST_ARMS:
         return None
     frame = pd.DataFrame([_flat(record) for record in shown])
     # Bounds that all lack, after a single pass, would make a column of no numbers.

@@ -25,12 +25,12 @@ class RunProgress:
         self.samples: dict[str, list[Sample]] = defaultdict(list)
         self.done = 0
         self.bar = Progress(
-            TextColumn("{task.fields[place]}"),
+            TextColumn("{task.fields[place]}", markup=False),
             BarColumn(bar_width=24),
             MofNCompleteColumn(),
-            TextColumn("{task.fields[left]}"),
-            TextColumn("{task.fields[so_far]}"),
-            TextColumn("{task.description}", style="cyan"),
+            TextColumn("{task.fields[left]}", markup=False),
+            TextColumn("{task.fields[so_far]}", markup=False),
+            TextColumn("{task.description}", style="cyan", markup=False),
             console=console,
             refresh_per_second=_REFRESH_PER_S,
             disable=not console.is_terminal,
@@ -56,7 +56,9 @@ class RunProgress:
     def event(self, event: dict[str, Any]) -> None:
         """Show what started, or count what was measured; say what an interrupt does."""
         if event["kind"] == "interrupt":
-            self.console.print("finishing the pair under way; Ctrl-C again ends at once")
+            limit = duration(event["limit_s"])
+            text = f"finishing the pair under way, {limit} at most; Ctrl-C again ends at once"
+            self.console.print(text, highlight=False)
         if event["kind"] not in ("start", "sample"):
             return
         index = event["pass_index"] + 1
@@ -73,7 +75,7 @@ class RunProgress:
             outcome = self._so_far(sample.key) if sample.status == "ok" else _failure(sample)
             counted = f"{self.done}/{self.total}"
             line = f"{place}  {counted}  {sample.key}  {outcome}  {self._left()}"
-            self.console.print(line, soft_wrap=True, highlight=False)
+            self.console.print(line, soft_wrap=True, highlight=False, markup=False)
 
     def end(self) -> None:
         """Take the bar away."""

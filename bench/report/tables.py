@@ -12,7 +12,7 @@ from rich.text import Text
 from bench.analysis.rows import Analysis
 from bench.analysis.verdicts import FALSE_SHARE, Controls
 from bench.machine import Environment
-from bench.record import OWN_FACTOR, InputError, Record
+from bench.record import OWN_FACTOR, Record
 from bench.report.units import (
     bounds,
     counted,
@@ -46,7 +46,7 @@ NARROW_COLUMNS = 100
 
 SINGLE = (
     "One pass: how much another process would differ was not measured but taken as 2 % (one "
-    "standard deviation). Give --passes 3."
+    "standard deviation). Several passes measure it."
 )
 
 
@@ -224,30 +224,6 @@ def provenance(environment: Environment, command: str, started: str) -> str:
     dirty = " with changes" if environment.dirty else ""
     versions = f"torch {environment.torch}, Python {environment.python}"
     return f"{', '.join(hardware)}; {versions}; {commit}{dirty}; {started}\n{command}"
-
-
-def markdown(analysis: Analysis, factors: Sequence[str] | None = None) -> str:
-    """What to know and the verdict tables, of all factors or of some, as Markdown.
-
-    Raises InputError for a factor that the run does not have.
-    """
-    had = list(dict.fromkeys(record.factor for record in analysis.records))
-    for name in factors or ():
-        if name not in had:
-            raise InputError(f"factor {name!r} was not measured; expected some of {', '.join(had)}")
-    records = [record for record in analysis.records if record.factor in (factors or had)]
-    parts = [*(f"- {line}" for line in trust(analysis)), ""]
-    for group in by_factor(records):
-        first = group[0]
-        parts += [
-            f"**{factor_name(first)}**, against `{first.baseline}`, on {first.device_name}:",
-            "",
-        ]
-        parts += [f"| {' | '.join(HEADINGS)} |", "|---|---|" + "---:|" * (len(HEADINGS) - 2)]
-        parts += [f"| {' | '.join(cells(record))} |" for record in group]
-        parts.append("")
-    notes = [f"- {each}" for each in remarks(records)]
-    return "\n".join([*parts, *notes, ""] if notes else parts)
 
 
 def share_line(share: float | None, spent_s: float) -> str:

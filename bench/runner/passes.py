@@ -100,7 +100,7 @@ def _run_process(
         try:
             late = _follow(process, reader, watch, limit_s)
         except KeyboardInterrupt:
-            watch({"kind": "interrupt"})
+            watch({"kind": "interrupt", "limit_s": limit_s})
             _finish_pair(process, limit_s)
             raise
         finally:

@@ -18,7 +18,7 @@ from bench.machine import Environment, differences
 from bench.record import InputError, Record, RunError, Sample
 from bench.runner.passes import Event, probe, run_pass
 from bench.runner.plan import Request, check_budget, check_devices, comparisons, startup_s
-from bench.runner.schedule import NextPass, next_pass, spent_s
+from bench.runner.schedule import NextPass, next_pass, planned_left, spent_s
 from bench.store import (
     PassPlan,
     Plan,
@@ -60,6 +60,11 @@ class Results:
     samples: list[Sample]
     torn: int = 0
     spent_s: float = 0.0
+
+    @property
+    def left(self) -> int:
+        """How many measurements of the planned passes are still to be made."""
+        return sum(len(group) for _, group in planned_left(self.plan, self.samples))
 
     @property
     def records(self) -> list[Record]:
@@ -149,7 +154,7 @@ def _complete(plan: Plan, environment: Environment, folder: Path, progress: Prog
             _run_passes(plan, environment, folder, progress)
             return _write(load(folder, plan, environment))
         except BaseException as error:
-            with suppress(OSError, InputError):
+            with suppress(Exception):  # The first error counts; report makes the rows again.
                 _write(load(folder))
             if isinstance(error, OSError):
                 raise RunError(_unwritable(folder, error)) from error

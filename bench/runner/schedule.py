@@ -6,7 +6,7 @@ asked for or the time is spent. They stop by width, never by a verdict: to go on
 looks faster would make false verdicts.
 """
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from statistics import fmean, median
 from typing import Any
@@ -64,15 +64,20 @@ def next_pass(
     ``widths`` are the half-widths of the intervals by comparison, ``spent`` the seconds used so
     far, ``startup_s`` what a process takes before it measures.
     """
+    for index, left in planned_left(plan, samples):
+        return _planned(plan, index, left, widths, spent)
+    hopeful = _hopeful(plan.comparisons, samples)
+    return _further(plan, hopeful, samples, widths, plan.budget_s - REPORT_S - spent, startup_s)
+
+
+def planned_left(plan: Plan, samples: Sequence[Sample]) -> Iterator[tuple[int, list[Comparison]]]:
+    """The planned passes that are not complete, each with what it has still to measure."""
     measured = {(each.key, each.pass_index) for each in samples}
     for index in range(plan.passes):
         before = [each for each in samples if each.pass_index < index]
         hopeful = _hopeful(plan.comparisons, before)
-        left = [each for each in hopeful if (each.key, index) not in measured]
-        if left:
-            return _planned(plan, index, left, widths, spent)
-    hopeful = _hopeful(plan.comparisons, samples)
-    return _further(plan, hopeful, samples, widths, plan.budget_s - REPORT_S - spent, startup_s)
+        if left := [each for each in hopeful if (each.key, index) not in measured]:
+            yield index, left
 
 
 def _hopeful(comparisons: Sequence[Comparison], samples: Sequence[Sample]) -> list[Comparison]:

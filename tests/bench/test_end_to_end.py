@@ -2,6 +2,7 @@
 
 import json
 import re
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -104,6 +105,28 @@ def test_the_table_also_comes_as_markdown(run_folder: Path) -> None:
     done = vitbench("report", str(run_folder), "--markdown", cwd=run_folder)
     assert "| workload | arm | latency |" in done.stdout
     assert done.stdout.count("| B/32 attention b1 forward 32px |") == 4
+
+
+def test_a_run_without_its_journal_keeps_its_rows(run_folder: Path, tmp_path: Path) -> None:
+    """Where nothing could be made again nothing is overwritten."""
+    folder = Path(shutil.copytree(run_folder, tmp_path / "run"))
+    (folder / "journal.jsonl").unlink()
+    rows = (folder / "results.csv").read_bytes()
+    done = vitbench("report", "run", cwd=tmp_path)
+    assert done.returncode == 2
+    assert "run/journal.jsonl holds no measurement; restore it" in done.stderr
+    assert (folder / "results.csv").read_bytes() == rows
+
+
+def test_an_unfinished_run_says_so(run_folder: Path, tmp_path: Path) -> None:
+    """What is missing of the planned passes is counted, with the command that measures it."""
+    folder = Path(shutil.copytree(run_folder, tmp_path / "run"))
+    lines = (folder / "journal.jsonl").read_text().splitlines(keepends=True)
+    (folder / "journal.jsonl").write_text("".join(lines[:-1]))
+    done = vitbench("report", "run", cwd=tmp_path)
+    assert done.returncode == 0
+    assert "unfinished: 1 measurement of the planned passes missing; finish it" in done.stderr
+    assert "unfinished" not in vitbench("report", str(run_folder), cwd=tmp_path).stderr
 
 
 def test_an_old_terminal_gets_what_it_can_show(

@@ -90,7 +90,7 @@ def test_a_half_written_line_costs_one_event_wherever_it_was_cut(journal: Path) 
         journal.write_bytes(first + second[:cut])
         events, torn = read_events(journal)
         assert (keys_of(events), torn) == ("a", 1), second[:cut]
-        append_event(journal, "start", key="c")
+        append_event(journal, "sample", key="c", died=True)
         events, torn = read_events(journal)
         assert (keys_of(events), torn) == ("ac", 1), second[:cut]
 
@@ -125,7 +125,7 @@ def test_a_torn_last_line_is_counted_once(journal: Path) -> None:
     journal.write_bytes(first + second[:30])
     reader = JournalReader(journal)
     assert keys_of(reader.new_events(final=True)) == "a"
-    append_sample(journal, sample("c"))
+    append_sample(journal, replace(sample("c"), died=True))
     assert keys_of(reader.new_events()) == "c"
     assert reader.torn == 1
 
@@ -134,7 +134,7 @@ def test_a_block_of_nulls_is_torn(journal: Path) -> None:
     """After a power loss a file may end in nulls: what was to stand there is measured again."""
     (line,) = write(journal, "a")
     journal.write_bytes(line + b"\0" * 100)
-    append_sample(journal, sample("b"))
+    append_sample(journal, replace(sample("b"), died=True))
     events, torn = read_events(journal)
     assert (keys_of(events), torn) == ("ab", 1)
 

@@ -82,6 +82,28 @@ def checked(event: dict[str, Any], journal: Path) -> bytes:
     return line
 
 
+@pytest.mark.parametrize("lost", [1, 2])
+def test_what_is_no_json_between_events_was_changed_by_hand(journal: Path, lost: int) -> None:
+    """Whoever was cut off writes no more: the next line is that of its parent or of a new process.
+
+    A line that is damaged elsewhere is no half-written one.
+    """
+    lines = write(journal, "abcd")
+    lines[lost] = b"garbage\n"
+    journal.write_bytes(b"".join(lines))
+    with pytest.raises(InputError, match=rf"line {lost + 1} was changed by hand \(it is no JSON\)"):
+        read_events(journal)
+
+
+def test_after_a_cut_off_line_its_parent_goes_on(journal: Path) -> None:
+    """The sample of a process that died, or another process, follows half a line."""
+    (first,) = write(journal, "a")
+    journal.write_bytes(first + first[:30])
+    append_sample(journal, replace(SAMPLE, key="b", died=True))
+    events, torn = read_events(journal)
+    assert (keys_of(events), torn) == ("ab", 1)
+
+
 @pytest.mark.parametrize("later", [b'{"schema": 3, "what": "sum", "hash": "0"}', b'{"schema": 3}'])
 def test_a_later_schema_may_look_otherwise(journal: Path, later: bytes) -> None:
     """A later version's line is told by its schema, whatever else it has or lacks."""
@@ -137,7 +159,7 @@ def test_a_full_disk_is_an_error_that_loses_nothing(journal: Path, room_bytes: i
     full = files_of_at_most(len(line) + room_bytes)
     with full, pytest.raises(OSError, match="too large"):
         append_sample(journal, replace(SAMPLE, key="b"))
-    append_sample(journal, replace(SAMPLE, key="c"))
+    append_sample(journal, replace(SAMPLE, key="c", died=True))
     events, torn = read_events(journal)
     assert (keys_of(events), torn) == ("ac", int(room_bytes > 0))
 

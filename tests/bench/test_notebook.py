@@ -1,7 +1,9 @@
 """``bench.compare``: two callables in this process, and a record that shows itself."""
 
+import tempfile
 from dataclasses import FrozenInstanceError
 from functools import partial
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -9,6 +11,7 @@ import torch
 from torch import Tensor, nn
 
 import bench
+from bench.lock import device_locks
 from bench.record import COLUMNS, InputError
 
 X_BND = torch.randn(1, 16, 32, generator=torch.Generator().manual_seed(0))
@@ -123,6 +126,23 @@ def test_names_are_those_that_a_user_gave() -> None:
 
     found = compare(partial(scaled, by=2.0), linear(), allow_different=True)
     assert (found.baseline, found.arm) == ("scaled", "Linear")
+
+
+def test_a_held_lock_is_told_in_words_of_python(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The error names the argument, not the option of the command line."""
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    with device_locks(["cpu"], "other"), pytest.raises(InputError, match="or pass lock=False"):
+        compare(linear(), linear(), lock=True)
+
+
+def test_of_what_was_not_measured_nothing_is_claimed() -> None:
+    """A candidate that failed leaves no other process open."""
+    found = compare(linear(), lambda x_BND: x_BND.no_such_thing)
+    assert found.status == "crashed"
+    assert found.rounds == 0
+    assert not any("process" in text for text in found.leaves_open)
 
 
 def test_what_cannot_be_called_is_refused() -> None:

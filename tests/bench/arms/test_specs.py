@@ -100,7 +100,8 @@ def test_what_the_notebook_holds_is_a_module() -> None:
         ("json..tool:make", "'json..tool' is neither a Python file nor a module"),
         ("no_such_package.arms:make", "no module 'no_such_package.arms' here; install it"),
         ("no/such/file.py:make", "there is no file 'no/such/file.py'; give its path from here"),
-        ("a\0b.py:make", r"there is no file 'a\x00b.py'"),
+        ("a\0b.py:make", "has signs that cannot be shown; expected FILE.py:factory"),
+        ("a\udc80.py:make", "has signs that cannot be shown"),
         ("x" * 5000 + ".py:make", "there is no file 'xxx"),
     ],
 )

@@ -155,7 +155,7 @@ def test_rounds_are_even_and_bounded(left_s: float, pair_s: float) -> None:
     """However little or much time is left, the number of pairs is even and within bounds."""
     rounds = rounds_for(left_s, pair_s)
     assert rounds % 2 == 0
-    assert (MIN_ROUNDS if pair_s < 1 else 2) <= rounds <= MAX_ROUNDS
+    assert (MIN_ROUNDS if pair_s < 0.8 else 2) <= rounds <= MAX_ROUNDS
 
 
 def test_slow_pairs_are_fewer() -> None:

@@ -203,6 +203,13 @@ def test_write_plots_of_nothing(tmp_path: Path) -> None:
     assert write_plots(tmp_path / "plots", [LOST], SOURCE, DELTA) == []
 
 
+def test_too_many_arms_for_a_legend() -> None:
+    """Hundreds of arms, as a calibration has them, would leave no room for a plot."""
+    many = [make_record(arm=f"a.py:f#{number}") for number in range(100)]
+    assert latency_figure(many, SOURCE) is None
+    assert latency_figure(many[:5], SOURCE) is not None
+
+
 def test_own_arms_are_shown_by_their_inputs() -> None:
     """What has no variant and no batch size is not called None, and is judged by its baseline."""
     own = {"factor": "factory", "inputs": "1,197,768", "variant": None, "batch_size": None}

@@ -88,9 +88,19 @@ def test_an_interrupt_says_what_happens(*, terminal: bool) -> None:
     progress = RunProgress(console)
     with console.capture() as capture:
         progress.begin(PLAN, [], 0.0)
-        progress.event({"kind": "interrupt"})
+        progress.event({"kind": "interrupt", "limit_s": 60.0})
         progress.end()
-    assert "finishing the pair under way; Ctrl-C again ends at once" in capture.get()
+    expected = "finishing the pair under way, 1 min 00 s at most; Ctrl-C again ends at once"
+    assert expected in capture.get()
+
+
+@pytest.mark.parametrize("terminal", [True, False])
+def test_brackets_are_no_markup(*, terminal: bool) -> None:
+    """Names and errors are shown as they are, whatever the library would read into them."""
+    text = "[enforce fail at alloc_cpu.cpp:127] bad [/x] tag [bold]"
+    odd = replace(SAMPLES[1], key=f"factory-{text}", error=text)
+    shown = followed([odd], terminal=terminal, width=400)
+    assert shown.count(text) >= (1 if terminal else 2)
 
 
 def test_narrow_lines() -> None:

@@ -7,13 +7,11 @@ from typing import Any
 import pytest
 from rich.console import Console
 
-from bench.record import InputError, Record
+from bench.record import Record
 from bench.report.tables import (
-    HEADINGS,
     SINGLE,
     by_factor,
     cells,
-    markdown,
     provenance,
     remarks,
     share_line,
@@ -25,52 +23,10 @@ from golden_text import check_golden
 from makers import (
     NOT_MEASURED,
     make_analysis,
-    make_controls,
     make_environment,
     make_record,
 )
-
-EQUIVALENT: dict[str, Any] = {
-    "verdict": "equivalent",
-    "speedup": 1.001,
-    "speedup_low": 0.995,
-    "speedup_high": 1.007,
-    "detectable_effect": 0.009,
-    "p_value": 0.7,
-}
-SLOWER = {"verdict": "slower", "speedup": 0.4, "speedup_low": 0.38, "speedup_high": 0.43}
-WIDE: dict[str, Any] = {
-    "verdict": "undecided",
-    "speedup": 1.1,
-    "speedup_low": 0.9,
-    "speedup_high": 1.34,
-    "detectable_effect": 0.31,
-    "disturbed": 24,
-    "unsteady": "arm in 1 of 3 passes",
-}
-ONE_PASS: dict[str, Any] = {"verdict": "undecided", "passes": 1, "detectable_effect": 1.2}
-OUT_OF_MEMORY = NOT_MEASURED | {"status": "oom", "error": "OutOfMemoryError: 3 GiB"}
-PRECISION: dict[str, Any] = {
-    "factor": "precision",
-    "component": "model",
-    "baseline": "fp32",
-    "device": "cuda",
-    "device_name": "NVIDIA H200",
-}
-NOTE = "this CPU has no avx512_bf16"
-RUN = [
-    make_record(arm="mha", **EQUIVALENT),
-    make_record(),
-    make_record(arm="sdpa", **WIDE),
-    make_record(arm="mha", mode="train", latency_ms=1234.5, **ONE_PASS),
-    make_record(mode="train", **OUT_OF_MEMORY),
-    make_record(arm="sdpa", mode="train", **OUT_OF_MEMORY),
-    make_record(arm="fp32", latency_ms=0.0567, **PRECISION | EQUIVALENT),
-    make_record(arm="bf16", precision="bf16", note=NOTE, **PRECISION | SLOWER),
-]
-STRAY = make_controls(count=2, strayed=1, widening=1.625)
-CAUSES = {"steal": 20, "memory": 4}
-ANALYSIS = make_analysis(RUN, {"cpu": STRAY, "cuda": make_controls(count=1)}, CAUSES)
+from reported import ANALYSIS, EQUIVALENT, NOTE, OUT_OF_MEMORY, RUN, SLOWER, WIDE
 
 
 def printed(*given: Any, width: int = 130) -> str:
@@ -85,42 +41,6 @@ def test_summary() -> None:
     """The tables in a terminal of 130 columns: warnings, controls, rows, verdicts, remarks."""
     text = printed(summary(ANALYSIS, ["3 torch threads share 2 of the cores"]))
     check_golden("summary.txt", text)
-
-
-def test_markdown() -> None:
-    """The tables as Markdown, for a README or a pull request."""
-    check_golden("markdown.txt", markdown(ANALYSIS, ("attention", "precision")))
-
-
-def test_markdown_of_a_factor() -> None:
-    """Only the rows of the factors that were asked for, below what holds for the whole run."""
-    text = markdown(ANALYSIS, ("precision",))
-    assert "**precision**" in text
-    assert "**attention**" not in text
-    assert text.startswith("- Controls on cpu: 1 of 2 copies")
-
-
-def test_markdown_of_a_factor_that_was_not_measured() -> None:
-    """The error names those that were."""
-    with pytest.raises(InputError, match="factor 'compile' was not measured; expected some of att"):
-        markdown(ANALYSIS, ("attention", "compile"))
-
-
-def test_markdown_of_own_arms_has_all() -> None:
-    """Without a choice every factor is shown, a user's own arms too, and every remark."""
-    own = make_record(factor="factory", arm="a.py:f", baseline="a.py:g", inputs="2,8", note="slow")
-    text = markdown(make_analysis([own]))
-    assert "**compare**, against `a.py:g`" in text
-    assert "| 2,8 forward | a.py:f |" in text
-    assert text.endswith("- a.py:f: slow\n")
-
-
-def test_markdown_is_rectangular() -> None:
-    """Each row of a Markdown table has a cell under every heading."""
-    text = markdown(ANALYSIS, ("attention", "precision"))
-    lines = [line for line in text.splitlines() if line.startswith("|")]
-    assert len(lines) == len(RUN) + 2 * 2
-    assert {line.count("|") for line in lines} == {len(HEADINGS) + 1}
 
 
 def test_by_factor() -> None:

@@ -1,0 +1,31 @@
+"""The verdict tables as Markdown, for a README or a pull request."""
+
+from collections.abc import Sequence
+
+from bench.analysis.rows import Analysis
+from bench.record import InputError
+from bench.report.tables import HEADINGS, by_factor, cells, factor_name, remarks, trust
+
+
+def markdown(analysis: Analysis, factors: Sequence[str] | None = None) -> str:
+    """What to know and the verdict tables, of all factors or of some, as Markdown.
+
+    Raises InputError for a factor that the run does not have.
+    """
+    had = list(dict.fromkeys(record.factor for record in analysis.records))
+    for name in factors or ():
+        if name not in had:
+            raise InputError(f"factor {name!r} was not measured; expected some of {', '.join(had)}")
+    records = [record for record in analysis.records if record.factor in (factors or had)]
+    parts = [*(f"- {line}" for line in trust(analysis)), ""]
+    for group in by_factor(records):
+        first = group[0]
+        parts += [
+            f"**{factor_name(first)}**, against `{first.baseline}`, on {first.device_name}:",
+            "",
+        ]
+        parts += [f"| {' | '.join(HEADINGS)} |", "|---|---|" + "---:|" * (len(HEADINGS) - 2)]
+        parts += [f"| {' | '.join(cells(record))} |" for record in group]
+        parts.append("")
+    notes = [f"- {each}" for each in remarks(records)]
+    return "\n".join([*parts, *notes, ""] if notes else parts)

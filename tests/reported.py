@@ -1,0 +1,47 @@
+"""A run with something of everything, for the tests of what people read."""
+
+from typing import Any
+
+from makers import NOT_MEASURED, make_analysis, make_controls, make_record
+
+EQUIVALENT: dict[str, Any] = {
+    "verdict": "equivalent",
+    "speedup": 1.001,
+    "speedup_low": 0.995,
+    "speedup_high": 1.007,
+    "detectable_effect": 0.009,
+    "p_value": 0.7,
+}
+SLOWER = {"verdict": "slower", "speedup": 0.4, "speedup_low": 0.38, "speedup_high": 0.43}
+WIDE: dict[str, Any] = {
+    "verdict": "undecided",
+    "speedup": 1.1,
+    "speedup_low": 0.9,
+    "speedup_high": 1.34,
+    "detectable_effect": 0.31,
+    "disturbed": 24,
+    "unsteady": "arm in 1 of 3 passes",
+}
+ONE_PASS: dict[str, Any] = {"verdict": "undecided", "passes": 1, "detectable_effect": 1.2}
+OUT_OF_MEMORY = NOT_MEASURED | {"status": "oom", "error": "OutOfMemoryError: 3 GiB"}
+PRECISION: dict[str, Any] = {
+    "factor": "precision",
+    "component": "model",
+    "baseline": "fp32",
+    "device": "cuda",
+    "device_name": "NVIDIA H200",
+}
+NOTE = "this CPU has no avx512_bf16"
+RUN = [
+    make_record(arm="mha", **EQUIVALENT),
+    make_record(),
+    make_record(arm="sdpa", **WIDE),
+    make_record(arm="mha", mode="train", latency_ms=1234.5, **ONE_PASS),
+    make_record(mode="train", **OUT_OF_MEMORY),
+    make_record(arm="sdpa", mode="train", **OUT_OF_MEMORY),
+    make_record(arm="fp32", latency_ms=0.0567, **PRECISION | EQUIVALENT),
+    make_record(arm="bf16", precision="bf16", note=NOTE, **PRECISION | SLOWER),
+]
+STRAY = make_controls(count=2, strayed=1, widening=1.625)
+CAUSES = {"steal": 20, "memory": 4}
+ANALYSIS = make_analysis(RUN, {"cpu": STRAY, "cuda": make_controls(count=1)}, CAUSES)
