@@ -16,6 +16,8 @@ LEVELS: dict[str, tuple[str, ...]] = {
     "attention": ATTENTIONS,
     "compile": ("eager", "compile", "compile_blocks"),
     "precision": ("fp32", "tf32", "amp_bf16", "amp_fp16", "bf16"),
+    "checkpoint": ("none", "blocks"),
+    "optimizer": ("adamw", "adamw_loop", "adamw_foreach", "adamw_fused", "sgd"),
 }
 
 # On a CPU a call above this is measured on one encoder block instead of the whole model, so that
@@ -35,6 +37,7 @@ class Grid:
     ``arms`` are levels of ``factor``, the baseline first. ``component`` is ``patcher``,
     ``attention`` or ``encoder``: the last means the whole model or one block, whichever
     ``Selection.component`` says. ``batch_sizes`` are for each device; the user may give others.
+    ``modes`` are those in which the arms differ.
     A user's own arms, the factor ``factory``, are in no selection: their grid is empty.
     """
 
@@ -42,6 +45,7 @@ class Grid:
     component: str
     arms: tuple[str, ...]
     batch_sizes: Mapping[str, tuple[int, ...]]
+    modes: tuple[str, ...] = MODES
 
     def __post_init__(self) -> None:
         known("factor", self.factor, (*FACTORS, "factory"))
@@ -124,7 +128,7 @@ def expand(grid: Grid, selection: Selection) -> Iterator[Comparison]:
         return
     for device in selection.devices:
         sizes = selection.batch_sizes or grid.batch_sizes[device]
-        modes = selection.modes or MODES_OF[device]
+        modes = [m for m in selection.modes or MODES_OF[device] if m in grid.modes]
         for variant, mode, batch_size in product(selection.variants, modes, sizes):
             workload = _workload(grid, selection, device, variant, mode, batch_size)
             yield from _comparisons(grid, workload, selection.cache)

@@ -4,6 +4,7 @@ import re
 
 import click
 
+_UNITS_BYTES = {"MiB": 2**20, "GiB": 2**30, "MB": 10**6, "GB": 10**9}
 _UNITS_S = {"s": 1.0, "m": 60.0, "h": 3600.0}
 
 
@@ -46,3 +47,12 @@ def share(text: str) -> float:
     if not 0 < value < 1:
         raise click.BadParameter(f"{text!r} is no share; expected such as 2% or 0.02")
     return value
+
+
+def size(text: str) -> int:
+    """Bytes of an amount of memory: ``24GiB``, ``512 MiB``, ``80GB``."""
+    found = re.fullmatch(r"(\d+(?:\.\d+)?)\s*(MiB|GiB|MB|GB)", text.strip())
+    amount = int(float(found[1]) * _UNITS_BYTES[found[2]]) if found else 0
+    if not amount:
+        raise click.BadParameter(f"{text!r} is no size; expected such as 24GiB or 512MiB")
+    return amount

@@ -73,6 +73,8 @@ class Arm:
     attention: str = "sdpa"
     compile: str = "eager"
     precision: str = "fp32"
+    checkpoint: str = "none"
+    optimizer: str = "adamw"
     factory: str | None = None
 
     def level(self, factor: str) -> str:

@@ -5,7 +5,8 @@ from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
 
-from bench.arms.candidates import Candidate, UnavailableError
+from bench.arms.candidates import Candidate
+from bench.arms.compiling import UnavailableError
 from bench.arms.duels import build_pair, check
 from bench.arms.loading import own_line
 from bench.arms.precision import pinned_precision

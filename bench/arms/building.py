@@ -13,7 +13,8 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from bench.arms.candidates import Candidate, cross_entropy, seeded
+from bench.arms.candidates import Candidate, seeded
+from bench.arms.training import cross_entropy
 from bench.arms.turns import Pair, in_turn
 from bench.cases import config_for
 from bench.measure.accuracy import beyond_tolerance, gradient_error, relative_error
@@ -78,6 +79,11 @@ def _candidate(arm: Arm, workload: Workload, module: nn.Module, input_BX: Tensor
         # A GPU's batch would take the reference on the CPU minutes: there one image is checked.
         one_image=workload.device == "cuda",
     )
+
+
+def build_candidate(arm: Arm, workload: Workload) -> Candidate:
+    """Build one arm alone, with random weights and inputs."""
+    return _candidate(arm, workload, build_module(arm, workload), random_inputs(workload))
 
 
 def build_pair(comparison: Comparison, *, arm_first: bool = False) -> Pair[Candidate]:

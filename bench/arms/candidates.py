@@ -1,43 +1,23 @@
-"""Arms ready to run, whatever they are made of: a forward call or a training step.
+"""Arms ready to run, whatever they are made of: a forward call or a training step."""
 
-Axes: B batch, L classes, X the axes of an output that may be any.
-"""
-
-import os
-import shutil
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from functools import partial
 from typing import Any
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor, nn
 
+from bench.arms.compiling import compile_in_place
 from bench.arms.precision import Context, autocast, dtype_of, tf32
+from bench.arms.training import Loss, checkpoint_blocks, half_mean_squares, optimizer_of
 from bench.measure.trees import Inputs, Leaves, leaves, named
-from bench.record import OWN, Arm, InputError, Workload
+from bench.record import OWN, Arm, Workload
 
 Work = Callable[..., object]
-Loss = Callable[[Any], Tensor]
 
 # GradScaler's own start of 2**16 overflows float16 in the first steps, which it would skip.
 _LOSS_SCALE = 2.0**10
-
-
-class UnavailableError(RuntimeError):
-    """The arm cannot run on this machine; the message says what to install or change."""
-
-
-def missing_compiler() -> str | None:
-    """Why torch.compile cannot work here, with the remedy; None where it can."""
-    compiler = os.environ.get("CXX", "g++")
-    if shutil.which(compiler):
-        return None
-    return (
-        f"no C++ compiler: {compiler!r} is not on the PATH; install one "
-        "(Debian: apt-get install g++) or name yours in CXX"
-    )
 
 
 @contextmanager
@@ -53,7 +33,7 @@ class Candidate:
 
     ``work`` is a module, which is moved to the workload's device and the precision's type, or any
     callable, which is left alone. ``forward`` is one call under inference mode; ``train`` is one
-    step: forward, loss, backward, AdamW; where there is nothing to train, gradients go to the
+    step: forward, loss, backward, optimizer; where there is nothing to train, gradients go to the
     inputs. Inputs are copied: no arm finds those of another in the cache. With ``one_image`` only
     the first image of the batch is checked.
     """
@@ -81,7 +61,9 @@ class Candidate:
         self.trains = workload.mode == "train"
         step: Callable[[], object] = self._train if self.trains else self._call
         self.step = tf32()(step) if arm.precision == "tf32" else step
-        _compile(self.module, arm.compile)
+        if self.trains and arm.checkpoint == "blocks":
+            checkpoint_blocks(self.module)
+        compile_in_place(self.module, arm.compile)
 
     def __call__(self) -> None:
         """Do the timed work once."""
@@ -108,14 +90,14 @@ class Candidate:
     def outputs_and_gradients(self) -> tuple[Leaves, Leaves]:
         """The outputs as training sees them, and the gradients by name, float64, on the CPU."""
         inputs = self.inputs.map(lambda value: value[:1]) if self.one_image else self.inputs
-        self._forget_gradients()
+        self.forget_gradients()
         with seeded(self.device), self.products():
             with self.autocast():
                 output = self.work(*inputs.args, **inputs.kwargs)
                 loss = self.loss(output)
             self.scaler.scale(loss).backward()
         gradients = self._gradients()
-        self._forget_gradients()
+        self.forget_gradients()
         return self._kept(output), gradients
 
     def output(self) -> Tensor:
@@ -128,6 +110,11 @@ class Candidate:
         outputs, gradients = self.outputs_and_gradients()
         (only,) = outputs.values()
         return only.double(), gradients
+
+    def optimizer_state(self) -> Iterator[Tensor]:
+        """Every tensor that the optimizer keeps between steps."""
+        states: Any = self.optimizer.state.values() if self.optimizer else ()
+        return (each for state in states for each in state.values() if isinstance(each, Tensor))
 
     def _prepare(self, inputs: Inputs, *, train: bool) -> None:
         dtype = dtype_of(self.arm.precision)
@@ -142,7 +129,8 @@ class Candidate:
         self.inputs = inputs.map(copied)
         # What gets gradients, by name.
         self.trained = own or {n: t for n, t in self.inputs.tensors().items() if t.requires_grad}
-        self.optimizer = torch.optim.AdamW(own.values()) if train and own else None
+        step = train and bool(own)
+        self.optimizer = optimizer_of(self.arm.optimizer, own.values()) if step else None
 
     def _kept(self, output: object) -> Leaves:
         """Copies: a call may return the very tensors that the next one writes to."""
@@ -159,7 +147,8 @@ class Candidate:
         }
         return named({name: each.double().cpu() / scale for name, each in found.items()})
 
-    def _forget_gradients(self) -> None:
+    def forget_gradients(self) -> None:
+        """Free every gradient."""
         if self.optimizer:
             self.optimizer.zero_grad(set_to_none=True)
         else:
@@ -177,7 +166,7 @@ class Candidate:
             return self.work(*self.inputs.args, **self.inputs.kwargs)
 
     def _train(self) -> Tensor:
-        self._forget_gradients()
+        self.forget_gradients()
         with self.autocast():
             loss = self.loss(self.work(*self.inputs.args, **self.inputs.kwargs))
         self.scaler.scale(loss).backward()
@@ -189,7 +178,8 @@ class Candidate:
 
 def _move(module: nn.Module, device: str, dtype: torch.dtype | None) -> None:
     """Move a module's floating parameters and buffers; complex ones keep their type."""
-    module.to(device)
+    if any(each.device.type != device for each in (*module.parameters(), *module.buffers())):
+        module.to(device)
     for tensor in [*module.parameters(), *module.buffers()]:
         if dtype and tensor.is_floating_point() and tensor.dtype != dtype:
             tensor.data = tensor.data.to(dtype)
@@ -199,41 +189,3 @@ def _copied(value: Tensor, *, device: str, dtype: torch.dtype | None, needs_grad
     floating = value.is_floating_point()
     copied = value.detach().to(device, dtype if floating else None, copy=True)
     return copied.requires_grad_(needs_grad and floating)
-
-
-def cross_entropy(logits_BL: Tensor) -> Tensor:
-    """The classifier's loss; the labels count through the classes."""
-    label_B = torch.arange(len(logits_BL), device=logits_BL.device) % logits_BL.shape[1]
-    return F.cross_entropy(logits_BL, label_B)
-
-
-def half_mean_squares(output: object) -> Tensor:
-    """A loss for what is no classifier: the sum over all floating outputs.
-
-    Raises InputError where no gradient could reach anything from them.
-    """
-    parts = [_half_mean_square(x) for _, x in leaves(output, "output") if x.is_floating_point()]
-    if not any(part.requires_grad for part in parts):
-        raise InputError(
-            "no output depends on a parameter or an input by a gradient; expected one to train: "
-            "measure --mode forward"
-        )
-    return sum(parts[1:], parts[0])
-
-
-def _half_mean_square(x_BX: Tensor) -> Tensor:
-    """At least float32, as autocast would have it."""
-    wide = torch.promote_types(x_BX.dtype, torch.float32)
-    return x_BX.to(wide).square().mean() / 2
-
-
-def _compile(module: nn.Module, how: str) -> None:
-    """Compile in place; each shape gets its own code, so that a check never slows the timing."""
-    if how == "eager":
-        return
-    if reason := missing_compiler():
-        raise UnavailableError(reason)
-    torch.compiler.reset()
-    blocks = getattr(module, "blocks", [module]) if how == "compile_blocks" else [module]
-    for part in blocks:
-        part.compile(dynamic=False)

@@ -8,7 +8,8 @@ import torch
 from torch import Tensor
 
 from bench.arms.building import build_module
-from bench.arms.candidates import UnavailableError, Work, seeded
+from bench.arms.candidates import Work, seeded
+from bench.arms.compiling import UnavailableError
 from bench.arms.loading import call, described
 from bench.arms.parts import Part
 from bench.arms.specs import Shapes, Source, inputs_for, read_arm, read_inputs

@@ -59,6 +59,15 @@ class Gpu:
         }
         return tuple(cause for cause, bit in bits.items() if reasons & bit)
 
+    def process_bytes(self) -> int | None:
+        """What this process holds of the GPU's memory, its context included.
+
+        In a container NVML may name processes by the host's numbers: a single one is then ours.
+        """
+        listed = self.ask("ComputeRunningProcesses") or ()
+        own = [each for each in listed if each.pid == os.getpid()] or list(listed)
+        return own[0].usedGpuMemory if len(own) == 1 else None
+
     def other_processes(self, ours: int) -> int | None:
         """How many processes compute here beside the ``ours`` that this program has there.
 

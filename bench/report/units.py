@@ -5,6 +5,7 @@ import math
 _MINUTE_S = 60
 _TWO_DECIMALS = (0.1, 10)
 _WIDEST = 1000
+_MEBI, _GIBI = 2**20, 2**30
 
 
 def digits(value: float, significant: int = 3) -> str:
@@ -65,3 +66,16 @@ def percent(value: float | None) -> str:
 def counted(count: int, noun: str) -> str:
     """So many of something: ``1 verdict``, ``3 verdicts``."""
     return f"{count} {noun}" if count == 1 else f"{count} {noun}s"
+
+
+def signed_percent(value: float | None) -> str:
+    """A relative error with its sign: ``+1.2 %``."""
+    return "" if value is None else f"{100 * value:+.1f} %"
+
+
+def memory(size_bytes: float | None) -> str:
+    """An amount of memory: ``1.23 GiB``, ``345 MiB``; less than one MiB as ``0.12 MiB``."""
+    if size_bytes is None:
+        return ""
+    gibi = size_bytes >= _GIBI
+    return f"{digits(size_bytes / (_GIBI if gibi else _MEBI))} {'GiB' if gibi else 'MiB'}"

@@ -30,16 +30,16 @@ def oom_kills(counters: tuple[Path, ...] = _COUNTERS) -> int:
     return total
 
 
-def death(returncode: int, *, out_of_memory: bool, log: Path) -> Death:
+def death(returncode: int, *, out_of_memory: bool, log: Path | None = None) -> Death:
     """What a process's exit code says; ``out_of_memory``: the kernel's killer was at work."""
-    where = f"passes/{log.name}"
+    where = f"; see passes/{log.name}" if log else ""
     if returncode == -signal.SIGKILL and out_of_memory:
-        return Death("oom", f"the kernel killed the process for want of memory; see {where}")
+        return Death("oom", f"the kernel killed the process for want of memory{where}")
     if returncode == LOST:
-        return Death("crashed", f"an arm made the GPU unusable; see {where}")
+        return Death("crashed", f"an arm made the GPU unusable{where}")
     if returncode < 0:
-        return Death("crashed", f"the process was ended by {_name(-returncode)}; see {where}")
-    return Death("crashed", f"the process ended with code {returncode}; see {where}")
+        return Death("crashed", f"the process was ended by {_name(-returncode)}{where}")
+    return Death("crashed", f"the process ended with code {returncode}{where}")
 
 
 def _name(number: int) -> str:

@@ -30,7 +30,7 @@ Watch = Callable[[Event], None]
 
 def probe() -> Environment:
     """Look at the machine in a process of its own. Raises InputError where torch will not load."""
-    command = _module("bench.measure.environment")
+    command = module_command("bench.measure.environment")
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     if done.returncode:
         lines = done.stderr.strip().splitlines() or ["no message"]
@@ -123,14 +123,14 @@ def _command(plan: PassPlan, plan_file: Path, stem: Path) -> list[str]:
     """Pytest in a process that ends with this one; what arms print goes to the log at once."""
     package = _ROOT / "bench"
     return [
-        *_module("bench.worker", str(plan.parent), "-s"),
+        *module_command("bench.worker", str(plan.parent), "-s"),
         *(str(package), "-c", str(package / "pytest.ini"), "-p", "pytest_benchmark.plugin"),
         *("--pass-plan", str(plan_file), "--benchmark-storage", f"file://{stem.parent}"),
         *("--benchmark-json", str(stem.with_suffix(".json"))),
     ]
 
 
-def _module(name: str, *arguments: str) -> list[str]:
+def module_command(name: str, *arguments: str) -> list[str]:
     """A command that runs a module of this package, whatever the working directory holds."""
     code = (
         f"import runpy, sys; sys.path.insert(0, {str(_ROOT)!r}); "

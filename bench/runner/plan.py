@@ -43,8 +43,14 @@ def grids() -> Iterator[Grid]:
 
 
 def comparisons(selection: Selection) -> tuple[Comparison, ...]:
-    """Every comparison that a selection asks for."""
-    return tuple(each for grid in grids() for each in expand(grid, selection))
+    """Every comparison that a selection asks for. Raises InputError where that is none."""
+    found = tuple(each for grid in grids() for each in expand(grid, selection))
+    if not found:
+        raise InputError(
+            f"nothing to compare: factors {', '.join(selection.factors)} differ in training only; "
+            "give --modes train"
+        )
+    return found
 
 
 def check_devices(devices: tuple[str, ...], environment: Environment) -> None:

@@ -24,7 +24,11 @@ EVERYWHERE = comparisons(Selection(devices=DEVICES))
     ("field", "value", "listed"),
     [
         ("variants", ("B/17",), "variant 'B/17'; known: B/16, B/32, L/16, L/32, H/14"),
-        ("factors", ("attn",), "factor 'attn'; known: patcher, attention, compile, precision"),
+        (
+            "factors",
+            ("attn",),
+            "factor 'attn'; known: patcher, attention, compile, precision, checkpoint, optimizer",
+        ),
         ("devices", ("tpu",), "device 'tpu'; known: cpu, cuda"),
         ("modes", ("forward", "infer"), "mode 'infer'; known: forward, train"),
         ("component", "head", "component 'head'; known: auto, block, model"),
@@ -87,9 +91,20 @@ def test_arms_differ_in_the_factor_only() -> None:
 
 
 def test_default_covers_variants_and_factors() -> None:
-    """Without options every factor is compared on B/16, L/16 and H/14."""
+    """Without options every factor of inference is compared on B/16, L/16 and H/14."""
     covered = {(c.workload.variant, c.factor, c.workload.mode) for c in comparisons(Selection())}
-    assert covered == set(product(("B/16", "L/16", "H/14"), FACTORS, ("forward",)))
+    variants, in_forward = ("B/16", "L/16", "H/14"), FACTORS[:4]
+    assert covered == set(product(variants, in_forward, ("forward",)))
+    trained = {c.factor for c in comparisons(Selection(modes=("train",)))}
+    assert trained == set(FACTORS)
+
+
+def test_what_differs_in_training_alone_says_so() -> None:
+    """Whoever asks for optimizers only is told that they train."""
+    with pytest.raises(InputError, match="optimizer differ in training only; give --modes train"):
+        comparisons(Selection(factors=("optimizer",)))
+    asked = Selection(factors=("optimizer",), modes=("forward", "train"))
+    assert {c.workload.mode for c in comparisons(asked)} == {"train"}
 
 
 @pytest.mark.parametrize(("device", "modes"), [("cpu", ("forward",)), ("cuda", MODES)])

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from bench.options import duration, names, numbers, pixels, share
+from bench.options import duration, names, numbers, pixels, share, size
 
 UNITS_S = {"s": 1, "m": 60, "h": 3600}
 
@@ -90,3 +90,19 @@ def test_not_understood(option: Callable[[str], object], text: str, example: str
         option(text)
     assert raised.value.message.startswith(f"{text!r} is no ")
     assert raised.value.message.endswith(f"expected such as {example}")
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [("24GiB", 24 * 2**30), ("512 MiB", 2**29), ("1.5GiB", 3 * 2**29), ("80GB", 80 * 10**9)],
+)
+def test_size(text: str, expected: int) -> None:
+    """Binary and decimal units are what they say."""
+    assert size(text) == expected
+
+
+@pytest.mark.parametrize("text", ["", "24", "24gib", "-1GiB", "0GiB", "GiB", "1 TiB"])
+def test_no_size(text: str) -> None:
+    """Anything else is refused, with an example."""
+    with pytest.raises(click.BadParameter, match="is no size; expected such as 24GiB or 512MiB"):
+        size(text)

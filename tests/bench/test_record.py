@@ -55,7 +55,7 @@ def test_columns_follow_the_design() -> None:
     [
         ("STATUSES", "ok oom timeout crashed wrong skipped"),
         ("VERDICTS", "faster slower equivalent undecided"),
-        ("FACTORS", "patcher attention compile precision"),
+        ("FACTORS", "patcher attention compile precision checkpoint optimizer"),
         ("DEVICES", "cpu cuda"),
         ("MODES", "forward train"),
         ("CACHES", "cold warm"),

@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from bench.arms.building import build_module, build_pair, build_reference, random_inputs
-from bench.arms.candidates import UnavailableError
+from bench.arms.compiling import UnavailableError
 from bench.arms.precision import pin_precision
 from bench.bench_attention import GRID as ATTENTION
 from bench.bench_patchers import GRID as PATCHERS

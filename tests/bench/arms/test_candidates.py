@@ -8,7 +8,8 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from bench.arms.candidates import Candidate, half_mean_squares, seeded
+from bench.arms.candidates import Candidate, seeded
+from bench.arms.training import half_mean_squares
 from bench.measure.trees import Inputs
 from bench.record import OWN, Arm, InputError, Workload
 

@@ -6,7 +6,7 @@ import pytest
 import torch
 from torch import nn
 
-from bench.arms.candidates import UnavailableError
+from bench.arms.compiling import UnavailableError
 from bench.arms.factories import Made, make_arm, make_inputs
 from bench.measure.trees import Inputs
 from bench.record import Arm, InputError

@@ -10,9 +10,11 @@ from bench.report.units import (
     bounds,
     digits,
     duration,
+    memory,
     milliseconds,
     percent,
     scientific,
+    signed_percent,
     times,
 )
 
@@ -137,3 +139,27 @@ def test_duration(seconds: float, expected: str) -> None:
 def test_percent(value: float | None, expected: str) -> None:
     """A relative difference in percent; one of more than everything says nothing."""
     assert percent(value) == expected
+
+
+@pytest.mark.parametrize(
+    ("size_bytes", "expected"),
+    [
+        (None, ""),
+        (0, "0 MiB"),
+        (602_112, "0.574 MiB"),
+        (345 * 2**20, "345 MiB"),
+        (2**30, "1.00 GiB"),
+        (31.4 * 2**30, "31.4 GiB"),
+    ],
+)
+def test_memory(size_bytes: float | None, expected: str) -> None:
+    """In GiB from one on, in MiB below."""
+    assert memory(size_bytes) == expected
+
+
+@pytest.mark.parametrize(
+    ("value", "expected"), [(None, ""), (0.0123, "+1.2 %"), (-0.3, "-30.0 %"), (0.0, "+0.0 %")]
+)
+def test_signed_percent(value: float | None, expected: str) -> None:
+    """An error says whether it was too much or too little."""
+    assert signed_percent(value) == expected

@@ -1,0 +1,53 @@
+"""What a call takes of memory when it runs: torch's allocator, the driver, the kernel."""
+
+import re
+from collections.abc import Callable, Iterable
+from itertools import accumulate
+from pathlib import Path
+
+from torch import Tensor
+from torch.profiler import ProfilerActivity, profile
+
+_STATUS = Path("/proc/self/status")
+_CLEAR = Path("/proc/self/clear_refs")
+# Writing this resets the peak of resident memory: proc(5).
+_RESET_PEAK = "5"
+
+
+def live_bytes(tensors: Iterable[Tensor]) -> int:
+    """Bytes of the storages behind tensors, each counted once."""
+    storages = (each.untyped_storage() for each in tensors)
+    return sum({each.data_ptr(): each.nbytes() for each in storages}.values())
+
+
+def peak_tensor_bytes(call: Callable[[], object], before_bytes: int) -> int:
+    """Most bytes that the CPU's allocator had given out during a call.
+
+    ``before_bytes`` are those of the tensors that live already.
+    """
+    with profile(activities=[ProfilerActivity.CPU], profile_memory=True) as profiled:
+        call()
+    kineto = profiled.profiler.kineto_results
+    events = [each for each in kineto.events() if each.name() == "[memory]"]
+    events.sort(key=lambda each: each.start_ns())
+    changes = (int(each.nbytes()) for each in events)
+    return max(accumulate(changes, initial=before_bytes))
+
+
+def reset_peak_resident() -> bool:
+    """Start the peak of resident memory anew; whether the kernel allows it."""
+    try:
+        _CLEAR.write_text(_RESET_PEAK, encoding="ascii")
+    except OSError:
+        return False
+    return True
+
+
+def peak_resident_bytes() -> int | None:
+    """Most bytes of this process that were in main memory since the reset; None without Linux."""
+    try:
+        text = _STATUS.read_text(encoding="ascii")
+    except OSError:
+        return None
+    found = re.search(r"^VmHWM:\s+(\d+) kB$", text, re.MULTILINE)
+    return int(found[1]) * 1024 if found else None

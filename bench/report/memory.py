@@ -1,0 +1,51 @@
+"""Memory of cases for people: predicted beside measured, by what it is for."""
+
+from collections.abc import Sequence
+
+from rich import box
+from rich.table import Table
+
+from bench.footprint import KINDS, Case, Footprint
+from bench.record import FACTORS, Arm
+from bench.report.units import memory, signed_percent
+
+
+def case_name(case: Case) -> str:
+    """Short name of a case: the workload, and what its arm has of its own."""
+    work, usual = case.workload, Arm()
+    own = [case.arm.level(each) for each in FACTORS if case.arm.level(each) != usual.level(each)]
+    return " ".join([f"{work.variant} b{work.batch_size} {work.mode}", *own])
+
+
+def memory_table(found: Sequence[Footprint]) -> Table:
+    """A row for each case; what a kind does not have is empty."""
+    kinds = [kind for kind in KINDS if any(kind in each.predicted.by_kind for each in found)]
+    device = found[0].case.workload.device
+    title = f"Memory of one call at its peak, on {device}"
+    table = Table(title=title, title_justify="left", title_style="bold", box=box.HEAVY_HEAD)
+    table.add_column("case", overflow="fold")
+    measured = ("measured", "error", "process") if any(each.measured for each in found) else ()
+    for name in (*kinds, "predicted", *measured):
+        table.add_column(name, justify="right")
+    for each in found:
+        parts = [memory(each.predicted.by_kind.get(kind)) for kind in kinds]
+        total = memory(each.predicted.total_bytes)
+        cells = _measured(each) if measured else ()
+        table.add_row(case_name(each.case), *parts, total, *cells)
+    return table
+
+
+def _measured(footprint: Footprint) -> tuple[str, str, str]:
+    found = footprint.measured
+    if found is None:
+        return "", "", ""
+    if found.status != "ok":
+        return found.status, "", ""
+    allocated, process = memory(found.allocated_bytes), memory(found.process_bytes)
+    return allocated, signed_percent(footprint.error), process
+
+
+def notes(found: Sequence[Footprint]) -> list[str]:
+    """Why cases were not measured, or failed."""
+    said = ((each.case, each.note or (each.measured and each.measured.error)) for each in found)
+    return [f"{case_name(case)}: {text}" for case, text in said if text]

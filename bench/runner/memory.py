@@ -1,0 +1,107 @@
+"""Predicts the memory of cases and, where their device is here and has room, measures it."""
+
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+
+from bench.analysis.search import largest
+from bench.cases import LEVELS, Selection
+from bench.footprint import Case, Footprint
+from bench.record import FACTORS, Arm, InputError, Workload
+from bench.report.units import memory as text
+from bench.runner.alone import measure_alone
+from vitcore.config import VARIANTS, known
+
+# Building a large model and two of its steps, on a slow machine.
+_LIMIT_S = 600.0
+# No device holds more images; a search needs an end.
+LARGEST_BATCH = 10**6
+
+
+@dataclass(frozen=True, kw_only=True)
+class MemoryRequest:
+    """What a user asked for; checked at birth (InputError says what cannot be).
+
+    With ``limit_bytes`` the batch size is the largest that fits into so much.
+    """
+
+    variants: tuple[str, ...]
+    arm: Arm
+    mode: str
+    batch_size: int
+    image_size: int
+    device: str
+    measure: bool
+    limit_bytes: int | None = None
+
+    def __post_init__(self) -> None:
+        Selection(variants=self.variants, image_size=self.image_size)
+        try:
+            for factor in FACTORS:
+                known(factor, self.arm.level(factor), LEVELS[factor])
+        except ValueError as error:
+            raise InputError(str(error)) from error
+
+    @property
+    def cases(self) -> Iterator[Case]:
+        """One case for each variant."""
+        for variant in self.variants:
+            workload = Workload(
+                component="model",
+                mode=self.mode,
+                device=self.device,
+                variant=variant,
+                patch_size=VARIANTS[variant]["patch_size"],
+                image_size=self.image_size,
+                batch_size=self.batch_size,
+            )
+            yield Case(workload=workload, arm=self.arm)
+
+
+def look(request: MemoryRequest) -> Iterator[Footprint]:
+    """Predict each case, and measure it in a process of its own where that can be done here.
+
+    Raises InputError for what cannot be predicted, or fits nowhere.
+    """
+    from bench.arms.predicting import predict
+
+    for asked in request.cases:
+        start_s = time.perf_counter()
+        case = asked if request.limit_bytes is None else _largest(asked, request.limit_bytes)
+        predicted = predict(case)
+        seconds = time.perf_counter() - start_s
+        found = Footprint(case=case, predicted=predicted, seconds=seconds)
+        if request.measure:
+            found = _measured(found)
+        yield found
+
+
+def _largest(case: Case, limit_bytes: int) -> Case:
+    """The case with the largest batch that is predicted to fit."""
+    from bench.arms.predicting import predict
+
+    def sized(batch_size: int) -> Case:
+        return replace(case, workload=replace(case.workload, batch_size=batch_size))
+
+    def need_bytes(batch_size: int) -> int:
+        return predict(sized(batch_size)).total_bytes
+
+    batch_size = largest(need_bytes, limit_bytes, LARGEST_BATCH)
+    if not batch_size:
+        raise InputError(
+            f"{case.workload} needs {text(need_bytes(1))} for one image, more than the limit of "
+            f"{text(limit_bytes)}; give a larger --limit, or --checkpoint blocks"
+        )
+    return sized(batch_size)
+
+
+def _measured(found: Footprint) -> Footprint:
+    """The same with what a process of its own took, or why there was none."""
+    from bench.measure.room import room_bytes
+
+    room, need = room_bytes(found.case.workload.device), found.predicted.total_bytes
+    if room is None:
+        return replace(found, note=f"no {found.case.workload.device} here: not measured")
+    if need > room:
+        return replace(found, note=f"needs {text(need)}, {text(room)} are free: not measured")
+    return replace(found, measured=measure_alone(found.case, _LIMIT_S))

@@ -1,0 +1,65 @@
+"""bench.report.memory: what a user reads of memory, kept as golden text."""
+
+import re
+from dataclasses import replace
+from io import StringIO
+
+from rich.console import Console
+
+from bench.footprint import Case, Footprint, Measured, Predicted
+from bench.record import Arm
+from bench.report.memory import case_name, memory_table, notes
+from golden_text import check_golden
+from makers import WORKLOAD
+
+MEBI = 2**20
+CASE = Case(workload=replace(WORKLOAD, component="model", mode="train"), arm=Arm())
+PREDICTED = Predicted(
+    total_bytes=1500 * MEBI,
+    by_kind={"parameters": 330 * MEBI, "gradients": 330 * MEBI, "activations": 840 * MEBI},
+)
+FOUND = [
+    Footprint(
+        case=CASE,
+        predicted=PREDICTED,
+        measured=Measured(allocated_bytes=1515 * MEBI, process_bytes=2222 * MEBI),
+    ),
+    Footprint(
+        case=replace(CASE, arm=Arm(attention="manual", precision="bf16")),
+        predicted=replace(PREDICTED, by_kind={"parameters": 1500 * MEBI}),
+        measured=Measured(status="oom", error="RuntimeError: can't allocate memory"),
+    ),
+    Footprint(case=CASE, predicted=PREDICTED, note="needs 31.4 GiB, 22.0 GiB are free"),
+]
+
+
+def test_the_table() -> None:
+    """Kinds in their order, what was predicted beside what was measured, and the error."""
+    console = Console(file=StringIO(), width=140)
+    with console.capture() as capture:
+        console.print(memory_table(FOUND))
+    check_golden("memory.txt", re.sub(r" +$", "", capture.get(), flags=re.MULTILINE))
+
+
+def test_without_measurements_there_are_no_columns_for_them() -> None:
+    """On a machine without the device the table is of predictions alone."""
+    columns = [column.header for column in memory_table(FOUND[2:]).columns]
+    assert columns == ["case", "parameters", "gradients", "activations", "predicted"]
+
+
+def test_names_and_notes() -> None:
+    """A case is called by what it has of its own; a failure and a reason are one line each."""
+    assert [case_name(each.case) for each in FOUND] == [
+        *("B/16 b1 train", "B/16 b1 train manual bf16", "B/16 b1 train"),
+    ]
+    assert notes(FOUND) == [
+        "B/16 b1 train manual bf16: RuntimeError: can't allocate memory",
+        "B/16 b1 train: needs 31.4 GiB, 22.0 GiB are free",
+    ]
+
+
+def test_errors_are_signed() -> None:
+    """Too little predicted is negative; what was not measured has no error."""
+    assert FOUND[0].error is not None
+    assert FOUND[0].error < 0
+    assert [each.error for each in FOUND[1:]] == [None, None]
