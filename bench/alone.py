@@ -13,7 +13,7 @@ from torch import Tensor
 
 from bench.arms.building import build_candidate
 from bench.arms.candidates import Candidate
-from bench.arms.compiling import UnavailableError
+from bench.arms.failures import failure
 from bench.arms.precision import pinned_precision
 from bench.footprint import Case, Measured
 from bench.measure.allocations import (
@@ -23,14 +23,12 @@ from bench.measure.allocations import (
     reset_peak_resident,
 )
 from bench.measure.gpu import torch_gpu
-from bench.measure.memory import fresh_memory, is_out_of_memory
-from bench.record import one_line
+from bench.measure.memory import fresh_memory, peak_bytes
 from bench.store import record_from
 
 
 def measure(case: Case) -> Measured:
     """Build one arm and look at its memory in steady state: after a first call."""
-    fresh_memory(case.workload.device)
     look = _on_cuda if case.workload.device == "cuda" else _on_cpu
     try:
         with pinned_precision():
@@ -38,11 +36,9 @@ def measure(case: Case) -> Measured:
             with arm.surroundings():
                 arm.once()
                 return look(arm)
-    except UnavailableError as error:
-        return Measured(status="skipped", error=str(error))
     except Exception as error:  # noqa: BLE001 (whatever an arm raises is its result)
-        status = "oom" if is_out_of_memory(error) else "crashed"
-        return Measured(status=status, error=one_line(error))
+        status, said = failure(error)
+        return Measured(status=status, error=said)
 
 
 def _on_cpu(arm: Candidate) -> Measured:
@@ -58,12 +54,11 @@ def _on_cpu(arm: Candidate) -> Measured:
 
 
 def _on_cuda(arm: Candidate) -> Measured:
-    torch.cuda.synchronize()
-    torch.cuda.reset_peak_memory_stats()
+    fresh_memory("cuda")
     arm.once()
     torch.cuda.synchronize()
     return Measured(
-        allocated_bytes=torch.cuda.max_memory_allocated(),
+        allocated_bytes=peak_bytes("cuda"),
         reserved_bytes=torch.cuda.max_memory_reserved(),
         process_bytes=_driver_bytes(),
     )

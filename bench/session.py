@@ -6,13 +6,12 @@ from contextlib import suppress
 from dataclasses import dataclass, replace
 
 from bench.arms.candidates import Candidate
-from bench.arms.compiling import UnavailableError
 from bench.arms.duels import build_pair, check
-from bench.arms.loading import own_line
+from bench.arms.failures import failure
 from bench.arms.precision import pinned_precision
 from bench.measure.caches import flusher
 from bench.measure.clocks import Clock
-from bench.measure.memory import fresh_memory, is_out_of_memory, peak_bytes
+from bench.measure.memory import fresh_memory, peak_bytes
 from bench.measure.pairs import (
     MAX_ROUNDS,
     Benchmark,
@@ -25,7 +24,7 @@ from bench.measure.pairs import (
     timed,
     without_collector,
 )
-from bench.record import Comparison, InputError, Sample, one_line
+from bench.record import Comparison, Sample
 
 # Settling may use this much of a comparison's share of the time.
 _SETTLE_SHARE = 0.25
@@ -67,10 +66,8 @@ def measure(job: Job) -> Sample:
             return _measure(job, sample)
     except (Exception, SystemExit) as error:  # noqa: BLE001 (whatever an arm raises is its result)
         job.failed(error)
-        if isinstance(error, UnavailableError | InputError):
-            return replace(sample, status="skipped", error=str(error))
-        status = "oom" if is_out_of_memory(error) else "crashed"
-        return replace(sample, status=status, error=f"{one_line(error)}{own_line(error)}")
+        status, said = failure(error)
+        return replace(sample, status=status, error=said)
 
 
 def _measure(job: Job, sample: Sample) -> Sample:

@@ -2,8 +2,6 @@
 
 import inspect
 import sys
-import sysconfig
-import traceback
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from difflib import get_close_matches
@@ -16,13 +14,12 @@ from typing import Any
 
 from torch import nn
 
+from bench.arms.failures import own_line
 from bench.arms.neighbours import at_home
 from bench.arms.specs import Source
 from bench.measure.memory import is_out_of_memory
 from bench.record import InputError, one_line
 
-_BENCH = Path(__file__).parents[1]
-_STDLIB = Path(sysconfig.get_path("stdlib"))
 _NUMBERS = count(1)
 _SHOWN = 8
 
@@ -49,20 +46,6 @@ def _one_line_errors(what: str) -> Iterator[None]:
         raise InputError(
             f"{what} cannot be made: {one_line(error)}{own_line(error)}; {_remedy(error)}"
         ) from error
-
-
-def own_line(error: BaseException) -> str:
-    """The last line that is neither ours nor a library's, as `` (mine.py, line 3)``; or nothing."""
-    frames = traceback.extract_tb((error.__cause__ or error).__traceback__)
-    own = [f"{Path(f.filename).name}, line {f.lineno}" for f in frames if _is_own(f.filename)]
-    return f" ({own[-1]})" if own else ""
-
-
-def _is_own(file: str) -> bool:
-    path = Path(file)
-    installed = {"site-packages", "dist-packages"} & set(path.parts)
-    others = (_BENCH, _STDLIB)
-    return path.is_file() and not installed and not any(map(path.is_relative_to, others))
 
 
 def _remedy(error: BaseException) -> str:

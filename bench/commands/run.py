@@ -123,9 +123,10 @@ def _refuse_others(context: click.Context) -> None:
 
 
 def _resume(folder: Path, *, lock: bool) -> Any:
-    from bench.runner.run import load, resume
+    from bench.journal import read_events
+    from bench.runner.run import resume
 
-    torn = load(folder).torn
+    _, torn = read_events(folder / "journal.jsonl")
     if torn:
         text = f"{counted(torn, 'half-written line')} of the journal will be measured again"
         click.echo(text, err=True)

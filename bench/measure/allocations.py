@@ -1,12 +1,13 @@
 """What a call takes of memory when it runs: torch's allocator, the driver, the kernel."""
 
-import re
 from collections.abc import Callable, Iterable
 from itertools import accumulate
 from pathlib import Path
 
 from torch import Tensor
 from torch.profiler import ProfilerActivity, profile
+
+from bench.measure.host import listed_bytes
 
 _STATUS = Path("/proc/self/status")
 _CLEAR = Path("/proc/self/clear_refs")
@@ -45,9 +46,4 @@ def reset_peak_resident() -> bool:
 
 def peak_resident_bytes() -> int | None:
     """Most bytes of this process that were in main memory since the reset; None without Linux."""
-    try:
-        text = _STATUS.read_text(encoding="ascii")
-    except OSError:
-        return None
-    found = re.search(r"^VmHWM:\s+(\d+) kB$", text, re.MULTILINE)
-    return int(found[1]) * 1024 if found else None
+    return listed_bytes(_STATUS, "VmHWM")

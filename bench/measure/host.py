@@ -86,6 +86,12 @@ def waiting_percent(pressure: str) -> float | None:
     return float(found[1]) if found else None
 
 
+def listed_bytes(file: Path, name: str) -> int | None:
+    """Bytes of one line, such as ``MemAvailable:  123 kB``, of a file of /proc; None without it."""
+    found = re.search(rf"^{name}:\s+(\d+) kB$", _text(file), re.MULTILINE)
+    return int(found[1]) * 1024 if found else None
+
+
 def _allowed_cores() -> Collection[int]:
     if hasattr(os, "sched_getaffinity"):
         return os.sched_getaffinity(0)

@@ -1,12 +1,13 @@
 """Predicts the memory of cases and, where their device is here and has room, measures it."""
 
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
+from functools import cache
 
 from bench.analysis.search import largest
 from bench.cases import LEVELS, Selection
-from bench.footprint import Case, Footprint
+from bench.footprint import Case, Footprint, Predicted
 from bench.record import FACTORS, Arm, InputError, Workload
 from bench.report.units import memory as text
 from bench.runner.alone import measure_alone
@@ -63,11 +64,13 @@ def look(request: MemoryRequest) -> Iterator[Footprint]:
 
     Raises InputError for what cannot be predicted, or fits nowhere.
     """
-    from bench.arms.predicting import predict
+    from bench.arms import predicting
 
+    predict = cache(predicting.predict)
     for asked in request.cases:
         start_s = time.perf_counter()
-        case = asked if request.limit_bytes is None else _largest(asked, request.limit_bytes)
+        limit = request.limit_bytes
+        case = asked if limit is None else _largest(asked, limit, predict)
         predicted = predict(case)
         seconds = time.perf_counter() - start_s
         found = Footprint(case=case, predicted=predicted, seconds=seconds)
@@ -76,9 +79,8 @@ def look(request: MemoryRequest) -> Iterator[Footprint]:
         yield found
 
 
-def _largest(case: Case, limit_bytes: int) -> Case:
+def _largest(case: Case, limit_bytes: int, predict: Callable[[Case], Predicted]) -> Case:
     """The case with the largest batch that is predicted to fit."""
-    from bench.arms.predicting import predict
 
     def sized(batch_size: int) -> Case:
         return replace(case, workload=replace(case.workload, batch_size=batch_size))

@@ -15,11 +15,11 @@ from bench.measure.accuracy import TOLERANCES, gradient_error, relative_error
 from bench.measure.caches import flusher
 from bench.measure.clocks import EventClock, clock_for
 from bench.measure.environment import read_environment
-from bench.measure.load import NoWatch
 from bench.measure.memory import fresh_memory, peak_bytes
-from bench.measure.pairs import Rounds, timed
+from bench.measure.pairs import timed
 from bench.record import Comparison, Sample
-from bench.session import Job, measure
+from bench.session import measure
+from jobs import make_job
 
 pytestmark = [
     pytest.mark.cuda,
@@ -32,18 +32,7 @@ CASES = [comparison for grid in GRIDS for comparison in expand(grid, SELECTION)]
 
 def sample_of(comparison: Comparison) -> Sample:
     """Measure one comparison on the GPU for a fifth of a second."""
-    clock = clock_for("cuda")
-    benchmark = Rounds(clock)
-    return measure(
-        Job(
-            comparison=comparison,
-            benchmark=benchmark,
-            clock=clock,
-            measuring_s=lambda _: 0.2,
-            watch=NoWatch(),
-            check=True,
-        )
-    )
+    return measure(make_job(comparison, clock_for("cuda"), 0.2))
 
 
 @pytest.mark.parametrize("comparison", CASES, ids=lambda c: c.key)

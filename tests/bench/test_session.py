@@ -11,12 +11,12 @@ from bench.bench_patchers import GRID
 from bench.cases import Selection, expand
 from bench.measure.accuracy import TOLERANCES
 from bench.measure.clocks import WallClock
-from bench.measure.load import NoWatch
-from bench.measure.pairs import MIN_ROUNDS, Rounds
+from bench.measure.pairs import MIN_ROUNDS
 from bench.measure.trees import Inputs
 from bench.record import Arm, Comparison, InputError, Sample
-from bench.session import Job, measure
+from bench.session import measure
 from fakes import FakeClock, FakeWatch
+from jobs import make_job
 
 SMALL = Selection(variants=("B/32",), image_size=32, batch_sizes=(1,), modes=("forward",))
 CONTROL, UNFOLD, LINEAR = expand(GRID, SMALL)
@@ -24,16 +24,7 @@ CONTROL, UNFOLD, LINEAR = expand(GRID, SMALL)
 
 def sample_of(comparison: Comparison, *, check: bool = True) -> Sample:
     """Measure a comparison for a tenth of a second, with the wall's clock."""
-    clock = WallClock()
-    job = Job(
-        comparison=comparison,
-        benchmark=Rounds(clock),
-        clock=clock,
-        watch=NoWatch(),
-        measuring_s=lambda _: 0.1,
-        check=check,
-    )
-    return measure(job)
+    return measure(make_job(comparison, WallClock(), 0.1, check=check))
 
 
 def test_a_sample_holds_pairs_and_errors() -> None:
@@ -113,10 +104,9 @@ class Timed:
             self.prepared_s.append(prepare_s)
             return left_s
 
-        job = Job(
-            comparison=replace(CONTROL, cache="warm"),
-            benchmark=Rounds(self.clock),
-            clock=self.clock,
+        job = make_job(
+            replace(CONTROL, cache="warm"),
+            self.clock,
             watch=self.watch,
             measuring_s=measuring_s,
             check=False,
@@ -185,17 +175,7 @@ def test_what_a_user_names_wrongly_is_skipped() -> None:
     def build(_: Comparison) -> tuple[Candidate, Candidate]:
         raise InputError("arm 'a.py:f' takes an argument; expected none")
 
-    clock = FakeClock()
-    job = Job(
-        comparison=CONTROL,
-        benchmark=Rounds(clock),
-        clock=clock,
-        watch=FakeWatch(),
-        measuring_s=lambda _: 0.0,
-        check=True,
-        build=build,
-    )
-    sample = measure(job)
+    sample = measure(make_job(CONTROL, FakeClock(), build=build))
     assert (sample.status, sample.error) == (
         *("skipped", "arm 'a.py:f' takes an argument; expected none"),
     )
@@ -219,19 +199,7 @@ def test_what_is_raised_is_told_whole_and_in_one_line(
         raise raised
 
     told: list[BaseException] = []
-    clock = FakeClock()
-    sample = measure(
-        Job(
-            comparison=CONTROL,
-            benchmark=Rounds(clock),
-            clock=clock,
-            watch=FakeWatch(),
-            measuring_s=lambda _: 0.0,
-            check=True,
-            failed=told.append,
-            build=build,
-        )
-    )
+    sample = measure(make_job(CONTROL, FakeClock(), failed=told.append, build=build))
     assert sample.status == status
     assert str(sample.error).startswith(said)
     assert told == [raised]

@@ -16,11 +16,10 @@ from bench.bench_patchers import GRID as PATCHERS
 from bench.cases import Selection, expand
 from bench.measure.agreement import Agreement
 from bench.measure.clocks import WallClock
-from bench.measure.load import NoWatch
-from bench.measure.pairs import Rounds
 from bench.record import Comparison, InputError, Sample
 from bench.runner.plan import grids
-from bench.session import Job, measure
+from bench.session import measure
+from jobs import make_job
 from own_arms import compare, write
 
 # Factories as a user would write them, one file for all tests.
@@ -76,16 +75,7 @@ def checked(comparison: Comparison) -> Agreement:
 
 def sample_of(comparison: Comparison) -> Sample:
     """Measure a comparison for a twentieth of a second."""
-    clock = WallClock()
-    job = Job(
-        comparison=comparison,
-        benchmark=Rounds(clock),
-        clock=clock,
-        watch=NoWatch(),
-        measuring_s=lambda _: 0.05,
-        check=True,
-    )
-    return measure(job)
+    return measure(make_job(comparison, WallClock(), 0.05))
 
 
 @pytest.mark.parametrize("mode", ["forward", "train"])

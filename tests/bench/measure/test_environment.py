@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 
 from bench.machine import Environment
 from bench.measure.environment import code_digest, math_libraries, read_environment
-from bench.measure.host import governor, host_facts, processor, turbo, waiting_percent
+from bench.measure.host import governor, host_facts, listed_bytes, processor, turbo, waiting_percent
 from fakes_machine import pressure, write_files
 
 X86 = """\
@@ -237,3 +237,14 @@ def test_a_real_gpu_stands_in_the_environment() -> None:
     assert environment.cuda == torch.version.cuda
     assert environment.gpu_driver
     assert "cudnn" in environment.math_libraries
+
+
+@pytest.mark.parametrize(
+    ("name", "expected"), [("MemFree", 2048), ("Mem", None), ("Pages", None), ("Gone", None)]
+)
+def test_a_line_of_proc_in_bytes(tmp_path: Path, name: str, expected: int | None) -> None:
+    """Kilobytes become bytes; a line of another name or unit, or no file, is no number."""
+    file = tmp_path / "meminfo"
+    file.write_text("MemFree:     2 kB\nPages: 7\n", encoding="ascii")
+    assert listed_bytes(file, name) == expected
+    assert listed_bytes(tmp_path / "none", name) is None

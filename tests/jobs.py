@@ -1,0 +1,19 @@
+"""Jobs for tests: one comparison to measure, with sensible defaults."""
+
+from typing import Any
+
+from bench.measure.load import NoWatch
+from bench.measure.pairs import Rounds
+from bench.record import Comparison
+from bench.session import Job
+
+
+def make_job(comparison: Comparison, clock: Any, seconds: float = 0.0, **changes: Any) -> Job:
+    """A job on a clock, with so many seconds to measure and nobody watching."""
+    given: dict[str, Any] = {
+        "benchmark": Rounds(clock),
+        "watch": NoWatch(),
+        "measuring_s": lambda _: seconds,
+        "check": True,
+    }
+    return Job(comparison=comparison, clock=clock, **given | changes)
