@@ -23,7 +23,7 @@ def group(name: str) -> list[str]:
 @nox.session
 def bench(session: nox.Session) -> None:
     """Measure: ``nox -s bench``, or ``nox -s bench -- --quick`` for B/16 in two minutes."""
-    session.install("-e", ".")
+    session.install("-e", ".[digits]")
     session.run("python", "-m", "bench", "run", *session.posargs)
 
 

@@ -15,6 +15,7 @@ from bench.commands.calibrate import calibrate, simulate
 from bench.commands.compare import compare
 from bench.commands.memory import memory
 from bench.commands.model import shapes, summary
+from bench.commands.profiling import profile
 from bench.commands.run import report, run
 from bench.record import InputError, RunError
 
@@ -33,12 +34,13 @@ def cli() -> None:
     vitbench simulate               the same for simulated machines
     vitbench report results/RUN     tables and plots of a run again
     vitbench memory B/16 L/16       what training or inference takes of memory
+    vitbench profile B/16           where the time of one call goes
     vitbench shapes B/16            the shape after every step of the model
     vitbench summary B/16           layers, parameters and FLOPs
     """  # noqa: D301 (click wants the character itself)
 
 
-for command in (run, compare, calibrate, simulate, report, memory, shapes, summary):
+for command in (run, compare, calibrate, simulate, report, memory, profile, shapes, summary):
     cli.add_command(command)
 
 

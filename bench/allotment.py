@@ -5,8 +5,8 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
 from bench.cases import flops, parameters
+from bench.plans import PassPlan
 from bench.record import Comparison
-from bench.store import PassPlan
 
 # What a comparison costs before it measures, whatever its size: building, checking, compiling.
 _BUILD_S = 0.2

@@ -2,6 +2,8 @@
 
 ``compile`` compiles the whole model at once and ``compile_blocks`` each encoder block, which
 share their code and so compile many times faster. A workload of one block knows the latter only.
+``reduce_overhead`` replays CUDA graphs, ``max_autotune`` also tries several kernels for each
+product: both of the whole model, and on CUDA alone.
 """
 
 from bench.cases import Grid, Measure
@@ -10,7 +12,7 @@ from bench.record import Comparison
 GRID = Grid(
     factor="compile",
     component="encoder",
-    arms=("eager", "compile", "compile_blocks"),
+    arms=("eager", "compile", "compile_blocks", "reduce_overhead", "max_autotune"),
     batch_sizes={"cpu": (1,), "cuda": (1, 64)},
 )
 

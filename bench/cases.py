@@ -2,11 +2,21 @@
 
 import random
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from itertools import product
 from typing import Any
 
-from bench.record import CACHES, DEVICES, FACTORS, MODES, Arm, Comparison, InputError, Workload
+from bench.record import (
+    CACHES,
+    DEVICES,
+    FACTORS,
+    MODES,
+    USUAL_FACTORS,
+    Arm,
+    Comparison,
+    InputError,
+    Workload,
+)
 from vitcore import costs
 from vitcore.config import ATTENTIONS, PATCHERS, VARIANTS, ViTConfig, known
 
@@ -14,17 +24,30 @@ COMPONENTS = ("auto", "block", "model")
 LEVELS: dict[str, tuple[str, ...]] = {
     "patcher": PATCHERS,
     "attention": ATTENTIONS,
-    "compile": ("eager", "compile", "compile_blocks"),
+    "compile": ("eager", "compile", "compile_blocks", "reduce_overhead", "max_autotune"),
     "precision": ("fp32", "tf32", "amp_bf16", "amp_fp16", "bf16"),
     "checkpoint": ("none", "blocks"),
     "optimizer": ("adamw", "adamw_loop", "adamw_foreach", "adamw_fused", "sgd"),
+    "kernel": ("auto", "flash", "efficient", "cudnn", "math", "no_fast_path"),
+    "layout": ("contiguous", "channels_last"),
 }
 
 # On a CPU a call above this is measured on one encoder block instead of the whole model, so that
 # a run of the default size ends within its ten minutes: B/16 forward at batch 1 is 35 GFLOP.
 CPU_MODEL_LIMIT_FLOPS = 50e9
-# Backward does two matrix products for each one of forward.
-TRAIN_FLOPS_FACTOR = 3
+# Arms that other devices lack, and those that say nothing of a part of a model.
+_CUDA_ARMS = ("tf32", "reduce_overhead", "max_autotune", "efficient", "cudnn")
+_MODEL_ARMS = ("compile", "reduce_overhead", "max_autotune")
+# Bytes of a parameter and of an activation's value. Autocast keeps the first, and halves the other.
+_BYTES = {
+    "fp32": (4, 4),
+    "tf32": (4, 4),
+    "amp_bf16": (4, 2),
+    "amp_fp16": (4, 2),
+    "bf16": (2, 2),
+}
+# How often an optimizer reads or writes each parameter, or as many numbers of its own.
+_ADAMW_PASSES, _SGD_PASSES = 7, 5
 LARGEST_BATCH = 10**10
 # What is measured where the user does not say: hardly anybody trains a ViT on a CPU.
 MODES_OF = {"cpu": ("forward",), "cuda": MODES}
@@ -37,7 +60,8 @@ class Grid:
     ``arms`` are levels of ``factor``, the baseline first. ``component`` is ``patcher``,
     ``attention`` or ``encoder``: the last means the whole model or one block, whichever
     ``Selection.component`` says. ``batch_sizes`` are for each device; the user may give others.
-    ``modes`` are those in which the arms differ.
+    ``modes`` are those in which the arms differ, ``levels`` what all arms have of other factors on
+    a device, where that is not the usual.
     A user's own arms, the factor ``factory``, are in no selection: their grid is empty.
     """
 
@@ -46,6 +70,7 @@ class Grid:
     arms: tuple[str, ...]
     batch_sizes: Mapping[str, tuple[int, ...]]
     modes: tuple[str, ...] = MODES
+    levels: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         known("factor", self.factor, (*FACTORS, "factory"))
@@ -58,7 +83,7 @@ class Selection:
     """Which part of the grid to measure; checked at birth (InputError lists what is known)."""
 
     variants: tuple[str, ...] = ("B/16", "L/16", "H/14")
-    factors: tuple[str, ...] = FACTORS
+    factors: tuple[str, ...] = USUAL_FACTORS
     devices: tuple[str, ...] = ("cpu",)
     modes: tuple[str, ...] | None = None
     batch_sizes: tuple[int, ...] | None = None
@@ -116,10 +141,29 @@ def parameters(workload: Workload) -> int:
 
 
 def flops(workload: Workload) -> float:
-    """Floating-point operations of one call, by arithmetic."""
-    one_image = getattr(costs, workload.component)(config_for(workload)).flops
-    factor = TRAIN_FLOPS_FACTOR if workload.mode == "train" else 1
-    return float(one_image * workload.batch_size * factor)
+    """Floating-point operations of one call, by arithmetic; what is computed twice counts once."""
+    config, component = config_for(workload), workload.component
+    if workload.mode == "train":
+        macs = costs.training_macs(config, component)
+    else:
+        macs = costs.cost_of(config, component).macs
+    return 2.0 * macs * (workload.batch_size or 1)
+
+
+def least_bytes(workload: Workload, arm: Arm) -> float:
+    """Bytes that one call of an arm must read and write at least (see ``costs.moved_bytes``)."""
+    parameter_bytes, value_bytes = _BYTES[arm.precision]
+    return float(
+        costs.moved_bytes(
+            config_for(workload),
+            workload.component,
+            batch_size=workload.batch_size or 1,
+            mode=workload.mode,
+            parameter_bytes=parameter_bytes,
+            value_bytes=value_bytes,
+            optimizer_passes=_SGD_PASSES if arm.optimizer == "sgd" else _ADAMW_PASSES,
+        )
+    )
 
 
 def expand(grid: Grid, selection: Selection) -> Iterator[Comparison]:
@@ -161,7 +205,8 @@ def _choose_component(workload: Workload, wanted: str) -> Workload:
 
 
 def _comparisons(grid: Grid, workload: Workload, cache: str) -> Iterator[Comparison]:
-    baseline = replace(Arm(), **{grid.factor: grid.arms[0]})
+    baseline = replace(Arm(), **grid.levels.get(workload.device, {}))
+    baseline = replace(baseline, **{grid.factor: grid.arms[0]})
     for name in grid.arms:
         if _applies(name, workload):
             yield Comparison(
@@ -175,11 +220,9 @@ def _comparisons(grid: Grid, workload: Workload, cache: str) -> Iterator[Compari
 
 
 def _applies(arm: str, workload: Workload) -> bool:
-    if arm == "tf32":
-        return workload.device == "cuda"
-    if arm == "compile":
-        return workload.component == "model"
-    return True
+    if arm in _CUDA_ARMS and workload.device != "cuda":
+        return False
+    return arm not in _MODEL_ARMS or workload.component == "model"
 
 
 def shuffled(comparisons: Sequence[Comparison], seed: int) -> list[Comparison]:

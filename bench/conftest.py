@@ -23,15 +23,17 @@ from bench.measure.environment import git
 from bench.measure.load import watch_for
 from bench.measure.pairs import MAX_OWN_ROUNDS, MAX_ROUNDS, Benchmark
 from bench.options import names, numbers
-from bench.record import CACHES, FACTORS, Comparison, InputError, Sample
+from bench.plans import PassPlan
+from bench.record import CACHES, FACTORS, USUAL_FACTORS, Comparison, InputError, Sample
 from bench.session import Job, measure
-from bench.store import PassPlan, read_pass_plan
+from bench.store import read_pass_plan
 from bench.worker import announce, finish_on_interrupt, keep
 
 PLAN = pytest.StashKey[PassPlan | None]()
 ALLOTMENT = pytest.StashKey[Allotment]()
 # Set when the pair under way is to be the last.
 INTERRUPT = pytest.StashKey[Event]()
+_FACTORS = f"of {','.join(FACTORS)}; default: {','.join(USUAL_FACTORS)}"
 
 
 def _numbers(text: str) -> tuple[int, ...]:
@@ -45,7 +47,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     """Options that choose a part of the grid, for ``pytest bench`` by itself."""
     group = parser.getgroup("vitbench", "what to compare")
     group.addoption("--variants", type=names, default=("B/16",), help="default: B/16")
-    group.addoption("--factors", type=names, default=FACTORS, help="default: all")
+    group.addoption("--factors", type=names, default=USUAL_FACTORS, help=_FACTORS)
     group.addoption("--devices", type=names, default=("cpu",), help="cpu,cuda; default: cpu")
     group.addoption("--modes", type=names, help="default: forward; on cuda forward,train")
     group.addoption("--batch-sizes", type=_numbers, help="default: each module's own")
@@ -184,6 +186,7 @@ def _sample(
         most_rounds=MAX_OWN_ROUNDS if plan and plan.each_s else MAX_ROUNDS,
         stop=stash[INTERRUPT].is_set,
         failed=traceback.print_exception,
+        compiled=plan.compiled if plan else None,
         build=partial(build_pair, arm_first=is_arm_first(comparison.key, index)),
     )
     return replace(measure(job), pass_index=index)

@@ -1,7 +1,8 @@
-"""What one arm takes of memory by itself, as records. Standard library only.
+"""What one arm costs by itself, as records. Standard library only.
 
-A ``Case`` is one arm on one workload. ``Predicted`` is what its shapes say, on any machine;
-``Measured`` is what a process that does nothing else found. A ``Footprint`` is both.
+A ``Case`` is one arm on one workload. Of its memory, ``Predicted`` is what its shapes say, on any
+machine, ``Measured`` what a process that does nothing else found; a ``Footprint`` is both. A
+``Survey`` is everything that one look at a case told.
 """
 
 from dataclasses import dataclass, field
@@ -23,15 +24,20 @@ class Case:
     @property
     def key(self) -> str:
         """Name of the case, unique among the cases of a run."""
-        return f"{self.workload}-{'-'.join(self.arm.level(factor) for factor in FACTORS)}"
+        levels = [self.arm.level(factor) for factor in FACTORS]
+        return "-".join([str(self.workload), *levels, *filter(None, [self.arm.factory])])
 
 
 @dataclass(frozen=True, kw_only=True)
 class Predicted:
-    """Bytes that live at the peak of a call in steady state, and what for (see KINDS)."""
+    """Bytes that live at the peak of a call in steady state, and what for (see KINDS).
+
+    ``by_component`` says the same of each component (see ``bench.profiled.COMPONENTS``).
+    """
 
     total_bytes: int
     by_kind: dict[str, int]
+    by_component: dict[str, dict[str, int]] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -65,12 +71,16 @@ class Measured:
 
 @dataclass(frozen=True, kw_only=True)
 class Footprint:
-    """A case's memory, predicted and measured; ``note`` says why it was not measured."""
+    """A case's memory, predicted and measured; ``note`` says why it was not measured.
+
+    ``largest_batch`` is the largest that was found to fit by trying, where one was asked for.
+    """
 
     case: Case
     predicted: Predicted
     measured: Measured | None = None
     note: str | None = None
+    largest_batch: int | None = None
     seconds: float = field(default=0.0, compare=False)
 
     @property
@@ -79,3 +89,60 @@ class Footprint:
         if self.measured is None or not self.measured.allocated_bytes:
             return None
         return self.predicted.total_bytes / self.measured.allocated_bytes - 1
+
+
+@dataclass(frozen=True, kw_only=True)
+class Limit:
+    """How fast the matrix products of a case alone can be done here, by the fastest library.
+
+    ``time_ratio`` is their time / that of the case's call, from alternating pairs.
+    """
+
+    library: str
+    time_ratio: float
+    gflop_per_s: float
+
+
+@dataclass(frozen=True, kw_only=True)
+class Graphs:
+    """What the compiler made of an arm: breaks of its graph, and how often it had to do it again.
+
+    ``recompiles`` count for batches of 1, 2, 8 and 1 images, one after the other.
+    """
+
+    breaks: int
+    recompiles: int
+
+
+@dataclass(frozen=True, kw_only=True)
+class Survey:
+    """What one look at a case alone told; ``key`` is the case's.
+
+    ``flop`` and ``moved_bytes`` are of one call, by arithmetic; ``error`` says in one line that the
+    arithmetic and PyTorch's own count disagree. ``limits`` are by what precision computes in (see
+    ``computed_in``), ``copy_bytes_per_s`` counts what is read and what is written. ``notes`` say
+    why something is missing.
+    """
+
+    key: str
+    measured: Measured
+    predicted: Predicted | None = None
+    flop: float | None = None
+    moved_bytes: float | None = None
+    error: str | None = None
+    kernels: tuple[str, ...] = ()
+    graphs: Graphs | None = None
+    limits: dict[str, Limit] = field(default_factory=dict)
+    copy_bytes_per_s: float | None = None
+    top1_agreement: float | None = None
+    joules_per_image: float | None = None
+    notes: tuple[str, ...] = ()
+    seconds: float = 0.0
+
+
+_COMPUTED_IN = {"amp_bf16": "bf16", "amp_fp16": "fp16"}
+
+
+def computed_in(precision: str) -> str:
+    """What the matrix products of a precision are computed in: fp32, tf32, bf16, fp16 or fp64."""
+    return _COMPUTED_IN.get(precision, precision)

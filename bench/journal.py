@@ -1,8 +1,9 @@
 """The journal of a run: one line an event, on disk before the next comparison starts.
 
 An event is ``process`` (one starts to run a pass), ``start`` (a comparison begins in a pass) or
-``sample`` (what the pass measured of it). Everything else in a run's folder can be made again from
-the journal, the plan and the environment. Each line ends with a checksum of what stands before it,
+``sample`` (what the pass measured of it); ``survey_start`` and ``survey`` are the same for a look
+at a case alone. Everything else in a run's folder can be made again from the journal, the plan and
+the environment. Each line ends with a checksum of what stands before it,
 so that a line cut off by a kill is told from one changed by hand.
 """
 
@@ -14,10 +15,13 @@ import zlib
 from collections.abc import Iterable
 from dataclasses import asdict
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
+from bench.footprint import Survey
 from bench.record import SCHEMA, InputError, Sample
 from bench.store import check_schema, record_from
+
+T = TypeVar("T")
 
 _CHECKED = re.compile(rb'(.*), "crc": "([0-9a-f]{8})"\}', flags=re.DOTALL)
 # Lines of this schema had no checksum yet.
@@ -46,6 +50,11 @@ def append_event(journal: Path, kind: str, **event: Any) -> None:
 def append_sample(journal: Path, sample: Sample) -> None:
     """Append what a pass measured of one comparison."""
     append_event(journal, "sample", **asdict(sample))
+
+
+def append_survey(journal: Path, survey: Survey, *, died: bool = False) -> None:
+    """Append what a look at a case alone told; ``died``: the process ended while it looked."""
+    append_event(journal, "survey", **asdict(survey), died=died)
 
 
 class JournalReader:
@@ -146,13 +155,27 @@ def samples_from(events: Iterable[dict[str, Any]]) -> list[Sample]:
     found: dict[tuple[str, int], Sample] = {}
     for event in events:
         if event["kind"] == "sample":
-            sample = _sample(event)
+            sample = _event_as(Sample, event)
             found.setdefault((sample.key, sample.pass_index), sample)
     return list(found.values())
 
 
-def _sample(event: dict[str, Any]) -> Sample:
+def surveys_from(events: Iterable[dict[str, Any]]) -> dict[str, Survey]:
+    """The surveys among a journal's events by key of the case; the first of each counts.
+
+    Raises InputError for one that is no survey.
+    """
+    found: dict[str, Survey] = {}
+    for event in events:
+        if event["kind"] == "survey":
+            survey = _event_as(Survey, event)
+            found.setdefault(survey.key, survey)
+    return found
+
+
+def _event_as(kind: type[T], event: dict[str, Any]) -> T:
     try:
-        return record_from(event, Sample)
+        return record_from(event, kind)
     except ValueError as error:
-        raise InputError(f"a line of the journal is no sample ({error}); restore it") from error
+        name = kind.__name__.lower()
+        raise InputError(f"a line of the journal is no {name} ({error}); restore it") from error

@@ -33,11 +33,11 @@ from bench.record import (
     OWN,
     Comparison,
     InputError,
-    Record,
     Sample,
     Workload,
 )
 from bench.report.compared import Compared
+from bench.row import Record
 from bench.session import Job, measure
 from vitcore.config import known
 

@@ -1,12 +1,12 @@
 """The records that everything else makes or reads. Standard library only.
 
-A ``Comparison`` is what to measure, a ``Sample`` what one pass (one process) measured of it, a
-``Record`` what all passes together say: one row of ``results.csv``. Units stand in the names.
+A ``Comparison`` is what to measure, a ``Sample`` what one pass (one process) measured of it. Units
+stand in the names.
 """
 
 from dataclasses import dataclass, field, fields
 
-SCHEMA = 2
+SCHEMA = 3
 
 DEVICES = ("cpu", "cuda")
 MODES = ("forward", "train")
@@ -66,7 +66,7 @@ class Arm:
 
     ``factory`` names a user's own arm (``FILE.py:factory``, ``package.module:factory`` or
     ``vitcore:attention=sdpa``); of the other levels only ``precision`` then says anything: the
-    type of the inputs.
+    type of the inputs. ``kernel`` pins what PyTorch would choose by itself for attention.
     """
 
     patcher: str = "conv"
@@ -75,6 +75,8 @@ class Arm:
     precision: str = "fp32"
     checkpoint: str = "none"
     optimizer: str = "adamw"
+    kernel: str = "auto"
+    layout: str = "contiguous"
     factory: str | None = None
 
     def level(self, factor: str) -> str:
@@ -85,6 +87,9 @@ class Arm:
 # The factor of ``vitbench compare``; then what a run can vary.
 OWN_FACTOR = "factory"
 FACTORS = tuple(each.name for each in fields(Arm) if each.name != OWN_FACTOR)
+# What a run measures only where it is asked for: of interest once an implementation is chosen.
+ASKED_FACTORS = ("kernel", "layout")
+USUAL_FACTORS = tuple(name for name in FACTORS if name not in ASKED_FACTORS)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -129,9 +134,12 @@ class Sample:
     ``baseline_s`` and ``arm_s`` hold the seconds of each timed call, pair by pair; the baseline
     went first in the pairs of even index. They are device time on CUDA, wall time elsewhere;
     ``*_wall_s`` hold the synchronised wall time of the same calls where the two differ. Errors
-    are relative norms against float64 (a user's own arms: against the baseline); ``None`` where
-    this pass did not look. ``resolution_s`` is the step of the clock. ``unsettled`` names the arms
-    (``baseline``, ``arm``) whose warm-up ended for want of time. ``disturbed`` holds the indices of
+    are relative norms against float64 (a user's own arms: against the baseline), ``largest_error``
+    the largest absolute one of an output; ``None`` where this pass did not look. ``first_call_s``
+    is the first call of an arm that compiles, ``first_call_cache`` whether its compiler's cache on
+    disk was ``cold`` or ``warm``, ``compiler_start_s`` what loading the compiler took before.
+    ``resolution_s`` is the step of the clock. ``unsettled`` names the arms (``baseline``, ``arm``)
+    whose warm-up ended for want of time. ``disturbed`` holds the indices of
     the pairs that foreign load disturbed, ``causes`` how many of them by which cause. ``died``:
     the process ended while it was measured.
     """
@@ -148,6 +156,10 @@ class Sample:
     arm_queued_s: float | None = None
     output_error: float | None = None
     gradient_error: float | None = None
+    largest_error: float | None = None
+    first_call_s: float | None = None
+    first_call_cache: str | None = None
+    compiler_start_s: float | None = None
     peak_memory_bytes: int | None = None
     resolution_s: float = 0.0
     unsettled: tuple[str, ...] = ()
@@ -171,69 +183,3 @@ class Sample:
         """Seconds spent inside timed calls."""
         wall = self.baseline_wall_s + self.arm_wall_s
         return sum(wall or self.baseline_s + self.arm_s)
-
-
-@dataclass(frozen=True, kw_only=True)
-class Record:
-    """One row of ``results.csv``: one arm of one comparison over all passes.
-
-    ``None`` is a missing value and stays empty in the file. ``latency_ms`` is the time of one
-    call (device time on CUDA), ``wall_ms`` the synchronised wall time of the same call;
-    intervals are 95 %. ``images_per_s`` is the throughput of calls queued one behind the other
-    (on a CPU nothing queues: batch size / latency). ``speedup`` is baseline time / arm time.
-    ``output_error`` and ``gradient_error`` are relative norms against float64, or for a user's own
-    arms against the baseline. ``passes`` and ``rounds`` count the processes and, over all of them,
-    the pairs; ``cache`` says whether the last-level cache was flushed before each pair (``cold``).
-    ``detectable_effect`` is the smallest relative difference that the measurement would have found
-    four times in five; ``p_value`` is that of no difference, adjusted for the number of comparisons
-    (Benjamini-Hochberg). ``disturbed`` counts the pairs that foreign load disturbed; ``unsteady``
-    names what had not settled, and in how many passes. ``error`` says in one line why a status is
-    not ``ok``, ``note`` what a reader should know of the hardware. ``inputs`` are those of a user's
-    own arms, which have no variant and sizes.
-    """
-
-    schema: int
-    run_id: str
-    commit: str | None
-    device: str
-    device_name: str
-    factor: str
-    component: str
-    variant: str | None
-    patch_size: int | None
-    image_size: int | None
-    batch_size: int | None
-    mode: str
-    precision: str
-    cache: str
-    baseline: str
-    arm: str
-    status: str
-    passes: int
-    rounds: int
-    latency_ms: float | None = None
-    latency_low_ms: float | None = None
-    latency_high_ms: float | None = None
-    wall_ms: float | None = None
-    images_per_s: float | None = None
-    speedup: float | None = None
-    speedup_low: float | None = None
-    speedup_high: float | None = None
-    verdict: str | None = None
-    detectable_effect: float | None = None
-    p_value: float | None = None
-    output_error: float | None = None
-    gradient_error: float | None = None
-    disturbed: int | None = None
-    unsteady: str | None = None
-    inputs: str | None = None
-    error: str | None = None
-    note: str | None = None
-
-    @property
-    def is_control(self) -> bool:
-        """Whether the row is the baseline against its own copy."""
-        return self.arm == self.baseline
-
-
-COLUMNS = tuple(each.name for each in fields(Record))

@@ -4,11 +4,14 @@ import time
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
+from pathlib import Path
 
 from bench.arms.candidates import Candidate
+from bench.arms.compiling import compiled_whole, keep_compiled, start_compiler
 from bench.arms.duels import build_pair, check
 from bench.arms.failures import failure
 from bench.arms.precision import pinned_precision
+from bench.footprint import Case
 from bench.measure.caches import flusher
 from bench.measure.clocks import Clock
 from bench.measure.memory import fresh_memory, peak_bytes
@@ -38,6 +41,8 @@ class Job:
     ``build`` makes the two arms; ``measuring_s`` gives the seconds to settle and to measure, from
     those that building, checking and the first calls took. ``stop`` says that the pair under way
     is to be the last. ``failed`` is told what was raised, of which the sample has one line.
+    ``compiled`` is the folder in which compilers keep what they made; without one, first calls are
+    not told apart.
     """
 
     comparison: Comparison
@@ -49,6 +54,7 @@ class Job:
     most_rounds: int = MAX_ROUNDS
     stop: Callable[[], bool] = lambda: False
     failed: Callable[[BaseException], None] = lambda _: None
+    compiled: Path | None = None
     build: Callable[[Comparison], tuple[Candidate, Candidate]] = build_pair
 
     @property
@@ -73,6 +79,7 @@ def measure(job: Job) -> Sample:
 def _measure(job: Job, sample: Sample) -> Sample:
     start_s = time.perf_counter()
     arms = job.build(job.comparison)
+    sample = _compiled(job, sample, arms[1])
     if job.check:
         sample = _checked(sample, job.comparison, *arms)
         if sample.status != "ok":
@@ -92,6 +99,24 @@ def _measure(job: Job, sample: Sample) -> Sample:
     )
 
 
+def _compiled(job: Job, sample: Sample, arm: Candidate) -> Sample:
+    """The sample with the first call of an arm that compiles, before anything else calls it."""
+    levels = arm.arm
+    if job.compiled is None or levels.compile == "eager":
+        return sample
+    start_s = start_compiler(job.compiled, job.device)
+    key = Case(workload=job.comparison.workload, arm=levels).key
+    state = keep_compiled(job.compiled, key)
+    device_s = timed(arm.rehearse, job.clock)
+    compiled_whole(job.compiled, key)
+    return replace(
+        sample,
+        first_call_s=job.clock.last_wall_s or device_s,
+        first_call_cache=state,
+        compiler_start_s=start_s,
+    )
+
+
 def _checked(sample: Sample, comparison: Comparison, baseline: Candidate, arm: Candidate) -> Sample:
     """The sample with the arm's numeric error; ``wrong`` beyond its precision's tolerance."""
     found = check(comparison, baseline, arm)
@@ -101,6 +126,7 @@ def _checked(sample: Sample, comparison: Comparison, baseline: Candidate, arm: C
         error=found.error,
         output_error=found.output_error,
         gradient_error=found.gradient_error,
+        largest_error=found.largest_error,
         note=found.note,
     )
 

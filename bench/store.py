@@ -15,7 +15,7 @@ import json
 import os
 import shutil
 from collections.abc import Iterable, Iterator
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict
 from datetime import datetime
 from pathlib import Path
 from typing import Any, TypeVar
@@ -23,70 +23,10 @@ from typing import Any, TypeVar
 import msgspec
 
 from bench.machine import Environment
-from bench.record import DELTA, SCHEMA, Comparison, InputError
+from bench.plans import PassPlan, Plan, SurveyPlan
+from bench.record import SCHEMA, InputError
 
 T = TypeVar("T")
-
-# How a pass process ends when an arm has made the GPU unusable, and when it cannot write.
-LOST = 86
-UNWRITABLE = 87
-
-
-@dataclass(frozen=True, kw_only=True)
-class PassPlan:
-    """What one pass process is told: which comparisons in which order, until when, and where to.
-
-    ``deadline_s``, when the pass should end, and ``end_s``, when the run must, are in seconds
-    since the epoch; with ``each_s`` every comparison gets so many seconds to measure instead.
-    ``weights`` multiply the share of the time that a comparison's key gets; ``ready_s`` is what it
-    took to build, check and compile it in an earlier pass. ``checked`` are the
-    keys of the comparisons whose arms were already compared with float64. ``threads`` are those of
-    torch, the same in every pass. ``parent`` is the process without which the pass is to end,
-    ``directory`` the folder from which a user named arms of their own.
-    """
-
-    pass_index: int
-    deadline_s: float
-    end_s: float
-    each_s: float | None
-    weights: dict[str, float]
-    checked: tuple[str, ...]
-    threads: int
-    parent: int
-    journal: Path
-    comparisons: tuple[Comparison, ...]
-    ready_s: dict[str, float] = field(default_factory=dict)
-    directory: Path | None = None
-
-
-@dataclass(frozen=True, kw_only=True)
-class Plan:
-    """What a run was asked for.
-
-    ``run_id`` is the folder's name, ``command`` the command line that repeats it, ``started`` the
-    time in ISO 8601. ``passes`` are the least; more follow while ``budget_s`` lasts, until every
-    interval is as narrow as ``precision`` either way (0.01 is one percent; None: no more). With
-    ``each_s`` every comparison gets so many seconds to measure over all passes, whatever the rest
-    takes. ``weights`` multiply a comparison's share of the time, ``delta`` is the difference below
-    which arms count as equivalent, ``case_timeout_s`` what one comparison may take in one pass.
-    ``directory`` is the folder from which a user named arms of their own, ``sources`` the digests
-    of their files, by paths from there.
-    """
-
-    run_id: str
-    started: str
-    command: str
-    passes: int
-    seed: int
-    budget_s: float
-    precision: float | None = None
-    delta: float = DELTA
-    case_timeout_s: float = 300.0
-    each_s: float | None = None
-    weights: dict[str, float] = field(default_factory=dict)
-    comparisons: tuple[Comparison, ...]
-    directory: Path | None = None
-    sources: dict[str, str] = field(default_factory=dict)
 
 
 def digest(content: bytes) -> str:
@@ -148,7 +88,7 @@ def _sync(folder: Path) -> None:
         os.close(descriptor)
 
 
-def write_json(path: Path, record: Plan | PassPlan | Environment) -> None:
+def write_json(path: Path, record: Plan | PassPlan | SurveyPlan | Environment) -> None:
     """Write one record as a JSON file; it is on disk when this returns."""
     text = json.dumps({"schema": SCHEMA, **asdict(record)}, indent=1, default=str)
     with path.open("w", encoding="utf-8") as file:
@@ -190,6 +130,11 @@ def read_plan(run: Path) -> Plan:
 def read_pass_plan(path: Path) -> PassPlan:
     """Read what a pass process is told."""
     return _read(path, PassPlan)
+
+
+def read_survey_plan(path: Path) -> SurveyPlan:
+    """Read what a survey process is told."""
+    return _read(path, SurveyPlan)
 
 
 def read_environment(run: Path) -> Environment:

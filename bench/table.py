@@ -9,11 +9,15 @@ from pathlib import Path
 from typing import Any, get_args
 
 from bench.analysis.calibration import Rate
-from bench.record import COLUMNS, InputError, Record
+from bench.record import InputError
+from bench.row import COLUMNS, Record
 from bench.store import check_schema, digest
 
 # Columns that files of an earlier schema lack.
-_LATER_COLUMNS = ("detectable_effect", "p_value", "disturbed", "unsteady", "inputs")
+_LATER_COLUMNS = (
+    *("detectable_effect", "p_value", "disturbed", "unsteady", "inputs"),
+    *COLUMNS[COLUMNS.index("largest_error") :],
+)
 
 
 def write_csv(path: Path, records: Iterable[Record]) -> Path | None:

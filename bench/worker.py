@@ -1,32 +1,33 @@
-"""What a pass process does besides measuring: it writes, obeys, and ends with its parent.
+"""What a process that measures does besides: it writes, obeys, and ends with its parent.
 
-``python -m bench.worker PARENT ARGUMENT...`` is pytest in such a process.
+``python -m bench.worker PARENT MODULE ARGUMENT...`` runs a module, such as pytest, in such a one.
 """
 
 import ctypes
 import os
+import runpy
 import signal
 import sys
-from contextlib import suppress
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
 from threading import Event
-from typing import NoReturn
 
-from bench.journal import append_event, append_sample
+from bench.footprint import Survey
+from bench.journal import append_event, append_sample, append_survey
+from bench.plans import LOST, UNWRITABLE, PassPlan, SurveyPlan
 from bench.record import Sample
-from bench.store import LOST, UNWRITABLE, PassPlan
 
 _PR_SET_PDEATHSIG = 1
 
 
-def main() -> NoReturn:
-    """Run pytest; obey and end with the parent from the first moment, before torch is loaded."""
+def main() -> None:
+    """Run a module; obey and end with the parent from the first moment, before torch is loaded."""
     end_with(int(sys.argv.pop(1)))
     # Until there are pairs to finish an interrupt kills: a KeyboardInterrupt that meets torch's own
     # loading is lost there, and one that a shell ignores for its background stays ignored.
     signal.signal(signal.SIGINT, signal.SIG_DFL)
-    import pytest
-
-    sys.exit(pytest.main())
+    runpy.run_module(sys.argv.pop(1), run_name="__main__", alter_sys=True)
 
 
 def end_with(parent: int) -> None:
@@ -52,10 +53,14 @@ def finish_on_interrupt(interrupt: Event) -> None:
 
 def announce(plan: PassPlan, key: str) -> None:
     """Write that a comparison begins; ends the process where that cannot be written."""
-    try:
+    with _or_give_up(plan.journal):
         append_event(plan.journal, "start", key=key, pass_index=plan.pass_index)
-    except OSError as error:
-        _give_up(plan, error)
+
+
+def announce_case(plan: SurveyPlan, key: str) -> None:
+    """Write that a case is looked at; ends the process where that cannot be written."""
+    with _or_give_up(plan.journal):
+        append_event(plan.journal, "survey_start", key=key)
 
 
 def keep(plan: PassPlan, sample: Sample, device: str) -> None:
@@ -63,20 +68,34 @@ def keep(plan: PassPlan, sample: Sample, device: str) -> None:
 
     The exit code says what happened: pytest would go on, and measure what is then thrown away.
     """
-    try:
+    with _or_give_up(plan.journal):
         append_sample(plan.journal, sample)
-    except OSError as error:
-        _give_up(plan, error)
+    _end_where_lost(sample.status, device)
+
+
+def keep_survey(plan: SurveyPlan, survey: Survey, device: str) -> None:
+    """The same for what a look at a case told."""
+    with _or_give_up(plan.journal):
+        append_survey(plan.journal, survey)
+    _end_where_lost(survey.measured.status, device)
+
+
+def _end_where_lost(status: str, device: str) -> None:
     from bench.measure.memory import is_lost
 
-    if sample.status == "crashed" and is_lost(device):
+    if status == "crashed" and is_lost(device):
         os._exit(LOST)
 
 
-def _give_up(plan: PassPlan, error: OSError) -> NoReturn:
-    with suppress(OSError):  # The log lies on the same disk.
-        sys.stderr.write(f"{plan.journal}: {error.strerror}\n")
-    os._exit(UNWRITABLE)
+@contextmanager
+def _or_give_up(journal: Path) -> Iterator[None]:
+    """End the process where the journal cannot be written."""
+    try:
+        yield
+    except OSError as error:
+        with suppress(OSError):  # The log lies on the same disk.
+            sys.stderr.write(f"{journal}: {error.strerror}\n")
+        os._exit(UNWRITABLE)
 
 
 if __name__ == "__main__":

@@ -19,6 +19,21 @@ class FakeTime:
 
 
 @dataclass
+class FakeMeter:
+    """The energy counter of a device that draws ``watts``; a look takes a thousandth of a tick."""
+
+    time: FakeTime
+    watts: float = 100.0
+    tick_s: float = 0.1
+    name: str = "fake"
+
+    def joules(self) -> float:
+        """Joules up to the newest tick."""
+        self.time.now_s += self.tick_s / 1000
+        return self.watts * self.tick_s * (self.time.now_s // self.tick_s)
+
+
+@dataclass
 class FakeSource:
     """A counter that a test raises; each rise disturbs, as ``cause``."""
 

@@ -1,16 +1,20 @@
 """Rows to draw, and where the labels of a drawn figure stand."""
 
 from collections.abc import Callable, Sequence
-from itertools import pairwise
+from itertools import combinations, pairwise
 from typing import Any
 
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.axis import Axis, YAxis
 from matplotlib.figure import Figure
+from matplotlib.legend import Legend
+from matplotlib.lines import Line2D
+from matplotlib.text import Text
 from matplotlib.transforms import Bbox
 
-from bench.record import VERDICTS, Record
+from bench.record import VERDICTS
+from bench.row import Record
 from makers import make_record
 
 Draw = Callable[[Sequence[Record], str], Figure | None]
@@ -58,3 +62,43 @@ def boxes(axis: Axis) -> list[Bbox]:
 def lie_apart(labels: Sequence[Bbox]) -> bool:
     """Whether no two neighbours overlap."""
     return not any(one.overlaps(other) for one, other in pairwise(labels))
+
+
+def points(line: Line2D) -> list[tuple[float, float]]:
+    """Points of a line or of marks."""
+    xs, ys = np.asarray(line.get_xdata()), np.asarray(line.get_ydata())
+    return list(zip(xs.tolist(), ys.tolist(), strict=True))
+
+
+def legend_texts(figure: Figure) -> list[Text]:
+    """Names and titles of all legends."""
+    legends: list[Any] = figure.findobj(Legend)
+    titles = [legend.get_title() for legend in legends if legend.get_title().get_visible()]
+    return [*titles, *(text for legend in legends for text in legend.get_texts())]
+
+
+def text_boxes(figure: Figure) -> dict[str, Bbox]:
+    """Where every text of a drawn figure stands; those that occur several times are numbered."""
+    texts = [*figure.texts, *legend_texts(figure)]
+    found: dict[str, Bbox] = {}
+    for axis in on(figure):
+        texts += [axis.title, axis.xaxis.label, axis.yaxis.label, *axis.texts]
+        for place, box in enumerate((*boxes(axis.xaxis), *boxes(axis.yaxis))):
+            found[f"tick {place} of {figure.axes.index(axis)}"] = box
+    for place, text in enumerate(texts):
+        if text.get_text():
+            found[f"{text.get_text()} ({place})"] = text.get_window_extent()
+    return found
+
+
+def troubles(figure: Figure) -> list[str]:
+    """Texts of a drawn figure that are cut at its edge, and pairs that lie over each other."""
+    found, whole = text_boxes(figure), figure.bbox.padded(1)
+    cut = [name for name, box in found.items() if not _holds(whole, box)]
+    over = [f"{a} / {b}" for a, b in combinations(found, 2) if found[a].overlaps(found[b])]
+    return [*cut, *over]
+
+
+def _holds(whole: Bbox, box: Bbox) -> bool:
+    inside = whole.x0 <= box.x0 <= box.x1 <= whole.x1
+    return bool(inside and whole.y0 <= box.y0 <= box.y1 <= whole.y1)

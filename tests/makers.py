@@ -10,9 +10,11 @@ from bench.analysis.passes import PassEstimate
 from bench.analysis.replication import Effect
 from bench.analysis.rows import Analysis
 from bench.analysis.verdicts import Controls
+from bench.footprint import Measured, Predicted, Survey
 from bench.machine import Environment
-from bench.record import SCHEMA, Arm, Comparison, Record, Sample, Workload
-from bench.store import PassPlan, Plan
+from bench.plans import PassPlan, Plan
+from bench.record import SCHEMA, Arm, Comparison, Sample, Workload
+from bench.row import Record
 
 WORKLOAD = Workload(
     component="attention",
@@ -192,6 +194,20 @@ def make_analysis(
     """Build what a run on the CPU says; its controls behave where a test does not say."""
     found = {"cpu": make_controls()} if controls is None else dict(controls)
     return Analysis(list(records), found, widths={}, causes=dict(causes or {}), left_out=left_out)
+
+
+def make_survey(key: str = "", **changes: Any) -> Survey:
+    """Build what one look told of a case of 100 MiB and 2 GFLOP; limits are its baseline's."""
+    survey = Survey(
+        key=key,
+        measured=Measured(allocated_bytes=100 * 2**20, process_bytes=700 * 2**20),
+        predicted=Predicted(total_bytes=98 * 2**20, by_kind={"parameters": 98 * 2**20}),
+        flop=2e9,
+        moved_bytes=5e7,
+        kernels=("MKL SGEMM", "flash attention"),
+        top1_agreement=0.99,
+    )
+    return replace(survey, **changes)
 
 
 def make_rate(method: str = "vitbench run", truth: float = 1.0, **changes: Any) -> Rate:

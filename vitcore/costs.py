@@ -1,20 +1,28 @@
-"""What a ViT costs, from its config alone: parameters and floating-point operations.
+"""What a ViT costs, from its config alone: parameters, floating-point operations, values moved.
 
 One multiply-accumulate (MAC) is two FLOPs. Counted are the matrix products, as the literature
 does; normalisation, softmax, GELU and additions are left out (under 1 % in the table's variants).
+
+Values moved are those of the activations that a component reads and writes where every Linear,
+every LayerNorm and every attention core is one kernel that reads its input once and writes its
+output once. GELU, the additions and the split into patches or heads happen on the way.
 """
 
-from dataclasses import dataclass
+from collections.abc import Callable
+from dataclasses import dataclass, replace
 
-from vitcore.config import ViTConfig
+from vitcore.config import ViTConfig, known
+
+MODES = ("forward", "train")
 
 
 @dataclass(frozen=True, kw_only=True)
 class Cost:
-    """Parameters, and MACs of one image's forward pass."""
+    """Parameters, and of one image's forward pass MACs and activation values moved."""
 
-    parameters: int
-    macs: int
+    parameters: int = 0
+    macs: int = 0
+    values: int = 0
 
     @property
     def flops(self) -> int:
@@ -22,37 +30,73 @@ class Cost:
         return 2 * self.macs
 
     def __add__(self, other: "Cost") -> "Cost":
-        return Cost(parameters=self.parameters + other.parameters, macs=self.macs + other.macs)
+        return Cost(
+            parameters=self.parameters + other.parameters,
+            macs=self.macs + other.macs,
+            values=self.values + other.values,
+        )
 
     def __mul__(self, times: int) -> "Cost":
-        return Cost(parameters=self.parameters * times, macs=self.macs * times)
+        return Cost(
+            parameters=self.parameters * times,
+            macs=self.macs * times,
+            values=self.values * times,
+        )
+
+
+@dataclass(frozen=True, kw_only=True)
+class Product:
+    """What ``count`` Linear layers of equal size do: each takes ``rows`` vectors of one image."""
+
+    rows: int
+    inputs: int
+    outputs: int
+    count: int = 1
+
+    @property
+    def macs(self) -> int:
+        """MACs of all of them."""
+        return self.rows * self.inputs * self.outputs * self.count
 
 
 def linear(rows: int, inputs: int, outputs: int) -> Cost:
     """Cost of a Linear layer with bias, applied to ``rows`` vectors."""
-    return Cost(parameters=(inputs + 1) * outputs, macs=rows * inputs * outputs)
+    return Cost(
+        parameters=(inputs + 1) * outputs,
+        macs=rows * inputs * outputs,
+        values=rows * (inputs + outputs),
+    )
 
 
-def norm(config: ViTConfig) -> Cost:
-    """Cost of a LayerNorm: a scale and a shift for each of D values."""
-    return Cost(parameters=2 * config.width, macs=0)
+def norm(config: ViTConfig, rows: int | None = None) -> Cost:
+    """Cost of a LayerNorm of ``rows`` vectors, by default all tokens: a scale and a shift for D."""
+    rows = config.tokens if rows is None else rows
+    return Cost(parameters=2 * config.width, values=2 * rows * config.width)
 
 
 def patcher(config: ViTConfig) -> Cost:
-    """Cost of the projection of all patches."""
+    """Cost of the projection of all patches: it reads pixels and writes tokens."""
     return linear(config.patches, config.patch_values, config.width)
 
 
 def embedding(config: ViTConfig) -> Cost:
-    """Cost of class token and position embedding."""
-    return Cost(parameters=(1 + config.tokens) * config.width, macs=0)
+    """Cost of class token and position embedding, which is added while the patcher writes."""
+    return Cost(parameters=(1 + config.tokens) * config.width, values=config.width)
+
+
+def attention_core(config: ViTConfig) -> Cost:
+    """Cost of scores and weighted sum: query, key and value in, one output.
+
+    The scores never leave the cache, as in FlashAttention (Dao et al. 2022).
+    """
+    values = 4 * config.tokens * config.width
+    return Cost(macs=2 * config.tokens**2 * config.width, values=values)
 
 
 def attention(config: ViTConfig) -> Cost:
     """Cost of one multi-head self-attention: projections, scores, weighted sum."""
-    products = Cost(parameters=0, macs=2 * config.tokens**2 * config.width)
     into = linear(config.tokens, config.width, 3 * config.width)
-    return into + products + linear(config.tokens, config.width, config.width)
+    return into + attention_core(config) + linear(config.tokens, config.width, config.width)
 
 
 def mlp(config: ViTConfig) -> Cost:
@@ -61,17 +105,117 @@ def mlp(config: ViTConfig) -> Cost:
     return expand + linear(config.tokens, config.mlp_width, config.width)
 
 
+def residual(config: ViTConfig) -> Cost:
+    """Cost of adding a branch to what it branched off from, which is read once more."""
+    return Cost(values=config.tokens * config.width)
+
+
 def block(config: ViTConfig) -> Cost:
     """Cost of one encoder block."""
-    return norm(config) + attention(config) + norm(config) + mlp(config)
+    return attention(config) + mlp(config) + (norm(config) + residual(config)) * 2
 
 
 def head(config: ViTConfig) -> Cost:
     """Cost of the classification head, which sees one token."""
-    hidden = linear(1, config.width, config.width) if config.head == "mlp" else linear(0, 0, 0)
-    return norm(config) + hidden + linear(1, config.width, config.num_classes)
+    hidden = linear(1, config.width, config.width) if config.head == "mlp" else Cost()
+    return norm(config, rows=1) + hidden + linear(1, config.width, config.num_classes)
 
 
 def model(config: ViTConfig) -> Cost:
     """Cost of the whole model."""
     return patcher(config) + embedding(config) + block(config) * config.depth + head(config)
+
+
+COMPONENTS: dict[str, Callable[[ViTConfig], Cost]] = {
+    "patcher": patcher,
+    "attention": attention,
+    "block": block,
+    "model": model,
+}
+
+
+def cost_of(config: ViTConfig, component: str) -> Cost:
+    """Cost of one of COMPONENTS. Raises ValueError for another, which lists them."""
+    return COMPONENTS[known("component", component, COMPONENTS)](config)
+
+
+def without_gradient(config: ViTConfig, component: str) -> Cost:
+    """Cost of a component's Linear whose input needs no gradient: backward saves one product.
+
+    It is the first one; a block has none, since it begins with a LayerNorm that learns.
+    """
+    known("component", component, COMPONENTS)
+    if component == "attention":
+        return linear(config.tokens, config.width, 3 * config.width)
+    return Cost() if component == "block" else patcher(config)
+
+
+def training_macs(config: ViTConfig, component: str) -> int:
+    """MACs of one image's forward and backward pass. Raises ValueError as ``cost_of`` does.
+
+    For each product of forward, backward takes two: one for either operand's gradient (Rumelhart,
+    Hinton and Williams 1986).
+    """
+    return 3 * cost_of(config, component).macs - without_gradient(config, component).macs
+
+
+def moved_bytes(
+    config: ViTConfig,
+    component: str,
+    *,
+    batch_size: int,
+    mode: str,
+    parameter_bytes: int,
+    value_bytes: int,
+    optimizer_passes: int = 0,
+) -> int:
+    """Bytes that a call reads and writes at least: the traffic of a roofline model.
+
+    Parameters are read once a call. Backward moves for each of its products what forward does for
+    its one; then the optimizer goes ``optimizer_passes`` times over all parameters, or as many
+    numbers beside them: AdamW reads parameter, gradient and two moments and writes all but the
+    gradient (7), SGD with momentum reads three and writes two (5). ``parameter_bytes`` and
+    ``value_bytes`` are those of one parameter as it is kept and of one activation value. It is a
+    lower bound where no activation stays in a cache from one kernel to the next (Williams, Waterman
+    and Patterson 2009, "Roofline": compulsory traffic). Raises ValueError for an unknown component
+    or mode.
+    """
+
+    def moved(cost: Cost) -> int:
+        return cost.parameters * parameter_bytes + batch_size * cost.values * value_bytes
+
+    forward = cost_of(config, component)
+    if known("mode", mode, MODES) == "forward":
+        return moved(forward)
+    optimizer_bytes = optimizer_passes * forward.parameters * parameter_bytes
+    # LayerNorm's backward moves less than two forwards; GELU's, which reads its input once more,
+    # makes up for it where an MLP is at least four times as wide as a token.
+    return 3 * moved(forward) - moved(without_gradient(config, component)) + optimizer_bytes
+
+
+def products(config: ViTConfig, component: str) -> tuple[Product, ...]:
+    """Linear products of one image's forward pass, in order. Raises ValueError as ``cost_of`` does.
+
+    Neighbours of equal ``count`` take turns, as a model's blocks do.
+    """
+    known("component", component, COMPONENTS)
+    tokens, width, hidden = config.tokens, config.width, config.mlp_width
+    patches = Product(rows=config.patches, inputs=config.patch_values, outputs=width)
+    into = Product(rows=tokens, inputs=width, outputs=3 * width)
+    out = Product(rows=tokens, inputs=width, outputs=width)
+    expand = Product(rows=tokens, inputs=width, outputs=hidden)
+    contract = Product(rows=tokens, inputs=hidden, outputs=width)
+    if component == "patcher":
+        return (patches,)
+    if component == "attention":
+        return into, out
+    if component == "block":
+        return into, out, expand, contract
+    blocks = (replace(each, count=config.depth) for each in (into, out, expand, contract))
+    return patches, *blocks, *_head_products(config)
+
+
+def _head_products(config: ViTConfig) -> tuple[Product, ...]:
+    hidden = Product(rows=1, inputs=config.width, outputs=config.width)
+    classify = Product(rows=1, inputs=config.width, outputs=config.num_classes)
+    return (hidden, classify) if config.head == "mlp" else (classify,)

@@ -3,12 +3,14 @@
 import math
 import statistics
 from collections import Counter, defaultdict
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from bench.analysis.costs import with_costs
 from bench.analysis.intervals import Interval, geometric
-from bench.analysis.passes import PassEstimate, estimate_pass, is_trending
+from bench.analysis.notes import notes, outcome, unsteady
+from bench.analysis.passes import PassEstimate, estimate_pass
 from bench.analysis.replication import effect, fit_spread
 from bench.analysis.verdicts import (
     FALSE_SHARE,
@@ -17,17 +19,13 @@ from bench.analysis.verdicts import (
     check_controls,
     judge,
 )
+from bench.footprint import Survey
 from bench.machine import Environment
-from bench.record import DELTA, SCHEMA, Comparison, Record, Sample
+from bench.record import DELTA, SCHEMA, Comparison, Sample
+from bench.row import Record
 
 # Fewer passes have no interval of their latency, which no other comparison could lend them.
 _LEAST_SPREAD = 3
-# The instructions without which a CPU computes a precision by converting to float32 and back.
-_CPU_INSTRUCTIONS = {
-    "amp_bf16": ("avx512_bf16", "amx_bf16"),
-    "bf16": ("avx512_bf16", "amx_bf16"),
-    "amp_fp16": ("avx512_fp16", "amx_fp16"),
-}
 
 
 @dataclass(frozen=True)
@@ -65,10 +63,12 @@ def analyse(
     samples: Iterable[Sample],
     environment: Environment,
     delta: float = DELTA,
+    surveys: Mapping[str, Survey] | None = None,
 ) -> Analysis:
     """Merge the passes of a run: one row for each comparison, in their order.
 
-    Those never reached are ``skipped``. Devices are judged apart: they differ in their noise.
+    ``surveys``, by key of the case, tell what each arm costs. Those never reached are ``skipped``.
+    Devices are judged apart: they differ in their noise.
     """
     by_key: dict[str, list[Sample]] = defaultdict(list)
     for sample in samples:
@@ -81,7 +81,12 @@ def analyse(
         controls[device], verdicts = _judge(here, passes, delta)
         judged |= verdicts
     rows = [
-        _row(run_id, each, by_key[each.key], judged.get(each.key), environment)
+        with_costs(
+            _row(run_id, each, by_key[each.key], judged.get(each.key), environment),
+            each,
+            by_key[each.key],
+            surveys or {},
+        )
         for each in comparisons
     ]
     widths = {key: each.effect.stopping_width for key, each in judged.items()}
@@ -138,7 +143,7 @@ def _row(
     environment: Environment,
 ) -> Record:
     workload, measured = comparison.workload, [s for s in samples if s.arm_s]
-    status, error = _outcome(samples)
+    status, error = outcome(samples)
     return Record(
         schema=SCHEMA,
         run_id=run_id,
@@ -160,12 +165,13 @@ def _row(
         passes=len(measured),
         rounds=sum(len(sample.arm_s) for sample in measured),
         output_error=_first(sample.output_error for sample in samples),
+        largest_error=_first(sample.largest_error for sample in samples),
         gradient_error=_first(sample.gradient_error for sample in samples),
         disturbed=sum(len(sample.disturbed) for sample in measured) if measured else None,
-        unsteady=_unsteady(measured),
+        unsteady=unsteady(measured),
         inputs=workload.inputs,
         error=error,
-        note="; ".join(_notes(comparison, samples, environment)) or None,
+        note="; ".join(notes(comparison, samples, environment)) or None,
         **(_times(workload.batch_size, measured) if measured else {}),
         **(_said(judgement, status) if judgement else {}),
     )
@@ -181,21 +187,6 @@ def _said(judgement: Judgement, status: str) -> dict[str, Any]:
         "detectable_effect": judgement.detectable,
         "p_value": judgement.p_value,
     }
-
-
-def _unsteady(samples: Sequence[Sample]) -> str | None:
-    """Which arms had not settled, in how many passes: ``arm in 1 of 3 passes``."""
-    found: dict[str, int] = {}
-    for sample in samples:
-        trending = {
-            "baseline": is_trending(sample.baseline_s, sample.arm_s),
-            "arm": is_trending(sample.arm_s, sample.baseline_s),
-        }
-        for name in ("baseline", "arm"):
-            if trending[name] or name in sample.unsettled:
-                found[name] = found.get(name, 0) + 1
-    parts = [f"{name} in {count} of {len(samples)} passes" for name, count in found.items()]
-    return ", ".join(parts) or None
 
 
 def _times(batch_size: int | None, measured: list[Sample]) -> dict[str, Any]:
@@ -219,31 +210,5 @@ def _median_time(samples: Sequence[Sample], times: Callable[[Sample], Sequence[f
     return found if len(samples) >= _LEAST_SPREAD else Interval(found.value)
 
 
-def _outcome(samples: Sequence[Sample]) -> tuple[str, str | None]:
-    """Status and error of a row: a failure in any pass counts, then success, then being skipped."""
-    failed = [sample for sample in samples if sample.status not in ("ok", "skipped")]
-    if failed:
-        return failed[0].status, failed[0].error
-    if any(sample.status == "ok" for sample in samples):
-        return "ok", None
-    if samples:
-        return "skipped", samples[0].error
-    return "skipped", "the run ended before its turn"
-
-
 def _first(values: Iterable[float | None]) -> float | None:
     return next((value for value in values if value is not None), None)
-
-
-def _notes(
-    comparison: Comparison, samples: list[Sample], environment: Environment
-) -> Iterator[str]:
-    """What a reader should know of a row, besides its numbers."""
-    yield from dict.fromkeys(sample.note for sample in samples if sample.note)
-    on_cpu = comparison.workload.device == "cpu"
-    needed = _CPU_INSTRUCTIONS.get(comparison.arm.precision, ()) if on_cpu else ()
-    if needed and not set(needed) & set(environment.cpu_flags):
-        yield f"this CPU has no {' or '.join(needed)}: computed in float32 with conversions"
-    lost = [sample for sample in samples if not sample.arm_s]
-    if lost and len(lost) < len(samples) and lost[0].status == "skipped":
-        yield f"{len(lost)} of {len(samples)} passes skipped it: {lost[0].error}"

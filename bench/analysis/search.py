@@ -30,3 +30,24 @@ def largest(cost: Callable[[int], float], limit: float, most: int) -> int:
         guess = min(max(guess, low + 1), high - 1)
         low, high = (guess, high) if look(guess) <= limit else (low, guess)
     return low
+
+
+def largest_near(fits: Callable[[int], bool], guess: int, most: int) -> int:
+    """The largest number from 1 to ``most`` that fits; 0 where none does.
+
+    Looked for around a guess that is nearly right, since each look is dear: first in steps of a
+    hundredth of it that double, then by halving. Whatever is smaller than what fits must fit.
+    """
+    low, high = 0, most + 1
+    at, step = min(max(guess, 1), most), max(guess // 100, 1)
+    while high - low > 1:
+        if fits(at):
+            low = at
+        else:
+            high = at
+        if low and high <= most:
+            at = (low + high) // 2
+        else:
+            at = min(low + step, most) if low else max(high - step, 1)
+            step *= 2
+    return low

@@ -130,5 +130,6 @@ def check(comparison: Comparison, baseline: Candidate, arm: Candidate) -> Agreem
     return Agreement(
         output_error=errors["output"],
         gradient_error=gradient,
+        largest_error=float((output - expected).abs().max()),
         error=beyond_tolerance(comparison.arm.precision, errors),
     )

@@ -9,6 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from bench.arms.compiling import compile_in_place
+from bench.arms.pins import laid_out, lay_out, pinned_kernel
 from bench.arms.precision import Context, autocast, dtype_of, tf32
 from bench.arms.training import Loss, checkpoint_blocks, half_mean_squares, optimizer_of
 from bench.measure.trees import Inputs, Leaves, leaves, named
@@ -55,12 +56,16 @@ class Candidate:
         # Autocast is for the forward pass alone; TF32 is for the products of backward too.
         self.autocast = autocast(arm.precision, self.device)
         self.products: Context = tf32 if arm.precision == "tf32" else nullcontext
+        self.kernel = pinned_kernel(arm.kernel)
         self.scaler = torch.GradScaler(
             self.device, init_scale=_LOSS_SCALE, enabled=arm.precision == "amp_fp16"
         )
         self.trains = workload.mode == "train"
         step: Callable[[], object] = self._train if self.trains else self._call
-        self.step = tf32()(step) if arm.precision == "tf32" else step
+        self.step = step
+        for pin in (self.products, self.kernel):
+            if pin is not nullcontext:
+                self.step = _inside(pin, self.step)
         if self.trains and arm.checkpoint == "blocks":
             checkpoint_blocks(self.module)
         compile_in_place(self.module, arm.compile)
@@ -84,21 +89,26 @@ class Candidate:
 
     def outputs(self) -> Leaves:
         """Every tensor of a forward call's output by its place, on the CPU."""
-        with seeded(self.device), self.products():
+        with seeded(self.device), self.products(), self.kernel():
             return self._kept(self._forward())
 
     def outputs_and_gradients(self) -> tuple[Leaves, Leaves]:
         """The outputs as training sees them, and the gradients by name, float64, on the CPU."""
         inputs = self.inputs.map(lambda value: value[:1]) if self.one_image else self.inputs
-        self.forget_gradients()
-        with seeded(self.device), self.products():
-            with self.autocast():
-                output = self.work(*inputs.args, **inputs.kwargs)
-                loss = self.loss(output)
-            self.scaler.scale(loss).backward()
+        with seeded(self.device), self.products(), self.kernel():
+            output, _ = self._there_and_back(inputs)
         gradients = self._gradients()
         self.forget_gradients()
         return self._kept(output), gradients
+
+    def rehearse(self) -> None:
+        """Do the work once, but leave the weights as they are: in training without its step."""
+        if not self.trains:
+            self()
+            return
+        with self.products(), self.kernel():
+            self._there_and_back(self.inputs)
+        self.forget_gradients()
 
     def output(self) -> Tensor:
         """The output of an arm that gives one tensor, float64 on the CPU."""
@@ -124,8 +134,15 @@ class Candidate:
             floating = (each.dtype for each in self.module.parameters() if each.is_floating_point())
             dtype = next(floating, None)
         self.module.train(train)
+        lay_out(self.module, self.arm.layout)
         own: Leaves = {n: p for n, p in self.module.named_parameters() if p.requires_grad}
-        copied = partial(_copied, device=self.device, dtype=dtype, needs_grad=train and not own)
+        copied = partial(
+            _copied,
+            device=self.device,
+            dtype=dtype,
+            layout=self.arm.layout,
+            needs_grad=train and not own,
+        )
         self.inputs = inputs.map(copied)
         # What gets gradients, by name.
         self.trained = own or {n: t for n, t in self.inputs.tensors().items() if t.requires_grad}
@@ -165,11 +182,17 @@ class Candidate:
         with self.autocast():
             return self.work(*self.inputs.args, **self.inputs.kwargs)
 
-    def _train(self) -> Tensor:
+    def _there_and_back(self, inputs: Inputs) -> tuple[object, Tensor]:
+        """Output and loss; the gradients are left where the optimizer looks for them."""
         self.forget_gradients()
         with self.autocast():
-            loss = self.loss(self.work(*self.inputs.args, **self.inputs.kwargs))
+            output = self.work(*inputs.args, **inputs.kwargs)
+            loss = self.loss(output)
         self.scaler.scale(loss).backward()
+        return output, loss
+
+    def _train(self) -> Tensor:
+        _, loss = self._there_and_back(self.inputs)
         if self.optimizer:
             self.scaler.step(self.optimizer)
             self.scaler.update()
@@ -185,7 +208,19 @@ def _move(module: nn.Module, device: str, dtype: torch.dtype | None) -> None:
             tensor.data = tensor.data.to(dtype)
 
 
-def _copied(value: Tensor, *, device: str, dtype: torch.dtype | None, needs_grad: bool) -> Tensor:
+def _inside(context: Context, step: Callable[[], object]) -> Callable[[], object]:
+    """The same step, with a context entered around each call."""
+
+    def inside() -> object:
+        with context():
+            return step()
+
+    return inside
+
+
+def _copied(
+    value: Tensor, *, device: str, dtype: torch.dtype | None, layout: str, needs_grad: bool
+) -> Tensor:
     floating = value.is_floating_point()
-    copied = value.detach().to(device, dtype if floating else None, copy=True)
+    copied = laid_out(value.detach().to(device, dtype if floating else None, copy=True), layout)
     return copied.requires_grad_(needs_grad and floating)

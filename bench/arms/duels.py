@@ -45,6 +45,15 @@ def build_pair(comparison: Comparison, *, arm_first: bool = False) -> Pair[Candi
     return _kind(comparison).build(comparison, arm_first=arm_first)
 
 
+def build_one(comparison: Comparison) -> Candidate:
+    """Build the candidate of a comparison alone. Raises like ``build_pair``."""
+    workload, arm = comparison.workload, comparison.arm
+    if arm.factory is None:
+        return building.build_candidate(arm, workload)
+    made = make_arm(arm, workload.device)
+    return Candidate(made.levels, workload, made.work, make_inputs(comparison))
+
+
 def check(comparison: Comparison, baseline: Candidate, arm: Candidate) -> Agreement:
     """Whether the arm computes what it should, and how far from it."""
     return _kind(comparison).check(comparison, baseline, arm)

@@ -9,6 +9,8 @@ from bench.measure.memory import is_out_of_memory
 from bench.record import InputError, one_line
 
 _BENCH = Path(__file__).parents[1]
+# What scaled_dot_product_attention says where the only kernel allowed cannot be used.
+_NO_KERNEL = ("No available kernel", "No viable backend")
 _STDLIB = Path(sysconfig.get_path("stdlib"))
 
 
@@ -16,6 +18,8 @@ def failure(error: BaseException) -> tuple[str, str]:
     """The status and the one line of an arm that raised."""
     if isinstance(error, UnavailableError | InputError):
         return "skipped", str(error)
+    if isinstance(error, RuntimeError) and any(text in str(error) for text in _NO_KERNEL):
+        return "skipped", f"this device has no such kernel for these inputs ({one_line(error)})"
     status = "oom" if is_out_of_memory(error) else "crashed"
     return status, f"{one_line(error)}{own_line(error)}"
 

@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Collection
+from collections.abc import Set as AbstractSet
 from dataclasses import dataclass
 from typing import Any
 
@@ -11,10 +12,16 @@ from vitcore.config import HEADS, VARIANTS, ViTConfig, known
 
 # Which levels make a difference to a part of the model.
 _USED = {
-    "patcher": ("patcher",),
-    "attention": ("attention",),
-    "block": ("attention",),
-    "model": ("patcher", "attention", "head"),
+    "patcher": ("patcher", "layout"),
+    "attention": ("attention", "kernel"),
+    "block": ("attention", "kernel"),
+    "model": ("patcher", "layout", "attention", "kernel", "head"),
+}
+# Which kernels an attention could be held to: ``mha`` to any, in training or in inference.
+_PINNED = {
+    "manual": ("auto",),
+    "mha_weights": ("auto", "no_fast_path"),
+    "sdpa": tuple(kernel for kernel in LEVELS["kernel"] if kernel != "no_fast_path"),
 }
 _KEYS: dict[str, Collection[str]] = {
     "component": tuple(_USED),
@@ -37,12 +44,17 @@ class Part:
     head: str = "linear"
     compile: str = "eager"
     precision: str | None = None
+    checkpoint: str = "none"
+    optimizer: str = "adamw"
+    kernel: str = "auto"
+    layout: str = "contiguous"
 
     def __post_init__(self) -> None:
         known("component", self.component, tuple(_USED))
-        known("compile", self.compile, LEVELS["compile"])
-        if self.precision is not None:
-            known("precision", self.precision, LEVELS["precision"])
+        for factor, levels in LEVELS.items():
+            level = getattr(self, factor)
+            if level is not None:
+                known(factor, level, levels)
         _ = self.config
 
     @property
@@ -65,12 +77,8 @@ class Part:
 
     def arm(self, precision: str) -> Arm:
         """Its levels, with ``precision`` where it has none of its own."""
-        return Arm(
-            patcher=self.patcher,
-            attention=self.attention,
-            compile=self.compile,
-            precision=self.precision or precision,
-        )
+        levels = {factor: getattr(self, factor) for factor in LEVELS}
+        return Arm(**levels | {"precision": self.precision or precision})
 
 
 def read_part(what: str, text: str) -> Part:
@@ -86,10 +94,10 @@ def read_part(what: str, text: str) -> Part:
             raise InputError(f"{what} has {key!r} twice; give it once")
         given[key] = _pixels(what, level) if key == "image_size" else level
     try:
-        part = Part(**{"component": _component(given), **given})
+        part = Part(**{"component": _component(given.keys()), **given})
     except ValueError as error:
         raise InputError(f"{what}: {error}") from error
-    _check_used(what, part.component, given)
+    _check_used(what, part, given)
     return part
 
 
@@ -106,16 +114,22 @@ def _hint(level: str) -> str:
     return f"known keys: {', '.join(_KEYS)}"
 
 
-def _component(given: Collection[str]) -> str:
+def _component(given: AbstractSet[str]) -> str:
     """The part that the keys are about: the whole model where they are about several, or none."""
-    about = [key for key in _USED["model"] if key in given]
-    return about[0] if about in (["patcher"], ["attention"]) else "model"
+    about = [part for part in ("patcher", "attention") if given & set(_USED[part])]
+    return about[0] if len(about) == 1 and "head" not in given else "model"
 
 
-def _check_used(what: str, component: str, given: Collection[str]) -> None:
+def _check_used(what: str, part: Part, given: Collection[str]) -> None:
     for key in _USED["model"]:
-        if key in given and key not in _USED[component]:
+        if key in given and key not in _USED[part.component]:
             raise InputError(
-                f"{what}: {key!r} says nothing about component {component!r}; leave it out, or "
-                "give component=model"
+                f"{what}: {key!r} says nothing about component {part.component!r}; leave it out, "
+                "or give component=model"
             )
+    kernels = _PINNED.get(part.attention, LEVELS["kernel"])
+    if part.kernel not in kernels:
+        raise InputError(
+            f"{what}: attention {part.attention!r} has no kernel {part.kernel!r}; "
+            f"known: {', '.join(kernels)}"
+        )

@@ -5,7 +5,8 @@ have the device. The idea is that of ``torch.distributed._tools.MemTracker``.
 """
 
 import weakref
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
@@ -23,6 +24,7 @@ class _Life:
     size_bytes: int
     kind: str
     born: int
+    component: str
     died: int | None = None
 
 
@@ -37,6 +39,7 @@ class Tracker(TorchDispatchMode):
         super().__init__()  # type: ignore[no-untyped-call]
         self.granule_bytes = granule_bytes
         self.events = 0
+        self._component = ""
         self._lives: list[_Life] = []
         self._living: dict[int, _Life] = {}
 
@@ -54,10 +57,22 @@ class Tracker(TorchDispatchMode):
                 self._note(tensor)
         return result
 
-    def name(self, kind: str, tensors: Iterable[Tensor]) -> None:
-        """Say what the storages of these tensors are."""
+    @contextmanager
+    def inside(self, component: str) -> Iterator[None]:
+        """What is born inside belongs to this component."""
+        before, self._component = self._component, component
+        try:
+            yield
+        finally:
+            self._component = before
+
+    def name(self, kind: str, tensors: Iterable[Tensor], component: str | None = None) -> None:
+        """Say what the storages of these tensors are, and what they belong to."""
         for tensor in tensors:
-            self._note(tensor).kind = kind
+            life = self._note(tensor)
+            life.kind = kind
+            if component is not None:
+                life.component = component
 
     def rename(self, before: str, after: str) -> None:
         """Give the living storages of one kind another."""
@@ -68,7 +83,13 @@ class Tracker(TorchDispatchMode):
     def blocks(self, since: int = 0) -> list[Block]:
         """What lived at the event ``since`` or later."""
         return [
-            Block(size_bytes=each.size_bytes, kind=each.kind, born=each.born, died=each.died)
+            Block(
+                size_bytes=each.size_bytes,
+                kind=each.kind,
+                born=each.born,
+                died=each.died,
+                component=each.component,
+            )
             for each in self._lives
             if each.died is None or each.died >= since
         ]
@@ -78,7 +99,8 @@ class Tracker(TorchDispatchMode):
         key = storage._cdata  # noqa: SLF001 (the one name of a storage)
         if key not in self._living:
             steps = -(-storage.nbytes() // self.granule_bytes)
-            life = _Life(steps * self.granule_bytes, "temporaries", self.events)
+            size_bytes = steps * self.granule_bytes
+            life = _Life(size_bytes, "temporaries", self.events, self._component)
             self.events += 1
             self._living[key] = life
             self._lives.append(life)

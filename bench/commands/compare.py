@@ -12,11 +12,13 @@ from bench.commands.shared import (
     delta_option,
     no_lock_option,
     progress,
+    show_option,
     show_verdicts,
     source_of,
 )
 from bench.options import duration
-from bench.record import CACHES, DEVICES, MODES, InputError, Record
+from bench.record import CACHES, DEVICES, MODES, InputError
+from bench.row import Record
 
 
 @click.command()
@@ -63,6 +65,7 @@ from bench.record import CACHES, DEVICES, MODES, InputError, Record
 @click.option("--seed", type=int, default=0, show_default=True, help="Of the order of candidates.")
 @click.option("--json", "as_json", is_flag=True, help="One JSON object a line for each candidate.")
 @click.option("--out", type=click.Path(path_type=Path), help="Keep the files in a new folder.")
+@show_option
 @no_lock_option
 def compare(**given: Any) -> None:
     """Compare each CANDIDATE with BASELINE: speed, with an interval, a verdict and the error.
@@ -72,7 +75,8 @@ def compare(**given: Any) -> None:
       path/to/file.py:factory     a function without arguments that returns
       package.module:factory      an nn.Module or any callable
       vitcore:attention=sdpa      a part of vitcore; also patcher, component,
-                                  variant, head, compile, precision, image_size
+                                  variant, head, image_size, compile, precision,
+                                  kernel, layout, checkpoint, optimizer
 
     Both arms get equal inputs and, where their parameters have the same names and shapes, equal
     weights. Each is called in alternating pairs, in several fresh processes; the baseline is also
@@ -87,10 +91,16 @@ def compare(**given: Any) -> None:
     The exit code is 0 where every candidate was measured, 1 where one failed (its status says how),
     2 where no candidate could be made.
     """  # noqa: D301 (click wants the character itself)
-    as_json = given.pop("as_json")
+    from bench.report.costs import known_views
+
+    as_json, views = given.pop("as_json"), known_views(given.pop("show"))
     results = _measure(given)
     candidates = [record for record in results.records if not record.is_control]
-    _print(results, candidates, as_json=as_json)
+    if as_json:
+        _print_json(results, candidates)
+    else:
+        show_verdicts(results, views)
+        click.echo(source_of(results))
     if any(record.status not in ("ok", "wrong") for record in results.records):
         text = "what the arms printed, and where they failed"
         click.echo(f"{text}: {results.folder}/passes/*.log", err=True)
@@ -116,14 +126,10 @@ def _measure(given: dict[str, Any]) -> Any:
     return run_compare(request, progress())
 
 
-def _print(results: Any, candidates: list[Record], *, as_json: bool) -> None:
-    if as_json:
-        (controls,) = results.analysis.controls.values()
-        for record in candidates:
-            click.echo(json.dumps({**asdict(record), "controls": asdict(controls)}))
-        return
-    show_verdicts(results)
-    click.echo(source_of(results))
+def _print_json(results: Any, candidates: list[Record]) -> None:
+    (controls,) = results.analysis.controls.values()
+    for record in candidates:
+        click.echo(json.dumps({**asdict(record), "controls": asdict(controls)}))
 
 
 def _end(candidates: list[Record]) -> None:

@@ -31,8 +31,24 @@ _COUNT = click.IntRange(1, 10**6)
     help="Predict for it; it need not be here.",
 )
 @click.option("--measure/--no-measure", default=True, help="Measure too, where the device is here.")
-@click.option("--max-batch", is_flag=True, help="The largest batch size that --limit holds.")
-@click.option("--limit", type=size, metavar="SIZE", help="Memory of the device, such as 24GiB.")
+@click.option(
+    "--max-batch",
+    is_flag=True,
+    help="The largest batch size that fits: predicted and, where the device is here, found.",
+)
+@click.option(
+    "--limit",
+    type=size,
+    metavar="SIZE",
+    help="Memory for --max-batch, such as 24GiB  [default: what is free on the device]",
+)
+@click.option(
+    "--by",
+    type=click.Choice(("kind", "component")),
+    default="kind",
+    show_default=True,
+    help="component: also what belongs to patcher, attention, MLP and so on.",
+)
 @click.option("--json", "as_json", is_flag=True, help="One JSON object a line for each case.")
 def memory(**given: Any) -> None:
     """Predict the memory of VARIANTs (such as B/16) at its peak, by what it is for.
@@ -46,10 +62,10 @@ def memory(**given: Any) -> None:
     vitbench memory B/16 --attention manual --max-batch --limit 24GiB
     vitbench memory B/16 L/16 H/14 --device cpu --batch-size 1
     """  # noqa: D301 (click wants the character itself)
-    from bench.report.memory import memory_table, notes
+    from bench.report.memory import component_table, memory_table, notes
     from bench.runner.memory import look
 
-    as_json = given.pop("as_json")
+    as_json, by = given.pop("as_json"), given.pop("by")
     request = _request(given)
     found = []
     for each in look(request):
@@ -60,6 +76,8 @@ def memory(**given: Any) -> None:
             click.echo(f"{each.case.key}: {each.seconds:.1f} s", err=True)
     if not as_json:
         output().print(memory_table(found))
+        for each in found if by == "component" else ():
+            output().print(component_table(each))
         for note in notes(found):
             click.echo(note)
 
@@ -69,7 +87,20 @@ def _request(given: dict[str, Any]) -> Any:
     from bench.record import Arm
     from bench.runner.memory import MemoryRequest
 
-    if given.pop("max_batch") != (given["limit"] is not None):
-        raise click.UsageError("--max-batch and --limit belong together; give both or neither")
+    limit, wanted = given.pop("limit"), given.pop("max_batch")
+    if limit is not None and not wanted:
+        raise click.UsageError("--limit says nothing without --max-batch; give both or neither")
     levels = {name: given.pop(name) for name in FACTORS if name in given}
-    return MemoryRequest(arm=Arm(**levels), limit_bytes=given.pop("limit"), **given)
+    if wanted and limit is None:
+        limit = _free(given["device"])
+    return MemoryRequest(arm=Arm(**levels), limit_bytes=limit, **given)
+
+
+def _free(device: str) -> int:
+    """What is free on a device. Raises UsageError where it is not here."""
+    from bench.measure.room import room_bytes
+
+    free = room_bytes(device)
+    if free is None:
+        raise click.UsageError(f"no {device} here to fit into; give --limit, such as 24GiB")
+    return free

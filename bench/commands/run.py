@@ -1,5 +1,6 @@
 """``vitbench run`` and ``vitbench report``: measure the grid, and show a run again."""
 
+from collections.abc import Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -13,11 +14,12 @@ from bench.commands.shared import (
     no_lock_option,
     output,
     progress,
+    show_option,
     show_verdicts,
     source_of,
 )
 from bench.options import duration, names, numbers, share
-from bench.record import FACTORS, InputError, RunError
+from bench.record import ASKED_FACTORS, USUAL_FACTORS, InputError, RunError
 from bench.report.units import counted
 
 _QUICK = {
@@ -37,7 +39,13 @@ _QUICK = {
     help="B/16 forward, batch 1, one encoder block, 105 s; other options still count.",
 )
 @click.option("--variants", type=names, default="B/16,L/16,H/14", show_default=True)
-@click.option("--factors", type=names, default=",".join(FACTORS), show_default=True)
+@click.option(
+    "--factors",
+    type=names,
+    default=",".join(USUAL_FACTORS),
+    show_default=True,
+    help=f"Where asked for, also {' and '.join(ASKED_FACTORS)}.",
+)
 @click.option("--devices", type=names, help="cpu,cuda  [default: all that are here]")
 @click.option("--modes", type=names, help="forward,train  [default: forward; on cuda both]")
 @click.option("--batch-sizes", type=numbers, help="Such as 1,8  [default: each benchmark's own]")
@@ -74,6 +82,12 @@ _QUICK = {
     show_default=True,
     help="What one comparison may take in one pass, compiling included.",
 )
+@click.option(
+    "--survey/--no-survey",
+    default=True,
+    help="Also look at each arm alone: memory, kernels, limits, top-1, energy (a fifth of the "
+    "budget at most).",
+)
 @click.option("--seed", type=int, default=0, show_default=True, help="Of the order of comparisons.")
 @click.option(
     "--out", type=click.Path(path_type=Path), help="New folder  [default: results/<time>]"
@@ -84,6 +98,7 @@ _QUICK = {
     metavar="DIR",
     help="Finish the run in DIR as it was asked for, however it was ended; no other option counts.",
 )
+@show_option
 @no_lock_option
 @click.pass_context
 def run(context: click.Context, /, **given: Any) -> None:
@@ -99,7 +114,9 @@ def run(context: click.Context, /, **given: Any) -> None:
       equivalent        the interval is within --delta of 1
       undecided         neither: more passes or a larger budget may tell
     """  # noqa: D301 (click wants the character itself)
-    resumed = given.pop("resume")
+    from bench.report.costs import known_views
+
+    resumed, views = given.pop("resume"), known_views(given.pop("show"))
     if resumed is not None:
         _refuse_others(context)
         results = _resume(resumed, lock=not given["no_lock"])
@@ -107,7 +124,7 @@ def run(context: click.Context, /, **given: Any) -> None:
         if given.pop("quick"):
             given |= {k: v for k, v in _QUICK.items() if _is_default(context, k)}
         results = _run(given)
-    _show(results)
+    _show(results, views)
     if not any(record.rounds for record in results.records):
         raise RunError("nothing was measured; the reasons stand above")
 
@@ -115,7 +132,9 @@ def run(context: click.Context, /, **given: Any) -> None:
 def _refuse_others(context: click.Context) -> None:
     """Raise UsageError for options that a resumed run would not heed."""
     others = [
-        n for n in context.params if n not in ("resume", "no_lock") and not _is_default(context, n)
+        n
+        for n in context.params
+        if n not in ("resume", "no_lock", "show") and not _is_default(context, n)
     ]
     if others:
         name = others[0].replace("_", "-")
@@ -147,7 +166,7 @@ def _run(given: dict[str, Any]) -> Any:
         devices=devices,
         lock=not given.pop("no_lock"),
         case_timeout_s=given.pop("case_timeout"),
-        **{name: given.pop(name) for name in ("passes", "precision", "delta", "seed")},
+        **{name: given.pop(name) for name in ("passes", "precision", "delta", "seed", "survey")},
         selection=replace(Selection(**given), devices=("cpu",) if devices is None else devices),
     )
     return run_all(request, progress())
@@ -157,11 +176,11 @@ def _is_default(context: click.Context, name: str) -> bool:
     return context.get_parameter_source(name) is click.core.ParameterSource.DEFAULT
 
 
-def _show(results: Any) -> None:
+def _show(results: Any, views: Sequence[str]) -> None:
     """Print a run's tables and write its plots."""
     from bench.report.tables import share_line
 
-    show_verdicts(results)
+    show_verdicts(results, views)
     output().print(share_line(results.measuring_share, results.measure_s))
     source = source_of(results)
     click.echo(source)
@@ -177,14 +196,19 @@ def _show(results: Any) -> None:
 @click.argument("folder", type=click.Path(path_type=Path))
 @click.option("--markdown", is_flag=True, help="Print the tables as Markdown, nothing else.")
 @click.option("--factors", type=names, help="Only these, with --markdown  [default: all]")
-def report(folder: Path, *, markdown: bool, factors: tuple[str, ...] | None) -> None:
+@show_option
+def report(
+    folder: Path, *, markdown: bool, factors: tuple[str, ...] | None, show: tuple[str, ...]
+) -> None:
     """Make results.csv, tables and plots of the run in FOLDER again from its journal."""
+    from bench.report.costs import known_views
     from bench.report.markdown import markdown as as_markdown
-    from bench.runner.run import load
+    from bench.runner.results import load
     from bench.table import write_csv
 
     if factors and not markdown:
         raise click.UsageError("--factors chooses tables of --markdown; give both or neither")
+    views = known_views(show)
     results = load(folder)
     if not results.samples:
         raise InputError(
@@ -192,13 +216,13 @@ def report(folder: Path, *, markdown: bool, factors: tuple[str, ...] | None) -> 
             f"vitbench run --resume {folder} (nothing was written)"
         )
     if results.left:
-        text = f"unfinished: {counted(results.left, 'measurement')} of the planned passes missing"
+        text = f"unfinished: {counted(results.left, 'planned measurement')} missing"
         click.echo(f"{text}; finish it with: vitbench run --resume {folder}", err=True)
     if markdown:
-        click.echo(as_markdown(results.analysis, factors))
+        click.echo(as_markdown(results.analysis, factors, views))
         click.echo(source_of(results))
         return
     kept = write_csv(folder / "results.csv", results.records)
     if kept:
         click.echo(f"results.csv had been changed; what it said is kept as {kept.name}", err=True)
-    _show(results)
+    _show(results, views)

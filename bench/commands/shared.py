@@ -2,11 +2,12 @@
 
 import shlex
 import sys
+from collections.abc import Sequence
 from typing import Any
 
 import click
 
-from bench.options import share
+from bench.options import names, share
 
 # A table in a file or a pipe must not be cut to a terminal's width.
 _PIPE_COLUMNS = 140
@@ -20,6 +21,15 @@ delta_option = click.option(
 )
 no_lock_option = click.option(
     "--no-lock", is_flag=True, help="Measure even while another run measures here."
+)
+
+show_option = click.option(
+    "--show",
+    type=names,
+    default="cost",
+    show_default=True,
+    help="What arms cost, beside the verdicts: cost (what decides), or some of "
+    "memory,work,compile,error,kernels,energy; all; none.",
 )
 
 
@@ -51,16 +61,21 @@ def source_of(results: Any) -> str:
     return provenance(results.environment, results.plan.command, results.plan.started)
 
 
-def show_verdicts(results: Any) -> None:
-    """Print a run's warnings, what to know of it, and its verdict tables."""
+def show_verdicts(results: Any, views: Sequence[str] = ()) -> None:
+    """Print a run's warnings, what to know of it, its verdict tables, and views of its costs."""
     from rich.text import Text
 
     from bench.machine import warnings
+    from bench.report.costs import cost_tables
     from bench.report.tables import NARROW_COLUMNS, summary
 
     console = output()
-    narrow = console.width < NARROW_COLUMNS
-    parts = summary(results.analysis, warnings(results.environment), narrow=narrow)
+    parts = summary(
+        results.analysis,
+        warnings(results.environment),
+        narrow=console.width < NARROW_COLUMNS,
+        more=lambda records: cost_tables(records, views, console.width),
+    )
     for part in parts.renderables:
         # A sentence in a file or a pipe is one line, for whoever greps it.
         console.print(part, soft_wrap=isinstance(part, Text) and not sys.stdout.isatty())

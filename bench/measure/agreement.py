@@ -26,12 +26,14 @@ _SHOWN = 4
 class Agreement:
     """How far an arm's numbers are from the expected ones, as relative norms.
 
-    ``None`` is no number: not looked at, or the shapes allow none. ``error`` says in one line why
+    ``largest_error`` is the largest absolute difference of an output. ``None`` is no number: not
+    looked at, or the shapes allow none. ``error`` says in one line why
     the two do not compute the same, ``note`` what was accepted although it is so.
     """
 
     output_error: float | None = None
     gradient_error: float | None = None
+    largest_error: float | None = None
     error: str | None = None
     note: str | None = None
 
@@ -57,7 +59,10 @@ def agreement(
         or _beyond("gradients", gradient_error, precision)
     )
     return Agreement(
-        output_error=_number(output_error), gradient_error=_number(gradient_error), error=error
+        output_error=_number(output_error),
+        gradient_error=_number(gradient_error),
+        largest_error=_number(_largest(outputs, wanted)),
+        error=error,
     )
 
 
@@ -111,13 +116,18 @@ def _distance(values: Leaves, references: Leaves) -> float:
     """
     wrong = norm = 0.0
     for place, each in references.items():
-        value, reference = _wide(values[place]), _wide(each)
-        difference = torch.where(value == reference, 0.0, value - reference)
-        wrong += float(difference.norm()) ** 2
+        reference = _wide(each)
+        wrong += float(_difference(values[place], each).norm()) ** 2
         norm += float(reference[reference.isfinite()].norm()) ** 2
     if wrong == 0:
         return 0.0
     return math.nan if math.isnan(wrong) else math.sqrt(wrong / norm) if norm else math.inf
+
+
+def _difference(value: Tensor, reference: Tensor) -> Tensor:
+    """Zero where both are equal, which infinite numbers may be."""
+    value, reference = _wide(value), _wide(reference)
+    return torch.where(value == reference, 0.0, value - reference)
 
 
 def _wide(value: Tensor) -> Tensor:
@@ -152,6 +162,12 @@ def _miscounted(values: Leaves, references: Leaves) -> str | None:
 
 def _is_whole(value: Tensor) -> bool:
     return not (value.is_floating_point() or value.is_complex())
+
+
+def _largest(values: Leaves, references: Leaves) -> float | None:
+    """The largest absolute difference of two numbers; None where there are none."""
+    found = (_difference(values[place], each) for place, each in references.items())
+    return max((float(each.abs().max()) for each in found if each.numel()), default=None)
 
 
 def _number(distance: float | None) -> float | None:

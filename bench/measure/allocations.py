@@ -26,7 +26,9 @@ def peak_tensor_bytes(call: Callable[[], object], before_bytes: int) -> int:
 
     ``before_bytes`` are those of the tensors that live already.
     """
-    with profile(activities=[ProfilerActivity.CPU], profile_memory=True) as profiled:
+    # Without acc_events some releases (2.11) warn that only one cycle is kept; there is only one.
+    activities = [ProfilerActivity.CPU]
+    with profile(activities=activities, profile_memory=True, acc_events=True) as profiled:
         call()
     kineto = profiled.profiler.kineto_results
     events = [each for each in kineto.events() if each.name() == "[memory]"]

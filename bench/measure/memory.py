@@ -18,11 +18,16 @@ def peak_bytes(device: str) -> int | None:
     return torch.cuda.max_memory_allocated() if device == "cuda" else None
 
 
+def synchronize(device: str) -> None:
+    """Wait until the device has done what it was given."""
+    if device == "cuda":
+        torch.cuda.synchronize()
+
+
 def is_lost(device: str) -> bool:
     """Whether an error left the device unusable for this process, as a CUDA assertion does."""
     try:
-        if device == "cuda":
-            torch.cuda.synchronize()
+        synchronize(device)
     except RuntimeError:
         return True
     return False

@@ -1,11 +1,13 @@
 """What all figures share: style, title, a line on hardware and versions, and being saved."""
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import matplotlib as mpl
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
 
 STYLE: dict[Any, Any] = {
     "font.size": 9,
@@ -15,6 +17,9 @@ STYLE: dict[Any, Any] = {
     "grid.alpha": 0.25,
     "svg.hashsalt": "vitbench",
 }
+# Okabe and Ito's colours, told apart by colour-blind readers too.
+COLOURS = ("#000000", "#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00")
+MARKERS = "osD^vP"
 # Narrower, and the line on hardware and versions would be cut.
 _LEAST_INCH = 8.0
 
@@ -36,3 +41,10 @@ def save(folder: Path, name: str, figure: Figure) -> list[Path]:
         for path in paths:
             figure.savefig(path, dpi=150)
     return paths
+
+
+def arm_mark(arms: Sequence[str], arm: str) -> Line2D:
+    """The colour and marker of one of several arms, for a legend or a point."""
+    place = arms.index(arm)
+    colour, marker = COLOURS[place % 6], MARKERS[place % 6]
+    return Line2D([], [], color=colour, marker=marker, lw=0, label=arm)

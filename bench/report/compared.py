@@ -5,8 +5,8 @@ from dataclasses import asdict, dataclass
 
 import pandas as pd
 
-from bench.record import Record
 from bench.report.units import bounds, milliseconds, percent, scientific, times
+from bench.row import Record
 
 
 @dataclass(frozen=True, kw_only=True, repr=False)

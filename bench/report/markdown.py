@@ -2,13 +2,20 @@
 
 from collections.abc import Sequence
 
+from bench.analysis.costs import kernel_changes
 from bench.analysis.rows import Analysis
 from bench.record import InputError
-from bench.report.tables import HEADINGS, by_factor, cells, factor_name, remarks, trust
+from bench.report.costs import cost_markdown
+from bench.report.tables import HEADINGS, by_factor, cells, factor_name, remarks
+from bench.report.trust import trust
 
 
-def markdown(analysis: Analysis, factors: Sequence[str] | None = None) -> str:
+def markdown(
+    analysis: Analysis, factors: Sequence[str] | None = None, views: Sequence[str] = ()
+) -> str:
     """What to know and the verdict tables, of all factors or of some, as Markdown.
+
+    ``views`` are what else to show of what the arms cost (see ``bench.report.costs``).
 
     Raises InputError for a factor that the run does not have.
     """
@@ -26,6 +33,6 @@ def markdown(analysis: Analysis, factors: Sequence[str] | None = None) -> str:
         ]
         parts += [f"| {' | '.join(HEADINGS)} |", "|---|---|" + "---:|" * (len(HEADINGS) - 2)]
         parts += [f"| {' | '.join(cells(record))} |" for record in group]
-        parts.append("")
-    notes = [f"- {each}" for each in remarks(records)]
+        parts += ["", *cost_markdown(group, views)]
+    notes = [f"- {each}" for each in (*remarks(records), *kernel_changes(records))]
     return "\n".join([*parts, *notes, ""] if notes else parts)

@@ -6,8 +6,12 @@ from rich import box
 from rich.table import Table
 
 from bench.footprint import KINDS, Case, Footprint
+from bench.profiled import COMPONENTS
 from bench.record import FACTORS, Arm
 from bench.report.units import memory, signed_percent
+
+# Images come before everything that a model does with them.
+_ORDER = ("input", *COMPONENTS)
 
 
 def case_name(case: Case) -> str:
@@ -35,6 +39,21 @@ def memory_table(found: Sequence[Footprint]) -> Table:
     return table
 
 
+def component_table(footprint: Footprint) -> Table:
+    """A row for each component of one case: what is its own at the peak, by what it is for."""
+    parts = footprint.predicted.by_component
+    kinds = [kind for kind in KINDS if any(kind in part for part in parts.values())]
+    title = f"{case_name(footprint.case)}: predicted memory at its peak, by component"
+    table = Table(title=title, title_justify="left", title_style="bold", box=box.HEAVY_HEAD)
+    table.add_column("component")
+    for name in (*kinds, "all"):
+        table.add_column(name, justify="right")
+    for name in sorted(parts, key=_ORDER.index):
+        cells = [memory(parts[name].get(kind)) for kind in kinds]
+        table.add_row(name, *cells, memory(sum(parts[name].values())))
+    return table
+
+
 def _measured(footprint: Footprint) -> tuple[str, str, str]:
     found = footprint.measured
     if found is None:
@@ -46,6 +65,16 @@ def _measured(footprint: Footprint) -> tuple[str, str, str]:
 
 
 def notes(found: Sequence[Footprint]) -> list[str]:
-    """Why cases were not measured, or failed."""
-    said = ((each.case, each.note or (each.measured and each.measured.error)) for each in found)
+    """Why cases were not measured, or failed; and the largest batches, predicted and found."""
+    said = [(each.case, each.note or (each.measured and each.measured.error)) for each in found]
+    said += [(each.case, _largest(each)) for each in found]
     return [f"{case_name(case)}: {text}" for case, text in said if text]
+
+
+def _largest(footprint: Footprint) -> str | None:
+    if footprint.largest_batch is None:
+        return None
+    predicted = footprint.case.workload.batch_size
+    return (
+        f"the largest batch that fits is {footprint.largest_batch} by trying, {predicted} by shapes"
+    )

@@ -15,14 +15,14 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.ticker import FixedLocator, FuncFormatter, MaxNLocator, NullLocator
 
-from bench.record import OWN_FACTOR, VERDICTS, Record
-from bench.report.canvas import STYLE, new_figure, save
+from bench.record import VERDICTS
+from bench.report.canvas import STYLE, arm_mark, new_figure, save
+from bench.report.cost_plots import cost_figures
+from bench.report.error_plots import error_figure
 from bench.report.tables import factor_name, workload
+from bench.row import Record
 
-# Okabe and Ito's colours, told apart by colour-blind readers too.
 _VERDICT_COLOURS = dict(zip(VERDICTS, ("#009E73", "#D55E00", "#0072B2", "#999999"), strict=True))
-_ARM_COLOURS = ("#000000", "#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00")
-_MARKERS = "osD^vP"
 # More would have no legend that can be read.
 _MOST_ARMS = 40
 _ROW_INCH = 0.2
@@ -132,7 +132,7 @@ def latency_figure(records: Sequence[Record], source: str) -> Figure | None:
         first = next(axis for axis in row if axis.axison)
         first.set_ylabel("latency, ms")
         first.tick_params(labelleft=True)
-        handles = [_arm_mark(arms, arm) for arm in arms]
+        handles = [arm_mark(arms, arm) for arm in arms]
         row[-1].legend(handles=handles, loc="upper left", bbox_to_anchor=(1, 1), frameon=False)
     return figure
 
@@ -151,12 +151,6 @@ def _flat(record: Record) -> dict[str, object]:
     }
 
 
-def _arm_mark(arms: Sequence[str], arm: str) -> Line2D:
-    place = arms.index(arm)
-    colour, marker = _ARM_COLOURS[place % 6], _MARKERS[place % 6]
-    return Line2D([], [], color=colour, marker=marker, lw=0, label=arm)
-
-
 def _latency_panel(axis: Axes, frame: pd.DataFrame, arms: Sequence[str], title: str) -> None:
     if frame.empty:
         axis.set_axis_off()
@@ -167,7 +161,7 @@ def _latency_panel(axis: Axes, frame: pd.DataFrame, arms: Sequence[str], title: 
         rows = frame[frame["arm"] == arm]
         shift = 0.6 * ((place + 0.5) / len(arms) - 0.5)
         xs = [places.index(name) + shift for name in rows["place"]]
-        mark = _arm_mark(arms, arm)
+        mark = arm_mark(arms, arm)
         lows = rows["low_ms"].clip(lower=rows["latency_ms"] / _WIDEST)
         highs = rows["high_ms"].clip(upper=rows["latency_ms"] * _WIDEST)
         axis.vlines(xs, lows, highs, color=mark.get_color(), lw=1)
@@ -181,42 +175,6 @@ def _latency_panel(axis: Axes, frame: pd.DataFrame, arms: Sequence[str], title: 
     axis.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
 
 
-def error_figure(records: Sequence[Record], source: str) -> Figure | None:
-    """Speed-up against relative error of the output, a panel for each factor; right and low win."""
-    shown = [r for r in records if r.speedup is not None and r.output_error and not r.is_control]
-    if not shown:
-        return None
-    factors = list(dict.fromkeys(record.factor for record in shown))
-    figure = new_figure(1.4 + 2.9 * len(factors), 4.4, "Speed against numeric error", source)
-    axes = figure.subplots(1, len(factors), squeeze=False, sharey=True)[0]
-    for axis, factor in zip(axes, factors, strict=True):
-        _error_panel(axis, [record for record in shown if record.factor == factor])
-    errors = [record.output_error or 1.0 for record in shown]
-    axes[0].set_yscale("log")
-    axes[0].set_ylim(min(errors) / 5, max(errors) * 5)
-    judge = "the baseline" if shown[0].factor == OWN_FACTOR else "float64"
-    axes[0].set_ylabel(f"relative error of the output against {judge}")
-    return figure
-
-
-def _error_panel(axis: Axes, records: Sequence[Record]) -> None:
-    arms = list(dict.fromkeys(record.arm for record in records))
-    for arm in arms:
-        rows = [record for record in records if record.arm == arm]
-        points = [(r.speedup or 1.0, r.output_error or 1.0) for r in rows]
-        mark = _arm_mark(arms, arm)
-        marker, colour = str(mark.get_marker()), mark.get_color()
-        axis.plot(*zip(*points, strict=True), marker, color=colour, ms=6, alpha=0.7, label=arm)
-    axis.set_title(f"{factor_name(records[0])}, against {records[0].baseline}", fontsize=9)
-    axis.axvline(1, color="black", lw=0.8)
-    speedups = [record.speedup or 1.0 for record in records]
-    low, high = min(0.95, *speedups), max(1.05, *speedups)
-    axis.set_xlim(low - 0.08 * (high - low), high + 0.08 * (high - low))
-    axis.xaxis.set_major_locator(MaxNLocator(4))
-    axis.set_xlabel("speed-up")
-    axis.legend(loc="upper center", bbox_to_anchor=(0.5, -0.16), ncols=2, frameon=False, fontsize=8)
-
-
 def figures(records: Sequence[Record], source: str, delta: float) -> Iterator[tuple[str, Figure]]:
     """Name and figure of every plot that the records have something to show in."""
     drawn: list[tuple[str, Figure | None]] = [
@@ -226,6 +184,7 @@ def figures(records: Sequence[Record], source: str, delta: float) -> Iterator[tu
     drawn.append(("latency", latency_figure(records, source)))
     drawn.append(("error", error_figure(records, source)))
     yield from ((name, figure) for name, figure in drawn if figure)
+    yield from cost_figures(records, source)
 
 
 def write_plots(folder: Path, records: Sequence[Record], source: str, delta: float) -> list[Path]:

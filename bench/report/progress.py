@@ -8,10 +8,11 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn
 
 from bench.analysis.rows import speedup
-from bench.journal import samples_from
+from bench.footprint import Measured
+from bench.journal import samples_from, surveys_from
+from bench.plans import Plan
 from bench.record import Sample
-from bench.report.units import bounds, duration, times
-from bench.store import Plan
+from bench.report.units import bounds, duration, memory, times
 
 # Drawing costs the processor that is being measured.
 _REFRESH_PER_S = 2
@@ -48,9 +49,9 @@ class RunProgress:
         )
         self.bar.start()
 
-    def further(self, comparisons: int) -> None:
-        """Count a further pass over so many comparisons."""
-        self.total = self.done + comparisons
+    def further(self, count: int) -> None:
+        """Count so many more comparisons, or cases to look at."""
+        self.total = self.done + count
         self.bar.update(self.task, total=self.total)
 
     def event(self, event: dict[str, Any]) -> None:
@@ -59,22 +60,31 @@ class RunProgress:
             limit = duration(event["limit_s"])
             text = f"finishing the pair under way, {limit} at most; Ctrl-C again ends at once"
             self.console.print(text, highlight=False)
-        if event["kind"] not in ("start", "sample"):
-            return
-        index = event["pass_index"] + 1
-        place = f"pass {index}/{self.plan.passes}" if index <= self.plan.passes else f"pass {index}"
-        if event["kind"] == "start":
+        if event["kind"] in ("start", "survey_start"):
             key, so_far, left = event["key"], self._so_far(event["key"]), self._left()
+            place = self._place(event)
             self.bar.update(self.task, description=key, place=place, so_far=so_far, left=left)
-            return
-        (sample,) = samples_from([event])
-        self.samples[sample.key].append(sample)
+        for sample in samples_from([event]):
+            self.samples[sample.key].append(sample)
+            said = self._so_far(sample.key) if sample.status == "ok" else _failure(sample)
+            self._count(self._place(event), sample.key, said)
+        for survey in surveys_from([event]).values():
+            found = survey.measured
+            said = memory(found.allocated_bytes) if found.status == "ok" else _failure(found)
+            self._count(self._place(event), survey.key, said)
+
+    def _place(self, event: dict[str, Any]) -> str:
+        """Where in the run an event belongs."""
+        if "pass_index" not in event:
+            return "survey"
+        index = event["pass_index"] + 1
+        return f"pass {index}/{self.plan.passes}" if index <= self.plan.passes else f"pass {index}"
+
+    def _count(self, place: str, key: str, outcome: str) -> None:
         self.done += 1
         self.bar.update(self.task, completed=self.done, left=self._left())
         if not self.console.is_terminal:
-            outcome = self._so_far(sample.key) if sample.status == "ok" else _failure(sample)
-            counted = f"{self.done}/{self.total}"
-            line = f"{place}  {counted}  {sample.key}  {outcome}  {self._left()}"
+            line = f"{place}  {self.done}/{self.total}  {key}  {outcome}  {self._left()}"
             self.console.print(line, soft_wrap=True, highlight=False, markup=False)
 
     def end(self) -> None:
@@ -96,5 +106,5 @@ class RunProgress:
         return f"{duration(spent_s / self.done * (self.total - self.done))} left"
 
 
-def _failure(sample: Sample) -> str:
-    return f"{sample.status}: {sample.error}" if sample.error else sample.status
+def _failure(what: Sample | Measured) -> str:
+    return f"{what.status}: {what.error}" if what.error else what.status

@@ -1,6 +1,7 @@
 """The verdict table, for the terminal and as Markdown."""
 
-from collections.abc import Iterable, Sequence
+from collections import defaultdict
+from collections.abc import Callable, Iterable, Sequence
 from itertools import groupby
 from typing import Literal
 
@@ -9,20 +10,14 @@ from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
+from bench.analysis.costs import kernel_changes
+from bench.analysis.notes import BETWEEN
 from bench.analysis.rows import Analysis
-from bench.analysis.verdicts import FALSE_SHARE, Controls
 from bench.machine import Environment
-from bench.record import OWN_FACTOR, Record
-from bench.report.units import (
-    bounds,
-    counted,
-    digits,
-    duration,
-    milliseconds,
-    percent,
-    scientific,
-    times,
-)
+from bench.record import OWN_FACTOR
+from bench.report.trust import trust
+from bench.report.units import bounds, duration, milliseconds, percent, scientific, times
+from bench.row import Record
 
 _SIGNS = {"faster": "▲", "slower": "▼", "equivalent": "=", "undecided": "?"}
 _STYLES = {"faster": "green", "slower": "red", "equivalent": "blue", "undecided": "yellow"}
@@ -42,6 +37,8 @@ _VERDICT = HEADINGS.index("verdict")
 _NUMBERS = HEADINGS.index("latency")
 _SPARED = "could see"
 NARROW_COLUMNS = 100
+# A remark that concerns more arms gives their number.
+_NAMED_ARMS = 3
 
 
 SINGLE = (
@@ -94,14 +91,19 @@ def cells(record: Record) -> tuple[str, ...]:
     )
 
 
+def new_table(title: str, *, narrow: bool = False) -> Table:
+    """Rich table without columns and rows. Names may have brackets, which are no markup."""
+    style, padding = (box.SIMPLE_HEAD, (0, 0)) if narrow else (box.HEAVY_HEAD, (0, 1))
+    return Table(title=Text(title, "bold"), title_justify="left", box=style, padding=padding)
+
+
 def factor_table(records: Sequence[Record], *, narrow: bool = False) -> Table:
     """Rich table of one factor's rows; a line divides the workloads.
 
     A narrow terminal has no room for every column: words may wrap there, but none may be cut.
     """
     title = f"{factor_name(records[0])}: against {records[0].baseline}, on {records[0].device_name}"
-    style, padding = (box.SIMPLE_HEAD, (0, 0)) if narrow else (box.HEAVY_HEAD, (0, 1))
-    table = Table(title=title, title_justify="left", title_style="bold", box=style, padding=padding)
+    table = new_table(title, narrow=narrow)
     shown = [place for place, heading in enumerate(HEADINGS) if not narrow or heading != _SPARED]
     for place in shown:
         least = len("= equivalent") if place == _VERDICT else None
@@ -117,101 +119,52 @@ def factor_table(records: Sequence[Record], *, narrow: bool = False) -> Table:
 
 def _styled(record: Record, *, is_first: bool) -> list[RenderableType]:
     """A row's cells with the colour of its verdict; the workload stands in its first row alone."""
-    row: list[RenderableType] = list(cells(record))
+    row: list[RenderableType] = [Text(cell) for cell in cells(record)]
     colour = "dim" if record.is_control else _STYLES.get(record.verdict or "", "dim")
     row[_VERDICT] = Text(verdict(record), style=colour)
     return row if is_first else ["", *row[1:]]
 
 
-def trust(analysis: Analysis) -> list[str]:
-    """What to know before the table: what the controls say, and how many verdicts may be false."""
-    lines = [
-        _controls(found, f" on {device}" if len(analysis.controls) > 1 else "")
-        for device, found in analysis.controls.items()
-    ]
-    if analysis.decided:
-        expected = digits(analysis.expected_false, 2)
-        verdicts = counted(analysis.decided, "verdict")
-        lines.append(
-            f"Of {verdicts} at most {expected} are expected to be false (share of false "
-            f"discoveries held to {100 * FALSE_SHARE:.0f} %)."
-        )
-    short = sum(map(_falls_short, analysis.records))
-    if short:
-        lines.append(
-            f"{counted(short, 'undecided row')} would have a verdict but for the adjustment to the "
-            "number of comparisons."
-        )
-    return [*lines, *_disturbances(analysis)]
-
-
-def _controls(controls: Controls, where: str) -> str:
-    if not controls.count:
-        return f"Controls{where}: none was measured."
-    said = f"Controls{where}: {controls.strayed} of {controls.count} copies of a baseline were "
-    said += "called different"
-    if controls.withheld:
-        return (
-            f"{said}; they stray {controls.widening:.1f} times as far as their intervals allow, so "
-            "NO VERDICT IS GIVEN: quiet the machine or give more time, and measure again."
-        )
-    if controls.widening > 1:
-        return (
-            f"{said}; they stray further than their intervals allow, so every interval was widened "
-            f"to {controls.widening:.2f} times its width."
-        )
-    return f"{said}."
-
-
-def _falls_short(record: Record) -> bool:
-    """Whether a candidate's interval excludes 1 although it is undecided."""
-    low, high = record.speedup_low, record.speedup_high
-    if record.is_control or record.verdict != "undecided" or low is None or high is None:
-        return False
-    return low > 1 or high < 1
-
-
-def _disturbances(analysis: Analysis) -> list[str]:
-    """How many pairs foreign load disturbed and what became of them; what never settled."""
-    lines, records = [], analysis.records
-    rounds, disturbed = sum(r.rounds for r in records), sum(r.disturbed or 0 for r in records)
-    if disturbed:
-        causes = ", ".join(f"{cause} {count}" for cause, count in analysis.causes.items())
-        kept = disturbed - analysis.left_out
-        why = f", {kept} kept where less than half of a pass was calm (a median bears them)"
-        lines.append(
-            f"{disturbed} of {rounds} pairs were disturbed by foreign load ({causes}): "
-            f"{analysis.left_out} were left out{why if kept else ''}."
-        )
-    unsteady = sum(record.unsteady is not None for record in records)
-    if unsteady:
-        rows = "row is" if unsteady == 1 else "rows are"
-        lines.append(f"{unsteady} {rows} unsteady: still getting faster, or warm-up had no time.")
-    return lines
-
-
 def remarks(records: Iterable[Record]) -> list[str]:
     """Every reason and note of the rows, once, with how many rows it concerns."""
-    texts: dict[str, int] = {}
+    found: dict[str, list[str]] = defaultdict(list)
     for record in records:
         if record.error:
-            text = f"{record.status} ({record.arm}): {record.error}"
-            texts[text] = texts.get(text, 0) + 1
-        if record.note:
-            text = f"{record.arm}: {record.note}"
-            texts[text] = texts.get(text, 0) + 1
+            found[f"{record.status}: {record.error}"].append(record.arm)
+        for note in (record.note or "").split(BETWEEN):
+            if note:
+                found[note].append(record.arm)
         if record.unsteady:
-            text = f"unsteady ({record.arm}, {workload(record)}): {record.unsteady}"
-            texts[text] = texts.get(text, 0) + 1
-    return [f"{text} [{count} rows]" if count > 1 else text for text, count in texts.items()]
+            found[f"unsteady in {workload(record)}: {record.unsteady}"].append(record.arm)
+    return [_remark(text, arms) for text, arms in found.items()]
 
 
-def summary(analysis: Analysis, warnings: Sequence[str] = (), *, narrow: bool = False) -> Group:
-    """The verdict tables of a run, between what to know before and after reading them."""
+def _remark(text: str, rows: Sequence[str]) -> str:
+    """What is said of rows, after the names of their arms, or their number where they are many."""
+    arms = list(dict.fromkeys(rows))
+    who = ", ".join(arms) if len(arms) <= _NAMED_ARMS else f"{len(arms)} arms"
+    return f"{who}: {text}" + (f" [{len(rows)} rows]" if len(rows) > 1 else "")
+
+
+def summary(
+    analysis: Analysis,
+    warnings: Sequence[str] = (),
+    *,
+    narrow: bool = False,
+    more: Callable[[Sequence[Record]], Sequence[Table]] = lambda _: (),
+) -> Group:
+    """The verdict tables of a run, between what to know before and after reading them.
+
+    ``more`` gives the tables that follow those of one factor's rows.
+    """
     records = analysis.records
-    tables = [factor_table(group, narrow=narrow) for group in by_factor(records)]
+    tables = [
+        table
+        for group in by_factor(records)
+        for table in (factor_table(group, narrow=narrow), *more(group))
+    ]
     before = [*(f"Warning: {text}" for text in warnings), *trust(analysis)]
-    after = remarks(records)
+    after = [*remarks(records), *kernel_changes(records)]
     if max((record.passes for record in records), default=0) == 1:
         after.append(SINGLE)
     return Group(*map(Text, before), *tables, *map(Text, after))

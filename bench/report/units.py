@@ -1,11 +1,13 @@
 """Numbers as people read them: the one place where a number becomes text with its unit."""
 
 import math
+from collections.abc import Callable
 
 _MINUTE_S = 60
 _TWO_DECIMALS = (0.1, 10)
 _WIDEST = 1000
-_MEBI, _GIBI = 2**20, 2**30
+_BINARY = ((2**30, "GiB"), (2**20, "MiB"), (2**10, "KiB"))
+MOST_IMAGES = 1e10
 
 
 def digits(value: float, significant: int = 3) -> str:
@@ -43,6 +45,50 @@ def bounds(low: float | None, high: float | None) -> str:
     return f"{_ratio(low)} to {_ratio(high)}"
 
 
+def bounded(show: Callable[[float | None], str], low: float | None, high: float | None) -> str:
+    """Any interval, as its ends are shown: ``120 to never``; empty where an end lacks.
+
+    Ends that look alike stand once: ``never``.
+    """
+    if low is None or high is None:
+        return ""
+    first, last = show(low), show(high)
+    return first if first == last else f"{first} to {last}"
+
+
+def seconds(value_s: float | None) -> str:
+    """A short time: ``0.34 s``, ``33.1 s``."""
+    return "" if value_s is None else f"{digits(value_s)} s"
+
+
+def images(count: float | None) -> str:
+    """A whole number of images, to three digits: ``46``, ``12 300``; infinitely many are never.
+
+    More than 10 billion, which nobody will see through one model, are never, too.
+    """
+    if count is None:
+        return ""
+    if count > MOST_IMAGES:
+        return "never"
+    whole = math.ceil(count)
+    return str(whole) if whole < _WIDEST else digits(whole)
+
+
+def gigaflop(value: float | None) -> str:
+    """Floating-point operations: ``35.1``, in 10⁹."""
+    return "" if value is None else digits(value / 1e9)
+
+
+def gigabytes_per_s(value: float | None) -> str:
+    """A bandwidth: ``23.4``, in 10⁹ bytes a second."""
+    return "" if value is None else digits(value)
+
+
+def joules(value: float | None) -> str:
+    """Energy: ``1.23 J``."""
+    return "" if value is None else f"{digits(value)} J"
+
+
 def scientific(value: float | None) -> str:
     """A numeric error: ``1.2e-06``."""
     return "" if value is None else f"{value:.1e}"
@@ -56,11 +102,11 @@ def duration(seconds: float) -> str:
     return f"{whole // _MINUTE_S} min {whole % _MINUTE_S:02d} s"
 
 
-def percent(value: float | None) -> str:
-    """A relative difference: ``1.2 %``; one of more than everything says nothing."""
+def percent(value: float | None, *, most: float = 1.0) -> str:
+    """A share or relative difference: ``1.2 %``; one of more than ``most`` says nothing."""
     if value is None:
         return ""
-    return "unknown" if value > 1 else f"{100 * value:.1f} %"
+    return "unknown" if value > most else f"{100 * value:.1f} %"
 
 
 def counted(count: int, noun: str) -> str:
@@ -74,8 +120,10 @@ def signed_percent(value: float | None) -> str:
 
 
 def memory(size_bytes: float | None) -> str:
-    """An amount of memory: ``1.23 GiB``, ``345 MiB``; less than one MiB as ``0.12 MiB``."""
+    """An amount of memory: ``1.23 GiB``, ``345 MiB``, ``31.2 KiB``, ``4 B``."""
     if size_bytes is None:
         return ""
-    gibi = size_bytes >= _GIBI
-    return f"{digits(size_bytes / (_GIBI if gibi else _MEBI))} {'GiB' if gibi else 'MiB'}"
+    for unit, name in _BINARY:
+        if abs(size_bytes) >= unit:
+            return f"{digits(size_bytes / unit)} {name}"
+    return f"{size_bytes:.0f} B"

@@ -6,7 +6,7 @@ from dataclasses import asdict
 
 from bench.footprint import Case, Measured
 from bench.runner.deaths import death, oom_kills
-from bench.runner.passes import module_command
+from bench.runner.processes import module_command
 from bench.store import record_from
 
 

@@ -6,11 +6,13 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from bench.analysis.calibration import Rate, Trial, rates
+from bench.plans import Plan
 from bench.record import Arm, Comparison, InputError, Workload
 from bench.runner.passes import probe
 from bench.runner.plan import check_budget, check_devices
-from bench.runner.run import Progress, Results, execute, load
-from bench.store import Plan, check_run_folder
+from bench.runner.results import Results, load
+from bench.runner.run import Progress, execute
+from bench.store import check_run_folder
 
 
 @dataclass(frozen=True)

@@ -19,11 +19,13 @@ from bench.arms.specs import (
     read_arm,
     read_inputs,
 )
+from bench.plans import Plan
 from bench.record import Comparison, Workload
 from bench.runner.passes import probe
 from bench.runner.plan import check_devices
-from bench.runner.run import Progress, Results, execute
-from bench.store import Plan, check_run_folder, new_run_id
+from bench.runner.results import Results
+from bench.runner.run import Progress, execute
+from bench.store import check_run_folder, new_run_id
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -137,4 +139,5 @@ def _plan(request: CompareRequest, run_id: str, sources: dict[str, str]) -> Plan
         comparisons=comparisons,
         directory=Path.cwd(),
         sources=sources,
+        survey=True,
     )

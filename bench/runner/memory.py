@@ -5,7 +5,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from functools import cache
 
-from bench.analysis.search import largest
+from bench.analysis.search import largest, largest_near
 from bench.cases import LEVELS, Selection
 from bench.footprint import Case, Footprint, Predicted
 from bench.record import FACTORS, Arm, InputError, Workload
@@ -76,17 +76,20 @@ def look(request: MemoryRequest) -> Iterator[Footprint]:
         found = Footprint(case=case, predicted=predicted, seconds=seconds)
         if request.measure:
             found = _measured(found)
+        if limit is not None and found.measured is not None:
+            found = _tried(found, limit)
         yield found
+
+
+def _sized(case: Case, batch_size: int) -> Case:
+    return replace(case, workload=replace(case.workload, batch_size=batch_size))
 
 
 def _largest(case: Case, limit_bytes: int, predict: Callable[[Case], Predicted]) -> Case:
     """The case with the largest batch that is predicted to fit."""
 
-    def sized(batch_size: int) -> Case:
-        return replace(case, workload=replace(case.workload, batch_size=batch_size))
-
     def need_bytes(batch_size: int) -> int:
-        return predict(sized(batch_size)).total_bytes
+        return predict(_sized(case, batch_size)).total_bytes
 
     batch_size = largest(need_bytes, limit_bytes, LARGEST_BATCH)
     if not batch_size:
@@ -94,7 +97,21 @@ def _largest(case: Case, limit_bytes: int, predict: Callable[[Case], Predicted])
             f"{case.workload} needs {text(need_bytes(1))} for one image, more than the limit of "
             f"{text(limit_bytes)}; give a larger --limit, or --checkpoint blocks"
         )
-    return sized(batch_size)
+    return _sized(case, batch_size)
+
+
+def _tried(found: Footprint, limit_bytes: int) -> Footprint:
+    """The same with the largest batch that fits indeed, each tried in a process of its own."""
+    case = found.case
+
+    def fits(batch_size: int) -> bool:
+        tried = measure_alone(_sized(case, batch_size), _LIMIT_S)
+        if tried.status not in ("ok", "oom"):
+            raise InputError(f"{case.workload} at batch {batch_size} {tried.status}: {tried.error}")
+        return tried.status == "ok" and (tried.allocated_bytes or 0) <= limit_bytes
+
+    guess = case.workload.batch_size or 1
+    return replace(found, largest_batch=largest_near(cache(fits), guess, LARGEST_BATCH))
 
 
 def _measured(found: Footprint) -> Footprint:

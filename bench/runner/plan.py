@@ -32,6 +32,7 @@ class Request:
     folder: Path
     command: str
     lock: bool = True
+    survey: bool = True
 
 
 def grids() -> Iterator[Grid]:

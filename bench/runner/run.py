@@ -1,33 +1,33 @@
 """A run from request to rows: look at the machine, plan, run the passes, merge."""
 
 import os
+import shutil
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager, nullcontext, suppress
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 from shlex import quote
 from typing import Protocol
 
-from bench.analysis.rows import Analysis, analyse
 from bench.arms.sources import check_unchanged
-from bench.journal import JournalReader, read_events, samples_from
+from bench.journal import JournalReader, samples_from
 from bench.lock import device_locks, folder_lock
 from bench.machine import Environment, differences
-from bench.record import InputError, Record, RunError, Sample
-from bench.runner.passes import Event, probe, run_pass
+from bench.plans import PassPlan, Plan
+from bench.record import InputError, RunError, Sample
+from bench.runner import survey
+from bench.runner.passes import probe, run_pass
 from bench.runner.plan import Request, check_budget, check_devices, comparisons, startup_s
-from bench.runner.schedule import NextPass, next_pass, planned_left, spent_s
-from bench.store import (
-    PassPlan,
-    Plan,
-    check_run_folder,
-    create_run_folder,
-    read_environment,
-    read_plan,
-)
+from bench.runner.processes import Event
+from bench.runner.results import Results, load
+from bench.runner.schedule import NextPass, next_pass, spent_s
+from bench.store import check_run_folder, create_run_folder, read_environment, read_plan
 from bench.table import write_csv
+
+# Where a run's compiler keeps its code until the run is complete: no other run warms it.
+_COMPILED = "compiled"
 
 
 class Progress(Protocol):
@@ -39,48 +39,11 @@ class Progress(Protocol):
     def event(self, event: Event) -> None:
         """A comparison started or was measured."""
 
-    def further(self, comparisons: int) -> None:
-        """A further pass measures so many comparisons again."""
+    def further(self, count: int) -> None:
+        """A further pass measures so many comparisons again, or a survey looks at so many cases."""
 
     def end(self) -> None:
         """Nothing more will come."""
-
-
-@dataclass(frozen=True, kw_only=True)
-class Results:
-    """A run's folder, and what stands in it.
-
-    ``torn`` counts half-written lines of the journal, ``spent_s`` the seconds that led to samples.
-    """
-
-    folder: Path
-    plan: Plan
-    environment: Environment
-    analysis: Analysis
-    samples: list[Sample]
-    torn: int = 0
-    spent_s: float = 0.0
-
-    @property
-    def left(self) -> int:
-        """How many measurements of the planned passes are still to be made."""
-        return sum(len(group) for _, group in planned_left(self.plan, self.samples))
-
-    @property
-    def records(self) -> list[Record]:
-        """The rows."""
-        return self.analysis.records
-
-    @property
-    def measure_s(self) -> float:
-        """Seconds of settling and measuring: imports, builds, checks and compiles are left out."""
-        return sum(sample.measure_s for sample in self.samples)
-
-    @property
-    def measuring_share(self) -> float | None:
-        """Seconds inside timed calls / ``measure_s``; None before the first sample."""
-        timed_s = sum(sample.timed_s for sample in self.samples)
-        return timed_s / self.measure_s if self.measure_s else None
 
 
 def run(request: Request, progress: Progress) -> Results:
@@ -109,6 +72,7 @@ def run(request: Request, progress: Progress) -> Results:
         delta=request.delta,
         case_timeout_s=request.case_timeout_s,
         comparisons=comparisons(selection),
+        survey=request.survey,
     )
     return execute(plan, environment, request.folder, progress, lock=request.lock)
 
@@ -152,6 +116,8 @@ def _complete(plan: Plan, environment: Environment, folder: Path, progress: Prog
         stack.callback(progress.end)
         try:
             _run_passes(plan, environment, folder, progress)
+            # Whoever goes on with a run wants what its compiler has made; afterwards nobody does.
+            shutil.rmtree(folder / _COMPILED, ignore_errors=True)
             return _write(load(folder, plan, environment))
         except BaseException as error:
             with suppress(Exception):  # The first error counts; report makes the rows again.
@@ -186,14 +152,30 @@ def _run_passes(plan: Plan, environment: Environment, folder: Path, progress: Pr
         coming = next_pass(
             plan, so_far.samples, so_far.analysis.widths, so_far.spent_s, startup_s(environment)
         )
-        if coming is None:
-            return
         if plan.directory is not None:
             check_unchanged(plan.sources, plan.directory)
+        chosen = survey.left(plan, so_far.surveys)
+        if chosen and (coming is None or coming.index >= plan.passes):
+            progress.further(len(chosen))
+            place = _place(environment, folder, so_far.spent_s)
+            survey.run_survey(plan, chosen, place, reader, progress.event)
+            continue
+        if coming is None:
+            return
         if coming.index >= plan.passes:
             progress.further(len(coming.comparisons))
         pass_plan = _pass_plan(plan, environment, so_far, coming)
         run_pass(pass_plan, reader, progress.event, plan.case_timeout_s)
+
+
+def _place(environment: Environment, folder: Path, spent_s: float) -> survey.Place:
+    folder = folder.absolute()
+    return survey.Place(
+        journal=folder / "journal.jsonl",
+        compiled=folder / _COMPILED,
+        threads=environment.threads,
+        spent_s=spent_s,
+    )
 
 
 def _pass_plan(plan: Plan, environment: Environment, so_far: Results, coming: NextPass) -> PassPlan:
@@ -211,6 +193,7 @@ def _pass_plan(plan: Plan, environment: Environment, so_far: Results, coming: Ne
         comparisons=coming.comparisons,
         ready_s=_ready_s(so_far.samples),
         directory=plan.directory,
+        compiled=(so_far.folder / _COMPILED).absolute(),
     )
 
 
@@ -219,19 +202,3 @@ def _ready_s(samples: Sequence[Sample]) -> dict[str, float]:
     measured = [each for each in samples if each.arm_s]
     keys = {each.key for each in measured}
     return {key: min(each.prepare_s for each in measured if each.key == key) for key in keys}
-
-
-def load(folder: Path, plan: Plan | None = None, environment: Environment | None = None) -> Results:
-    """Read a run's folder and merge its passes. Raises InputError where it is no run."""
-    plan, environment = plan or read_plan(folder), environment or read_environment(folder)
-    events, torn = read_events(folder / "journal.jsonl")
-    samples = samples_from(events)
-    return Results(
-        folder=folder,
-        plan=plan,
-        environment=environment,
-        analysis=analyse(plan.run_id, plan.comparisons, samples, environment, plan.delta),
-        samples=samples,
-        torn=torn,
-        spent_s=spent_s(events),
-    )

@@ -12,8 +12,8 @@ from statistics import fmean, median
 from typing import Any
 
 from bench.cases import shuffled
+from bench.plans import Plan
 from bench.record import Arm, Comparison, Sample, Workload
-from bench.store import Plan
 
 # Tables and plots at the end.
 REPORT_S = 8.0
@@ -24,6 +24,8 @@ _FURTHER_PASS_S = 45.0
 # A comparison is not taken into a further pass for fewer pairs, or for less time.
 _LEAST_PAIRS = 10
 _LEAST_S = 1.0
+# What a process leaves behind.
+_DONE = ("sample", "survey")
 # A comparison's share of the time grows with the square of its width, within these bounds.
 _WEIGHTS = (0.3, 3.0)
 
@@ -45,9 +47,9 @@ def spent_s(events: Iterable[Mapping[str, Any]]) -> float:
     for event in events:
         # Lines of the first schema do not tell when they were written.
         time_s = event.get("time_s")
-        if event["kind"] == "sample" and time_s is not None and since_s is not None:
+        if event["kind"] in _DONE and time_s is not None and since_s is not None:
             total += max(time_s - since_s, 0.0)
-        if event["kind"] in ("process", "sample"):
+        if event["kind"] in ("process", *_DONE):
             since_s = time_s
     return total
 

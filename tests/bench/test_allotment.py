@@ -10,8 +10,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from bench.allotment import Allotment, BudgetSpentError, Need
+from bench.plans import PassPlan
 from bench.record import Arm, Comparison
-from bench.store import PassPlan
 from makers import make_comparison, make_pass_plan
 
 CONTROL, CANDIDATE = make_comparison("mha"), make_comparison("manual")

@@ -11,10 +11,21 @@ from hypothesis import strategies as st
 from bench.bench_attention import GRID as ATTENTION
 from bench.bench_compile import GRID as COMPILE
 from bench.bench_precision import GRID as PRECISION
-from bench.cases import Grid, Selection, config_for, expand, flops, shuffled
-from bench.record import CACHES, DEVICES, FACTORS, MODES, Comparison, InputError
+from bench.cases import Grid, Selection, config_for, expand, flops, least_bytes, shuffled
+from bench.record import (
+    ASKED_FACTORS,
+    CACHES,
+    DEVICES,
+    FACTORS,
+    MODES,
+    USUAL_FACTORS,
+    Arm,
+    Comparison,
+    InputError,
+)
 from bench.runner.plan import comparisons
 from makers import make_workload
+from vitcore import costs
 from vitcore.config import VARIANTS
 
 EVERYWHERE = comparisons(Selection(devices=DEVICES))
@@ -27,7 +38,7 @@ EVERYWHERE = comparisons(Selection(devices=DEVICES))
         (
             "factors",
             ("attn",),
-            "factor 'attn'; known: patcher, attention, compile, precision, checkpoint, optimizer",
+            f"factor 'attn'; known: {', '.join(FACTORS)}",
         ),
         ("devices", ("tpu",), "device 'tpu'; known: cpu, cuda"),
         ("modes", ("forward", "infer"), "mode 'infer'; known: forward, train"),
@@ -96,7 +107,45 @@ def test_default_covers_variants_and_factors() -> None:
     variants, in_forward = ("B/16", "L/16", "H/14"), FACTORS[:4]
     assert covered == set(product(variants, in_forward, ("forward",)))
     trained = {c.factor for c in comparisons(Selection(modes=("train",)))}
-    assert trained == set(FACTORS)
+    assert trained == set(USUAL_FACTORS)
+
+
+@pytest.mark.parametrize("factor", ASKED_FACTORS)
+def test_what_is_pinned_is_compared_where_it_is_asked_for(factor: str) -> None:
+    """Kernels and layouts are no part of a usual run, but of one that names them."""
+    assert {c.factor for c in comparisons(Selection(factors=(factor,)))} == {factor}
+
+
+@pytest.mark.parametrize("device", DEVICES)
+def test_arms_that_a_device_lacks_are_not_asked_of_it(device: str) -> None:
+    """TF32, CUDA graphs and some kernels of attention are CUDA's."""
+    chosen = Selection(devices=(device,), factors=FACTORS, modes=MODES)
+    arms = {each.arm_name for each in comparisons(chosen)}
+    cuda_only = {"tf32", "reduce_overhead", "max_autotune", "efficient", "cudnn"}
+    assert arms & cuda_only == (cuda_only if device == "cuda" else set())
+
+
+@pytest.mark.parametrize(
+    ("precision", "parameter_bytes", "value_bytes"),
+    [("fp32", 4, 4), ("tf32", 4, 4), ("amp_bf16", 4, 2), ("amp_fp16", 4, 2), ("bf16", 2, 2)],
+)
+@pytest.mark.parametrize(("optimizer", "passes"), [("adamw", 7), ("adamw_fused", 7), ("sgd", 5)])
+def test_least_bytes(
+    precision: str, parameter_bytes: int, value_bytes: int, optimizer: str, passes: int
+) -> None:
+    """Parameters are as wide as they are kept, values as they are computed in."""
+    workload = make_workload(component="block", mode="train", batch_size=3)
+    assert least_bytes(
+        workload, Arm(precision=precision, optimizer=optimizer)
+    ) == costs.moved_bytes(
+        config_for(workload),
+        "block",
+        batch_size=3,
+        mode="train",
+        parameter_bytes=parameter_bytes,
+        value_bytes=value_bytes,
+        optimizer_passes=passes,
+    )
 
 
 def test_what_differs_in_training_alone_says_so() -> None:
@@ -205,9 +254,10 @@ def test_flops_of_one_image() -> None:
 @pytest.mark.parametrize("component", ["patcher", "attention", "block", "model"])
 @pytest.mark.parametrize("variant", VARIANTS)
 def test_flops_scale(variant: str, component: str) -> None:
-    """Training costs three forward passes, and a batch its number of images."""
+    """Training costs three forward passes but for inputs' gradients, a batch its images."""
     workload = make_workload(variant=variant, component=component)
-    assert flops(replace(workload, mode="train")) == 3 * flops(workload)
+    spared = costs.without_gradient(config_for(workload), component).flops
+    assert flops(replace(workload, mode="train")) == 3 * flops(workload) - spared
     assert flops(replace(workload, batch_size=7)) == 7 * flops(workload) > 0
 
 

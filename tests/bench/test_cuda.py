@@ -5,29 +5,44 @@ from dataclasses import replace
 import pytest
 import torch
 
+from bench.alone import measure as alone
 from bench.arms.building import build_pair, build_reference
+from bench.arms.predicting import predict
 from bench.bench_attention import GRID as ATTENTION
 from bench.bench_compile import GRID as COMPILE
+from bench.bench_kernels import GRID as KERNELS
+from bench.bench_layout import GRID as LAYOUT
 from bench.bench_patchers import GRID as PATCHERS
 from bench.bench_precision import GRID as PRECISION
 from bench.cases import Selection, expand
+from bench.footprint import Case
 from bench.measure.accuracy import TOLERANCES, gradient_error, relative_error
 from bench.measure.caches import flusher
 from bench.measure.clocks import EventClock, clock_for
 from bench.measure.environment import read_environment
 from bench.measure.memory import fresh_memory, peak_bytes
 from bench.measure.pairs import timed
-from bench.record import Comparison, Sample
+from bench.plans import SurveyItem
+from bench.record import FACTORS, MODES, Arm, Comparison, Sample, Workload
 from bench.session import measure
+from bench.survey import Look
 from jobs import make_job
+from vitcore.config import VARIANTS
 
 pytestmark = [
     pytest.mark.cuda,
     pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA device here"),
 ]
-SELECTION = Selection(variants=("B/16",), devices=("cuda",), batch_sizes=(2,), component="block")
-GRIDS = (PATCHERS, ATTENTION, COMPILE, PRECISION)
+SELECTION = Selection(
+    variants=("B/16",),
+    devices=("cuda",),
+    batch_sizes=(2,),
+    component="block",
+    factors=FACTORS,
+)
+GRIDS = (PATCHERS, ATTENTION, COMPILE, PRECISION, KERNELS, LAYOUT)
 CASES = [comparison for grid in GRIDS for comparison in expand(grid, SELECTION)]
+WHOLE = Selection(variants=("B/16",), devices=("cuda",), batch_sizes=(1,), component="model")
 
 
 def sample_of(comparison: Comparison) -> Sample:
@@ -125,3 +140,63 @@ def test_the_environment_names_the_gpu() -> None:
     assert environment.gpu_driver
     assert environment.cuda == torch.version.cuda
     assert environment.devices == ("cpu", "cuda")
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("arm", ["compile", "reduce_overhead", "max_autotune"])
+def test_compile_modes_run_and_agree(arm: str) -> None:
+    """Whole-model modes, CUDA graphs among them, give what eager gives; the first call is kept."""
+    case = next(c for c in expand(COMPILE, WHOLE) if c.arm_name == arm)
+    sample = sample_of(case)
+    assert (sample.status, sample.error) == ("ok", None)
+
+
+@pytest.mark.parametrize("mode", MODES)
+@pytest.mark.parametrize("variant", ["B/16", "L/16", "H/14"])
+def test_memory_is_predicted_within_five_percent(variant: str, mode: str) -> None:
+    """Of max_memory_allocated, for two batch sizes; reserved and the driver's figure hold more."""
+    for batch_size in (1, 8):
+        case = case_of(variant=variant, mode=mode, batch_size=batch_size)
+        measured = alone(case)
+        assert measured.status == "ok"
+        assert measured.allocated_bytes
+        predicted = predict(case).total_bytes
+        assert predicted == pytest.approx(measured.allocated_bytes, rel=0.05)
+        assert (measured.reserved_bytes or 0) >= measured.allocated_bytes
+        if measured.process_bytes is not None:
+            assert measured.process_bytes >= (measured.reserved_bytes or 0)
+
+
+@pytest.mark.parametrize("optimizer", ["adamw", "adamw_loop", "adamw_fused", "sgd"])
+def test_optimizers_memory_is_predicted(optimizer: str) -> None:
+    """What each keeps and needs for a moment, with the precision that GPUs train in."""
+    levels = {"optimizer": optimizer, "precision": "amp_bf16"}
+    case = case_of(variant="B/16", mode="train", batch_size=8, **levels)
+    assert predict(case).total_bytes == pytest.approx(alone(case).allocated_bytes, rel=0.05)
+
+
+def test_a_look_at_one_arm_tells_everything() -> None:
+    """Kernels, limits in both precisions, bandwidth, and the three figures of memory."""
+    control = next(c for c in CASES if c.factor == "attention" and c.workload.mode == "forward")
+    found = Look(SurveyItem(comparison=control, limits=("fp32", "bf16")), None).survey()
+    assert (found.measured.status, found.error) == ("ok", None)
+    assert found.kernels
+    assert set(found.limits) == {"fp32", "bf16"}
+    assert all(0 < limit.time_ratio < 1.2 for limit in found.limits.values())
+    assert found.limits["bf16"].gflop_per_s > found.limits["fp32"].gflop_per_s
+    assert (found.copy_bytes_per_s or 0) > 1e11
+    assert found.top1_agreement is not None
+
+
+def case_of(*, variant: str, mode: str, batch_size: int, **levels: str) -> Case:
+    """A whole model on the GPU."""
+    workload = Workload(
+        component="model",
+        mode=mode,
+        device="cuda",
+        variant=variant,
+        patch_size=VARIANTS[variant]["patch_size"],
+        image_size=224,
+        batch_size=batch_size,
+    )
+    return Case(workload=workload, arm=Arm(**levels))

@@ -11,7 +11,7 @@ import pytest
 
 import bench
 from bench.journal import read_samples
-from bench.record import COLUMNS
+from bench.row import COLUMNS
 from bench.store import read_environment
 from bench.table import read_csv
 from processes import SMALL, ended, started, vitbench
@@ -66,7 +66,10 @@ def test_the_folder_holds_what_the_readme_says(run_folder: Path) -> None:
         raw = json.loads((run_folder / "passes" / f"pass-{number}.json").read_text())
         assert len(raw["benchmarks"]) == 7
     names = {path.name for path in (run_folder / "plots").iterdir()}
-    stems = ("speedup-cpu-patcher", "speedup-cpu-attention", "latency", "error")
+    stems = (
+        *("speedup-cpu-patcher", "speedup-cpu-attention", "latency", "error"),
+        *("memory-cpu", "roofline-cpu"),
+    )
     assert names == {f"{stem}.{kind}" for stem in stems for kind in ("png", "svg")}
 
 
@@ -92,19 +95,40 @@ def test_the_report_can_be_made_again(run_folder: Path) -> None:
     """From the journal alone the same CSV and the same plots come back."""
     before = (run_folder / "results.csv").read_text()
     (run_folder / "results.csv").unlink()
-    for plot in (run_folder / "plots").iterdir():
-        plot.unlink()
+    plots = {plot.name for plot in (run_folder / "plots").iterdir()}
+    shutil.rmtree(run_folder / "plots")
     done = vitbench("report", str(run_folder), cwd=run_folder)
     assert done.returncode == 0
     assert (run_folder / "results.csv").read_text() == before
-    assert len(list((run_folder / "plots").iterdir())) == 8
+    assert {plot.name for plot in (run_folder / "plots").iterdir()} == plots
+
+
+def test_every_row_says_what_its_arm_costs(run_folder: Path) -> None:
+    """Memory beside its prediction, work beside its limit, kernels; no cell is 0 for want of it."""
+    for record in read_csv(run_folder / "results.csv"):
+        assert record.allocated_bytes
+        assert record.prediction_error == pytest.approx(0, abs=0.05)
+        assert (record.process_bytes or 0) > record.allocated_bytes
+        assert record.flop
+        assert record.gflop_per_s
+        assert record.limit_share
+        assert record.kernels
+        # On a busy machine there may be no time left to learn the digits.
+        if record.top1_agreement is None:
+            assert "top-1 not told: no time for it" in str(record.note)
+        else:
+            assert 0.9 <= record.top1_agreement <= 1
+        assert record.largest_error
+        assert record.compile_cold_s is None
 
 
 def test_the_table_also_comes_as_markdown(run_folder: Path) -> None:
     """``--markdown`` prints tables that a pull request shows."""
-    done = vitbench("report", str(run_folder), "--markdown", cwd=run_folder)
+    done = vitbench("report", str(run_folder), "--markdown", "--show", "none", cwd=run_folder)
     assert "| workload | arm | latency |" in done.stdout
     assert done.stdout.count("| B/32 attention b1 forward 32px |") == 4
+    more = vitbench("report", str(run_folder), "--markdown", "--show", "memory", cwd=run_folder)
+    assert "| workload | arm | memory | by baseline | predicted |" in more.stdout
 
 
 def test_a_run_without_its_journal_keeps_its_rows(run_folder: Path, tmp_path: Path) -> None:
@@ -125,7 +149,7 @@ def test_an_unfinished_run_says_so(run_folder: Path, tmp_path: Path) -> None:
     (folder / "journal.jsonl").write_text("".join(lines[:-1]))
     done = vitbench("report", "run", cwd=tmp_path)
     assert done.returncode == 0
-    assert "unfinished: 1 measurement of the planned passes missing; finish it" in done.stderr
+    assert "unfinished: 1 planned measurement missing; finish it" in done.stderr
     assert "unfinished" not in vitbench("report", str(run_folder), cwd=tmp_path).stderr
 
 

@@ -14,12 +14,20 @@ OPTIONS = {
     "run": {
         *("--budget", "--quick", "--variants", "--factors", "--devices", "--modes"),
         *("--batch-sizes", "--image-size", "--component", "--cache", "--passes", "--seed", "--out"),
-        *("--precision", "--delta", "--case-timeout", "--resume", "--no-lock"),
+        *(
+            "--precision",
+            "--delta",
+            "--case-timeout",
+            "--resume",
+            "--no-lock",
+            "--survey",
+            "--show",
+        ),
     },
     "compare": {
         *("baseline", "candidates", "--input", "--inputs", "--dtype", "--device", "--mode"),
         *("--budget", "--passes", "--cache", "--delta", "--allow-different", "--case-timeout"),
-        *("--seed", "--json", "--out", "--no-lock"),
+        *("--seed", "--json", "--out", "--no-lock", "--show"),
     },
     "calibrate": {
         *("--budget", "--passes", "--device", "--seed", "--out", "--again", "--no-lock"),
@@ -28,9 +36,14 @@ OPTIONS = {
     "memory": {
         *("variants", "--mode", "--batch-size", "--precision", "--patcher", "--attention"),
         *("--optimizer", "--checkpoint", "--image-size", "--device", "--measure", "--max-batch"),
-        *("--limit", "--json"),
+        *("--limit", "--json", "--by"),
     },
-    "report": {"folder", "--markdown", "--factors"},
+    "profile": {
+        *("variant", "--device", "--mode", "--component", "--precision", "--attention"),
+        *("--patcher", "--compile", "--checkpoint", "--optimizer", "--batch-size", "--image-size"),
+        *("--calls", "--top", "--out", "--json", "--no-lock"),
+    },
+    "report": {"folder", "--markdown", "--factors", "--show"},
     "summary": {
         *("variant", "--patcher", "--attention", "--head", "--classes", "--image-size"),
         *("--channels", "--heads", "--batch-size", "--depth"),
@@ -96,9 +109,14 @@ def _is_help(parameter: click.Parameter) -> bool:
         ("run --factors optimizer --devices cpu", "give --modes train"),
         ("memory B/17", "unknown variant 'B/17'; known: B/16"),
         ("memory B/16 --optimizer adam", "unknown optimizer 'adam'; known: adamw, adamw_loop"),
-        ("memory B/16 --max-batch", "--max-batch and --limit belong together; give both"),
+        ("memory B/16 --limit 2GiB", "--limit says nothing without --max-batch; give both"),
         ("memory B/16 --limit 24", "'24' is no size; expected such as 24GiB or 512MiB"),
         ("memory B/16 --limit 1MiB --max-batch --no-measure", "for one image, more than the limit"),
+        ("profile B/17", "unknown variant 'B/17'; known: B/16"),
+        ("profile B/16 --attention flash", "unknown attention 'flash'; known: mha, mha_weights"),
+        ("profile B/16 --component head", "'head' is not one of 'model', 'block', 'attention'"),
+        ("profile B/16 --precision tf32", "precision 'tf32' is of GPUs alone; give --device cuda"),
+        ("profile B/16 --image-size 100", "image height 100 is no multiple of patch size 16"),
         ("fly", "No such command 'fly'"),
         ("shapes B/16 --patcher fold", "unknown patcher 'fold'; known: unfold, conv, linear"),
         ("shapes B/16 --attention flash", "unknown attention 'flash'; known: mha, mha_weights"),
@@ -175,7 +193,9 @@ def test_a_run_without_a_measurement_is_an_error(
     assert {record.status for record in read_csv(tmp_path / "run" / "results.csv")} == {"oom"}
 
 
-@pytest.mark.parametrize("arguments", ["--help", "run --help", "report --help", "--version"])
+@pytest.mark.parametrize(
+    "arguments", ["--help", "run --help", "profile --help", "report --help", "--version"]
+)
 def test_help_starts_without_torch(arguments: str) -> None:
     """Whoever only reads the help does not wait for torch, pandas or matplotlib."""
     code = (

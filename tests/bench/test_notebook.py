@@ -12,7 +12,8 @@ from torch import Tensor, nn
 
 import bench
 from bench.lock import device_locks
-from bench.record import COLUMNS, InputError
+from bench.record import InputError
+from bench.row import COLUMNS
 
 X_BND = torch.randn(1, 16, 32, generator=torch.Generator().manual_seed(0))
 

@@ -11,7 +11,8 @@ from hypothesis import strategies as st
 
 from bench import record
 from bench.cases import COMPONENTS, Selection
-from bench.record import COLUMNS, Arm, Comparison, one_line
+from bench.record import Arm, Comparison, one_line
+from bench.row import COLUMNS
 from bench.runner.plan import comparisons
 from makers import make_comparison, make_record, make_sample, make_workload
 
@@ -23,16 +24,22 @@ DESIGN = (
     "error"
 )
 # Whoever changes this list changes what people read: raise SCHEMA with it.
-SCHEMA_2 = (
+SCHEMA_3 = (
     "schema, run_id, commit, device, device_name, factor, component, variant, patch_size, "
     "image_size, batch_size, mode, precision, cache, baseline, arm, status, passes, rounds, "
     "latency_ms, latency_low_ms, latency_high_ms, wall_ms, images_per_s, speedup, speedup_low, "
     "speedup_high, verdict, detectable_effect, p_value, output_error, gradient_error, disturbed, "
-    "unsteady, inputs, error, note"
+    "unsteady, inputs, error, note, largest_error, top1_agreement, allocated_bytes, "
+    "reserved_bytes, process_bytes, unexplained_bytes, predicted_bytes, prediction_error, "
+    "memory_ratio, flop, moved_bytes, gflop_per_s, limit_gflop_per_s, limit_share, limit_library, "
+    "copy_gb_per_s, compile_cold_s, compile_warm_s, graph_breaks, recompiles, break_even_images, "
+    "break_even_low_images, break_even_high_images, kernels, joules_per_image"
 )
 TORCH_FREE = (
-    "bench.record, bench.machine, bench.cases, bench.store, bench.journal, bench.table, "
+    "bench.record, bench.row, bench.footprint, bench.plans, bench.machine, bench.cases, "
+    "bench.store, bench.journal, bench.table, "
     "bench.options, bench.arms.specs, bench.lock, bench.runner.plan, bench.runner.run, "
+    "bench.runner.survey, bench.analysis.costs, bench.report.costs, bench.report.cost_plots, "
     "bench.runner.compare, bench.runner.calibrate, bench.analysis.calibration, "
     "bench.analysis.rows, bench.analysis.simulation, bench.report.calibration, "
     "bench.report.plots, bench.report.progress, bench.report.simulation, bench.report.tables"
@@ -40,9 +47,9 @@ TORCH_FREE = (
 
 
 def test_columns_are_frozen() -> None:
-    """Schema 2 has exactly these columns in this order."""
-    assert record.SCHEMA == 2
-    assert ", ".join(COLUMNS) == SCHEMA_2
+    """Schema 3 has exactly these columns in this order."""
+    assert record.SCHEMA == 3
+    assert ", ".join(COLUMNS) == SCHEMA_3
 
 
 def test_columns_follow_the_design() -> None:
@@ -55,7 +62,8 @@ def test_columns_follow_the_design() -> None:
     [
         ("STATUSES", "ok oom timeout crashed wrong skipped"),
         ("VERDICTS", "faster slower equivalent undecided"),
-        ("FACTORS", "patcher attention compile precision checkpoint optimizer"),
+        ("FACTORS", "patcher attention compile precision checkpoint optimizer kernel layout"),
+        ("USUAL_FACTORS", "patcher attention compile precision checkpoint optimizer"),
         ("DEVICES", "cpu cuda"),
         ("MODES", "forward train"),
         ("CACHES", "cold warm"),

@@ -1,6 +1,7 @@
 """bench.table: results.csv both ways, whole or not at all, and never over somebody's work."""
 
 import csv
+import math
 from collections.abc import Iterator
 from dataclasses import asdict, fields
 from pathlib import Path
@@ -11,7 +12,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from bench.analysis.calibration import Rate
-from bench.record import COLUMNS, SCHEMA, InputError, Record
+from bench.record import SCHEMA, InputError
+from bench.row import COLUMNS, Record
 from bench.table import read_csv, write_csv, write_rates
 from disks import files_of_at_most
 from makers import NOT_MEASURED, make_rate, make_record
@@ -149,6 +151,30 @@ def test_the_first_schema_is_read(path: Path) -> None:
     assert asdict(found) == {**row, **dict.fromkeys(LATER)}
 
 
+def test_the_second_schema_is_read(path: Path) -> None:
+    """A file from before costs were surveyed is read; what an arm costs is missing, not zero."""
+    costs = COLUMNS[COLUMNS.index("largest_error") :]
+    row = asdict(make_record(schema=2))
+    old = {name: value for name, value in row.items() if name not in costs}
+    path.write_text(f"{','.join(old)}\n{','.join(map(_cell, old.values()))}\n", "utf-8")
+    (found,) = read_csv(path)
+    assert asdict(found) == {**row, **dict.fromkeys(costs)}
+
+
+def _cell(value: object) -> str:
+    return "" if value is None else str(value)
+
+
+@pytest.mark.parametrize("ends", [(120.5, math.inf), (math.inf, math.inf), (0.0, 12.0)])
+def test_never_is_kept(path: Path, ends: tuple[float, float]) -> None:
+    """Compiling that never pays off is ``inf`` in the file, and comes back as that."""
+    low, high = ends
+    row = make_record(break_even_images=low, break_even_low_images=low, break_even_high_images=high)
+    write_csv(path, [row])
+    assert f",{low},{low},{high}," in path.read_text("utf-8")
+    assert read_csv(path) == [row]
+
+
 def test_a_missing_csv_names_the_command_that_makes_it(path: Path) -> None:
     """The journal is the source; the CSV can always be made again."""
     with pytest.raises(InputError, match="does not exist; make it with: vitbench report"):
@@ -158,8 +184,8 @@ def test_a_missing_csv_names_the_command_that_makes_it(path: Path) -> None:
 @pytest.mark.parametrize(
     ("old", "new", "says"),
     [
-        ("\n2,", "\n99,", "has schema 99; this vitbench reads schemas 1 to 2: use the version"),
-        ("\n2,", "\ntwo,", "has schema two; this vitbench reads"),
+        ("\n3,", "\n99,", "has schema 99; this vitbench reads schemas 1 to 3: use the version"),
+        ("\n3,", "\ntwo,", "has schema two; this vitbench reads"),
         (",3,", ",three,", "was changed by hand .*; make it again with: vitbench report"),
         ("speedup_low", "speedup_lo", "lacks the column 'speedup_low'; make it again with"),
         ("verdict", "opinion", "lacks the column 'verdict'; make it again with"),

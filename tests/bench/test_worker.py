@@ -9,7 +9,8 @@ from pathlib import Path
 import pytest
 
 from bench.journal import read_events, read_samples
-from bench.store import UNWRITABLE, write_json
+from bench.plans import UNWRITABLE
+from bench.store import write_json
 from bench.worker import announce, keep
 from makers import make_comparison, make_pass_plan, make_sample
 
@@ -70,7 +71,9 @@ def test_an_orphan_is_killed() -> None:
         assert runner.stdout.read() == b""
 
 
-@pytest.mark.parametrize("words", [("-c", WORKER), ("-m", "bench.worker", "1", "--version")])
+@pytest.mark.parametrize(
+    "words", [("-c", WORKER), ("-m", "bench.worker", "1", "pytest", "--version")]
+)
 def test_a_process_of_another_parent_ends_at_once(words: tuple[str, ...]) -> None:
     """A process whose parent died before it could look measures nothing."""
     code = tuple(word.replace("os.getppid()", "1") for word in words)
@@ -78,9 +81,9 @@ def test_a_process_of_another_parent_ends_at_once(words: tuple[str, ...]) -> Non
     assert (done.returncode, done.stdout) == (1, "")
 
 
-def test_with_its_parent_a_worker_is_pytest() -> None:
-    """The arguments after the parent's number are pytest's."""
-    done = python("-m", "bench.worker", str(os.getpid()), "--version")
+def test_with_its_parent_a_worker_is_what_was_named() -> None:
+    """After the parent's number come a module, which is run as a program, and its arguments."""
+    done = python("-m", "bench.worker", str(os.getpid()), "pytest", "--version")
     assert done.returncode == 0
     assert done.stdout.startswith("pytest ")
 
@@ -91,7 +94,7 @@ def test_a_worker_obeys_interrupts_that_a_shell_ignored(tmp_path: Path) -> None:
     test.write_text(
         "import os, signal\n\ndef test():\n    os.kill(os.getpid(), signal.SIGINT)\n", "utf-8"
     )
-    words = [sys.executable, "-m", "bench.worker", str(os.getpid()), str(test), "-q"]
+    words = [sys.executable, "-m", "bench.worker", str(os.getpid()), "pytest", str(test), "-q"]
     quiet = ["-p", "no:cacheprovider", "-c", os.devnull]
     shell = ["sh", "-c", 'trap "" INT; exec "$@"', "sh"]
     done = subprocess.run([*shell, *words, *quiet], capture_output=True, text=True, check=False)

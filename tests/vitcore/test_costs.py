@@ -1,6 +1,8 @@
 """vitcore.costs: exact numbers, against published ones and against what PyTorch counts."""
 
 from collections.abc import Callable
+from functools import partial
+from itertools import groupby
 
 import pytest
 import torch
@@ -11,7 +13,7 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from vitcore import EncoderBlock, Mlp, ViT, ViTConfig, build_attention, build_patcher, costs
 from vitcore.config import ATTENTIONS, HEADS, PATCHERS
-from vitcore.costs import Cost
+from vitcore.costs import Cost, Product
 from vitcore.model import build_head
 
 # torchvision's published parameters and GMAC at 224 pixels.
@@ -62,8 +64,12 @@ def input_shape(component: str, config: ViTConfig) -> tuple[int, ...]:
     return (config.width,) if component == "head" else (config.tokens, config.width)
 
 
-def count(component: str, config: ViTConfig, batch: int) -> Cost:
-    """Let PyTorch count a built component, in train mode, without the fast path.
+def count(
+    component: str, config: ViTConfig, batch: int, *, backward: bool = False
+) -> tuple[int, int]:
+    """Let PyTorch count parameters and, of an image, MACs of a built component.
+
+    It is in train mode, and so without the fast path; with ``backward`` that is counted too.
 
     Without memory attention is plain products; torch 2.9 does not know the CPU's fused kernel.
     """
@@ -71,9 +77,11 @@ def count(component: str, config: ViTConfig, batch: int) -> Cost:
         module = COMPONENTS[component][1](config)
         x = torch.zeros(batch, *input_shape(component, config))
     with FlopCounterMode(display=False) as counter:
-        module(x)
+        out: torch.Tensor = module(x)
+        if backward:
+            out.sum().backward()
     parameters = sum(parameter.numel() for parameter in module.parameters())
-    return Cost(parameters=parameters, macs=counter.get_total_flops() // 2 // batch)
+    return parameters, counter.get_total_flops() // 2 // batch
 
 
 @pytest.mark.parametrize("name", PUBLISHED)
@@ -88,7 +96,8 @@ def test_published_numbers(name: str) -> None:
 def test_variants_as_built(name: str) -> None:
     """Each variant, built without memory, has the parameters and FLOPs of the arithmetic."""
     config = ViTConfig.from_name(name)
-    assert count("model", config, 1) == costs.model(config)
+    cost = costs.model(config)
+    assert count("model", config, 1) == (cost.parameters, cost.macs)
 
 
 def test_articles_model() -> None:
@@ -104,14 +113,141 @@ def test_articles_model() -> None:
 @settings(max_examples=30, deadline=None)
 def test_components_as_built(component: str, config: ViTConfig, batch: int) -> None:
     """Parameters and FLOPs of any small model and of its parts are exactly what PyTorch counts."""
-    assert count(component, config, batch) == COMPONENTS[component][0](config)
+    cost = COMPONENTS[component][0](config)
+    assert count(component, config, batch) == (cost.parameters, cost.macs)
+
+
+@pytest.mark.parametrize("component", costs.COMPONENTS)
+@given(config=configs(), batch=st.integers(1, 3))
+@settings(max_examples=30, deadline=None)
+def test_training_as_built(component: str, config: ViTConfig, batch: int) -> None:
+    """Forward and backward take exactly what PyTorch counts: less than three times forward."""
+    _, macs = count(component, config, batch, backward=True)
+    assert costs.training_macs(config, component) == macs
+    saved = costs.cost_of(config, component).macs * 3 - macs
+    assert saved == {
+        "patcher": config.patches * config.patch_values * config.width,
+        "attention": config.tokens * 3 * config.width**2,
+        "block": 0,
+        "model": config.patches * config.patch_values * config.width,
+    }.get(component)
 
 
 @given(config=configs())
 def test_parts_add_up(config: ViTConfig) -> None:
     """A block is the sum of its parts, and a model that of its blocks and ends."""
-    norms = costs.norm(config) * 2
-    block = norms + costs.attention(config) + costs.mlp(config)
+    ends = (costs.norm(config) + costs.residual(config)) * 2
+    block = ends + costs.attention(config) + costs.mlp(config)
     assert block == costs.block(config)
     ends = costs.patcher(config) + costs.embedding(config) + costs.head(config)
     assert ends + block * config.depth == costs.model(config)
+
+
+@pytest.mark.parametrize("component", costs.COMPONENTS)
+@given(config=configs())
+def test_products_make_up_the_macs(component: str, config: ViTConfig) -> None:
+    """The Linear products and the attention cores are all the MACs that there are."""
+    cores = {"patcher": 0, "attention": 1, "block": 1, "model": config.depth}[component]
+    core = costs.attention_core(config) * cores
+    linears = sum(product.macs for product in costs.products(config, component))
+    assert linears + core.macs == costs.cost_of(config, component).macs
+
+
+@pytest.mark.parametrize("component", costs.COMPONENTS)
+@given(config=configs())
+@settings(max_examples=20, deadline=None)
+def test_products_are_those_of_the_layers(component: str, config: ViTConfig) -> None:
+    """Inputs and outputs of the products are those of the built projections, in their order."""
+    with torch.device("meta"):
+        module = COMPONENTS[component][1](config)
+    weights = [
+        tuple(reversed(parameter.flatten(1).shape))
+        for name, parameter in module.named_parameters()
+        if parameter.dim() > 1 and "position" not in name and "token" not in name
+    ]
+    groups = [
+        list(group) for _, group in groupby(costs.products(config, component), lambda p: p.count)
+    ]
+    in_turn = [each for group in groups for each in group * group[0].count]
+    assert [(each.inputs, each.outputs) for each in in_turn] == weights
+
+
+def test_products_of_a_model() -> None:
+    """B/16: the patches' projection, twelve times a block's four, and the head's single row."""
+    found = costs.products(ViTConfig.from_name("B/16"), "model")
+    assert found == (
+        Product(rows=196, inputs=768, outputs=768),
+        Product(rows=197, inputs=768, outputs=2304, count=12),
+        Product(rows=197, inputs=768, outputs=768, count=12),
+        Product(rows=197, inputs=768, outputs=3072, count=12),
+        Product(rows=197, inputs=3072, outputs=768, count=12),
+        Product(rows=1, inputs=768, outputs=1000),
+    )
+
+
+def test_values_moved_by_hand() -> None:
+    """B/16: tokens in and out of every kernel, counted on paper in multiples of N x D."""
+    config = ViTConfig.from_name("B/16")
+    token_values = 197 * 768
+    # Projections 1 + 3 and 1 + 1, core 3 + 1.
+    assert costs.attention(config).values == 10 * token_values
+    # Linear, GELU 1 + 4 and Linear 4 + 1.
+    assert costs.mlp(config).values == 10 * token_values
+    # Twice a norm, 1 + 1, and what the branch is added to.
+    assert costs.block(config).values == 26 * token_values
+    # An image of 224 x 224 in three colours, a token for each of its patches.
+    assert costs.patcher(config).values == 3 * 224 * 224 + 196 * 768
+    # The class token is written; norm and Linear of the head see it alone.
+    ends = costs.patcher(config).values + 768 + 2 * 768 + 768 + 1000
+    assert costs.model(config).values == 12 * 26 * token_values + ends
+
+
+@pytest.mark.parametrize(
+    ("component", "parameters", "values"),
+    [
+        # Of forward's numbers and its first Linear's: three times the one less the other.
+        ("patcher", 2 * 590_592, 2 * 301_056),
+        ("attention", 3 * 2_362_368 - 1_771_776, (30 - 4) * 151_296),
+        ("block", 3 * 7_087_872, 78 * 151_296),
+    ],
+)
+def test_bytes_moved_by_hand(component: str, parameters: int, values: int) -> None:
+    """Training moves three times what forward does, without the product that backward saves."""
+    config = ViTConfig.from_name("B/16")
+    moved = partial(
+        costs.moved_bytes, config, component, mode="train", parameter_bytes=4, value_bytes=2
+    )
+    assert moved(batch_size=8) == 4 * parameters + 8 * 2 * values
+    once = costs.cost_of(config, component).parameters
+    assert moved(batch_size=8, optimizer_passes=7) - moved(batch_size=8) == 7 * 4 * once
+
+
+@given(config=configs(), batch=st.integers(1, 9))
+def test_forward_moves_parameters_once_and_values_for_each_image(
+    config: ViTConfig, batch: int
+) -> None:
+    """A larger batch moves more values and no more parameters; no optimizer runs."""
+    cost = costs.model(config)
+    moved = partial(
+        costs.moved_bytes,
+        config,
+        "model",
+        mode="forward",
+        parameter_bytes=4,
+        value_bytes=2,
+        optimizer_passes=7,
+    )
+    assert moved(batch_size=batch) == 4 * cost.parameters + 2 * batch * cost.values
+
+
+def test_unknown_names_are_told() -> None:
+    """A component or mode that is not known raises an error that lists those that are."""
+    config = ViTConfig()
+    unknown = r"unknown component 'mlp'; known: patcher, attention, block, model"
+    for function in (costs.cost_of, costs.training_macs, costs.products, costs.without_gradient):
+        with pytest.raises(ValueError, match=unknown):
+            function(config, "mlp")
+    with pytest.raises(ValueError, match="unknown mode 'predict'; known: forward, train"):
+        costs.moved_bytes(
+            config, "model", batch_size=1, mode="predict", parameter_bytes=4, value_bytes=4
+        )

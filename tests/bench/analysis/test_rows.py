@@ -8,7 +8,8 @@ import pytest
 
 from bench.analysis.rows import Analysis, analyse, speedup
 from bench.machine import Environment
-from bench.record import SCHEMA, Comparison, Record, Sample
+from bench.record import SCHEMA, Comparison, Sample
+from bench.row import Record
 from makers import (
     NOT_MEASURED,
     make_comparison,

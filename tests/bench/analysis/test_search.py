@@ -1,9 +1,11 @@
 """bench.analysis.search: the largest number within a limit, against trying every one."""
 
+import math
+
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bench.analysis.search import largest
+from bench.analysis.search import largest, largest_near
 
 
 @st.composite
@@ -44,3 +46,30 @@ def test_a_nearly_straight_cost_is_looked_at_seldom(
     largest(cost, limit, 10**6)
     assert len(looked) == len(set(looked))
     assert len(looked) <= 25
+
+
+@given(border=st.integers(0, 1000), guess=st.integers(0, 2000), most=st.integers(1, 1000))
+def test_around_a_guess_it_is_the_largest_that_fits(border: int, guess: int, most: int) -> None:
+    """Wherever the guess lies, beyond the ends too; nothing is tried twice."""
+    tried = []
+
+    def fits(number: int) -> bool:
+        tried.append(number)
+        return number <= border
+
+    assert largest_near(fits, guess, most) == min(border, most)
+    assert len(tried) == len(set(tried))
+    assert set(tried) <= set(range(1, most + 1))
+
+
+@given(border=st.integers(100, 10**5), off=st.floats(-0.05, 0.05))
+def test_near_a_good_guess_little_is_tried(border: int, off: float) -> None:
+    """A prediction is off by five percent at most, and each trial is a process."""
+    tried = []
+
+    def fits(number: int) -> bool:
+        tried.append(number)
+        return number <= border
+
+    assert largest_near(fits, round(border * (1 + off)), 10**6) == border
+    assert len(tried) <= 4 + 2 * math.log2(max(border * 0.1, 2))

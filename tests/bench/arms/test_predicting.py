@@ -6,8 +6,10 @@ from typing import Any
 import pytest
 
 from bench import alone
-from bench.arms.predicting import predict
+from bench.analysis.lifetimes import peak
+from bench.arms.predicting import predict, trace
 from bench.footprint import KINDS, Case
+from bench.profiled import COMPONENTS
 from bench.record import Arm, InputError, Workload
 from vitcore import costs
 from vitcore.config import ViTConfig
@@ -80,6 +82,29 @@ def test_inference_keeps_nothing() -> None:
     assert set(predict(case("forward")).by_kind) <= {"parameters", "inputs", "temporaries"}
 
 
+@pytest.mark.parametrize("checkpoint", ["none", "blocks"])
+def test_a_trace_has_the_peak_and_the_parts_of_the_call(checkpoint: str) -> None:
+    """What is predicted is the trace's peak; a step frees gradients and makes them anew."""
+    each = case(checkpoint=checkpoint)
+    found = trace(each)
+    assert peak(found.blocks).total_bytes == predict(each).total_bytes
+    assert list(found.phases) == ["forward", "backward", "optimizer"]
+    forward, backward, optimizer = found.phases.values()
+    assert found.since == forward < backward < optimizer
+    gradients = [block for block in found.blocks if block.kind == "gradients"]
+    before = [block for block in gradients if block.born < forward]
+    assert len(gradients) == 2 * len(before)
+    for block in gradients:
+        assert block.died is not None if block in before else backward < block.born < optimizer
+
+
+def test_a_trace_of_inference_has_one_part() -> None:
+    """Nothing is an activation that would be kept for backward."""
+    found = trace(case("forward"))
+    assert list(found.phases) == ["forward"]
+    assert {block.kind for block in found.blocks} == {"parameters", "inputs", "temporaries"}
+
+
 def test_activations_grow_with_the_batch_and_parameters_do_not() -> None:
     """Twice the images, twice the activations."""
     large = replace(SMALL, image_size=224)
@@ -99,3 +124,35 @@ def test_a_compiled_arm_is_not_predicted() -> None:
     """What the compiler keeps is its own; the error says so."""
     with pytest.raises(InputError, match=r"'compile' cannot be predicted: .* expected eager"):
         predict(case(compile="compile"))
+
+
+@pytest.mark.parametrize("mode", ["forward", "train"])
+@pytest.mark.parametrize("component", ["model", "block", "attention", "patcher"])
+def test_components_make_up_the_whole(component: str, mode: str) -> None:
+    """Every byte belongs to one component and one kind."""
+    found = predict(Case(workload=replace(BLOCK, component=component, mode=mode), arm=Arm()))
+    parts = found.by_component.values()
+    for kind, size_bytes in found.by_kind.items():
+        assert sum(part.get(kind, 0) for part in parts) == size_bytes
+    assert set(found.by_component) <= {"input", *COMPONENTS}
+
+
+def test_parameters_stand_with_their_component() -> None:
+    """As the arithmetic has them, and the optimizer keeps two numbers for each."""
+    config = ViTConfig.from_name("B/16", image_size=64)
+    parts = predict(case()).by_component
+    counted = {
+        "patcher": costs.patcher(config),
+        "embedding": costs.embedding(config),
+        "attention": costs.attention(config) * config.depth,
+        "MLP": costs.mlp(config) * config.depth,
+        "norm": costs.norm(config) * (2 * config.depth),
+        "head": costs.head(config),
+    }
+    assert {name: parts[name]["parameters"] for name in counted} == {
+        name: 4 * cost.parameters for name, cost in counted.items()
+    }
+    for name in counted:
+        # Beside them AdamW counts its steps, in four bytes for each tensor.
+        moments = parts[name]["optimizer"] / parts[name]["parameters"]
+        assert moments == pytest.approx(2, rel=0.01)

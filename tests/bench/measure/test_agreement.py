@@ -32,7 +32,8 @@ def of_gradients(values: Leaves, references: Leaves) -> Agreement:
 def test_equal_outputs_agree() -> None:
     """The error is exactly 0, also where all numbers are; gradients were not looked at."""
     for value in (X_N, torch.zeros(3), torch.tensor([]), torch.tensor(2)):
-        assert of_outputs(value, value.clone()) == Agreement(output_error=0.0)
+        found = of_outputs(value, value.clone())
+        assert (found.output_error, found.error) == (0.0, None)
 
 
 def test_the_error_is_a_ratio_of_norms() -> None:
@@ -95,7 +96,7 @@ def test_nan_never_agrees(value: Tensor, reference: Tensor) -> None:
 
 def test_infinite_numbers_agree_where_they_are_equal() -> None:
     """A masked score of minus infinity is right in both arms; in one alone it is wrong."""
-    assert of_outputs(INF_N, INF_N) == Agreement(output_error=0.0)
+    assert of_outputs(INF_N, INF_N) == Agreement(output_error=0.0, largest_error=0.0)
     for value, reference in ((INF_N, X_N), (-INF_N, INF_N)):
         found = of_outputs(value, reference)
         assert found.output_error is None
@@ -155,7 +156,7 @@ def test_what_cannot_be_compared_is_said(value: Leaves, reference: Leaves, said:
 def test_a_tensor_alone_is_the_same_as_a_tuple_of_one() -> None:
     """How an arm wraps its only tensor does not matter: nn.MultiheadAttention gives (x, None)."""
     found = agreement(({"output": X_N}, {}), ({"output['logits']": X_N}, {}), ("fp32",))
-    assert found == Agreement(output_error=0.0)
+    assert found == Agreement(output_error=0.0, largest_error=0.0)
 
 
 def test_mappings_are_matched_by_name() -> None:
@@ -176,7 +177,9 @@ def test_gradients_are_compared_by_name() -> None:
 
 def test_gradients_without_a_common_name_are_not_compared() -> None:
     """There is no number then, and the outputs alone decide."""
-    assert of_gradients({"a": X_N}, {"b": X_N + 1}) == Agreement(output_error=0.0)
+    assert of_gradients({"a": X_N}, {"b": X_N + 1}) == Agreement(
+        output_error=0.0, largest_error=0.0
+    )
 
 
 def test_a_gradient_that_did_not_arrive_is_wrong() -> None:

@@ -3,8 +3,10 @@
 import pytest
 
 from bench.record import InputError
+from bench.report.costs import VIEWS
 from bench.report.markdown import markdown
 from bench.report.tables import HEADINGS
+from costly import ROWS
 from golden_text import check_golden
 from makers import make_analysis, make_record
 from reported import ANALYSIS, RUN
@@ -36,6 +38,27 @@ def test_markdown_of_own_arms_has_all() -> None:
     assert "**compare**, against `a.py:g`" in text
     assert "| 2,8 forward | a.py:f |" in text
     assert text.endswith("- a.py:f: slow\n")
+
+
+def test_markdown_of_costs() -> None:
+    """Views of what arms cost stand below the verdicts of their factor, a table for each."""
+    check_golden("markdown_costs.txt", markdown(make_analysis(ROWS), views=[*VIEWS]))
+
+
+def test_markdown_of_costs_is_rectangular() -> None:
+    """Each row of each table has a cell under every heading, also where nothing is known."""
+    text = markdown(make_analysis(ROWS), views=[*VIEWS])
+    tables = [part.splitlines() for part in text.split("\n\n") if part.startswith("|")]
+    assert len(tables) > len(VIEWS)
+    for lines in tables:
+        assert len({line.count("|") for line in lines}) == 1
+
+
+def test_markdown_says_where_kernels_changed() -> None:
+    """What is said below the tables in a terminal is said here too."""
+    rows = [make_record(kernels="flash"), make_record(kernels="math", batch_size=64)]
+    (line,) = markdown(make_analysis(rows)).splitlines()[-1:]
+    assert line.startswith("- attention manual (attention, cpu) changed its kernels")
 
 
 def test_markdown_is_rectangular() -> None:

@@ -8,7 +8,7 @@ from rich.console import Console
 
 from bench.footprint import Case, Footprint, Measured, Predicted
 from bench.record import Arm
-from bench.report.memory import case_name, memory_table, notes
+from bench.report.memory import case_name, component_table, memory_table, notes
 from golden_text import check_golden
 from makers import WORKLOAD
 
@@ -39,6 +39,29 @@ def test_the_table() -> None:
     with console.capture() as capture:
         console.print(memory_table(FOUND))
     check_golden("memory.txt", re.sub(r" +$", "", capture.get(), flags=re.MULTILINE))
+
+
+def test_the_table_of_components() -> None:
+    """Components in the order of the model, the images first; each row has its sum."""
+    by_component = {
+        "MLP": {"parameters": 216 * MEBI, "activations": 443 * MEBI},
+        "loss": {"temporaries": 4},
+        "input": {"inputs": 588 * 2**10},
+    }
+    found = replace(FOUND[0], predicted=replace(PREDICTED, by_component=by_component))
+    table = component_table(found)
+    cells = [list(column.cells) for column in table.columns]
+    assert [column.header for column in table.columns] == [
+        *("component", "parameters", "inputs", "activations", "temporaries", "all"),
+    ]
+    assert cells[0] == ["input", "MLP", "loss"]
+    assert cells[-1] == ["588 KiB", "659 MiB", "4 B"]
+
+
+def test_the_largest_batch_is_told_beside_the_predicted_one() -> None:
+    """By trying and by shapes."""
+    (said,) = notes([replace(FOUND[0], largest_batch=37)])
+    assert said == "B/16 b1 train: the largest batch that fits is 37 by trying, 1 by shapes"
 
 
 def test_without_measurements_there_are_no_columns_for_them() -> None:

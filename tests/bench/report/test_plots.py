@@ -11,9 +11,11 @@ import pytest
 from matplotlib.figure import Figure
 from matplotlib.text import Text
 
-from bench.record import DELTA, VERDICTS, Record
+from bench.record import DELTA, VERDICTS
 from bench.report import canvas, plots
-from bench.report.plots import error_figure, latency_figure, write_plots
+from bench.report.error_plots import error_figure
+from bench.report.plots import latency_figure, write_plots
+from bench.row import Record
 from figures import LEVELS, SOURCE, Draw, boxes, drawn, level, lie_apart, on
 from makers import NOT_MEASURED, make_record
 
@@ -165,7 +167,7 @@ def legend_names(figure: Figure) -> set[str]:
     [
         (speedup_figure, {*VERDICTS, "control"}),
         (latency_figure, {*LEVELS["attention"], *LEVELS["precision"]}),
-        (error_figure, {*LEVELS["attention"][1:], *LEVELS["precision"][1:]}),
+        (error_figure, {*LEVELS["attention"], *LEVELS["precision"]}),
     ],
 )
 def test_legends(draw: Draw, names: set[str]) -> None:

@@ -9,9 +9,9 @@ from typing import Any
 import pytest
 from rich.console import Console
 
+from bench.plans import Plan
 from bench.record import Sample
 from bench.report.progress import RunProgress
-from bench.store import Plan
 from makers import make_comparison, make_plan, make_sample
 
 CONTROL, CANDIDATE = make_comparison("mha"), make_comparison("manual")

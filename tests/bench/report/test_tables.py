@@ -1,13 +1,14 @@
 """bench.report.tables: what a reader of a run sees, kept as golden texts."""
 
 import re
+from collections.abc import Sequence
 from io import StringIO
 from typing import Any
 
 import pytest
 from rich.console import Console
+from rich.table import Table
 
-from bench.record import Record
 from bench.report.tables import (
     SINGLE,
     by_factor,
@@ -19,6 +20,7 @@ from bench.report.tables import (
     verdict,
     workload,
 )
+from bench.row import Record
 from golden_text import check_golden
 from makers import (
     NOT_MEASURED,
@@ -101,11 +103,50 @@ def test_remarks_are_counted_once() -> None:
     """Equal reasons and notes stand once, with the number of their rows, in the rows' order."""
     rows: list[Record] = [*RUN, make_record(arm="bf16", note=NOTE), make_record(**OUT_OF_MEMORY)]
     assert remarks(rows) == [
-        "unsteady (sdpa, B/16 attention b1 forward): arm in 1 of 3 passes",
-        "oom (manual): OutOfMemoryError: 3 GiB [2 rows]",
-        "oom (sdpa): OutOfMemoryError: 3 GiB",
+        "sdpa: unsteady in B/16 attention b1 forward: arm in 1 of 3 passes",
+        "manual, sdpa: oom: OutOfMemoryError: 3 GiB [3 rows]",
         f"bf16: {NOTE} [2 rows]",
     ]
+
+
+def test_notes_of_a_row_are_told_apart() -> None:
+    """Each note of a row stands by itself, with all the rows that it concerns."""
+    rows = [make_record(note="no meter; slow"), make_record(arm="sdpa", note="no meter")]
+    assert remarks(rows) == ["manual, sdpa: no meter [2 rows]", "manual: slow"]
+
+
+def test_many_arms_are_counted() -> None:
+    """A remark on more than three arms gives their number, not their names."""
+    rows = [make_record(arm=f"{number}", note="no meter") for number in (1, 2, 3, 3)]
+    assert remarks(rows) == ["1, 2, 3: no meter [4 rows]"]
+    assert remarks([*rows, make_record(arm="4", note="no meter")]) == ["4 arms: no meter [5 rows]"]
+
+
+def test_more_tables_stand_below_their_factor() -> None:
+    """What else is to be shown of a factor's rows follows its table."""
+
+    def more(records: Sequence[Record]) -> list[Table]:
+        return [Table(f"{len(records)} rows of {records[0].factor}")]
+
+    text = printed(summary(ANALYSIS, more=more))
+    expected = ("attention: against", "6 rows of attention", "precision: ", "2 rows of precision")
+    places = [text.index(each) for each in expected]
+    assert places == sorted(places)
+
+
+def test_a_change_of_kernels_is_said_below() -> None:
+    """Below the tables stands which arm dispatched other kernels on another workload."""
+    rows = [make_record(kernels="flash"), make_record(kernels="math", batch_size=64)]
+    text = printed(summary(make_analysis(rows)), width=400)
+    assert "changed its kernels between workloads: flash on B/16 b1 forward; math on" in text
+
+
+def test_brackets_are_no_markup() -> None:
+    """A user's arm may have any name; its baseline stands in the title."""
+    row = make_record(arm="[/x]/m.py:new", baseline="[bold]m.py:old", inputs="[/y]/m.py:make")
+    text = printed(summary(make_analysis([row])), width=200)
+    for name in (row.arm, row.baseline, row.inputs):
+        assert f"{name} " in text or f"{name}," in text
 
 
 def test_no_remarks() -> None:

@@ -1,10 +1,10 @@
-"""bench.report.tables: what to know of a run before its tables, line by line."""
+"""bench.report.trust: what to know of a run before its tables, line by line."""
 
 from typing import Any
 
 import pytest
 
-from bench.report.tables import trust
+from bench.report.trust import trust
 from makers import make_analysis, make_controls, make_record
 
 SAID = "2 of 9 copies of a baseline were called different"

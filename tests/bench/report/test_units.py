@@ -1,19 +1,26 @@
 """bench.report.units: numbers as people read them, to the sign."""
 
 import math
+from collections.abc import Callable
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from bench.report.units import (
+    bounded,
     bounds,
     digits,
     duration,
+    gigabytes_per_s,
+    gigaflop,
+    images,
+    joules,
     memory,
     milliseconds,
     percent,
     scientific,
+    seconds,
     signed_percent,
     times,
 )
@@ -108,7 +115,7 @@ def test_scientific(value: float | None, expected: str) -> None:
 
 
 @pytest.mark.parametrize(
-    ("seconds", "expected"),
+    ("length_s", "expected"),
     [
         (-3, "0 s"),
         (0.4, "0 s"),
@@ -119,9 +126,9 @@ def test_scientific(value: float | None, expected: str) -> None:
         (3661, "61 min 01 s"),
     ],
 )
-def test_duration(seconds: float, expected: str) -> None:
+def test_duration(length_s: float, expected: str) -> None:
     """Seconds below a minute, then minutes with their seconds; never below zero."""
-    assert duration(seconds) == expected
+    assert duration(length_s) == expected
 
 
 @pytest.mark.parametrize(
@@ -142,11 +149,86 @@ def test_percent(value: float | None, expected: str) -> None:
 
 
 @pytest.mark.parametrize(
+    ("value", "expected"),
+    [(1.0, "100.0 %"), (1.085, "108.5 %"), (10.0, "1000.0 %"), (10.01, "unknown")],
+)
+def test_percent_of_a_limit(value: float, expected: str) -> None:
+    """A share may be of more than everything where its limit was measured; nonsense is none."""
+    assert percent(value, most=10) == expected
+
+
+@pytest.mark.parametrize(
+    ("count", "expected"),
+    [
+        (None, ""),
+        (0.0, "0"),
+        (0.2, "1"),
+        (45.0, "45"),
+        (45.01, "46"),
+        (999.0, "999"),
+        (999.5, f"1{THIN}000"),
+        (12_345.0, f"12{THIN}300"),
+        (1e10, f"10{THIN}000{THIN}000{THIN}000"),
+        (1.1e10, "never"),
+        (math.inf, "never"),
+    ],
+)
+def test_images(count: float | None, expected: str) -> None:
+    """Whole images, to three digits where they are thousands; what nobody will see is never."""
+    assert images(count) == expected
+
+
+@settings(deadline=None)
+@given(count=st.floats(0, 1e10))
+def test_images_are_enough(count: float) -> None:
+    """Rounded up where every image is told, and right to half a digit beyond."""
+    shown = float(images(count).replace(THIN, ""))
+    assert shown == pytest.approx(count, rel=5.1e-3, abs=1)
+    assert count > 999 or shown == math.ceil(count)
+
+
+@pytest.mark.parametrize(
+    ("low", "high", "expected"),
+    [
+        (120.0, 1300.0, f"120 to 1{THIN}300"),
+        (120.0, math.inf, "120 to never"),
+        (math.inf, math.inf, "never"),
+        (45.1, 45.9, "46"),
+        (None, 1.0, ""),
+        (1.0, None, ""),
+    ],
+)
+def test_bounded(low: float | None, high: float | None, expected: str) -> None:
+    """An interval as its ends are shown; ends that look alike once, and none that lacks one."""
+    assert bounded(images, low, high) == expected
+
+
+@pytest.mark.parametrize(
+    ("show", "value", "expected"),
+    [
+        (seconds, 33.123, "33.1 s"),
+        (seconds, 0.34, "0.340 s"),
+        (seconds, 0.0, "0 s"),
+        (gigaflop, 35.1e9, "35.1"),
+        (gigaflop, 2.3e8, "0.230"),
+        (gigabytes_per_s, 33.597, "33.6"),
+        (gigabytes_per_s, 4020.0, f"4{THIN}020"),
+        (joules, 1.234, "1.23 J"),
+        (joules, 0.0, "0 J"),
+    ],
+)
+def test_costs(show: Callable[[float | None], str], value: float, expected: str) -> None:
+    """Three digits and the unit where the heading has none; what is not known is empty."""
+    assert show(value) == expected
+    assert show(None) == ""
+
+
+@pytest.mark.parametrize(
     ("size_bytes", "expected"),
     [
         (None, ""),
-        (0, "0 MiB"),
-        (602_112, "0.574 MiB"),
+        (0, "0 B"),
+        (602_112, "588 KiB"),
         (345 * 2**20, "345 MiB"),
         (2**30, "1.00 GiB"),
         (31.4 * 2**30, "31.4 GiB"),

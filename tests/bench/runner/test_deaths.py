@@ -7,9 +7,9 @@ from pathlib import Path
 
 import pytest
 
+from bench.plans import LOST
 from bench.record import STATUSES
 from bench.runner.deaths import Death, death, oom_kills
-from bench.store import LOST
 
 LOG = Path("run/passes/pass-1.log")
 

@@ -7,9 +7,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from bench.plans import Plan
 from bench.record import Comparison, Sample
 from bench.runner.schedule import REPORT_S, NextPass, next_pass, spent_s
-from bench.store import Plan
 from makers import make_comparison, make_plan, make_sample
 
 RUN = tuple(make_comparison(name) for name in ("mha", "manual", "sdpa", "mha_weights"))

@@ -81,6 +81,16 @@ def test_the_largest_batch_fits_and_the_next_does_not(mode: str) -> None:
     assert more.predicted.total_bytes > limit
 
 
+@pytest.mark.long
+def test_the_largest_batch_is_found_where_the_device_is_here() -> None:
+    """Tried in processes of their own, around the predicted one, which is nearly right."""
+    # A batch of about forty: each trial is a process.
+    footprint = found(mode="forward", limit_bytes=420 * 2**20, measure=True, image_size=224)
+    predicted = footprint.case.workload.batch_size
+    assert predicted is not None
+    assert footprint.largest_batch == pytest.approx(predicted, rel=0.05)
+
+
 def test_a_limit_that_holds_nothing() -> None:
     """The error says what one image needs."""
     with pytest.raises(InputError, match=r"needs \d+ MiB for one image, more than the limit of"):

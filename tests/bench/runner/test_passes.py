@@ -10,9 +10,11 @@ import pytest
 from bench.bench_patchers import GRID
 from bench.cases import Selection, expand
 from bench.journal import JournalReader, read_samples
+from bench.plans import PassPlan
 from bench.record import Comparison, RunError
-from bench.runner.passes import _raise_unwritable, probe, run_pass
-from bench.store import PassPlan, create_run_folder
+from bench.runner.passes import PassTask, probe, run_pass
+from bench.runner.processes import _raise_unwritable
+from bench.store import create_run_folder
 from makers import make_environment, make_plan
 from own_arms import compare
 from processes import with_arms
@@ -97,4 +99,4 @@ def test_a_journal_that_takes_no_sample_is_full(tmp_path: Path) -> None:
     """Where a process could not write its long line, a short one that fits is no comfort."""
     plan = plan_in(tmp_path / "run", COMPARISONS)
     with pytest.raises(OSError, match="no room for what was measured"):
-        _raise_unwritable(plan)
+        _raise_unwritable(PassTask(plan))

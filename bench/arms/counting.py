@@ -1,0 +1,44 @@
+"""Checks the arithmetic's FLOPs against what torch's FlopCounterMode sees of the built module.
+
+The module is built and called on torch's meta device, which has shapes and no numbers: there no
+fused kernel hides a product, so that every torch and every machine counts alike.
+"""
+
+from dataclasses import replace
+
+import torch
+from torch.utils.flop_counter import FlopCounterMode
+
+from bench.arms.building import build_module, random_inputs
+from bench.arms.pins import pinned_kernel
+from bench.cases import flops
+from bench.record import Arm, Workload
+
+
+def counted_flops(arm: Arm, workload: Workload) -> int:
+    """FLOPs of one call, counted: forward, or in mode ``train`` forward and backward.
+
+    Of the arm only patcher and attention count: nothing is compiled, nothing is computed twice for
+    want of memory, and the optimizer has no products. Raises ValueError for a user's own arms.
+    """
+    on_meta, trains = replace(workload, device="meta"), workload.mode == "train"
+    module = build_module(arm, on_meta).train(trains)
+    with torch.device("meta"):
+        input_BX = random_inputs(on_meta)
+    counter = FlopCounterMode(display=False)
+    with pinned_kernel("no_fast_path")(), torch.set_grad_enabled(trains), counter:
+        output = module(input_BX)
+        if trains:
+            output.sum().backward()
+    return int(counter.get_total_flops())
+
+
+def disagreement(arm: Arm, workload: Workload) -> str | None:
+    """One line where arithmetic and counter differ, by however little; None where they agree.
+
+    Raises ValueError for a user's own arms.
+    """
+    expected, counted = flops(workload), counted_flops(arm, workload)
+    if expected == float(counted):
+        return None
+    return f"FLOPs: {expected:,.0f} by arithmetic, {counted:,} by FlopCounterMode"

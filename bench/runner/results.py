@@ -1,0 +1,72 @@
+"""A run's folder, read back: what was measured, and what that says."""
+
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from bench.analysis.rows import Analysis, analyse
+from bench.footprint import Survey
+from bench.journal import read_events, samples_from, surveys_from
+from bench.machine import Environment
+from bench.plans import Plan
+from bench.record import Sample
+from bench.row import Record
+from bench.runner.schedule import planned_left, spent_s
+from bench.runner.survey import left as survey_left
+from bench.store import read_environment, read_plan
+
+
+@dataclass(frozen=True, kw_only=True)
+class Results:
+    """A run's folder, and what stands in it.
+
+    ``surveys`` are by key of the case. ``torn`` counts half-written lines of the journal,
+    ``spent_s`` the seconds that led to samples.
+    """
+
+    folder: Path
+    plan: Plan
+    environment: Environment
+    analysis: Analysis
+    samples: list[Sample]
+    surveys: dict[str, Survey] = field(default_factory=dict)
+    torn: int = 0
+    spent_s: float = 0.0
+
+    @property
+    def left(self) -> int:
+        """How many measurements of the planned passes and looks of the survey are still to come."""
+        passes = sum(len(group) for _, group in planned_left(self.plan, self.samples))
+        return passes + len(survey_left(self.plan, self.surveys))
+
+    @property
+    def records(self) -> list[Record]:
+        """The rows."""
+        return self.analysis.records
+
+    @property
+    def measure_s(self) -> float:
+        """Seconds of settling and measuring: imports, builds, checks and compiles are left out."""
+        return sum(sample.measure_s for sample in self.samples)
+
+    @property
+    def measuring_share(self) -> float | None:
+        """Seconds inside timed calls / ``measure_s``; None before the first sample."""
+        timed_s = sum(sample.timed_s for sample in self.samples)
+        return timed_s / self.measure_s if self.measure_s else None
+
+
+def load(folder: Path, plan: Plan | None = None, environment: Environment | None = None) -> Results:
+    """Read a run's folder and merge its passes. Raises InputError where it is no run."""
+    plan, environment = plan or read_plan(folder), environment or read_environment(folder)
+    events, torn = read_events(folder / "journal.jsonl")
+    samples, surveys = samples_from(events), surveys_from(events)
+    return Results(
+        folder=folder,
+        plan=plan,
+        environment=environment,
+        analysis=analyse(plan.run_id, plan.comparisons, samples, environment, plan.delta, surveys),
+        samples=samples,
+        surveys=surveys,
+        torn=torn,
+        spent_s=spent_s(events),
+    )

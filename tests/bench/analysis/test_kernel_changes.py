@@ -1,0 +1,64 @@
+"""bench.analysis.costs: an arm whose kernels change from workload to workload."""
+
+from typing import Any
+
+import pytest
+
+from bench.analysis.costs import kernel_changes
+from makers import make_record
+
+
+def test_a_change_of_kernels_is_reported() -> None:
+    """What one arm dispatched on one workload and not on another, each with its workload."""
+    rows = [
+        make_record(kernels="MKL SGEMM; flash attention"),
+        make_record(kernels="MKL SGEMM; flash attention", variant="L/16"),
+        make_record(kernels="MKL SGEMM; math attention", batch_size=64, mode="train"),
+        make_record(kernels="MKL SGEMM", variant="H/14"),
+        make_record(kernels=None, variant="S/16"),
+    ]
+    (line,) = kernel_changes(rows)
+    assert line == (
+        "attention manual (attention, cpu) changed its kernels between workloads: "
+        "flash attention on B/16 b1 forward and L/16 b1 forward; "
+        "math attention on B/16 b64 train; nothing else on H/14 b1 forward"
+    )
+
+
+@pytest.mark.parametrize(
+    "other",
+    [
+        {"variant": "L/16", "kernels": "flash"},
+        {"variant": "L/16", "kernels": None},
+        {"arm": "sdpa", "kernels": "math"},
+        {"component": "model", "kernels": "math"},
+        {"device": "cuda", "kernels": "math"},
+        {"factor": "kernel", "kernels": "math"},
+    ],
+)
+def test_no_change_of_kernels(other: dict[str, Any]) -> None:
+    """Equal kernels are none, nor are those of another arm, component or device."""
+    assert kernel_changes([make_record(kernels="flash"), make_record(**other)]) == []
+
+
+def test_the_usual_arm_is_told_of_once() -> None:
+    """Several factors have the same arm as their baseline: one line, with each workload once."""
+    rows = [
+        make_record(factor=factor, arm=arm, component="model", variant=variant, kernels=kernels)
+        for factor, arm in (("compile", "eager"), ("precision", "fp32"), ("optimizer", "adamw"))
+        for variant, kernels in (("B/16", "flash"), ("L/16", "math"))
+    ]
+    (line,) = kernel_changes(rows)
+    assert line.startswith("compile eager (model, cpu) changed its kernels between workloads: ")
+    assert line.endswith(": flash on B/16 b1 forward; math on L/16 b1 forward")
+
+
+def test_a_change_of_kernels_of_own_arms() -> None:
+    """A user's own workloads are named by their inputs."""
+    own = {"factor": "factory", "arm": "a.py:f", "component": "callable", "variant": None}
+    rows = [
+        make_record(**own, inputs=f"{rows},768", kernels=kernels, batch_size=None)
+        for rows, kernels in ((1, "MKL SGEMV"), (64, "MKL SGEMM"))
+    ]
+    (line,) = kernel_changes(rows)
+    assert line.endswith("MKL SGEMV on 1,768 forward; MKL SGEMM on 64,768 forward")
