@@ -45,11 +45,12 @@ class SurveyItem:
     """A case to look at: the arm of a comparison, which is one against itself for a baseline.
 
     ``limits`` are the precisions (see ``bench.footprint.computed_in``) in which the limit of its
-    matrix products is to be measured.
+    matrix products is to be measured. With ``shapes_only`` it is not run: memory did not suffice.
     """
 
     comparison: Comparison
     limits: tuple[str, ...] = ()
+    shapes_only: bool = False
 
     @property
     def key(self) -> str:

@@ -1,7 +1,8 @@
 """Arms that fail in every way that an arm can; tests name them to the real program.
 
 They meet the test through files in the working directory: ``under-way`` says that pairs are being
-measured, ``interrupted`` that the process was; where the test makes ``quick``, calls take no time.
+measured, or that an arm is being looked at alone, ``interrupted`` that the process was; where the
+test makes ``quick``, calls take no time.
 """
 
 import ctypes
@@ -142,3 +143,46 @@ def _ignore() -> None:
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         signal.signal(number, signal.SIG_IGN)
     _hang()
+
+
+def _when_alone(fail: Callable[[], object]) -> Work:
+    """Fail where the arm is looked at alone; passes measure it like any other."""
+
+    def work(x: Tensor) -> Tensor:
+        if Path(sys.argv[0]).stem == "survey":
+            fail()
+        return x + 1
+
+    return work
+
+
+def leaves_alone() -> Work:
+    """End the survey's process without a word."""
+    return _when_alone(lambda: os._exit(3))
+
+
+def faults_alone() -> Work:
+    """Read where no memory is, in the survey."""
+    return _when_alone(lambda: ctypes.string_at(0))
+
+
+def tears_alone() -> Work:
+    """End the survey's process in the middle of a line of its journal."""
+    return _when_alone(_tear)
+
+
+def _tear() -> None:
+    with Path("run/journal.jsonl").open("a", encoding="utf-8") as journal:
+        journal.write('{"schema": 3, "kind": "sur')
+    os._exit(3)
+
+
+def waits_alone() -> Work:
+    """Keep the survey waiting until the test has seen enough."""
+    return _when_alone(_wait)
+
+
+def _wait() -> None:
+    while not Path("quick").exists():
+        Path("under-way").touch()
+        time.sleep(_CALL_S)

@@ -12,7 +12,7 @@ from bench.analysis.rows import Analysis
 from bench.analysis.verdicts import Controls
 from bench.footprint import Measured, Predicted, Survey
 from bench.machine import Environment
-from bench.plans import PassPlan, Plan
+from bench.plans import PassPlan, Plan, SurveyItem, SurveyPlan
 from bench.record import SCHEMA, Arm, Comparison, Sample, Workload
 from bench.row import Record
 
@@ -166,6 +166,19 @@ def make_pass_plan(journal: Path, **changes: Any) -> PassPlan:
         parent=1,
         journal=journal,
         comparisons=(make_comparison(),),
+    )
+    return replace(plan, **changes)
+
+
+def make_item(comparison: Comparison | None = None, *limits: str) -> SurveyItem:
+    """Build a case to look at: the arm of a comparison, and the limits that it is to tell."""
+    return SurveyItem(comparison=comparison or make_comparison(), limits=limits)
+
+
+def make_survey_plan(journal: Path, *items: SurveyItem, **changes: Any) -> SurveyPlan:
+    """Build what the survey of some cases is told; it has until long from now."""
+    plan = SurveyPlan(
+        items=items or (make_item(),), end_s=2e9, threads=2, parent=1, journal=journal
     )
     return replace(plan, **changes)
 

@@ -36,7 +36,7 @@ class Results:
     def left(self) -> int:
         """How many measurements of the planned passes and looks of the survey are still to come."""
         passes = sum(len(group) for _, group in planned_left(self.plan, self.samples))
-        return passes + len(survey_left(self.plan, self.surveys))
+        return passes + len(survey_left(self.plan, self.surveys, self.samples))
 
     @property
     def records(self) -> list[Record]:

@@ -154,7 +154,7 @@ def _run_passes(plan: Plan, environment: Environment, folder: Path, progress: Pr
         )
         if plan.directory is not None:
             check_unchanged(plan.sources, plan.directory)
-        chosen = survey.left(plan, so_far.surveys)
+        chosen = survey.left(plan, so_far.surveys, so_far.samples)
         if chosen and (coming is None or coming.index >= plan.passes):
             progress.further(len(chosen))
             place = _place(environment, folder, so_far.spent_s)

@@ -19,6 +19,8 @@ from bench.record import Arm, Comparison, Sample, Workload
 REPORT_S = 8.0
 # The planned passes get this much of a run's time where further ones may follow.
 _BASE_SHARE = 0.75
+# And the survey after them so much.
+_SURVEY_SHARE = 0.15
 # Further passes last about so long: short ones start too many processes, long ones adapt too late.
 _FURTHER_PASS_S = 45.0
 # A comparison is not taken into a further pass for fewer pairs, or for less time.
@@ -112,7 +114,7 @@ def _planned(
     widths: Mapping[str, float],
     spent: float,
 ) -> NextPass:
-    share = _BASE_SHARE if plan.precision else 1.0
+    share = (_BASE_SHARE if plan.precision else 1.0) - _SURVEY_SHARE * plan.survey
     until = share * (plan.budget_s - REPORT_S) * (index + 1) / plan.passes
     return _pass(plan, index, left, widths, max(until - spent, 0.0))
 

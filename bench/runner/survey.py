@@ -10,7 +10,7 @@ from typing import Self
 from bench.footprint import Measured, Survey, computed_in
 from bench.journal import JournalReader, append_event, append_survey
 from bench.plans import Plan, SurveyItem, SurveyPlan
-from bench.record import Comparison
+from bench.record import Comparison, Sample
 from bench.runner.deaths import Death
 from bench.runner.processes import Kinds, Watch, module_command, work_off
 from bench.store import write_json
@@ -19,6 +19,9 @@ from bench.store import write_json
 # does not reach stays empty.
 _SHARE = 0.2
 _LEAST_S = 30.0
+# What a case was in a pass that ran it to its end, and what is of interest besides.
+_RUNS = {"ok", "wrong"}
+_WORTH_A_LOOK = {*_RUNS, "oom"}
 # With a time for each comparison, as much for each case, and at least this.
 _EACH_S = 20.0
 
@@ -46,9 +49,33 @@ def _limits(baseline: Comparison, comparisons: Sequence[Comparison]) -> tuple[st
     return tuple(dict.fromkeys(computed_in(each.precision) for each in rivals))
 
 
-def left(plan: Plan, surveys: Mapping[str, Survey]) -> list[SurveyItem]:
-    """The cases of a run that nobody has looked at yet."""
-    return [each for each in items(plan.comparisons) if each.key not in surveys] * plan.survey
+def left(
+    plan: Plan, surveys: Mapping[str, Survey], samples: Sequence[Sample] = ()
+) -> list[SurveyItem]:
+    """The cases of a run that are still to be looked at, after what became of them in its passes.
+
+    What failed there would fail again. Of what had not enough memory the need is predicted.
+    """
+    if not plan.survey:
+        return []
+    outcomes = _outcomes(plan.comparisons, samples)
+    found = []
+    for item in items(plan.comparisons):
+        outcome = outcomes.get(item.key, set())
+        if item.key in surveys or (outcome and not outcome & _WORTH_A_LOOK):
+            continue
+        found.append(replace(item, shapes_only=bool(outcome) and not outcome & _RUNS))
+    return found
+
+
+def _outcomes(comparisons: Sequence[Comparison], samples: Sequence[Sample]) -> dict[str, set[str]]:
+    """The statuses that each case had as a candidate or as its own control."""
+    keys = {each.key: SurveyItem(comparison=each).key for each in comparisons}
+    found: dict[str, set[str]] = {}
+    for sample in samples:
+        if sample.key in keys:
+            found.setdefault(keys[sample.key], set()).add(sample.status)
+    return found
 
 
 def seconds(plan: Plan, cases: int, spent_s: float) -> float:

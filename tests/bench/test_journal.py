@@ -9,16 +9,19 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from bench.footprint import Graphs, Limit, Measured
 from bench.journal import (
     JournalReader,
     append_event,
     append_sample,
+    append_survey,
     read_events,
     read_samples,
     samples_from,
+    surveys_from,
 )
-from bench.record import SCHEMA, Sample
-from makers import make_comparison, make_sample
+from bench.record import SCHEMA, InputError, Sample
+from makers import make_comparison, make_sample, make_survey
 
 SAMPLE = make_sample(make_comparison(), causes={"steal": 1}, disturbed=(3,), unsettled=("arm",))
 
@@ -178,3 +181,55 @@ def test_other_events_are_no_samples(journal: Path) -> None:
     append_event(journal, "unheard-of", key="a", pass_index=0)
     assert read_samples(journal.parent) == []
     assert len(read_events(journal)[0]) == 3
+
+
+SURVEY = make_survey(
+    "a",
+    graphs=Graphs(breaks=0, recompiles=1),
+    limits={"bf16": Limit(library="oneDNN", time_ratio=0.75, gflop_per_s=377.0)},
+    notes=("energy not told: no meter",),
+    seconds=3.5,
+)
+
+
+def test_a_survey_comes_back_as_it_was(journal: Path) -> None:
+    """Everything that a look told, what it did not tell, and what stands inside of it."""
+    failed = make_survey("b", measured=Measured(status="oom", error="no room"), predicted=None)
+    for survey in (SURVEY, failed):
+        append_survey(journal, survey)
+    events, _ = read_events(journal)
+    assert surveys_from(events) == {"a": SURVEY, "b": failed}
+    assert samples_from(events) == []
+
+
+def test_a_case_counts_once(journal: Path) -> None:
+    """Of two looks at one case the first counts."""
+    append_survey(journal, SURVEY)
+    append_survey(journal, make_survey("a", flop=1.0))
+    assert surveys_from(read_events(journal)[0]) == {"a": SURVEY}
+
+
+def test_a_survey_that_was_lost_may_follow_half_a_line(journal: Path) -> None:
+    """Its process was killed while it wrote; whoever started it says so, and goes on."""
+    append_survey(journal, SURVEY)
+    journal.write_bytes(journal.read_bytes()[:-30])
+    lost = make_survey("a", measured=Measured(status="crashed", error="SIGKILL"))
+    append_survey(journal, lost, died=True)
+    events, torn = read_events(journal)
+    assert (surveys_from(events), torn) == ({"a": lost}, 1)
+
+
+def test_nobody_else_goes_on_after_half_a_line(journal: Path) -> None:
+    """A look that nobody lost, after a line that its own process cut off, was put there by hand."""
+    append_survey(journal, SURVEY)
+    journal.write_bytes(journal.read_bytes()[:-30])
+    append_survey(journal, make_survey("b"))
+    with pytest.raises(InputError, match="line 1 was changed by hand"):
+        read_events(journal)
+
+
+def test_what_is_no_survey_is_refused(journal: Path) -> None:
+    """A line that lacks what a survey has is told by its kind."""
+    append_event(journal, "survey", key="a", measured={"status": "fine"})
+    with pytest.raises(InputError, match=r"a line of the journal is no survey \(.*; restore it"):
+        surveys_from(read_events(journal)[0])

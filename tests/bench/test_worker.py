@@ -8,11 +8,11 @@ from pathlib import Path
 
 import pytest
 
-from bench.journal import read_events, read_samples
+from bench.journal import read_events, read_samples, surveys_from
 from bench.plans import UNWRITABLE
 from bench.store import write_json
-from bench.worker import announce, keep
-from makers import make_comparison, make_pass_plan, make_sample
+from bench.worker import announce, announce_case, keep, keep_survey
+from makers import make_comparison, make_pass_plan, make_sample, make_survey, make_survey_plan
 
 SAMPLE = make_sample(make_comparison(), status="crashed", error="SIGSEGV")
 # The worker says that it is ready, and that it lives on if nobody ends it.
@@ -31,14 +31,21 @@ subprocess.run([sys.executable, "-c", {WORKER!r}])
 WRITES = """
 import sys
 from pathlib import Path
+from bench.footprint import Measured, Survey
 from bench.record import Sample
-from bench.store import read_pass_plan
-from bench.worker import announce, keep
-plan = read_pass_plan(Path(sys.argv[1]))
+from bench.store import read_pass_plan, read_survey_plan
+from bench.worker import announce, announce_case, keep, keep_survey
 {call}
 print("went on")
 """
-CALLS = ["announce(plan, 'a')", "keep(plan, Sample(key='a', pass_index=0), 'cpu')"]
+READ = "read_pass_plan(Path('pass.json'))"
+READ_SURVEY = "read_survey_plan(Path('survey.json'))"
+CALLS = [
+    f"announce({READ}, 'a')",
+    f"keep({READ}, Sample(key='a', pass_index=0), 'cpu')",
+    f"announce_case({READ_SURVEY}, 'a')",
+    f"keep_survey({READ_SURVEY}, Survey(key='a', measured=Measured()), 'cpu')",
+]
 INTERRUPTED = """
 import os, signal, time
 from threading import Event
@@ -107,15 +114,17 @@ def test_a_worker_obeys_interrupts_that_a_shell_ignored(tmp_path: Path) -> None:
     [("disk full", "No space left on device"), ("folder removed", "No such file or directory")],
 )
 def test_what_cannot_be_written_ends_the_process(
-    tmp_path: Path, call: str, fault: str, says: str
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, call: str, fault: str, says: str
 ) -> None:
     """Where the journal cannot be written the process says so and ends with its own exit code."""
     journal = tmp_path / "run" / "journal.jsonl"
     if fault == "disk full":
         journal.parent.mkdir()
         journal.symlink_to("/dev/full")
-    write_json(tmp_path / "plan.json", make_pass_plan(journal))
-    done = python("-c", WRITES.format(call=call), str(tmp_path / "plan.json"))
+    write_json(tmp_path / "pass.json", make_pass_plan(journal))
+    write_json(tmp_path / "survey.json", make_survey_plan(journal))
+    monkeypatch.chdir(tmp_path)
+    done = python("-c", WRITES.format(call=call))
     assert done.returncode == UNWRITABLE, done.stderr
     assert (done.stdout, done.stderr) == ("", f"{journal}: {says}\n")
 
@@ -132,6 +141,20 @@ def test_what_is_written(tmp_path: Path) -> None:
     ]
     assert events[0]["pass_index"] == 2
     assert read_samples(tmp_path) == [SAMPLE]
+
+
+def test_what_is_written_of_a_survey(tmp_path: Path) -> None:
+    """That a case is looked at, and what was told of it, and nothing of a pass."""
+    plan, survey = make_survey_plan(tmp_path / "journal.jsonl"), make_survey("a")
+    announce_case(plan, "a")
+    keep_survey(plan, survey, "cpu")
+    events, _ = read_events(plan.journal)
+    assert [(event["kind"], event["key"]) for event in events] == [
+        ("survey_start", "a"),
+        ("survey", "a"),
+    ]
+    assert surveys_from(events) == {"a": survey}
+    assert not any("pass_index" in event for event in events)
 
 
 def test_the_first_interrupt_waits_and_the_second_does_not() -> None:

@@ -33,6 +33,19 @@ from vitcore.config import ATTENTIONS, HEADS, PATCHERS, VARIANTS
                 precision="amp_bf16",
             ),
         ),
+        ("kernel=math", Part(component="attention", kernel="math")),
+        (
+            "attention=mha,kernel=no_fast_path,component=block",
+            Part(component="block", attention="mha", kernel="no_fast_path"),
+        ),
+        ("layout=channels_last", Part(component="patcher", layout="channels_last")),
+        (
+            "layout=channels_last,kernel=flash",
+            Part(component="model", layout="channels_last", kernel="flash"),
+        ),
+        ("head=mlp,kernel=flash", Part(component="model", head="mlp", kernel="flash")),
+        ("checkpoint=blocks", Part(component="model", checkpoint="blocks")),
+        ("patcher=conv,optimizer=sgd", Part(component="patcher", optimizer="sgd")),
         (" attention = sdpa , variant = B/16 ", Part(component="attention")),
     ],
 )
@@ -48,17 +61,36 @@ def test_the_component_is_what_the_keys_are_about(text: str, part: Part) -> None
     variant=st.sampled_from(sorted(VARIANTS)),
     how=st.sampled_from(LEVELS["compile"]),
     precision=st.sampled_from(LEVELS["precision"]),
+    layout=st.sampled_from(LEVELS["layout"]),
+    checkpoint=st.sampled_from(LEVELS["checkpoint"]),
+    optimizer=st.sampled_from(LEVELS["optimizer"]),
 )
-def test_every_level_is_known(
-    patcher: str, attention: str, head: str, variant: str, how: str, precision: str
-) -> None:
+def test_every_level_is_known(head: str, variant: str, how: str, **levels: str) -> None:
     """Whatever vitcore and the grid know can be named, and becomes the arm's levels."""
-    text = f"patcher={patcher},attention={attention},head={head},variant={variant}"
-    part = read_part("arm", f"{text},compile={how},precision={precision}")
+    named = {"head": head, "variant": variant, "compile": how, **levels}
+    part = read_part("arm", ",".join(f"{key}={level}" for key, level in named.items()))
     assert (part.head, part.config.head, part.variant) == (head, head, variant)
-    assert part.arm("bf16") == Arm(
-        patcher=patcher, attention=attention, compile=how, precision=precision
-    )
+    assert part.arm("bf16") == Arm(compile=how, **levels)
+
+
+KERNELS = {
+    "mha": LEVELS["kernel"],
+    "mha_weights": ("auto", "no_fast_path"),
+    "manual": ("auto",),
+    "sdpa": ("auto", "flash", "efficient", "cudnn", "math"),
+}
+
+
+@pytest.mark.parametrize("attention", ATTENTIONS)
+@pytest.mark.parametrize("kernel", LEVELS["kernel"])
+def test_an_attention_is_held_to_the_kernels_that_it_could_use(attention: str, kernel: str) -> None:
+    """What would make no difference is refused: two arms would be the same, and look like two."""
+    text = f"attention={attention},kernel={kernel}"
+    if kernel in KERNELS[attention]:
+        assert read_part("arm", text).arm("fp32") == Arm(attention=attention, kernel=kernel)
+        return
+    with pytest.raises(InputError, match=f"'{attention}' has no kernel '{kernel}'; known: auto"):
+        read_part("arm", text)
 
 
 def test_without_a_precision_a_part_takes_that_of_the_inputs() -> None:
@@ -81,6 +113,11 @@ def test_without_a_precision_a_part_takes_that_of_the_inputs() -> None:
         ("component=head", "unknown component 'head'; known: patcher, attention, block, model"),
         ("compile=max", "unknown compile 'max'; known: eager, compile, compile_blocks"),
         ("precision=int8", "unknown precision 'int8'; known: fp32"),
+        ("kernel=fast", "unknown kernel 'fast'; known: auto, flash, efficient, cudnn, math, no_"),
+        ("layout=nhwc", "unknown layout 'nhwc'; known: contiguous, channels_last"),
+        ("checkpoint=all", "unknown checkpoint 'all'; known: none, blocks"),
+        ("optimizer=adam", "unknown optimizer 'adam'; known: adamw, adamw_loop"),
+        ("math", "'math' is no key=level; did you mean kernel=math?"),
         ("attention=sdpa,attention=mha", "has 'attention' twice; give it once"),
         ("image_size=big", "image_size is 'big'; expected pixels, such as 224"),
         ("image_size=" + "9" * 5000, "expected pixels"),
@@ -102,6 +139,9 @@ def test_what_is_no_part_is_refused(text: str, said: str) -> None:
         ("component=patcher,attention=mha", "attention"),
         ("component=attention,patcher=conv", "patcher"),
         ("component=block,head=mlp", "head"),
+        ("component=patcher,kernel=math", "kernel"),
+        ("component=attention,layout=channels_last", "layout"),
+        ("component=block,layout=channels_last", "layout"),
     ],
 )
 def test_a_level_without_effect_is_refused(text: str, key: str) -> None:

@@ -77,12 +77,24 @@ def test_the_others_are_measured(quick: tuple[subprocess.CompletedProcess[str], 
 def test_a_bad_arm_prints_no_traceback(
     quick: tuple[subprocess.CompletedProcess[str], Rows],
 ) -> None:
-    """Standard error has the progress, a line for each comparison, and where the logs are."""
+    """Standard error has the progress, a line for each measurement, and where the logs are."""
     done, _ = quick
     *lines, last = done.stderr.splitlines()
-    assert len(lines) == len(QUICK) + 2
-    assert all(line.startswith("pass 1/1  ") for line in lines)
+    measured, looks = lines[: len(QUICK) + 2], lines[len(QUICK) + 2 :]
+    assert all(line.startswith("pass 1/1  ") for line in measured)
+    assert all(line.startswith("survey  ") for line in looks)
     assert last.startswith("what the arms printed, and where they failed: ")
+
+
+def test_what_failed_in_a_pass_is_not_run_again(
+    quick: tuple[subprocess.CompletedProcess[str], Rows],
+) -> None:
+    """Alone are looked at what ran, and what lacked memory, whose need is told by shapes."""
+    done, rows = quick
+    looks = [line for line in done.stderr.splitlines() if line.startswith("survey  ")]
+    worth = [arm for arm, row in rows.items() if row["status"] in ("ok", "wrong", "oom")]
+    assert len(looks) == len(worth) + 1
+    assert not any("crashed" in line for line in looks)
 
 
 @pytest.mark.long

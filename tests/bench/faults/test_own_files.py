@@ -52,7 +52,7 @@ def test_a_crash_leaves_its_log(tmp_path: Path) -> None:
     done, (folder,) = compared(tmp_path, "raises")
     assert done.returncode == 1
     assert done.stderr.splitlines()[-1].endswith(f"{folder}/passes/*.log")
-    (log,) = (folder / "passes").glob("*.log")
+    (log,) = (folder / "passes").glob("pass-*.log")
     assert "Traceback (most recent call last)" in log.read_text()
     assert "ValueError: no such head\nand a second line" in log.read_text()
     assert re.search(r"ValueError: no such head \(arms\.py, line \d+\)", done.stdout)

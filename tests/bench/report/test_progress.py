@@ -9,10 +9,11 @@ from typing import Any
 import pytest
 from rich.console import Console
 
+from bench.footprint import Measured, Survey
 from bench.plans import Plan
 from bench.record import Sample
 from bench.report.progress import RunProgress
-from makers import make_comparison, make_plan, make_sample
+from makers import make_comparison, make_plan, make_sample, make_survey
 
 CONTROL, CANDIDATE = make_comparison("mha"), make_comparison("manual")
 PLAN = make_plan(passes=2, comparisons=(CONTROL, CANDIDATE))
@@ -132,3 +133,61 @@ def test_bar(samples: list[Sample]) -> None:
     assert f"{len(samples)}/4" in text
     assert (CONTROL.key in text) is bool(samples)
     assert text.endswith("\x1b[2K")
+
+
+SURVEYS = [
+    make_survey("B/16-attention-mha"),
+    make_survey("B/16-attention-sdpa", measured=Measured(status="crashed", error="SIGSEGV")),
+    make_survey("B/16-attention-manual", measured=Measured(status="oom")),
+    make_survey("B/16-attention-flash", measured=Measured(process_bytes=2**20)),
+]
+
+
+def surveyed(*, terminal: bool, surveys: Sequence[Survey] = SURVEYS) -> str:
+    """What is written while cases are looked at, after all passes of a run."""
+    console = Console(file=StringIO(), width=200, force_terminal=terminal)
+    progress = RunProgress(console)
+    with console.capture() as capture:
+        progress.begin(PLAN, SAMPLES, 0.0)
+        progress.further(len(surveys))
+        progress.event({"kind": "process", "survey": True})
+        for survey in surveys:
+            progress.event({"kind": "survey_start", "key": survey.key})
+            progress.event({"kind": "survey", **asdict(survey), "died": False})
+        progress.end()
+    return capture.get()
+
+
+def test_cases_that_are_looked_at() -> None:
+    """Each is one line with its memory, or why it has none; they are counted after the passes."""
+    assert without_time(surveyed(terminal=False).splitlines()) == [
+        "survey  5/8  B/16-attention-mha  100 MiB",
+        "survey  6/8  B/16-attention-sdpa  crashed: SIGSEGV",
+        "survey  7/8  B/16-attention-manual  oom",
+        "survey  8/8  B/16-attention-flash  ",
+    ]
+
+
+def test_the_bar_of_a_survey() -> None:
+    """In a terminal the bar says what is looked at, and how many are left."""
+    text = surveyed(terminal=True, surveys=SURVEYS[:1])
+    assert "survey" in text
+    assert "5/5" in text
+    assert SURVEYS[0].key in text
+
+
+def test_passes_after_a_survey() -> None:
+    """Further passes go on counting, and go back to their speed-ups."""
+    console = Console(file=StringIO(), width=200)
+    progress = RunProgress(console)
+    sample = make_sample(CANDIDATE, 2)
+    with console.capture() as capture:
+        progress.begin(PLAN, SAMPLES, 0.0)
+        progress.further(1)
+        progress.event({"kind": "survey", **asdict(SURVEYS[0])})
+        progress.further(1)
+        progress.event({"kind": "sample", **asdict(sample)})
+        progress.end()
+    first, second = capture.get().splitlines()
+    assert first.startswith("survey  5/5  ")
+    assert second.startswith(f"pass 3  6/6  {CANDIDATE.key}  ×1.24 ")
