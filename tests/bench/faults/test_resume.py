@@ -146,7 +146,9 @@ def test_a_half_written_line_is_reported_and_measured_again(
     cwd = Ended(*resumed, none_left=True).copied(tmp_path)
     journal = cwd / "run" / "journal.jsonl"
     before = read_samples(cwd / "run")
-    journal.write_bytes(journal.read_bytes()[:-100])
+    lines = journal.read_bytes().splitlines(keepends=True)
+    last = max(place for place, line in enumerate(lines) if b'"kind": "sample"' in line)
+    journal.write_bytes(b"".join(lines[:last]) + lines[last][:-100])
     done = vitbench("run", "--resume", "run", cwd=cwd)
     assert done.returncode == 0
     assert "1 half-written line of the journal will be measured again" in done.stderr
