@@ -21,6 +21,7 @@ from bench.lock import device_locks
 from bench.measure.clocks import clock_for
 from bench.measure.environment import git
 from bench.measure.load import watch_for
+from bench.measure.memory import forget_imports
 from bench.measure.pairs import MAX_OWN_ROUNDS, MAX_ROUNDS, Benchmark
 from bench.options import names, numbers
 from bench.plans import PassPlan
@@ -77,6 +78,8 @@ def pytest_configure(config: pytest.Config) -> None:
 def pytest_collection_finish(session: pytest.Session) -> None:
     """Measure alone on the devices; whoever started a pass has seen to that already."""
     option = session.config.option
+    if option.pass_plan:
+        forget_imports()
     if option.pass_plan or option.no_lock or option.collectonly or option.benchmark_disable:
         return
     locks = ExitStack()

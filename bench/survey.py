@@ -11,7 +11,7 @@ import traceback
 from collections.abc import Callable
 from contextlib import nullcontext, suppress
 from dataclasses import replace
-from functools import partial
+from functools import cache, partial
 from importlib import import_module
 from pathlib import Path
 from typing import Any, TypeVar
@@ -34,7 +34,7 @@ from bench.measure.clocks import clock_for
 from bench.measure.energy import NoMeter, joules_per_call, meter_for
 from bench.measure.kernels import kernels_of
 from bench.measure.limits import copy_bytes_per_s, fastest, paired_ratio
-from bench.measure.memory import fresh_memory, synchronize
+from bench.measure.memory import forget_imports, fresh_memory, synchronize
 from bench.plans import SurveyItem
 from bench.store import read_survey_plan
 from bench.worker import announce_case, keep_survey
@@ -43,7 +43,7 @@ from vitcore.costs import products
 T = TypeVar("T")
 
 # Alternating pairs of a call and its limit, for each precision.
-_LIMIT_S = 1.0
+_LIMIT_S = 0.5
 # The digits are learnt once, for all cases; not when the survey has less time left than this.
 _TRAIN_S = 10.0
 
@@ -138,12 +138,11 @@ class Look:
     def _limits(self, arm: Candidate) -> dict[str, Any]:
         if not self.item.limits:
             return {}
-        clock = clock_for(arm.device)
         tried = {
             name: self._try(f"limit in {name}", partial(self._limit, arm, name))
             for name in self.item.limits
         }
-        copied = self._try("copy bandwidth", partial(copy_bytes_per_s, arm.device, clock))
+        copied = self._try("copy bandwidth", partial(_copy_bytes_per_s, arm.device))
         return {
             "limits": {name: limit for name, limit in tried.items() if limit},
             "copy_bytes_per_s": copied,
@@ -193,6 +192,12 @@ class Look:
         return self._try("top-1", partial(top1_agreement, self.arm, self.workload.device))
 
 
+@cache
+def _copy_bytes_per_s(device: str) -> float:
+    """The device's, measured once for all cases."""
+    return copy_bytes_per_s(device, clock_for(device))
+
+
 def main() -> None:
     """Look at the cases of the plan that the command line names."""
     plan = read_survey_plan(Path(sys.argv[1]))
@@ -210,6 +215,7 @@ def _warm_up() -> None:
     # Without scikit-learn each row says why it has no top-1.
     with suppress(ImportError):
         import_module("sklearn.datasets")
+    forget_imports()
 
 
 if __name__ == "__main__":

@@ -62,9 +62,20 @@ def build_module(arm: Arm, workload: Workload, **changes: Any) -> nn.Module:
     return module
 
 
+def _blank(arm: Arm, workload: Workload) -> nn.Module:
+    """An arm's module on the workload's device, whose weights anything may be: to be overwritten.
+
+    Random ones take as long as all the rest.
+    """
+    with torch.device("meta"):
+        config = config_for(workload, patcher=arm.patcher, attention=arm.attention)
+        module = _COMPONENTS[workload.component](config)
+    return module.to_empty(device=workload.device)
+
+
 def copy_weights(source: nn.Module, arm: Arm, workload: Workload, dtype: torch.dtype) -> nn.Module:
     """Build another arm's module with the weights of ``source``, on the workload's device."""
-    module = build_module(arm, workload).to(dtype)
+    module = _blank(arm, workload).to(dtype)
     transfer(source, module)
     return module
 
@@ -93,7 +104,11 @@ def build_pair(comparison: Comparison, *, arm_first: bool = False) -> Pair[Candi
     """
     workload, arms = comparison.workload, (comparison.baseline, comparison.arm)
     input_BX = random_inputs(workload)
-    modules = in_turn(*(partial(build_module, arm, workload) for arm in arms), arm_first=arm_first)
+    modules = in_turn(
+        partial(build_module, comparison.baseline, workload),
+        partial(_blank, comparison.arm, workload),
+        arm_first=arm_first,
+    )
     transfer(*modules)
     return in_turn(
         *(

@@ -23,6 +23,7 @@ SETTLED_WITHIN = 0.03
 SETTLED_CALLS = 2
 _SETTLE_S = 0.5
 _PATIENCE_S = 5.0
+_LEAST_S = 0.2
 
 Call = Callable[[], object]
 
@@ -159,9 +160,10 @@ def settle(call: Call, clock: Clock, first_s: float, limit_s: float) -> tuple[fl
 def rounds_for(left_s: float, pair_s: float, most: int = MAX_ROUNDS) -> int:
     """Even number of pairs that fit in ``left_s``, so that each arm goes first equally often.
 
-    At least MIN_ROUNDS, but two where so many would take more than five seconds.
+    At least MIN_ROUNDS, but two where so many would take more than five seconds; short ones fill a
+    fifth of a second, since a median of six is a poor one where more cost next to nothing.
     """
-    fitting = int(left_s / max(pair_s, 1e-9))
+    fitting = int(max(left_s, _LEAST_S) / max(pair_s, 1e-9))
     least = MIN_ROUNDS if MIN_ROUNDS * pair_s <= _PATIENCE_S else 2
     return max(least, min(most, fitting)) // 2 * 2
 

@@ -57,6 +57,35 @@ def test_the_reference_is_float64_and_independent_of_fused_kernels() -> None:
     assert type(reference.module).__name__ == "ManualAttention"
 
 
+@pytest.mark.parametrize("arm_first", [False, True])
+@pytest.mark.parametrize("attention", ["mha", "manual"])
+@pytest.mark.parametrize("patcher", ["conv", "unfold", "linear"])
+def test_nothing_of_an_arm_is_left_as_memory_was(
+    patcher: str, attention: str, *, arm_first: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The arm's numbers have the sum of the baseline's, whoever is made first: none is left over.
+
+    Memory that nobody wrote to is made to hold no number here.
+    """
+    monkeypatch.setattr(torch.utils.deterministic, "fill_uninitialized_memory", True)
+    torch.use_deterministic_algorithms(mode=True)
+    try:
+        comparison = Comparison(
+            factor="patcher",
+            workload=replace(WORKLOAD, component="model"),
+            baseline=Arm(),
+            arm=Arm(patcher=patcher, attention=attention),
+        )
+        baseline, arm = build_pair(comparison, arm_first=arm_first)
+    finally:
+        torch.use_deterministic_algorithms(mode=False)
+    sums = [
+        sum(float(each.detach().double().sum()) for each in side.module.state_dict().values())
+        for side in (baseline, arm)
+    ]
+    assert sums[1] == pytest.approx(sums[0])
+
+
 def test_inputs_are_random_seeded_and_never_zero() -> None:
     """Two calls give the same numbers, another workload others, and none is zero."""
     first_BX, again_BX = random_inputs(WORKLOAD), random_inputs(WORKLOAD)

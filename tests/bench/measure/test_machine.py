@@ -50,6 +50,18 @@ def test_main_memory_has_no_device_peak() -> None:
     assert peak_bytes("cpu") is None
 
 
+def test_the_collector_passes_over_what_was_imported() -> None:
+    """In a process of the suite's own: what is made afterwards is still collected."""
+    code = (
+        "import gc, weakref; from bench.measure.memory import forget_imports, fresh_memory\n"
+        "class Loop: pass\n"
+        "forget_imports(); assert gc.get_freeze_count() > 1000; gc.disable()\n"
+        "loop = Loop(); loop.itself = loop; dead = weakref.ref(loop); del loop\n"
+        "assert dead() is not None; fresh_memory('cpu'); assert dead() is None\n"
+    )
+    subprocess.run([sys.executable, "-c", code], check=True)
+
+
 def test_a_failed_allocation_is_known_as_such() -> None:
     """The allocator's own error counts as out of memory; another RuntimeError does not."""
     with pytest.raises(RuntimeError) as failed:

@@ -164,6 +164,13 @@ def test_slow_pairs_are_fewer() -> None:
     assert rounds_for(0.0, 10.0) == 2
 
 
+def test_short_pairs_fill_a_fifth_of_a_second() -> None:
+    """Where a pair costs next to nothing, six of them would be a poor median for no gain."""
+    assert rounds_for(0.0, 0.002) == 100
+    assert rounds_for(-5.0, 0.02) == 10
+    assert rounds_for(0.0, 0.002, most=20) == 20
+
+
 def test_rounds_fill_the_time() -> None:
     """Between the bounds the pairs take the time that is left."""
     assert rounds_for(10.0, 0.5) == 20
