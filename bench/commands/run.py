@@ -32,7 +32,7 @@ _QUICK = {
 
 
 @click.command()
-@click.option("--budget", type=duration, default="9m", show_default=True, help="Time for all.")
+@click.option("--budget", type=duration, default="9.5m", show_default=True, help="Time for all.")
 @click.option(
     "--quick",
     is_flag=True,

@@ -22,6 +22,7 @@ _LEAST_S = 30.0
 # What a case was in a pass that ran it to its end, and what is of interest besides.
 _RUNS = {"ok", "wrong"}
 _WORTH_A_LOOK = {*_RUNS, "oom"}
+_TURNS = {"eager": 0, "compile_blocks": 1}
 # With a time for each comparison, as much for each case, and at least this.
 _EACH_S = 20.0
 
@@ -29,7 +30,8 @@ _EACH_S = 20.0
 def items(comparisons: Sequence[Comparison]) -> list[SurveyItem]:
     """Every case of a run once; a baseline also tells the limit in what its rivals compute in.
 
-    Those that compile come last: the compiler stays in the process and makes it the larger.
+    Those that compile come last: the compiler stays in the process and makes it the larger. Whole
+    models, of which one may take as long as all others, come after everything.
     """
     found: dict[str, SurveyItem] = {}
     for each in comparisons:
@@ -37,7 +39,7 @@ def items(comparisons: Sequence[Comparison]) -> list[SurveyItem]:
         known = found.setdefault(item.key, item)
         limits = tuple(dict.fromkeys([*known.limits, *item.limits]))
         found[item.key] = replace(known, limits=limits)
-    return sorted(found.values(), key=lambda each: each.comparison.arm.compile != "eager")
+    return sorted(found.values(), key=lambda each: _TURNS.get(each.comparison.arm.compile, 2))
 
 
 def _limits(baseline: Comparison, comparisons: Sequence[Comparison]) -> tuple[str, ...]:
