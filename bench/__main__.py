@@ -16,7 +16,8 @@ from bench.commands.compare import compare
 from bench.commands.memory import memory
 from bench.commands.model import shapes, summary
 from bench.commands.profiling import profile
-from bench.commands.run import report, run
+from bench.commands.report import report
+from bench.commands.run import run
 from bench.record import InputError, RunError
 
 

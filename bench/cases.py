@@ -8,9 +8,12 @@ from typing import Any
 
 from bench.record import (
     CACHES,
+    CHOICE,
     DEVICES,
     FACTORS,
+    MODEL_ARMS,
     MODES,
+    OWN_FACTOR,
     USUAL_FACTORS,
     Arm,
     Comparison,
@@ -35,9 +38,8 @@ LEVELS: dict[str, tuple[str, ...]] = {
 # On a CPU a call above this is measured on one encoder block instead of the whole model, so that
 # a run of the default size ends within its ten minutes: B/16 forward at batch 1 is 35 GFLOP.
 CPU_MODEL_LIMIT_FLOPS = 50e9
-# Arms that other devices lack, and those that say nothing of a part of a model.
+# Arms that other devices lack.
 _CUDA_ARMS = ("tf32", "reduce_overhead", "max_autotune", "efficient", "cudnn")
-_MODEL_ARMS = ("compile", "reduce_overhead", "max_autotune")
 # Bytes of a parameter and of an activation's value. Autocast keeps the first, and halves the other.
 _BYTES = {
     "fp32": (4, 4),
@@ -62,7 +64,7 @@ class Grid:
     ``Selection.component`` says. ``batch_sizes`` are for each device; the user may give others.
     ``modes`` are those in which the arms differ, ``levels`` what all arms have of other factors on
     a device, where that is not the usual.
-    A user's own arms, the factor ``factory``, are in no selection: their grid is empty.
+    A user's own arms and what a run chose are in no selection: their grids are empty.
     """
 
     factor: str
@@ -73,7 +75,7 @@ class Grid:
     levels: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
-        known("factor", self.factor, (*FACTORS, "factory"))
+        known("factor", self.factor, (*FACTORS, OWN_FACTOR, CHOICE))
         for arm in self.arms:
             known(self.factor, arm, LEVELS[self.factor])
 
@@ -135,6 +137,13 @@ def config_for(workload: Workload, **changes: Any) -> ViTConfig:
     return ViTConfig.from_name(workload.variant, image_size=workload.image_size, **changes)
 
 
+def repeats(variant: str, whole: str, part: str) -> int:
+    """How often a part stands in a model or a block."""
+    if whole == "model":
+        return ViTConfig.from_name(variant).depth if part == "attention" else 1
+    return int(part == "attention")
+
+
 def parameters(workload: Workload) -> int:
     """Parameters of a workload's component, by arithmetic."""
     return int(getattr(costs, workload.component)(config_for(workload)).parameters)
@@ -191,11 +200,15 @@ def _workload(
         device=device,
     )
     if grid.component == "encoder":
-        return _choose_component(workload, selection.component)
+        return choose_component(workload, selection.component)
     return workload
 
 
-def _choose_component(workload: Workload, wanted: str) -> Workload:
+def choose_component(workload: Workload, wanted: str) -> Workload:
+    """The same work on the whole model or one block; ``auto`` takes the model where that is quick.
+
+    On a CPU that is up to CPU_MODEL_LIMIT_FLOPS a call.
+    """
     model = replace(workload, component="model")
     if wanted != "auto":
         return replace(workload, component=wanted)
@@ -222,7 +235,7 @@ def _comparisons(grid: Grid, workload: Workload, cache: str) -> Iterator[Compari
 def _applies(arm: str, workload: Workload) -> bool:
     if arm in _CUDA_ARMS and workload.device != "cuda":
         return False
-    return arm not in _MODEL_ARMS or workload.component == "model"
+    return arm not in MODEL_ARMS or workload.component == "model"
 
 
 def shuffled(comparisons: Sequence[Comparison], seed: int) -> list[Comparison]:

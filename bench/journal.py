@@ -2,9 +2,10 @@
 
 An event is ``process`` (one starts to run a pass), ``start`` (a comparison begins in a pass) or
 ``sample`` (what the pass measured of it); ``survey_start`` and ``survey`` are the same for a look
-at a case alone. Everything else in a run's folder can be made again from the journal, the plan and
-the environment. Each line ends with a checksum of what stands before it,
-so that a line cut off by a kill is told from one changed by hand.
+at a case alone; ``choice`` has the comparisons that measure what the run chose. Everything else in
+a run's folder can be made again from the journal, the plan and the environment. Each line ends with
+a checksum of what stands before it, so that a line cut off by a kill is told from one changed by
+hand.
 """
 
 import json
@@ -18,7 +19,8 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from bench.footprint import Survey
-from bench.record import SCHEMA, InputError, Sample
+from bench.plans import Choice
+from bench.record import CHOICE, SCHEMA, InputError, Sample
 from bench.store import check_schema, record_from
 
 T = TypeVar("T")
@@ -109,7 +111,7 @@ class JournalReader:
 
     def _follows(self, event: dict[str, Any]) -> None:
         """After a half-written line its writer is dead: only whoever started it goes on."""
-        goes_on = event["kind"] == "process" or event.get("died")
+        goes_on = event["kind"] in ("process", CHOICE) or event.get("died")
         if self._last_torn and not goes_on:
             raise InputError(
                 f"{self.journal} line {self._last_torn} was changed by hand (it is no JSON); "
@@ -171,6 +173,11 @@ def surveys_from(events: Iterable[dict[str, Any]]) -> dict[str, Survey]:
             survey = _event_as(Survey, event)
             found.setdefault(survey.key, survey)
     return found
+
+
+def choices_from(events: Iterable[dict[str, Any]]) -> list[Choice]:
+    """What a run chose, each time that it did. Raises InputError for an event that is no choice."""
+    return [_event_as(Choice, event) for event in events if event["kind"] == CHOICE]
 
 
 def _event_as(kind: type[T], event: dict[str, Any]) -> T:

@@ -56,3 +56,14 @@ def size(text: str) -> int:
     if not amount:
         raise click.BadParameter(f"{text!r} is no size; expected such as 24GiB or 512MiB")
     return amount
+
+
+def error_bound(text: str) -> float:
+    """A relative error: ``1e-4``, ``0.01``."""
+    try:
+        value = float(text)
+    except ValueError:
+        value = 0.0
+    if not 0 < value < 1:
+        raise click.BadParameter(f"{text!r} is no relative error; expected such as 1e-4 or 0.01")
+    return value

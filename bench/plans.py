@@ -4,7 +4,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from bench.footprint import Case
-from bench.record import DELTA, Comparison
+from bench.record import CHOICE, DELTA, OBJECTIVES, Comparison
 
 # How a pass process ends when an arm has made the GPU unusable, and when it cannot write.
 LOST = 86
@@ -72,6 +72,14 @@ class SurveyPlan:
 
 
 @dataclass(frozen=True, kw_only=True)
+class Choice:
+    """What a run chose to measure as a whole, in so many passes."""
+
+    comparisons: tuple[Comparison, ...]
+    passes: int
+
+
+@dataclass(frozen=True, kw_only=True)
 class Plan:
     """What a run was asked for.
 
@@ -82,7 +90,9 @@ class Plan:
     takes. ``weights`` multiply a comparison's share of the time, ``delta`` is the difference below
     which arms count as equivalent, ``case_timeout_s`` what one comparison may take in one pass.
     ``directory`` is the folder from which a user named arms of their own, ``sources`` the digests
-    of their files, by paths from there. With ``survey`` each arm is also looked at alone.
+    of their files, by paths from there. With ``survey`` each arm is also looked at alone, with
+    ``choose`` what the rows let choose by ``objective``, among arms of at most ``max_error``, is
+    measured as a whole; in ``choice_passes``, once the run knows how many it has time for.
     """
 
     run_id: str
@@ -100,3 +110,12 @@ class Plan:
     directory: Path | None = None
     sources: dict[str, str] = field(default_factory=dict)
     survey: bool = False
+    choose: bool = False
+    objective: str = OBJECTIVES[0]
+    max_error: float | None = None
+    choice_passes: int = 0
+
+    @property
+    def measured_first(self) -> tuple[Comparison, ...]:
+        """What was asked for, without what the run chose since."""
+        return tuple(each for each in self.comparisons if each.factor != CHOICE)

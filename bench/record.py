@@ -4,15 +4,19 @@ A ``Comparison`` is what to measure, a ``Sample`` what one pass (one process) me
 stand in the names.
 """
 
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, field, fields, replace
 
-SCHEMA = 3
+SCHEMA = 4
 
 DEVICES = ("cpu", "cuda")
 MODES = ("forward", "train")
 STATUSES = ("ok", "oom", "timeout", "crashed", "wrong", "skipped")
+# What an implementation may be chosen by; the first where nobody says.
+OBJECTIVES = ("latency", "throughput", "memory", "energy")
 VERDICTS = ("faster", "slower", "equivalent", "undecided")
 CACHES = ("cold", "warm")
+# What compiles a whole model, of which a block knows nothing.
+MODEL_ARMS = ("compile", "reduce_overhead", "max_autotune")
 # The precision of a user's arm whose type nobody chose: modules stay as they were made.
 OWN = "own"
 # A difference of less than this is of no interest to somebody who chooses an implementation.
@@ -83,9 +87,24 @@ class Arm:
         """The arm's level of one factor, by which a comparison calls it."""
         return str(getattr(self, factor))
 
+    def as_part(self, component: str) -> "Arm":
+        """The arm as a workload knows it: of one block, the whole is a block."""
+        if component == "block" and self.compile in MODEL_ARMS:
+            return replace(self, compile="compile_blocks")
+        return self
 
-# The factor of ``vitbench compare``; then what a run can vary.
+    @property
+    def choice(self) -> str:
+        """The levels in which the arm differs from the plain one: ``linear+sdpa+bf16``."""
+        levels = (self.level(name) for name in FACTORS if self.level(name) != PLAIN.level(name))
+        return "+".join(levels) or "plain"
+
+
+# What everything chosen is compared with: the baseline of every factor.
+PLAIN = Arm(attention="mha")
+# The factors of ``vitbench compare`` and of what a run itself chose; then what a run can vary.
 OWN_FACTOR = "factory"
+CHOICE = "choice"
 FACTORS = tuple(each.name for each in fields(Arm) if each.name != OWN_FACTOR)
 # What a run measures only where it is asked for: of interest once an implementation is chosen.
 ASKED_FACTORS = ("kernel", "layout")

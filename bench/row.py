@@ -37,6 +37,8 @@ class Record:
     call, without and with its cache on disk; after ``break_even_images`` compiling has paid off
     (``inf``: never), with its 95 % interval. ``recompiles`` are those for batches of 1, 2, 8, 1.
     ``kernels`` are what the call dispatched, ``joules_per_image`` is of the whole device.
+    ``throughput_ratio`` is the baseline's time a queued call / the arm's, with its 95 % interval;
+    empty on a CPU, where nothing queues.
     """
 
     schema: int
@@ -101,6 +103,9 @@ class Record:
     break_even_high_images: float | None = None
     kernels: str | None = None
     joules_per_image: float | None = None
+    throughput_ratio: float | None = None
+    throughput_low: float | None = None
+    throughput_high: float | None = None
 
     @property
     def is_control(self) -> bool:

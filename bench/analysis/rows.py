@@ -12,6 +12,7 @@ from bench.analysis.intervals import Interval, geometric
 from bench.analysis.notes import notes, outcome, unsteady
 from bench.analysis.passes import PassEstimate, estimate_pass
 from bench.analysis.replication import effect, fit_spread
+from bench.analysis.throughput import with_throughput
 from bench.analysis.verdicts import (
     FALSE_SHARE,
     Controls,
@@ -21,7 +22,7 @@ from bench.analysis.verdicts import (
 )
 from bench.footprint import Survey
 from bench.machine import Environment
-from bench.record import DELTA, SCHEMA, Comparison, Sample
+from bench.record import CHOICE, DELTA, SCHEMA, Comparison, Sample
 from bench.row import Record
 
 # Fewer passes have no interval of their latency, which no other comparison could lend them.
@@ -82,7 +83,11 @@ def analyse(
         judged |= verdicts
     rows = [
         with_costs(
-            _row(run_id, each, by_key[each.key], judged.get(each.key), environment),
+            with_throughput(
+                _row(run_id, each, by_key[each.key], judged.get(each.key), environment),
+                each,
+                by_key,
+            ),
             each,
             by_key[each.key],
             surveys or {},
@@ -107,14 +112,20 @@ def _judge(
     comparisons: Sequence[Comparison], passes: Mapping[str, list[PassEstimate]], delta: float
 ) -> tuple[Controls, dict[str, Judgement]]:
     measured = {each.key: passes[each.key] for each in comparisons if passes[each.key]}
-    spread = fit_spread(list(measured.values()))
+    # What was chosen by the verdicts must not change them.
+    chosen = {each.key for each in comparisons if each.factor == CHOICE}
+    spread = fit_spread([group for key, group in measured.items() if key not in chosen])
     effects = {key: effect(group, spread) for key, group in measured.items()}
     copies = {each.key for each in comparisons if each.is_control}
-    found = check_controls([each for key, each in effects.items() if key in copies], delta)
+    found = check_controls([effects[key] for key in effects if key in copies - chosen], delta)
     # Controls are alarms, each for itself: their number must not make them quieter.
     alarms = [judge({key: effects[key]}, found, delta) for key in effects if key in copies]
-    others = judge({k: each for k, each in effects.items() if k not in copies}, found, delta)
-    return found, {key: each for part in (*alarms, others) for key, each in part.items()}
+    families = (effects.keys() - copies - chosen, chosen - copies)
+    others = [
+        judge({key: effects[key] for key in effects if key in family}, found, delta)
+        for family in families
+    ]
+    return found, {key: each for part in (*alarms, *others) for key, each in part.items()}
 
 
 def estimates(samples: Iterable[Sample]) -> list[PassEstimate]:

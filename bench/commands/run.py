@@ -1,6 +1,5 @@
-"""``vitbench run`` and ``vitbench report``: measure the grid, and show a run again."""
+"""``vitbench run``: measure the grid."""
 
-from collections.abc import Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -9,19 +8,21 @@ from typing import Any
 import click
 
 from bench.commands.shared import (
+    aim_of,
     command_line,
     delta_option,
+    max_error_option,
     no_lock_option,
-    output,
+    objective_option,
     progress,
     show_option,
-    show_verdicts,
-    source_of,
+    show_run,
 )
 from bench.options import duration, names, numbers, share
-from bench.record import ASKED_FACTORS, USUAL_FACTORS, InputError, RunError
+from bench.record import ASKED_FACTORS, USUAL_FACTORS, RunError
 from bench.report.units import counted
 
+_PASSED = ("passes", "precision", "delta", "seed", "survey", "choose")
 _QUICK = {
     "variants": ("B/16",),
     "modes": ("forward",),
@@ -88,6 +89,13 @@ _QUICK = {
     help="Also look at each arm alone: memory, kernels, limits, top-1, energy (a fifth of the "
     "budget at most).",
 )
+@click.option(
+    "--choose/--no-choose",
+    default=True,
+    help="Also measure what the verdicts let choose, as a whole, against the plain arm.",
+)
+@objective_option
+@max_error_option
 @click.option("--seed", type=int, default=0, show_default=True, help="Of the order of comparisons.")
 @click.option(
     "--out", type=click.Path(path_type=Path), help="New folder  [default: results/<time>]"
@@ -124,7 +132,7 @@ def run(context: click.Context, /, **given: Any) -> None:
         if given.pop("quick"):
             given |= {k: v for k, v in _QUICK.items() if _is_default(context, k)}
         results = _run(given)
-    _show(results, views)
+    show_run(results, views)
     if not any(record.rounds for record in results.records):
         raise RunError("nothing was measured; the reasons stand above")
 
@@ -166,7 +174,8 @@ def _run(given: dict[str, Any]) -> Any:
         devices=devices,
         lock=not given.pop("no_lock"),
         case_timeout_s=given.pop("case_timeout"),
-        **{name: given.pop(name) for name in ("passes", "precision", "delta", "seed", "survey")},
+        aim=aim_of(given),
+        **{name: given.pop(name) for name in _PASSED},
         selection=replace(Selection(**given), devices=("cpu",) if devices is None else devices),
     )
     return run_all(request, progress())
@@ -174,55 +183,3 @@ def _run(given: dict[str, Any]) -> Any:
 
 def _is_default(context: click.Context, name: str) -> bool:
     return context.get_parameter_source(name) is click.core.ParameterSource.DEFAULT
-
-
-def _show(results: Any, views: Sequence[str]) -> None:
-    """Print a run's tables and write its plots."""
-    from bench.report.tables import share_line
-
-    show_verdicts(results, views)
-    output().print(share_line(results.measuring_share, results.measure_s))
-    source = source_of(results)
-    click.echo(source)
-    if not results.folder.exists():
-        raise RunError(f"{results.folder} was removed; there is nowhere to write the plots")
-    from bench.report.plots import write_plots
-
-    paths = write_plots(results.folder / "plots", results.records, source, results.plan.delta)
-    click.echo(f"Written: {results.folder}/results.csv and {len(paths)} plots beside it.")
-
-
-@click.command()
-@click.argument("folder", type=click.Path(path_type=Path))
-@click.option("--markdown", is_flag=True, help="Print the tables as Markdown, nothing else.")
-@click.option("--factors", type=names, help="Only these, with --markdown  [default: all]")
-@show_option
-def report(
-    folder: Path, *, markdown: bool, factors: tuple[str, ...] | None, show: tuple[str, ...]
-) -> None:
-    """Make results.csv, tables and plots of the run in FOLDER again from its journal."""
-    from bench.report.costs import known_views
-    from bench.report.markdown import markdown as as_markdown
-    from bench.runner.results import load
-    from bench.table import write_csv
-
-    if factors and not markdown:
-        raise click.UsageError("--factors chooses tables of --markdown; give both or neither")
-    views = known_views(show)
-    results = load(folder)
-    if not results.samples:
-        raise InputError(
-            f"{folder}/journal.jsonl holds no measurement; restore it, or measure with: "
-            f"vitbench run --resume {folder} (nothing was written)"
-        )
-    if results.left:
-        text = f"unfinished: {counted(results.left, 'planned measurement')} missing"
-        click.echo(f"{text}; finish it with: vitbench run --resume {folder}", err=True)
-    if markdown:
-        click.echo(as_markdown(results.analysis, factors, views))
-        click.echo(source_of(results))
-        return
-    kept = write_csv(folder / "results.csv", results.records)
-    if kept:
-        click.echo(f"results.csv had been changed; what it said is kept as {kept.name}", err=True)
-    _show(results, views)

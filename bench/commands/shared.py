@@ -7,7 +7,8 @@ from typing import Any
 
 import click
 
-from bench.options import names, share
+from bench.options import error_bound, names, share
+from bench.record import OBJECTIVES, RunError
 
 # A table in a file or a pipe must not be cut to a terminal's width.
 _PIPE_COLUMNS = 140
@@ -31,6 +32,33 @@ show_option = click.option(
     help="What arms cost, beside the verdicts: cost (what decides), or some of "
     "memory,work,compile,error,kernels,energy; all; none.",
 )
+
+objective_option = click.option(
+    "--objective",
+    type=click.Choice(OBJECTIVES),
+    default=OBJECTIVES[0],
+    show_default=True,
+    help="What to choose an implementation by.",
+)
+other_objective_option = click.option(
+    "--objective",
+    type=click.Choice(OBJECTIVES),
+    help="What to choose an implementation by  [default: what the run was to choose by]",
+)
+max_error_option = click.option(
+    "--max-error",
+    type=error_bound,
+    metavar="NUMBER",
+    help="Choose no arm with a larger relative error, such as 1e-4  [default: its precision's own "
+    "tolerance]",
+)
+
+
+def aim_of(given: dict[str, Any]) -> Any:
+    """What to choose by, taken out of the options."""
+    from bench.analysis.decision import Aim
+
+    return Aim(objective=given.pop("objective"), max_error=given.pop("max_error"))
 
 
 def command_line() -> str:
@@ -61,21 +89,51 @@ def source_of(results: Any) -> str:
     return provenance(results.environment, results.plan.command, results.plan.started)
 
 
-def show_verdicts(results: Any, views: Sequence[str] = ()) -> None:
-    """Print a run's warnings, what to know of it, its verdict tables, and views of its costs."""
+def show_verdicts(results: Any, views: Sequence[str] = (), aim: Any = None) -> None:
+    """Print what to choose, a run's warnings, its verdict tables, and views of its costs.
+
+    ``aim`` is what to choose by, where it is not what the run was to choose by.
+    """
     from rich.text import Text
 
     from bench.machine import warnings
     from bench.report.costs import cost_tables
+    from bench.report.decision import decision_notes, decision_table
     from bench.report.tables import NARROW_COLUMNS, summary
 
     console = output()
+    narrow = console.width < NARROW_COLUMNS
+    decisions, aim = results.decisions(aim), aim or results.aim
+    first: list[Any] = []
+    if decisions:
+        notes = map(Text, decision_notes(decisions, aim))
+        first = [decision_table(decisions, aim, narrow=narrow), *notes]
     parts = summary(
         results.analysis,
         warnings(results.environment),
-        narrow=console.width < NARROW_COLUMNS,
+        narrow=narrow,
         more=lambda records: cost_tables(records, views, console.width),
+        first=first,
     )
     for part in parts.renderables:
         # A sentence in a file or a pipe is one line, for whoever greps it.
         console.print(part, soft_wrap=isinstance(part, Text) and not sys.stdout.isatty())
+
+
+def show_run(results: Any, views: Sequence[str], aim: Any = None) -> None:
+    """Print a run's tables and write its plots."""
+    from bench.report.decision import decision_lines
+    from bench.report.tables import share_line
+
+    show_verdicts(results, views, aim)
+    output().print(share_line(results.measuring_share, results.measure_s))
+    source = source_of(results)
+    click.echo(source)
+    if not results.folder.exists():
+        raise RunError(f"{results.folder} was removed; there is nowhere to write the plots")
+    from bench.report.plots import write_plots
+
+    paths = write_plots(results.folder / "plots", results.records, source, results.plan.delta)
+    click.echo(f"Written: {results.folder}/results.csv and {len(paths)} plots beside it.")
+    for line in decision_lines(results.decisions(aim)):
+        click.echo(line)

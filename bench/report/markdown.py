@@ -11,11 +11,15 @@ from bench.report.trust import trust
 
 
 def markdown(
-    analysis: Analysis, factors: Sequence[str] | None = None, views: Sequence[str] = ()
+    analysis: Analysis,
+    factors: Sequence[str] | None = None,
+    views: Sequence[str] = (),
+    first: Sequence[str] = (),
 ) -> str:
     """What to know and the verdict tables, of all factors or of some, as Markdown.
 
-    ``views`` are what else to show of what the arms cost (see ``bench.report.costs``).
+    ``views`` are what else to show of what the arms cost (see ``bench.report.costs``), ``first``
+    are the lines at the top.
 
     Raises InputError for a factor that the run does not have.
     """
@@ -24,11 +28,11 @@ def markdown(
         if name not in had:
             raise InputError(f"factor {name!r} was not measured; expected some of {', '.join(had)}")
     records = [record for record in analysis.records if record.factor in (factors or had)]
-    parts = [*(f"- {line}" for line in trust(analysis)), ""]
+    parts = [*first, *(f"- {line}" for line in trust(analysis)), ""]
     for group in by_factor(records):
-        first = group[0]
+        head = group[0]
         parts += [
-            f"**{factor_name(first)}**, against `{first.baseline}`, on {first.device_name}:",
+            f"**{factor_name(head)}**, against `{head.baseline}`, on {head.device_name}:",
             "",
         ]
         parts += [f"| {' | '.join(HEADINGS)} |", "|---|---|" + "---:|" * (len(HEADINGS) - 2)]

@@ -152,10 +152,12 @@ def summary(
     *,
     narrow: bool = False,
     more: Callable[[Sequence[Record]], Sequence[Table]] = lambda _: (),
+    first: Sequence[RenderableType] = (),
 ) -> Group:
     """The verdict tables of a run, between what to know before and after reading them.
 
-    ``more`` gives the tables that follow those of one factor's rows.
+    ``more`` gives the tables that follow those of one factor's rows, ``first`` is what stands at
+    the top.
     """
     records = analysis.records
     tables = [
@@ -167,7 +169,7 @@ def summary(
     after = [*remarks(records), *kernel_changes(records)]
     if max((record.passes for record in records), default=0) == 1:
         after.append(SINGLE)
-    return Group(*map(Text, before), *tables, *map(Text, after))
+    return Group(*first, *map(Text, before), *tables, *map(Text, after))
 
 
 def provenance(environment: Environment, command: str, started: str) -> str:

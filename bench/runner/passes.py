@@ -10,7 +10,7 @@ from typing import Self
 from bench.journal import JournalReader, append_event, append_sample
 from bench.machine import Environment
 from bench.plans import PassPlan
-from bench.record import InputError, Sample
+from bench.record import CHOICE, InputError, Sample
 from bench.runner.deaths import Death
 from bench.runner.processes import Kinds, Watch, module_command, work_off
 from bench.store import record_from, write_json
@@ -57,7 +57,9 @@ class PassTask:
 
     def name(self, attempt: int) -> str:
         """What the files of a process are called."""
-        return f"pass-{self.plan.pass_index + 1}" + (f"-again-{attempt}" if attempt else "")
+        is_choice = all(each.factor == CHOICE for each in self.plan.comparisons)
+        kind = "choice" if is_choice else "pass"
+        return f"{kind}-{self.plan.pass_index + 1}" + (f"-again-{attempt}" if attempt else "")
 
     def without(self, done: Collection[str]) -> Self:
         """The same without what is done."""

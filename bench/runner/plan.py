@@ -2,10 +2,11 @@
 
 import pkgutil
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from importlib import import_module
 from pathlib import Path
 
+from bench.analysis.decision import Aim
 from bench.cases import Grid, Selection, expand
 from bench.machine import Environment
 from bench.record import Comparison, InputError
@@ -33,6 +34,8 @@ class Request:
     command: str
     lock: bool = True
     survey: bool = True
+    choose: bool = True
+    aim: Aim = field(default_factory=Aim)
 
 
 def grids() -> Iterator[Grid]:

@@ -3,13 +3,15 @@
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from bench.analysis.decision import Aim, Decision
 from bench.analysis.rows import Analysis, analyse
 from bench.footprint import Survey
-from bench.journal import read_events, samples_from, surveys_from
+from bench.journal import choices_from, read_events, samples_from, surveys_from
 from bench.machine import Environment
 from bench.plans import Plan
 from bench.record import Sample
 from bench.row import Record
+from bench.runner.choices import aim_of, decisions, with_choices
 from bench.runner.schedule import planned_left, spent_s
 from bench.runner.survey import left as survey_left
 from bench.store import read_environment, read_plan
@@ -17,7 +19,7 @@ from bench.store import read_environment, read_plan
 
 @dataclass(frozen=True, kw_only=True)
 class Results:
-    """A run's folder, and what stands in it.
+    """A run's folder, and what stands in it; the plan is with what the run chose to measure.
 
     ``surveys`` are by key of the case. ``torn`` counts half-written lines of the journal,
     ``spent_s`` the seconds that led to samples.
@@ -44,6 +46,15 @@ class Results:
         return self.analysis.records
 
     @property
+    def aim(self) -> Aim:
+        """What the run was to choose by."""
+        return aim_of(self.plan)
+
+    def decisions(self, aim: Aim | None = None) -> list[Decision]:
+        """What to choose, one decision for each situation; by the run's own aim, or another."""
+        return decisions(self.records, aim or self.aim)
+
+    @property
     def measure_s(self) -> float:
         """Seconds of settling and measuring: imports, builds, checks and compiles are left out."""
         return sum(sample.measure_s for sample in self.samples)
@@ -59,6 +70,7 @@ def load(folder: Path, plan: Plan | None = None, environment: Environment | None
     """Read a run's folder and merge its passes. Raises InputError where it is no run."""
     plan, environment = plan or read_plan(folder), environment or read_environment(folder)
     events, torn = read_events(folder / "journal.jsonl")
+    plan = with_choices(plan, choices_from(events))
     samples, surveys = samples_from(events), surveys_from(events)
     return Results(
         folder=folder,

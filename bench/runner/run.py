@@ -5,24 +5,25 @@ import shutil
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager, nullcontext, suppress
-from dataclasses import replace
+from dataclasses import asdict, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from shlex import quote
 from typing import Protocol
 
 from bench.arms.sources import check_unchanged
-from bench.journal import JournalReader, samples_from
+from bench.journal import JournalReader, append_event, samples_from
 from bench.lock import device_locks, folder_lock
 from bench.machine import Environment, differences
-from bench.plans import PassPlan, Plan
-from bench.record import InputError, RunError, Sample
+from bench.plans import Choice, PassPlan, Plan
+from bench.record import CHOICE, InputError, RunError, Sample
 from bench.runner import survey
+from bench.runner.choices import SURVEYED, affordable, wanted
 from bench.runner.passes import probe, run_pass
 from bench.runner.plan import Request, check_budget, check_devices, comparisons, startup_s
 from bench.runner.processes import Event
 from bench.runner.results import Results, load
-from bench.runner.schedule import NextPass, next_pass, spent_s
+from bench.runner.schedule import REPORT_S, NextPass, next_pass, spent_s
 from bench.store import check_run_folder, create_run_folder, read_environment, read_plan
 from bench.table import write_csv
 
@@ -73,6 +74,9 @@ def run(request: Request, progress: Progress) -> Results:
         case_timeout_s=request.case_timeout_s,
         comparisons=comparisons(selection),
         survey=request.survey,
+        choose=request.choose,
+        objective=request.aim.objective,
+        max_error=request.aim.max_error,
     )
     return execute(plan, environment, request.folder, progress, lock=request.lock)
 
@@ -150,22 +154,41 @@ def _run_passes(plan: Plan, environment: Environment, folder: Path, progress: Pr
     while True:
         so_far = load(folder, plan, environment)
         coming = next_pass(
-            plan, so_far.samples, so_far.analysis.widths, so_far.spent_s, startup_s(environment)
+            so_far.plan,
+            so_far.samples,
+            so_far.analysis.widths,
+            so_far.spent_s,
+            startup_s(environment),
         )
         if plan.directory is not None:
             check_unchanged(plan.sources, plan.directory)
-        chosen = survey.left(plan, so_far.surveys, so_far.samples)
-        if chosen and (coming is None or coming.index >= plan.passes):
-            progress.further(len(chosen))
-            place = _place(environment, folder, so_far.spent_s)
-            survey.run_survey(plan, chosen, place, reader, progress.event)
-            continue
-        if coming is None:
-            return
-        if coming.index >= plan.passes:
+        if coming is None or coming.index >= plan.passes:
+            looks = survey.left(so_far.plan, so_far.surveys, so_far.samples)
+            if wholes := _wholes(so_far, looks=len(looks)):
+                append_event(reader.journal, CHOICE, **asdict(wholes))
+                progress.further(len(wholes.comparisons) * wholes.passes)
+                continue
+            if looks:
+                progress.further(len(looks))
+                place = _place(environment, folder, so_far.spent_s)
+                survey.run_survey(plan, looks, place, reader, progress.event)
+                continue
+            if coming is None:
+                return
             progress.further(len(coming.comparisons))
         pass_plan = _pass_plan(plan, environment, so_far, coming)
         run_pass(pass_plan, reader, progress.event, plan.case_timeout_s)
+
+
+def _wholes(so_far: Results, *, looks: int) -> Choice | None:
+    """What the run chooses now, as far as there is time to measure it; ``looks`` are still due."""
+    plan, first_s = so_far.plan, startup_s(so_far.environment)
+    if not plan.choose or (looks and plan.objective in SURVEYED):
+        return None
+    # Most of what there is to look at is small, and what is not is less than what to choose.
+    kept_s = REPORT_S + (survey.seconds(plan, looks, so_far.spent_s) / 2 if looks else 0.0)
+    left_s = plan.budget_s - so_far.spent_s - kept_s
+    return affordable(wanted(plan, so_far.records), left_s, first_s, plan.passes)
 
 
 def _place(environment: Environment, folder: Path, spent_s: float) -> survey.Place:

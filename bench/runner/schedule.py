@@ -13,14 +13,15 @@ from typing import Any
 
 from bench.cases import shuffled
 from bench.plans import Plan
-from bench.record import Arm, Comparison, Sample, Workload
+from bench.record import CHOICE, Arm, Comparison, Sample, Workload
 
 # Tables and plots at the end.
 REPORT_S = 8.0
 # The planned passes get this much of a run's time where further ones may follow.
 _BASE_SHARE = 0.75
-# And the survey after them so much.
+# And after them the survey, and what was chosen, so much.
 _SURVEY_SHARE = 0.15
+_CHOICE_SHARE = 0.12
 # Further passes last about so long: short ones start too many processes, long ones adapt too late.
 _FURTHER_PASS_S = 45.0
 # A comparison is not taken into a further pass for fewer pairs, or for less time.
@@ -79,7 +80,8 @@ def planned_left(plan: Plan, samples: Sequence[Sample]) -> Iterator[tuple[int, l
     measured = {(each.key, each.pass_index) for each in samples}
     for index in range(plan.passes):
         before = [each for each in samples if each.pass_index < index]
-        hopeful = _hopeful(plan.comparisons, before)
+        rest = plan.comparisons if index < plan.choice_passes else plan.measured_first
+        hopeful = _hopeful(rest, before)
         if left := [each for each in hopeful if (each.key, index) not in measured]:
             yield index, left
 
@@ -114,7 +116,11 @@ def _planned(
     widths: Mapping[str, float],
     spent: float,
 ) -> NextPass:
-    share = (_BASE_SHARE if plan.precision else 1.0) - _SURVEY_SHARE * plan.survey
+    if all(each.factor == CHOICE for each in left):
+        seconds = _CHOICE_SHARE * plan.budget_s / plan.choice_passes
+        return _pass(plan, index, left, widths, seconds)
+    share = _BASE_SHARE if plan.precision else 1.0
+    share -= _SURVEY_SHARE * plan.survey + _CHOICE_SHARE * plan.choose
     until = share * (plan.budget_s - REPORT_S) * (index + 1) / plan.passes
     return _pass(plan, index, left, widths, max(until - spent, 0.0))
 

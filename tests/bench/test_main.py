@@ -21,6 +21,9 @@ OPTIONS = {
             "--resume",
             "--no-lock",
             "--survey",
+            "--choose",
+            "--objective",
+            "--max-error",
             "--show",
         ),
     },
@@ -43,7 +46,7 @@ OPTIONS = {
         *("--patcher", "--compile", "--checkpoint", "--optimizer", "--batch-size", "--image-size"),
         *("--calls", "--top", "--out", "--json", "--no-lock"),
     },
-    "report": {"folder", "--markdown", "--factors", "--show"},
+    "report": {"folder", "--markdown", "--factors", "--show", "--objective", "--max-error"},
     "summary": {
         *("variant", "--patcher", "--attention", "--head", "--classes", "--image-size"),
         *("--channels", "--heads", "--batch-size", "--depth"),

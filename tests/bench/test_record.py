@@ -24,7 +24,7 @@ DESIGN = (
     "error"
 )
 # Whoever changes this list changes what people read: raise SCHEMA with it.
-SCHEMA_3 = (
+SCHEMA_4 = (
     "schema, run_id, commit, device, device_name, factor, component, variant, patch_size, "
     "image_size, batch_size, mode, precision, cache, baseline, arm, status, passes, rounds, "
     "latency_ms, latency_low_ms, latency_high_ms, wall_ms, images_per_s, speedup, speedup_low, "
@@ -33,7 +33,8 @@ SCHEMA_3 = (
     "reserved_bytes, process_bytes, unexplained_bytes, predicted_bytes, prediction_error, "
     "memory_ratio, flop, moved_bytes, gflop_per_s, limit_gflop_per_s, limit_share, limit_library, "
     "copy_gb_per_s, compile_cold_s, compile_warm_s, graph_breaks, recompiles, break_even_images, "
-    "break_even_low_images, break_even_high_images, kernels, joules_per_image"
+    "break_even_low_images, break_even_high_images, kernels, joules_per_image, "
+    "throughput_ratio, throughput_low, throughput_high"
 )
 TORCH_FREE = (
     "bench.record, bench.row, bench.footprint, bench.plans, bench.machine, bench.cases, "
@@ -47,9 +48,9 @@ TORCH_FREE = (
 
 
 def test_columns_are_frozen() -> None:
-    """Schema 3 has exactly these columns in this order."""
-    assert record.SCHEMA == 3
-    assert ", ".join(COLUMNS) == SCHEMA_3
+    """Schema 4 has exactly these columns in this order."""
+    assert record.SCHEMA == 4
+    assert ", ".join(COLUMNS) == SCHEMA_4
 
 
 def test_columns_follow_the_design() -> None:
@@ -67,6 +68,7 @@ def test_columns_follow_the_design() -> None:
         ("DEVICES", "cpu cuda"),
         ("MODES", "forward train"),
         ("CACHES", "cold warm"),
+        ("OBJECTIVES", "latency throughput memory energy"),
     ],
 )
 def test_vocabulary_is_frozen(name: str, words: str) -> None:
@@ -130,6 +132,15 @@ def test_a_users_own_arms_have_names() -> None:
     assert str(comparison.workload) == "callable-1,8-forward-cpu"
     assert comparison.key == "factory-callable-1,8-forward-cpu-a.py:f#2"
     assert not comparison.is_control
+
+
+def test_a_choice_is_called_by_what_is_not_plain() -> None:
+    """Of the levels of every factor, in their order; another arm of the same is the plain one."""
+    assert record.PLAIN.level(record.CHOICE) == "plain"
+    arm = Arm(patcher="linear", compile="compile", precision="bf16")
+    assert arm.level(record.CHOICE) == "linear+sdpa+compile+bf16"
+    assert arm.as_part("model") == arm
+    assert arm.as_part("block").choice == "linear+sdpa+compile_blocks+bf16"
 
 
 def test_control_needs_equal_arms() -> None:

@@ -184,8 +184,8 @@ def test_a_missing_csv_names_the_command_that_makes_it(path: Path) -> None:
 @pytest.mark.parametrize(
     ("old", "new", "says"),
     [
-        ("\n3,", "\n99,", "has schema 99; this vitbench reads schemas 1 to 3: use the version"),
-        ("\n3,", "\ntwo,", "has schema two; this vitbench reads"),
+        ("\n4,", "\n99,", "has schema 99; this vitbench reads schemas 1 to 4: use the version"),
+        ("\n4,", "\ntwo,", "has schema two; this vitbench reads"),
         (",3,", ",three,", "was changed by hand .*; make it again with: vitbench report"),
         ("speedup_low", "speedup_lo", "lacks the column 'speedup_low'; make it again with"),
         ("verdict", "opinion", "lacks the column 'verdict'; make it again with"),

@@ -1,0 +1,215 @@
+"""What to choose: from the rows of a run to one combination of levels for each situation.
+
+The rule, for each device, variant, mode and batch size:
+
+1. An arm is admissible where its status is ``ok`` and its numeric error at most the one allowed.
+2. A factor keeps its plain level unless an admissible arm is better by the objective: a verdict
+   ``faster`` (latency), a ratio of throughputs whose interval lies above 1, at least 1 % less
+   memory, at least 5 % less energy.
+3. Of those that are better, the best is chosen. Others that may be more than 2 % better are named.
+4. A factor that was measured at other batch sizes alone is judged by the nearest of them.
+5. The combination is measured as a whole: effects do not simply multiply.
+"""
+
+import math
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
+
+from bench.analysis.intervals import Interval
+from bench.analysis.parts import Part, Repeats, expected_speedup
+from bench.record import CHOICE, DELTA, OBJECTIVES, PLAIN, Arm
+from bench.row import Record
+
+# What combines to one implementation. SGD is another algorithm than AdamW, not a faster way to it.
+DECIDED = ("patcher", "attention", "compile", "precision", "checkpoint", "optimizer")
+_OTHER_ALGORITHMS = ("sgd",)
+_LESS_MEMORY, _LESS_ENERGY = 1.01, 1.05
+
+
+@dataclass(frozen=True, kw_only=True)
+class Aim:
+    """What is wanted of an implementation. ``max_error`` bounds output and gradient errors."""
+
+    objective: str = OBJECTIVES[0]
+    max_error: float | None = None
+
+    def __post_init__(self) -> None:
+        if self.objective not in OBJECTIVES:
+            known = ", ".join(OBJECTIVES)
+            raise ValueError(f"objective is {self.objective!r}; expected one of {known}")
+
+    def admits(self, record: Record) -> bool:
+        """Whether a row's arm may be chosen."""
+        if record.status != "ok" or record.arm in _OTHER_ALGORITHMS:
+            return False
+        errors = (record.output_error, record.gradient_error)
+        return self.max_error is None or all(e is None or e <= self.max_error for e in errors)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Situation:
+    """Where a decision is asked for."""
+
+    device: str
+    device_name: str
+    variant: str
+    patch_size: int | None
+    image_size: int | None
+    mode: str
+    batch_size: int
+
+
+@dataclass(frozen=True, kw_only=True)
+class Decision:
+    """What to choose in one situation, and what that was as a whole where it was measured.
+
+    ``whole`` and ``plain`` are the rows of the combination and of what it is compared with;
+    ``expected`` is the speed-up that its parts, measured one by one, let expect of it.
+    """
+
+    situation: Situation
+    parts: tuple[Part, ...]
+    whole: Record | None = None
+    plain: Record | None = None
+    expected: Interval | None = None
+
+    @property
+    def arm(self) -> Arm:
+        """The combination."""
+        return replace(PLAIN, **{part.factor: part.level for part in self.parts})
+
+    @property
+    def speedup(self) -> Interval | None:
+        """Of the whole over the plain arm; None where it was not measured."""
+        if self.whole is None or self.whole.speedup is None:
+            return None
+        return Interval(self.whole.speedup, self.whole.speedup_low, self.whole.speedup_high)
+
+    @property
+    def differs(self) -> bool:
+        """Whether the intervals of the whole and of what its parts let expect share nothing."""
+        found, expected = self.speedup, self.expected
+        if found is None or expected is None or found.low is None or expected.low is None:
+            return False
+        return (found.high or math.inf) < expected.low or found.low > (expected.high or math.inf)
+
+
+def decide(records: Sequence[Record], aim: Aim, repeats: Repeats) -> list[Decision]:
+    """One decision for each situation of the rows; none for a user's own arms."""
+    parts = [record for record in records if record.factor in DECIDED and record.variant]
+    wholes = [record for record in records if record.factor == CHOICE]
+    return [_decision(place, parts, wholes, aim, repeats) for place in _situations(parts)]
+
+
+def _situations(records: Iterable[Record]) -> list[Situation]:
+    """In the rows' order of variants, modes and batch sizes."""
+    found = dict.fromkeys(situation(record) for record in records)
+    variants = list(dict.fromkeys(each.variant for each in found))
+    return sorted(found, key=lambda s: (s.device, variants.index(s.variant), s.mode, s.batch_size))
+
+
+def situation(record: Record) -> Situation:
+    """That of a row of vitcore."""
+    return Situation(
+        device=record.device,
+        device_name=record.device_name,
+        variant=record.variant or "",
+        patch_size=record.patch_size,
+        image_size=record.image_size,
+        mode=record.mode,
+        batch_size=record.batch_size or 1,
+    )
+
+
+def _decision(
+    place: Situation,
+    records: Sequence[Record],
+    wholes: Sequence[Record],
+    aim: Aim,
+    repeats: Repeats,
+) -> Decision:
+    by_factor = (_nearest([r for r in records if r.factor == name], place) for name in DECIDED)
+    parts = tuple(_part(rows, aim) for rows in by_factor if rows)
+    found = Decision(situation=place, parts=parts)
+    here = [record for record in wholes if situation(record) == place]
+    plain = next((r for r in here if r.is_control), None)
+    rest = [record for record in here if not record.is_control]
+    whole = next((r for r in rest if r.arm == found.arm.as_part(r.component).choice), None)
+    expected = expected_speedup(parts, plain or whole, place.batch_size, repeats)
+    return replace(found, whole=whole, plain=plain, expected=expected)
+
+
+def _nearest(records: Sequence[Record], place: Situation) -> list[Record]:
+    """One factor's rows at the situation's batch size, or else at the nearest that was measured."""
+    anywhere = [r for r in records if replace(situation(r), batch_size=place.batch_size) == place]
+    if not anywhere:
+        return []
+    sizes = {record.batch_size or 1 for record in anywhere}
+    nearest = min(sizes, key=lambda size: abs(math.log(size / place.batch_size)))
+    return [record for record in anywhere if (record.batch_size or 1) == nearest]
+
+
+def _part(records: Sequence[Record], aim: Aim) -> Part:
+    """What the rows of one factor at one workload say; the plain level where nothing is better."""
+    control = next((record for record in records if record.is_control), None)
+    rivals = [record for record in records if not record.is_control and aim.admits(record)]
+    gains = {record.arm: _gain(record, control, aim.objective) for record in rivals}
+    better = [r for r in rivals if _is_better(r, gains[r.arm], aim.objective)]
+    best = max(better, key=lambda r: _value(gains[r.arm]), default=None)
+    gain = gains[best.arm] if best else None
+    first = records[0]
+    return Part(
+        factor=first.factor,
+        level=best.arm if best else first.baseline,
+        gain=gain or Interval(1.0, 1.0, 1.0),
+        speedup=(best and _speedup(best)) or Interval(1.0, 1.0, 1.0),
+        component=first.component,
+        batch_size=first.batch_size or 1,
+        baseline_ms=control.latency_ms if control else None,
+        rivals=tuple(r.arm for r in rivals if r is not best and _may_beat(gains[r.arm], gain)),
+    )
+
+
+def _gain(record: Record, control: Record | None, objective: str) -> Interval | None:
+    """How many times better an arm is than the plain level; None where nobody could tell."""
+    if objective == "memory":
+        return Interval(1 / record.memory_ratio) if record.memory_ratio else None
+    if objective == "energy":
+        before = control.joules_per_image if control else None
+        after = record.joules_per_image
+        return Interval(before / after) if before and after else None
+    if objective == "throughput" and record.throughput_ratio is not None:
+        ratio, low, high = (
+            record.throughput_ratio,
+            record.throughput_low,
+            record.throughput_high,
+        )
+        return Interval(ratio, low, high)
+    return _speedup(record)
+
+
+def _speedup(record: Record) -> Interval | None:
+    if record.speedup is None:
+        return None
+    return Interval(record.speedup, record.speedup_low, record.speedup_high)
+
+
+def _is_better(record: Record, gain: Interval | None, objective: str) -> bool:
+    if gain is None:
+        return False
+    if objective in ("memory", "energy"):
+        return gain.value >= (_LESS_MEMORY if objective == "memory" else _LESS_ENERGY)
+    if objective == "throughput" and record.throughput_ratio is not None:
+        return gain.low is not None and gain.low > 1
+    return record.verdict == "faster"
+
+
+def _value(gain: Interval | None) -> float:
+    return gain.value if gain else 0.0
+
+
+def _may_beat(gain: Interval | None, best: Interval | None) -> bool:
+    """Whether an arm that was not chosen could be better by more than is too small to choose by."""
+    if gain is None or gain.high is None:
+        return False
+    return gain.high > (1 + DELTA) * (best.value if best else 1.0)

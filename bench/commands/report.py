@@ -1,0 +1,74 @@
+"""``vitbench report``: show a run again, from its journal."""
+
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import click
+
+from bench.commands.shared import (
+    max_error_option,
+    other_objective_option,
+    show_option,
+    show_run,
+    source_of,
+)
+from bench.options import names
+from bench.record import InputError
+from bench.report.units import counted
+
+
+@click.command()
+@click.argument("folder", type=click.Path(path_type=Path))
+@click.option("--markdown", is_flag=True, help="Print the tables as Markdown, nothing else.")
+@click.option("--factors", type=names, help="Only these, with --markdown  [default: all]")
+@other_objective_option
+@max_error_option
+@show_option
+def report(
+    folder: Path,
+    *,
+    markdown: bool,
+    factors: tuple[str, ...] | None,
+    show: tuple[str, ...],
+    objective: str | None,
+    max_error: float | None,
+) -> None:
+    """Make results.csv, tables and plots of the run in FOLDER again from its journal."""
+    from bench.report.costs import known_views
+    from bench.report.decision import decision_markdown
+    from bench.report.markdown import markdown as as_markdown
+    from bench.runner.results import load
+    from bench.table import write_csv
+
+    if factors and not markdown:
+        raise click.UsageError("--factors chooses tables of --markdown; give both or neither")
+    views = known_views(show)
+    results = load(folder)
+    if not results.samples:
+        raise InputError(
+            f"{folder}/journal.jsonl holds no measurement; restore it, or measure with: "
+            f"vitbench run --resume {folder} (nothing was written)"
+        )
+    if results.left:
+        text = f"unfinished: {counted(results.left, 'planned measurement')} missing"
+        click.echo(f"{text}; finish it with: vitbench run --resume {folder}", err=True)
+    aim = _other_aim(results.aim, objective, max_error)
+    if markdown:
+        first = [] if factors else decision_markdown(results.decisions(aim), aim)
+        click.echo(as_markdown(results.analysis, factors, views, first))
+        click.echo(source_of(results))
+        return
+    kept = write_csv(folder / "results.csv", results.records)
+    if kept:
+        click.echo(f"results.csv had been changed; what it said is kept as {kept.name}", err=True)
+    show_run(results, views, aim)
+
+
+def _other_aim(aim: Any, objective: str | None, max_error: float | None) -> Any:
+    """What to choose by, where the options say another than the run's own."""
+    return replace(
+        aim,
+        objective=objective or aim.objective,
+        max_error=aim.max_error if max_error is None else max_error,
+    )

@@ -1,0 +1,168 @@
+"""What to choose, as a table, as Markdown and in a line: records in, text out."""
+
+from collections import defaultdict
+from collections.abc import Iterator, Sequence
+from typing import Literal
+
+from rich.table import Table
+from rich.text import Text
+
+from bench.analysis.decision import Aim, Decision
+from bench.record import PLAIN
+from bench.report.tables import new_table, verdict
+from bench.report.units import bounds, images, memory, scientific, times
+
+_USUAL_PIXELS = 224
+_PLAIN_LEVELS = f"{PLAIN.patcher}, {PLAIN.attention}, {PLAIN.compile}, {PLAIN.precision}"
+HEADINGS = (
+    "workload",
+    "choose",
+    "speed-up",
+    "95 % interval",
+    "by its parts",
+    "verdict",
+    "memory",
+    "by plain",
+    "numeric error",
+    "may be better",
+)
+_WORDS = ("workload", "choose", "verdict", "may be better")
+# What a narrow terminal does without.
+_SPARED = ("by its parts", "verdict", "by plain")
+UNMEASURED = (
+    "not measured as a whole; a run by this objective does where its --budget has time for it."
+)
+
+
+def place_name(decision: Decision) -> str:
+    """Short name of a situation: ``B/16 b8 forward``, with its device where that is no CPU."""
+    place = decision.situation
+    name = f"{place.variant} b{place.batch_size} {place.mode}"
+    if place.image_size not in (None, _USUAL_PIXELS):
+        name += f" {place.image_size}px"
+    return name if place.device == "cpu" else f"{name} {place.device}"
+
+
+def choice_name(decision: Decision) -> str:
+    """What to choose: ``linear + sdpa + bf16``, or ``plain``."""
+    return decision.arm.choice.replace("+", " + ")
+
+
+def undecided(decision: Decision) -> str:
+    """The arms that were not chosen and may be better, by factor."""
+    parts = [part for part in decision.parts if part.rivals]
+    return "; ".join(f"{part.factor}: {', '.join(part.rivals)}" for part in parts)
+
+
+def cells(decision: Decision) -> tuple[str, ...]:
+    """A decision's cells, under HEADINGS; the workload says on which component it was measured."""
+    whole, found, expected = decision.whole, decision.speedup, decision.expected
+    on = f" ({whole.component})" if whole else ""
+    ratio = whole.memory_ratio if whole else None
+    return (
+        place_name(decision) + on,
+        choice_name(decision),
+        times(found.value) if found else "",
+        bounds(found.low, found.high) if found else "",
+        times(expected.value) if expected else "",
+        verdict(whole) if whole else "",
+        memory(whole.allocated_bytes) if whole else "",
+        times(ratio),
+        scientific(whole.output_error) if whole else "",
+        undecided(decision),
+    )
+
+
+def title(aim: Aim) -> str:
+    """What the choice is by, and against what."""
+    bound = f", errors up to {aim.max_error:g}" if aim.max_error is not None else ""
+    return f"What to choose by {aim.objective}{bound}, against plain ({_PLAIN_LEVELS})"
+
+
+def decision_table(decisions: Sequence[Decision], aim: Aim, *, narrow: bool = False) -> Table:
+    """Rich table of a run's decisions."""
+    table = new_table(title(aim), narrow=narrow)
+    rows = [cells(each) for each in decisions]
+    shown = [
+        place
+        for place, heading in enumerate(HEADINGS)
+        if any(row[place] for row in rows) and not (narrow and heading in _SPARED)
+    ]
+    for place in shown:
+        justify: Literal["left", "right"] = "left" if HEADINGS[place] in _WORDS else "right"
+        table.add_column(HEADINGS[place], justify=justify, overflow="fold")
+    for row in rows:
+        table.add_row(*(Text(row[place]) for place in shown))
+    return table
+
+
+def decision_markdown(decisions: Sequence[Decision], aim: Aim) -> list[str]:
+    """The same as lines of Markdown, with what to know of it; nothing without decisions."""
+    if not decisions:
+        return []
+    marks = ["---" if heading in _WORDS else "---:" for heading in HEADINGS]
+    return [
+        f"**{title(aim)}**, on {decisions[0].situation.device_name}:",
+        "",
+        f"| {' | '.join(HEADINGS)} |",
+        f"|{'|'.join(marks)}|",
+        *(f"| {' | '.join(cells(each))} |" for each in decisions),
+        "",
+        *(f"- {line}" for line in decision_notes(decisions, aim)),
+        "",
+    ]
+
+
+def rule(aim: Aim) -> str:
+    """How the choice was made, in one sentence."""
+    how = {
+        "latency": "the fastest of the arms called faster than the plain one",
+        "throughput": "the arm of most throughput whose interval lies above the plain one",
+        "memory": "the arm of least memory, where that is at least 1 % less than the plain one's",
+        "energy": "the arm of least energy, where that is at least 5 % less than the plain one's",
+    }[aim.objective]
+    bound = "its precision's tolerance" if aim.max_error is None else f"{aim.max_error:g}"
+    return f"Of each factor {how}, if its error is within {bound}; else the plain one."
+
+
+def decision_notes(decisions: Sequence[Decision], aim: Aim) -> list[str]:
+    """What to know of the decisions: the rule, what was not measured, what did not add up."""
+    places: dict[str, list[str]] = defaultdict(list)
+    for decision in decisions:
+        for note in _notes(decision):
+            places[note].append(place_name(decision))
+    return [rule(aim), *(f"{', '.join(where)}: {note}" for note, where in places.items())]
+
+
+def _notes(decision: Decision) -> Iterator[str]:
+    whole, found, expected = decision.whole, decision.speedup, decision.expected
+    if whole is None and decision.arm != PLAIN:
+        yield UNMEASURED
+    if whole is not None and whole.error:
+        yield f"as a whole {choice_name(decision)} is {whole.status}: {whole.error}"
+    if decision.differs and found and expected:
+        yield (
+            f"as a whole {times(found.value)}, by its parts {times(expected.value)}: their effects "
+            "do not simply multiply."
+        )
+    borrowed = [p for p in decision.parts if p.batch_size != decision.situation.batch_size]
+    if borrowed:
+        names = " and ".join(part.factor for part in borrowed)
+        yield f"{names} judged by what was measured at batch {borrowed[0].batch_size}."
+    if whole is not None and whole.break_even_images is not None:
+        yield f"compiling pays off after {images(whole.break_even_images)} images."
+
+
+def decision_lines(decisions: Sequence[Decision]) -> list[str]:
+    """One line a situation, for the end of what a terminal shows."""
+    return [
+        f"Choose for {place_name(each)}: {choice_name(each)}{_said(each)}" for each in decisions
+    ]
+
+
+def _said(decision: Decision) -> str:
+    found = decision.speedup
+    if found is None:
+        return "" if decision.arm == PLAIN else " (not measured as a whole)"
+    interval = bounds(found.low, found.high)
+    return f" ({times(found.value)}{f', {interval}' if interval else ''})"

@@ -1,0 +1,120 @@
+"""bench.report.decision: the table that a reader sees first, as text, Markdown and lines."""
+
+from dataclasses import replace
+
+import pytest
+from rich.console import Console
+
+from bench.analysis.decision import Aim, Decision, decide
+from bench.record import CHOICE
+from bench.report.decision import (
+    HEADINGS,
+    UNMEASURED,
+    cells,
+    decision_lines,
+    decision_markdown,
+    decision_notes,
+    decision_table,
+    title,
+)
+from decided import arm, control, failed, only, repeats, run
+from golden_text import check_golden
+from makers import make_record
+
+WHOLE = arm(
+    CHOICE, "linear+bf16", 1.95, output_error=1.2e-2, allocated_bytes=180 * 2**20, memory_ratio=0.54
+)
+MEASURED = run(
+    control(CHOICE, allocated_bytes=330 * 2**20),
+    WHOLE,
+    arm("attention", "manual", 1.0, speedup_high=1.1),
+)
+
+
+def several() -> list[Decision]:
+    """A situation that was measured as a whole, two that were not, and one that stays plain."""
+    other = [make_record(**{**row.__dict__, "variant": "L/16"}) for row in run()]
+    at_8 = [replace(row, batch_size=8, variant="L/16") for row in run() if row.factor == "patcher"]
+    large = [replace(control("patcher"), variant="H/14", image_size=384)]
+    return decide([*MEASURED, *other, *at_8, *large], Aim(), repeats)
+
+
+@pytest.mark.parametrize("width", [80, 140])
+def test_the_table_reads_as_it_should(width: int) -> None:
+    """In a wide terminal and in a narrow one: nothing is cut."""
+    console = Console(width=width, record=True, file=None, color_system=None)
+    with console.capture() as captured:
+        console.print(decision_table(several(), Aim(), narrow=width < 100))
+    check_golden(f"decision_{width}.txt", captured.get())
+
+
+def test_markdown_reads_as_it_should() -> None:
+    """With its rule and all that is to be known of it."""
+    check_golden("decision.md", "\n".join(decision_markdown(several(), Aim())))
+
+
+def test_without_decisions_there_is_nothing_to_say() -> None:
+    """As with a user's own arms."""
+    assert decision_markdown([], Aim()) == []
+
+
+def test_the_title_says_what_was_wanted() -> None:
+    """The objective, the bound, and what plain means."""
+    assert title(Aim(objective="memory", max_error=1e-4)) == (
+        "What to choose by memory, errors up to 0.0001, against plain (conv, mha, eager, fp32)"
+    )
+
+
+@pytest.mark.parametrize("objective", ["latency", "throughput", "memory", "energy"])
+def test_every_objective_has_a_rule(objective: str) -> None:
+    """The first note is how it was chosen."""
+    assert decision_notes([], Aim(objective=objective))[0].startswith("Of each factor the ")
+
+
+def test_what_was_not_measured_is_said_once_for_all_its_places() -> None:
+    """With how to have it measured."""
+    found = [note for note in decision_notes(several(), Aim()) if UNMEASURED in note]
+    assert found == [f"L/16 b1 forward, L/16 b8 forward: {UNMEASURED}"]
+
+
+def test_a_whole_that_failed_says_how() -> None:
+    """Its status stands in the table, the reason below."""
+    whole = replace(failed(CHOICE, "linear+bf16", "oom"), error="no room")
+    decision = only(run(control(CHOICE), whole))
+    assert cells(decision)[HEADINGS.index("verdict")] == "oom"
+    assert "B/16 b1 forward: as a whole linear + bf16 is oom: no room" in decision_notes(
+        [decision], Aim()
+    )
+
+
+def test_effects_that_do_not_multiply_are_told() -> None:
+    """Both numbers, so that the reader can see by how much."""
+    decision = only(run(control(CHOICE), arm(CHOICE, "linear+bf16", 1.5)))
+    (note,) = [each for each in decision_notes([decision], Aim()) if "multiply" in each]
+    assert "as a whole ×1.50, by its parts ×2.00" in note
+
+
+def test_when_compiling_pays_off_is_told() -> None:
+    """A choice that costs a minute first is to say so."""
+    rows = [control("compile"), arm("compile", "compile_blocks", 1.3)]
+    whole = arm(CHOICE, "compile_blocks", 1.3, break_even_images=1234.0)
+    assert "B/16 b1 forward: compiling pays off after 1 230 images." in [
+        note.replace("\N{THIN SPACE}", " ")
+        for note in decision_notes([only([*rows, whole])], Aim())
+    ]
+
+
+def test_each_situation_has_a_line() -> None:
+    """For the end of what a terminal shows, and for whoever greps it."""
+    assert decision_lines(several()) == [
+        "Choose for B/16 b1 forward: linear + bf16 (×1.95, 1.91 to 1.99)",
+        "Choose for L/16 b1 forward: linear + bf16 (not measured as a whole)",
+        "Choose for L/16 b8 forward: linear + bf16 (not measured as a whole)",
+        "Choose for H/14 b1 forward 384px: plain",
+    ]
+
+
+def test_a_gpu_is_named() -> None:
+    """Rows of two devices are told apart."""
+    rows = [replace(row, device="cuda") for row in run()]
+    assert cells(only(rows))[0] == "B/16 b1 forward cuda"

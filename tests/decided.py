@@ -1,0 +1,88 @@
+"""Rows of a small run from which something can be chosen: a test changes what it is about."""
+
+from typing import Any
+
+from bench.analysis.decision import Aim, Decision, decide
+from bench.record import CHOICE
+from bench.row import Record
+from makers import NOT_MEASURED, make_record
+
+_COMPONENTS = {"patcher": "patcher", "attention": "attention"}
+_BASELINES = {
+    "patcher": "conv",
+    "attention": "mha",
+    "compile": "eager",
+    "precision": "fp32",
+    CHOICE: "plain",
+}
+# Milliseconds of the plain arm: a block's attention takes a quarter of it.
+_LATENCY_MS = {"patcher": 2.0, "attention": 5.0, "block": 20.0, "model": 260.0}
+
+
+def control(factor: str, **changes: Any) -> Record:
+    """The row of a factor's baseline."""
+    component = changes.get("component", _COMPONENTS.get(factor, "block"))
+    row = make_record(
+        factor=factor,
+        baseline=_BASELINES[factor],
+        arm=_BASELINES[factor],
+        component=component,
+        latency_ms=_LATENCY_MS[component],
+        speedup=1.0,
+        speedup_low=0.98,
+        speedup_high=1.02,
+        verdict="undecided",
+        memory_ratio=1.0,
+    )
+    return _with(row, changes)
+
+
+def arm(factor: str, level: str, speedup: float = 1.0, **changes: Any) -> Record:
+    """The row of an arm that is so many times as fast, give or take 2 %."""
+    verdict = "faster" if speedup > 1.02 else "slower" if speedup < 0.98 else "undecided"
+    row = control(factor)
+    new = {
+        "arm": level,
+        "latency_ms": (row.latency_ms or 1.0) / speedup,
+        "speedup": speedup,
+        "speedup_low": speedup * 0.98,
+        "speedup_high": speedup * 1.02,
+        "verdict": verdict,
+    }
+    return _with(row, {**new, **changes})
+
+
+def failed(factor: str, level: str, status: str) -> Record:
+    """The row of an arm that was not measured."""
+    return _with(arm(factor, level), {**NOT_MEASURED, "status": status, "error": "why"})
+
+
+def _with(row: Record, changes: dict[str, Any]) -> Record:
+    return make_record(**{**row.__dict__, **changes})
+
+
+def repeats(whole: Record, part: str) -> int:
+    """An attention stands once in a block; a model has twelve of those, and one patcher."""
+    if whole.component == "block":
+        return int(part == "attention")
+    return 12 if part == "attention" else 1
+
+
+def run(*more: Record) -> list[Record]:
+    """A run in which linear is 10 % faster than conv, bf16 twice as fast as fp32, sdpa alike."""
+    return [
+        control("patcher"),
+        arm("patcher", "linear", 1.1),
+        arm("patcher", "unfold", 0.8),
+        control("attention"),
+        arm("attention", "sdpa", 1.01),
+        control("precision"),
+        arm("precision", "bf16", 2.0, output_error=1e-2, memory_ratio=0.5),
+        *more,
+    ]
+
+
+def only(records: list[Record], aim: Aim | None = None) -> Decision:
+    """The one decision of some rows."""
+    (found,) = decide(records, aim or Aim(), repeats)
+    return found
