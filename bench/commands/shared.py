@@ -3,6 +3,7 @@
 import shlex
 import sys
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
 
 import click
@@ -131,9 +132,33 @@ def show_run(results: Any, views: Sequence[str], aim: Any = None) -> None:
     click.echo(source)
     if not results.folder.exists():
         raise RunError(f"{results.folder} was removed; there is nowhere to write the plots")
-    from bench.report.plots import write_plots
+    from bench.report.plots import draw, write_plots
 
-    paths = write_plots(results.folder / "plots", results.records, source, results.plan.delta)
-    click.echo(f"Written: {results.folder}/results.csv and {len(paths)} plots beside it.")
+    drawn = draw(results.records, source, results.plan.delta)
+    paths = write_plots(results.folder / "plots", drawn)
+    write_page(results, drawn, aim or results.aim)
+    click.echo(
+        f"Written: {results.folder}/report.html, results.csv and {len(paths)} plots beside it."
+    )
     for line in decision_lines(results.decisions(aim)):
         click.echo(line)
+
+
+def write_page(results: Any, drawn: Sequence[tuple[str, Any]], aim: Any) -> Path:
+    """Write ``report.html`` whole or not at all."""
+    from bench.report.page import Told, page
+
+    told = Told(
+        run_id=results.plan.run_id,
+        command=results.plan.command,
+        started=results.plan.started,
+        environment=results.environment,
+        analysis=results.analysis,
+        decisions=results.decisions(aim),
+        aim=aim,
+    )
+    path: Path = results.folder / "report.html"
+    part = path.with_suffix(".part")
+    part.write_text(page(told, drawn), encoding="utf-8")
+    part.replace(path)
+    return path

@@ -16,12 +16,16 @@ STYLE: dict[Any, Any] = {
     "axes.grid": True,
     "grid.alpha": 0.25,
     "svg.hashsalt": "vitbench",
+    # A name may have a dollar, which begins no formula.
+    "text.parse_math": False,
 }
 # Okabe and Ito's colours, told apart by colour-blind readers too.
 COLOURS = ("#000000", "#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00")
 MARKERS = "osD^vP"
 # Narrower, and the line on hardware and versions would be cut.
 _LEAST_INCH = 8.0
+# Longer labels would leave no room beside them.
+MOST_SIGNS = 48
 
 
 def new_figure(width: float, height: float, title: str, source: str) -> Figure:
@@ -43,8 +47,16 @@ def save(folder: Path, name: str, figure: Figure) -> list[Path]:
     return paths
 
 
+def shortened(text: str, most: int = MOST_SIGNS) -> str:
+    """A label that leaves room for the plot: of a long one its beginning and its end."""
+    if len(text) <= most:
+        return text
+    head = most // 2
+    return f"{text[:head]}…{text[head + 1 - most :]}"
+
+
 def arm_mark(arms: Sequence[str], arm: str) -> Line2D:
     """The colour and marker of one of several arms, for a legend or a point."""
     place = arms.index(arm)
     colour, marker = COLOURS[place % 6], MARKERS[place % 6]
-    return Line2D([], [], color=colour, marker=marker, lw=0, label=arm)
+    return Line2D([], [], color=colour, marker=marker, lw=0, label=shortened(arm))

@@ -11,7 +11,7 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.ticker import FuncFormatter, LogLocator, NullLocator
 
-from bench.report.canvas import COLOURS, new_figure
+from bench.report.canvas import COLOURS, new_figure, shortened
 from bench.report.tables import workload
 from bench.report.units import MOST_IMAGES, digits, images
 from bench.row import Record
@@ -74,7 +74,7 @@ def _total_time(axis: Axes, rows: Sequence[Record]) -> None:
         if _is_reached(row):
             even = row.break_even_images or 0.0
             axis.plot(even, even * eager_s, "o", color=colour, ms=5, zorder=3)
-    _style(axis, workload(rows[0]))
+    _style(axis, shortened(workload(rows[0])))
 
 
 def _style(axis: Axes, title: str) -> None:

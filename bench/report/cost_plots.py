@@ -14,13 +14,14 @@ from matplotlib.patches import Patch
 from matplotlib.ticker import FuncFormatter, LogLocator, NullLocator
 
 from bench.footprint import computed_in
-from bench.report.canvas import COLOURS, MARKERS, new_figure
+from bench.report.canvas import COLOURS, MARKERS, new_figure, shortened
 from bench.report.compile_plots import compile_figure
 from bench.report.tables import workload
 from bench.report.units import digits, memory
 from bench.row import Record
 
 _ROW_INCH = 0.2
+_MOST_SIGNS = 60
 # So many labels of memory have room side by side, and so few are needed.
 _MOST_SIZES, _LEAST_SPAN = 7, 8.0
 # Beyond this range only powers of ten have room for their labels.
@@ -94,7 +95,7 @@ def _distinct(records: Iterable[Record]) -> Iterator[Record]:
 
 def _case(record: Record) -> str:
     status = " (oom)" if record.status == "oom" else ""
-    return f"{workload(record)}   {record.arm}{status}"
+    return shortened(f"{workload(record)}   {record.arm}", _MOST_SIGNS) + status
 
 
 def roofline_figure(records: Sequence[Record], source: str) -> Figure | None:

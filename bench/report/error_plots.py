@@ -6,7 +6,7 @@ from itertools import groupby
 
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from matplotlib.ticker import MaxNLocator
+from matplotlib.ticker import FuncFormatter, MaxNLocator
 
 from bench.record import OWN_FACTOR
 from bench.report.canvas import arm_mark, new_figure
@@ -40,6 +40,7 @@ def error_figure(records: Sequence[Record], source: str) -> Figure | None:
     judge = "the baseline" if shown[0].factor == OWN_FACTOR else "float64"
     for axis in axes[:, 0]:
         axis.set_yscale("log")
+        axis.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:.0e}"))
         axis.set_ylim(min(errors) / 5, max(errors) * 5)
         axis.set_ylabel(f"relative error of the output against {judge}")
     return figure

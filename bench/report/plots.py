@@ -16,7 +16,7 @@ from matplotlib.lines import Line2D
 from matplotlib.ticker import FixedLocator, FuncFormatter, MaxNLocator, NullLocator
 
 from bench.record import VERDICTS
-from bench.report.canvas import STYLE, arm_mark, new_figure, save
+from bench.report.canvas import STYLE, arm_mark, new_figure, save, shortened
 from bench.report.cost_plots import cost_figures
 from bench.report.error_plots import error_figure
 from bench.report.tables import factor_name, workload
@@ -26,6 +26,7 @@ _VERDICT_COLOURS = dict(zip(VERDICTS, ("#009E73", "#D55E00", "#0072B2", "#999999
 # More would have no legend that can be read.
 _MOST_ARMS = 40
 _ROW_INCH = 0.2
+_MOST_SIGNS = 60
 # Neighbouring labels of a logarithmic axis need this share of it.
 _LABEL_ROOM = 0.09
 # An interval may stretch the axis to this multiple of its value; beyond, it is cut.
@@ -64,14 +65,14 @@ def speedup_figure(records: Sequence[Record], source: str, delta: float) -> Figu
     if not shown:
         return None
     height = 1.6 + _ROW_INCH * len(shown)
-    title = f"{factor_name(shown[0])}: speed-up over {shown[0].baseline}"
+    title = f"{factor_name(shown[0])}: speed-up over {shortened(shown[0].baseline)}"
     figure = new_figure(8, height, title, source)
     axis = figure.subplots()
     axis.axvspan(1 / (1 + delta), 1 + delta, color="#0072B2", alpha=0.1, lw=0)
     axis.axvline(1, color="black", lw=0.8)
     for place, record in enumerate(shown):
         _speedup_row(axis, place, record)
-    labels = [f"{workload(record)}   {record.arm}" for record in shown]
+    labels = [shortened(f"{workload(record)}   {record.arm}", _MOST_SIGNS) for record in shown]
     axis.set_yticks(range(len(shown)), labels=labels)
     axis.set_ylim(len(shown) - 0.4, -0.6)
     _ratio_axis(axis, shown)
@@ -144,7 +145,7 @@ def _flat(record: Record) -> dict[str, object]:
         "factor": factor_name(record),
         "panel": ", ".join(filter(None, (record.mode, batch, on_device))),
         "arm": record.arm,
-        "place": record.inputs or f"{record.variant}\n{record.component}",
+        "place": shortened(record.inputs or f"{record.variant}\n{record.component}"),
         "latency_ms": record.latency_ms,
         "low_ms": record.latency_low_ms,
         "high_ms": record.latency_high_ms,
@@ -187,8 +188,12 @@ def figures(records: Sequence[Record], source: str, delta: float) -> Iterator[tu
     yield from cost_figures(records, source)
 
 
-def write_plots(folder: Path, records: Sequence[Record], source: str, delta: float) -> list[Path]:
-    """Write each figure as PNG and SVG; the paths written."""
+def draw(records: Sequence[Record], source: str, delta: float) -> list[tuple[str, Figure]]:
+    """Every figure with its name, in the suite's style."""
     with mpl.rc_context(STYLE):
-        drawn = list(figures(records, source, delta))
+        return list(figures(records, source, delta))
+
+
+def write_plots(folder: Path, drawn: Sequence[tuple[str, Figure]]) -> list[Path]:
+    """Write each figure as PNG and SVG; the paths written."""
     return [path for name, figure in drawn for path in save(folder, name, figure)]

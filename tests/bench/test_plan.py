@@ -27,7 +27,7 @@ MODULES = sorted(Path(bench.__path__[0]).glob("bench_*.py"))
 def test_one_grid_for_each_factor() -> None:
     """Every factor has one benchmark module, as have users' own arms and choices."""
     assert sorted(grid.factor for grid in grids()) == sorted([*FACTORS, "factory", "choice"])
-    assert len(MODULES) == len(FACTORS) + 1
+    assert len(MODULES) == len(FACTORS) + 2
 
 
 @pytest.mark.parametrize("path", MODULES, ids=lambda path: path.stem)

@@ -9,6 +9,7 @@ from rich.console import Console
 
 from bench.record import DELTA
 from bench.report import canvas, plots
+from bench.report.canvas import MOST_SIGNS, shortened
 from bench.report.plots import latency_figure
 from bench.report.tables import summary
 from figures import boxes, drawn, level, lie_apart
@@ -64,3 +65,13 @@ def test_a_usual_terminal_cuts_nothing(width: int) -> None:
     assert {line.rstrip()[-1] for line in rows.splitlines()} == {"│"}
     assert "2.5e-07" in rows
     assert "12.3 ms" in rows
+
+
+def test_long_names_leave_room_for_the_plot() -> None:
+    """A label keeps its beginning and its end, which is where paths differ."""
+    name = "some/very/long/path/to/a/users/own/module.py:the_factory_of_mine"
+    assert shortened("short") == "short"
+    assert len(shortened(name)) == MOST_SIGNS
+    assert shortened(name).startswith("some/very/long")
+    assert shortened(name).endswith("the_factory_of_mine")
+    assert [len(shortened("x" * 100, most)) for most in (10, 11)] == [10, 11]

@@ -14,7 +14,7 @@ from matplotlib.text import Text
 from bench.record import DELTA, VERDICTS
 from bench.report import canvas, plots
 from bench.report.error_plots import error_figure
-from bench.report.plots import latency_figure, write_plots
+from bench.report.plots import draw, latency_figure, write_plots
 from bench.row import Record
 from figures import LEVELS, SOURCE, Draw, boxes, drawn, level, lie_apart, on
 from makers import NOT_MEASURED, make_record
@@ -191,18 +191,18 @@ def test_title_and_legend_lie_apart() -> None:
 def test_write_plots(tmp_path: Path) -> None:
     """Each figure is a PNG and an SVG, with a name that depends on the rows alone."""
     records = [level("precision", 0, 1.0), level("precision", 1, 0.9, device="cuda")]
-    paths = write_plots(tmp_path / "plots", records, SOURCE, DELTA)
+    paths = write_plots(tmp_path / "plots", draw(records, SOURCE, DELTA))
     stems = ("speedup-cpu-precision", "speedup-cuda-precision", "latency", "error")
     assert [path.name for path in paths] == [f"{s}.{kind}" for s in stems for kind in KINDS]
     assert sorted(paths) == sorted((tmp_path / "plots").iterdir())
     for path in paths:
         assert KINDS[path.suffix[1:]] in path.read_bytes()[:200]
-    assert write_plots(tmp_path / "plots", records, SOURCE, DELTA) == paths
+    assert write_plots(tmp_path / "plots", draw(records, SOURCE, DELTA)) == paths
 
 
 def test_write_plots_of_nothing(tmp_path: Path) -> None:
     """A run that measured nothing has no plots."""
-    assert write_plots(tmp_path / "plots", [LOST], SOURCE, DELTA) == []
+    assert write_plots(tmp_path / "plots", draw([LOST], SOURCE, DELTA)) == []
 
 
 def test_too_many_arms_for_a_legend() -> None:

@@ -1,0 +1,68 @@
+"""Words for every figure: under which heading it stands, how to read it, what it shows."""
+
+from collections.abc import Sequence
+
+from bench.report.tables import workload
+from bench.report.units import bounds, counted, times
+from bench.row import Record
+
+# Kinds of figures in the order of the page; the first word of a figure's name.
+HEADINGS = {
+    "speedup": "Verdicts",
+    "latency": "Latency",
+    "error": "Speed against numeric error",
+    "memory": "Memory",
+    "roofline": "Roofline",
+    "compile": "When compiling pays off",
+}
+_CAPTIONS = {
+    "speedup": "Right of ×1 is faster than the baseline. Lines are 95 % intervals over processes, "
+    "the band is what is too little to choose by, hollow marks are the baseline against its own "
+    "copy.",
+    "latency": "Time of one call in milliseconds, with its 95 % interval over processes; a call is "
+    "one batch.",
+    "error": "Relative error of the output against float64, and speed-up over the baseline. Arms "
+    "on a line are beaten by no other in both.",
+    "memory": "Peak of live tensors in one call, measured and predicted, and of the whole process.",
+    "roofline": "Operations a second against operations per byte, below what this machine was "
+    "seen to reach in the same run.",
+    "compile": "Total time against images processed: what compiling costs first, and after how "
+    "many images it has paid off.",
+}
+_TOLD = 8
+
+
+def kind(name: str) -> str:
+    """What a figure of this name shows: ``speedup`` of ``speedup-cpu-patcher``."""
+    return name.partition("-")[0]
+
+
+def heading(name: str) -> str:
+    """Short name of a figure: ``Verdicts, cpu patcher``."""
+    first, _, rest = name.partition("-")
+    return f"{HEADINGS[first]}, {rest.replace('-', ' ')}" if rest else HEADINGS[first]
+
+
+def caption(name: str) -> str:
+    """How to read a figure."""
+    return _CAPTIONS[kind(name)]
+
+
+def alt(name: str, records: Sequence[Record]) -> str:
+    """What a figure shows, for whoever does not see it."""
+    if kind(name) != "speedup":
+        return f"{heading(name)}. {caption(name)} The numbers stand in the table of all rows."
+    _, device, factor = name.split("-", 2)
+    shown = [
+        r
+        for r in records
+        if (r.device, r.factor) == (device, factor) and r.speedup and not r.is_control
+    ]
+    first = f"Speed-up by {factor} on {device}: "
+    said = [
+        f"{workload(r)} {r.arm} {times(r.speedup)} ({bounds(r.speedup_low, r.speedup_high)})"
+        for r in shown[:_TOLD]
+    ]
+    more = len(shown) - len(said)
+    rest = f"; {counted(more, 'more row')} in the table of all rows" if more else ""
+    return f"{first}{'; '.join(said)}{rest}."

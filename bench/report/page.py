@@ -1,0 +1,188 @@
+"""``report.html``: a run as one file that needs no network, for people with and without a mouse."""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from functools import cache
+from itertools import groupby
+from typing import Any
+
+from jinja2 import Environment as Templates
+from jinja2 import PackageLoader, StrictUndefined
+from markupsafe import Markup
+from matplotlib.figure import Figure
+
+from bench.analysis.costs import kernel_changes
+from bench.analysis.decision import Aim, Decision
+from bench.analysis.rows import Analysis
+from bench.machine import Environment, warnings
+from bench.report import captions, decision
+from bench.report.cells import COLUMNS, Row, row_of
+from bench.report.svg import inline_svg
+from bench.report.tables import remarks
+from bench.report.trust import trust
+from bench.report.units import memory
+from bench.row import Record
+
+
+@dataclass(frozen=True, kw_only=True)
+class Drawn:
+    """A figure as the page shows it."""
+
+    heading: str
+    alt: str
+    caption: str
+    svg: Markup
+
+
+@dataclass(frozen=True, kw_only=True)
+class Section:
+    """A part of the page; those without figures have a place of their own."""
+
+    name: str
+    heading: str
+    figures: tuple[Drawn, ...] = ()
+
+
+@dataclass(frozen=True, kw_only=True)
+class Page:
+    """Everything that the page says, as text and in order."""
+
+    run_id: str
+    started: str
+    device: str
+    versions: str
+    decision_title: str
+    decision_headings: tuple[str, ...]
+    decisions: list[tuple[str, ...]]
+    decision_notes: list[str]
+    trust: list[str]
+    sections: list[Section]
+    filters: list[tuple[str, list[str]]]
+    columns: tuple[str, ...]
+    rows: list[Row]
+    warnings: list[str]
+    remarks: list[str]
+    facts: list[tuple[str, str]]
+    commands: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class Told:
+    """What a page is made of: a run's rows, what they let choose, where and how it was made."""
+
+    run_id: str
+    command: str
+    started: str
+    environment: Environment
+    analysis: Analysis
+    decisions: Sequence[Decision]
+    aim: Aim
+
+
+def page(told: Told, figures: Sequence[tuple[str, Figure]]) -> str:
+    """The page's HTML. Whatever comes from outside is escaped."""
+    return _templates().get_template("report.html").render(page=_page(told, figures))
+
+
+@cache
+def _templates() -> Templates:
+    return Templates(
+        loader=PackageLoader("bench.report"),
+        autoescape=True,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        undefined=StrictUndefined,
+    )
+
+
+def _page(told: Told, figures: Sequence[tuple[str, Figure]]) -> Page:
+    records, machine = told.analysis.records, told.environment
+    rows = [decision.cells(each) for each in told.decisions]
+    used = [n for n, _ in enumerate(decision.HEADINGS) if any(row[n] for row in rows)]
+    return Page(
+        run_id=told.run_id,
+        started=told.started,
+        device=", ".join([machine.cpu, f"{machine.threads} threads", *machine.gpus]),
+        versions=f"torch {machine.torch}, Python {machine.python}, {_commit(machine)}",
+        decision_title=decision.title(told.aim) if rows else "Verdicts",
+        decision_headings=tuple(decision.HEADINGS[n] for n in used),
+        decisions=[tuple(row[n] for n in used) for row in rows],
+        decision_notes=decision.decision_notes(told.decisions, told.aim),
+        trust=trust(told.analysis),
+        sections=list(_sections(records, figures)),
+        filters=list(_filters(records)),
+        columns=tuple(COLUMNS),
+        rows=[row_of(record) for record in records],
+        warnings=warnings(machine),
+        remarks=[*remarks(records), *kernel_changes(records)],
+        facts=list(_facts(machine)),
+        commands=_commands(told),
+    )
+
+
+def _sections(
+    records: Sequence[Record], figures: Sequence[tuple[str, Figure]]
+) -> Iterator[Section]:
+    yield Section(name="decision", heading="What to choose")
+    for kind, group in groupby(figures, lambda each: captions.kind(each[0])):
+        drawn = (_drawn(name, figure, records) for name, figure in group)
+        yield Section(name=kind, heading=captions.HEADINGS[kind], figures=tuple(drawn))
+    yield Section(name="rows", heading="All rows")
+    yield Section(name="warnings", heading="Warnings")
+    yield Section(name="environment", heading="Environment")
+    yield Section(name="reproduce", heading="Reproduce")
+
+
+def _drawn(name: str, figure: Figure, records: Sequence[Record]) -> Drawn:
+    # matplotlib escapes what it writes into SVG.
+    svg = Markup(inline_svg(figure, name))  # noqa: S704
+    return Drawn(
+        heading=captions.heading(name),
+        alt=captions.alt(name, records),
+        caption=captions.caption(name),
+        svg=svg,
+    )
+
+
+def _filters(records: Sequence[Record]) -> Iterator[tuple[str, list[str]]]:
+    """The columns that one chooses a value of, with the values that there are."""
+    for name in ("factor", "verdict"):
+        place = list(COLUMNS).index(name)
+        values = dict.fromkeys(row_of(record).cells[place].text for record in records)
+        yield name, [value for value in values if value]
+
+
+def _commit(machine: Environment) -> str:
+    if machine.commit is None:
+        return "no commit"
+    return f"commit {machine.commit[:10]}{' with changes' if machine.dirty else ''}"
+
+
+def _facts(machine: Environment) -> Iterator[tuple[str, str]]:
+    """What is known of the machine, under the names that people use."""
+    size, cache_size = memory(machine.memory_bytes), memory(machine.last_level_cache_bytes)
+    told: list[tuple[str, Any]] = [
+        ("host", machine.host),
+        ("operating system", machine.os),
+        ("CPU", machine.cpu),
+        ("cores", f"{machine.cores} usable, {machine.threads} threads of torch"),
+        ("last-level cache", cache_size),
+        ("memory", size),
+        ("GPU", ", ".join(machine.gpus)),
+        ("GPU driver", machine.gpu_driver),
+        ("CUDA", machine.cuda),
+        ("torch", machine.torch),
+        ("Python", machine.python),
+        ("C++ compiler", machine.cxx),
+        ("commit", _commit(machine)),
+        ("governor", machine.governor),
+        ("load before the run", machine.load_1min),
+        ("variables", ", ".join(f"{k}={v}" for k, v in machine.variables.items())),
+        ("packages", ", ".join(f"{k} {v}" for k, v in machine.packages.items() if v)),
+    ]
+    return ((name, str(value)) for name, value in told if value not in (None, ""))
+
+
+def _commands(told: Told) -> str:
+    checkout = [f"git checkout {told.environment.commit}"] if told.environment.commit else []
+    return "\n".join([*checkout, told.command, f"vitbench report results/{told.run_id}"])

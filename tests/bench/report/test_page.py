@@ -1,0 +1,157 @@
+"""bench.report.page: what it says, that it escapes, and that it needs nothing else."""
+
+import re
+from dataclasses import replace
+from html.parser import HTMLParser
+
+import pytest
+
+from bench.report import captions
+from bench.report.canvas import new_figure
+from bench.report.cells import COLUMNS, row_of
+from bench.report.svg import inline_svg
+from decided import control, failed
+from makers import make_environment, make_record
+from pages import HOSTILE, html, rows
+
+
+class Reader(HTMLParser):
+    """Collects the tags, attributes and text of a page."""
+
+    def __init__(self, text: str) -> None:
+        super().__init__()
+        self.tags: list[tuple[str, dict[str, str | None]]] = []
+        self.text = ""
+        self.feed(text)
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        """Keep a tag."""
+        self.tags.append((tag, dict(attrs)))
+
+    def handle_data(self, data: str) -> None:
+        """Keep text."""
+        self.text += data
+
+    def all(self, tag: str) -> list[dict[str, str | None]]:
+        """The attributes of every such tag."""
+        return [attributes for name, attributes in self.tags if name == tag]
+
+
+@pytest.fixture(scope="module", name="plain")
+def _plain() -> Reader:
+    return Reader(html(rows()))
+
+
+def test_the_decision_comes_first(plain: Reader) -> None:
+    """Before every plot: combination, speed-up with its interval, memory, error, what is open."""
+    text = re.sub(r"\s+", " ", plain.text)
+    first = text[text.index("What to choose by latency") : text.index("Can it be believed?")]
+    for said in ("linear + compile_blocks + bf16", "×1.90", "1.86 to 1.94", "300 MiB", "1.0e-02"):
+        assert said in first
+    assert text.index("linear + compile_blocks") < text.index("Right of ×1 is faster")
+
+
+def test_every_row_is_in_the_table(plain: Reader) -> None:
+    """Those that failed too, with the reason."""
+    cells = [attributes for attributes in plain.all("td") if "data-label" not in attributes]
+    assert len(cells) >= len(rows()) * len(COLUMNS)
+    assert "oom" in plain.text
+
+
+def test_every_figure_can_be_read_without_seeing_it(plain: Reader) -> None:
+    """It has a text in its place, and what is drawn is not read out."""
+    plots = [a for a in plain.all("div") if a.get("role") == "img"]
+    assert len(plots) == len(plain.all("figure")) >= 6
+    assert all(len(each["aria-label"] or "") > 60 for each in plots)
+    assert all(each["aria-hidden"] == "true" for each in plain.all("svg"))
+
+
+def test_names_inside_the_page_are_unique(plain: Reader) -> None:
+    """Several figures share a page; every link inside it leads somewhere."""
+    names = [a["id"] for _, a in plain.tags if "id" in a]
+    assert len(names) == len(set(names))
+    targets = {(a["href"] or "")[1:] for a in plain.all("a")}
+    assert targets <= set(names)
+    assert {"decision", "rows", "environment", "reproduce", "speedup", "memory"} <= set(names)
+
+
+def test_nothing_is_fetched(plain: Reader) -> None:
+    """No address but names of XML's own vocabularies, and a policy that forbids others."""
+    text = html(rows())
+    assert set(re.findall(r"https?://[\w.]+", text)) <= {"http://www.w3.org"}
+    assert "default-src 'none'" in text
+    assert not [a for _, a in plain.tags if a.get("src")]
+
+
+def test_whatever_comes_from_outside_is_escaped() -> None:
+    """Names, errors, hosts and commands that are meant to do harm stay text."""
+    hostile = [
+        control("precision"),
+        replace(failed("precision", HOSTILE, "crashed"), error=HOSTILE, note=HOSTILE),
+        make_record(factor="precision", baseline="fp32", arm=HOSTILE, component=HOSTILE),
+    ]
+    machine = make_environment(host=HOSTILE, cpu=HOSTILE, variables={HOSTILE: HOSTILE})
+    read = Reader(html(hostile, machine, command=HOSTILE, run_id=HOSTILE, started=HOSTILE))
+    assert len(read.all("script")) == 1
+    assert read.all("img") == []
+    assert not [a for _, a in read.tags if any(name.startswith("on") for name in a)]
+    assert read.text.count("{{ 7 * 7 }}") > 5
+    assert "49" not in read.text[: read.text.index("All rows")]
+
+
+def test_a_users_own_arms_have_a_page() -> None:
+    """Without a decision it says so."""
+    own = {"factor": "factory", "variant": None, "batch_size": None, "inputs": "1,8"}
+    text = html([make_record(**own, baseline="a.py:f", arm="a.py:g")])
+    assert "Nothing to choose from" in text
+    assert "a.py:g" in text
+
+
+def test_nothing_measured_is_a_page_too() -> None:
+    """A run whose arms all failed has its reasons."""
+    read = Reader(html([failed("precision", "bf16", "crashed")]))
+    assert "crashed" in read.text
+    assert read.all("figure") == []
+
+
+def test_warnings_stand_with_their_remedies() -> None:
+    """As in the terminal."""
+    busy = Reader(html(rows(), make_environment(load_1min=3.5)))
+    assert "stop other programs" in busy.text
+    assert "No warning." in Reader(html(rows())).text
+
+
+@pytest.mark.parametrize(
+    ("column", "text", "sort"),
+    [
+        ("speed-up", "×1.25", 1.25),
+        ("95 % interval", "1.20 to 1.30", 1.2),
+        ("latency", "12.3 ms", 12.34),
+        ("pays off after", "never", 1e300),
+        ("memory", "", None),
+        ("arm", "manual", None),
+    ],
+)
+def test_cells_show_units_and_sort_by_numbers(column: str, text: str, sort: float | None) -> None:
+    """What is shown is for people, what is sorted by is the number."""
+    row = row_of(make_record(break_even_images=float("inf")))
+    cell = dict(zip(COLUMNS, row.cells, strict=True))[column]
+    assert (cell.text, cell.sort) == (text, sort)
+
+
+def test_every_figure_has_words() -> None:
+    """Whatever plots a run has, captions know their kind."""
+    text = html(rows())
+    kinds = set(re.findall(r'<section id="(\w+)">', text))
+    assert set(captions.HEADINGS) <= kinds
+
+
+def test_colours_follow_the_page() -> None:
+    """No black on black: what is drawn in black is the page's own colour."""
+    figure = new_figure(8, 3, "title", "source")
+    figure.subplots().plot([1, 2], color="black")
+    text = inline_svg(figure, "name")
+    assert "#000000" not in text
+    assert "var(--fg)" in text
+    assert 'id="name-' in text
+    assert "<metadata" not in text

@@ -1,0 +1,116 @@
+"""The page in a real browser: it sorts, filters, fits phone and desk, and complains of nothing."""
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from browsers import DESK, PHONE, opened
+from makers import make_record
+from pages import HOSTILE, html, rows, written
+
+pytestmark = pytest.mark.slow
+
+
+@pytest.fixture(scope="module", name="page")
+def _page(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return written(tmp_path_factory.mktemp("page"), html(rows()))
+
+
+def column(tab: Any, heading: str) -> list[str]:
+    """The cells of the rows that are shown, under a heading."""
+    found: list[str] = tab.evaluate(
+        """heading => {
+          const table = document.querySelector("table.rows");
+          const place = [...table.tHead.rows[0].cells].findIndex(c => c.textContent === heading);
+          const shown = [...table.tBodies[0].rows].filter(row => !row.hidden);
+          return shown.map(row => row.cells[place].textContent);
+        }""",
+        heading,
+    )
+    return found
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+@pytest.mark.parametrize("size", [PHONE, DESK])
+def test_nothing_overflows(page: Path, size: tuple[int, int], scheme: str) -> None:
+    """Neither on a phone nor on a desk does the page scroll sideways."""
+    with opened(page, size, scheme) as tab:
+        assert tab.evaluate("document.documentElement.scrollWidth") <= size[0]
+        wide = tab.evaluate(
+            """() => [...document.querySelectorAll("main *")]
+                 .filter(each => !each.closest(".scroll, pre"))
+                 .filter(each => each.getBoundingClientRect().right > innerWidth + 1)
+                 .map(each => each.outerHTML.slice(0, 80))"""
+        )
+        assert wide == []
+
+
+def test_a_heading_sorts_and_once_more_the_other_way(page: Path) -> None:
+    """By the number, not by its text; what has no value stands last both ways."""
+    with opened(page) as tab:
+        heading = tab.get_by_role("button", name="latency")
+        heading.click()
+        up = column(tab, "latency")
+        heading.click()
+        down = column(tab, "latency")
+        assert tab.locator("th[aria-sort]").get_attribute("aria-sort") == "descending"
+    values = [float(text.split()[0]) for text in up if text]
+    assert values == sorted(values)
+    assert len(set(values)) > 3
+    assert [text for text in down if text] == [text for text in up if text][::-1] or sorted(
+        float(text.split()[0]) for text in down if text
+    ) == values
+    assert up[-1] == down[-1] == ""
+
+
+def test_rows_are_filtered(page: Path) -> None:
+    """By words anywhere in a row, all of them, and by a chosen factor; the number is announced."""
+    with opened(page) as tab:
+        tab.get_by_label("Search").fill("bf16 choice")
+        assert column(tab, "arm") == ["linear+compile_blocks+bf16"]
+        assert tab.get_by_role("status").inner_text() == f"1 of {len(rows())} rows"
+        tab.get_by_label("Search").fill("")
+        tab.get_by_label("factor").select_option("patcher")
+        assert set(column(tab, "factor")) == {"patcher"}
+        tab.get_by_label("factor").select_option("")
+        assert len(column(tab, "arm")) == len(rows())
+
+
+def test_the_keyboard_does_all(page: Path) -> None:
+    """The first stop skips to the decision; a heading sorts by the space bar."""
+    with opened(page) as tab:
+        tab.keyboard.press("Tab")
+        assert tab.evaluate("document.activeElement.textContent") == "Skip to the decision"
+        tab.get_by_role("button", name="speed-up").focus()
+        tab.keyboard.press("Space")
+        assert tab.locator("th[aria-sort=ascending]").inner_text().startswith("speed-up")
+
+
+def test_text_can_be_told_from_its_ground(page: Path) -> None:
+    """In both schemes with a contrast of 4.5 and more (WCAG 2.2, level AA)."""
+    code = """() => {
+      const light = text => {
+        const [r, g, b] = text.match(/\\d+/g).slice(0, 3).map(n => n / 255)
+          .map(c => c <= 0.04045 ? c / 12.92 : ((c + 0.055) / 1.055) ** 2.4);
+        return 0.2126 * r + 0.7152 * g + 0.0722 * b;
+      };
+      const ground = light(getComputedStyle(document.body).backgroundColor);
+      const seen = [...document.querySelectorAll("p, li, td, th, a, figcaption, svg text")];
+      return Math.min(...seen.map(each => {
+        const style = getComputedStyle(each);
+        const own = light(each.closest("svg") ? style.fill : style.color);
+        return (Math.max(own, ground) + 0.05) / (Math.min(own, ground) + 0.05);
+      }));
+    }"""
+    for scheme in ("light", "dark"):
+        with opened(page, DESK, scheme) as tab:
+            assert tab.evaluate(code) >= 4.5
+
+
+def test_hostile_names_do_nothing(tmp_path: Path) -> None:
+    """No script of theirs runs, nothing is fetched for them."""
+    row = make_record(arm=HOSTILE, component=HOSTILE, note=HOSTILE, kernels=HOSTILE)
+    with opened(written(tmp_path, html([row], command=HOSTILE))) as tab:
+        assert tab.evaluate("document.querySelectorAll('script').length") == 1
+        assert tab.evaluate("document.images.length") == 0

@@ -1,0 +1,52 @@
+"""The page of a small run, and of one whose names are meant to do harm."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from bench.analysis.decision import Aim, decide
+from bench.machine import Environment
+from bench.record import CHOICE, DELTA
+from bench.report.page import Told, page
+from bench.report.plots import draw
+from bench.row import Record
+from decided import arm, control, failed, repeats, run
+from makers import make_analysis, make_environment
+
+HOSTILE = (
+    "<script>alert('x')</script>'\"><img src=x onerror=alert(1)> $\\frac{1}{0}$ &amp; {{ 7 * 7 }}"
+)
+
+
+def rows() -> list[Record]:
+    """A small run with everything that the page has a place for."""
+    sizes = {"allocated_bytes": 300 * 2**20, "process_bytes": 900 * 2**20, "flop": 2e9}
+    speeds = {"gflop_per_s": 100.0, "limit_gflop_per_s": 200.0, "limit_share": 0.5}
+    costs = {**sizes, **speeds, "moved_bytes": 5e7, "copy_gb_per_s": 20.0}
+    compiled = {"compile_cold_s": 20.0, "compile_warm_s": 3.0, "break_even_images": 1e3}
+    return run(
+        control("compile", **costs),
+        arm("compile", "compile_blocks", 1.2, **costs, **compiled),
+        failed("precision", "amp_fp16", "oom"),
+        control(CHOICE, **costs),
+        arm(CHOICE, "linear+compile_blocks+bf16", 1.9, output_error=1e-2, **costs),
+    )
+
+
+def html(records: Sequence[Record], environment: Environment | None = None, **told: str) -> str:
+    """The page of some rows."""
+    texts = {"run_id": "20260102-030405", "command": "vitbench run", "started": "2026-01-02"}
+    made = Told(
+        **{**texts, **told},
+        environment=environment or make_environment(),
+        analysis=make_analysis(records),
+        decisions=decide(records, Aim(), repeats),
+        aim=Aim(),
+    )
+    return page(made, draw(records, "source", DELTA))
+
+
+def written(folder: Path, text: str) -> Path:
+    """The page as a file."""
+    path = folder / "report.html"
+    path.write_text(text, encoding="utf-8")
+    return path
