@@ -27,7 +27,8 @@ class Record:
     otherwise: ``largest_error`` is the largest absolute error of an output, ``top1_agreement`` the
     share of held-out digits that a trained model classifies as it does in float64. Peaks of memory
     in steady state: ``allocated_bytes`` of live tensors, ``reserved_bytes`` of torch's allocator
-    (CUDA), ``process_bytes`` of the process (driver or resident), ``unexplained_bytes`` the rest;
+    (CUDA), ``process_bytes`` of a process that does this alone (the driver's figure, or resident in
+    main memory), ``unexplained_bytes`` the rest;
     ``predicted_bytes`` by shapes alone, ``prediction_error`` relative to what was allocated,
     ``memory_ratio`` allocated / the baseline's. ``flop`` are the operations of one call by
     arithmetic, ``moved_bytes`` what it must move at least; ``gflop_per_s`` is what was achieved,
@@ -38,7 +39,8 @@ class Record:
     (``inf``: never), with its 95 % interval. ``recompiles`` are those for batches of 1, 2, 8, 1.
     ``kernels`` are what the call dispatched, ``joules_per_image`` is of the whole device.
     ``throughput_ratio`` is the baseline's time a queued call / the arm's, with its 95 % interval;
-    empty on a CPU, where nothing queues.
+    empty on a CPU, where nothing queues. ``compile_extra_bytes`` is what the process of a compiled
+    arm has at its peak beyond its baseline's.
     """
 
     schema: int
@@ -106,6 +108,7 @@ class Record:
     throughput_ratio: float | None = None
     throughput_low: float | None = None
     throughput_high: float | None = None
+    compile_extra_bytes: int | None = None
 
     @property
     def is_control(self) -> bool:

@@ -30,6 +30,7 @@ from bench.arms.predicting import predict
 from bench.arms.recompiling import graphs_of
 from bench.cases import config_for, flops, least_bytes
 from bench.footprint import Case, Limit, Measured, Survey
+from bench.measure.allocations import Ground
 from bench.measure.clocks import clock_for
 from bench.measure.energy import NoMeter, joules_per_call, meter_for
 from bench.measure.kernels import kernels_of
@@ -51,8 +52,15 @@ _TRAIN_S = 10.0
 class Look:
     """One look at one case; ``notes`` collect why something could not be told."""
 
-    def __init__(self, item: SurveyItem, compiled: Path | None, end_s: float = math.inf) -> None:
+    def __init__(
+        self,
+        item: SurveyItem,
+        compiled: Path | None,
+        end_s: float = math.inf,
+        ground: Ground | None = None,
+    ) -> None:
         self.item, self.compiled, self.end_s = item, compiled, end_s
+        self.ground = ground or Ground()
         self.arm, self.workload = item.comparison.arm, item.comparison.workload
         self.case = Case(workload=self.workload, arm=self.arm)
         self.is_own = self.arm.factory is not None
@@ -112,6 +120,7 @@ class Look:
     def _by_running(self) -> dict[str, Any]:
         """What the device tells; what ends the arm itself becomes the status."""
         fresh_memory(self.workload.device)
+        self.ground.begin()
         try:
             with pinned_precision():
                 return self._run()
@@ -123,17 +132,23 @@ class Look:
     def _run(self) -> dict[str, Any]:
         arm = build_one(self.item.comparison)
         if self.compiled is not None and arm.arm.compile != "eager":
-            start_compiler(self.compiled, arm.device)
+            self.ground.compiler(partial(start_compiler, self.compiled, arm.device))
             keep_compiled(self.compiled, replace(self.case, arm=arm.arm).key)
         with arm.surroundings():
             arm.once()
             found = {
-                "measured": memory_of(arm),
+                "measured": self._alone(memory_of(arm)),
                 "kernels": self._try("kernels", partial(kernels_of, arm.once, arm.device)) or (),
                 "joules_per_image": self._try("energy", partial(self._joules, arm)),
                 **self._limits(arm),
             }
         return {**found, "top1_agreement": self._top1()}
+
+    def _alone(self, found: Measured) -> Measured:
+        """On a CPU the process holds what earlier cases left, too; a driver tells it by device."""
+        if self.workload.device != "cpu":
+            return found
+        return replace(found, process_bytes=self.ground.alone(found.process_bytes))
 
     def _limits(self, arm: Candidate) -> dict[str, Any]:
         if not self.item.limits:
@@ -184,7 +199,10 @@ class Look:
         return joules / (self.workload.batch_size or 1)
 
     def _top1(self) -> float | None:
-        if self.is_own or self.workload.mode != "forward":
+        if self.is_own:
+            return None
+        if self.workload.mode != "forward":
+            self._note("top-1", "it is of forward calls, and this is a training step")
             return None
         if not trained.cache_info().currsize and self.end_s - time.time() < _TRAIN_S:
             self._note("top-1", "no time for it, give a larger --budget")
@@ -202,10 +220,11 @@ def main() -> None:
     """Look at the cases of the plan that the command line names."""
     plan = read_survey_plan(Path(sys.argv[1]))
     torch.set_num_threads(plan.threads)
+    ground = Ground()
     _warm_up()
     for item in plan.items:
         announce_case(plan, item.key)
-        survey = Look(item, plan.compiled, plan.end_s).survey()
+        survey = Look(item, plan.compiled, plan.end_s, ground).survey()
         keep_survey(plan, survey, item.comparison.workload.device)
 
 

@@ -102,6 +102,7 @@ def make_compiled(speedup: float = 1.25, cold_s: float = 33.0, **changes: Any) -
         "graph_breaks": 0,
         "recompiles": 2,
         "break_even_images": even,
+        "compile_extra_bytes": 90 * MEBI,
         "break_even_low_images": even / 2,
         "break_even_high_images": math.inf,
     }

@@ -14,6 +14,8 @@ from bench.row import Record
 
 _GIBI = 2**30
 _BETWEEN_KERNELS = "; "
+# A prediction is meant to be within this, a limit not to be passed by more than its noise.
+_FAR_OFF, _BEYOND = 0.05, 1.02
 
 
 def with_costs(
@@ -35,6 +37,7 @@ def with_costs(
     )
     found = {
         **_memory(survey, baseline),
+        "compile_extra_bytes": _compile_extra(comparison, survey, baseline),
         **_work(record, survey, baseline),
         **_told(survey),
         **_outcome(record, survey, baseline),
@@ -65,6 +68,14 @@ def _memory(survey: Survey, baseline: Survey) -> dict[str, Any]:
         "prediction_error": need / allocated - 1 if need and allocated else None,
         "memory_ratio": allocated / other if allocated and other else None,
     }
+
+
+def _compile_extra(comparison: Comparison, survey: Survey, baseline: Survey) -> int | None:
+    """What the process of a compiled arm has beyond that of its eager baseline."""
+    if comparison.arm.compile == comparison.baseline.compile:
+        return None
+    found, other = survey.measured.process_bytes, baseline.measured.process_bytes
+    return found - other if found is not None and other is not None else None
 
 
 def _work(record: Record, survey: Survey, baseline: Survey) -> dict[str, Any]:
@@ -124,10 +135,20 @@ def _outcome(record: Record, survey: Survey, baseline: Survey) -> dict[str, Any]
     alone, other = survey.measured, baseline.measured
     if alone.status not in ("ok", record.status):
         more.append(f"alone it was {alone.status}: {alone.error}")
+    more += _doubts(survey, found_share=_limit(record, survey, baseline)[1])
     if alone.status == "ok" and other.status != "ok":
         more.append(f"no memory ratio and no limit: alone {record.baseline} was {other.status}")
     notes = dict.fromkeys([record.note, *map(one_note, more)])
     return {**found, "note": BETWEEN.join(filter(None, notes)) or None}
+
+
+def _doubts(survey: Survey, found_share: float | None) -> Iterator[str]:
+    """What is further from where it should be than its error explains."""
+    allocated, predicted = survey.measured.allocated_bytes, survey.predicted
+    if allocated and predicted and abs(predicted.total_bytes / allocated - 1) > _FAR_OFF:
+        yield "predicted memory off by more than 5 %: a library's own scratch is not predicted"
+    if found_share is not None and found_share > _BEYOND:
+        yield "beyond its limit: the libraries tried for it are slower than what the arm dispatches"
 
 
 def _compile(record: Record, samples: Sequence[Sample]) -> dict[str, Any]:

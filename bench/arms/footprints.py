@@ -1,9 +1,6 @@
 """What an arm that stands ready takes of memory in steady state."""
 
-import ctypes
-import gc
 from collections.abc import Iterator
-from contextlib import suppress
 
 import torch
 from torch import Tensor
@@ -11,6 +8,7 @@ from torch import Tensor
 from bench.arms.candidates import Candidate
 from bench.footprint import Measured
 from bench.measure.allocations import (
+    give_back,
     live_bytes,
     peak_resident_bytes,
     peak_tensor_bytes,
@@ -27,7 +25,7 @@ def memory_of(arm: Candidate) -> Measured:
 
 def _on_cpu(arm: Candidate) -> Measured:
     resident = None
-    _give_back()
+    give_back()
     if reset_peak_resident():
         arm.once()
         resident = peak_resident_bytes()
@@ -36,14 +34,6 @@ def _on_cpu(arm: Candidate) -> Measured:
     arm.forget_gradients()
     allocated = peak_tensor_bytes(arm.once, live_bytes(_kept(arm)))
     return Measured(allocated_bytes=allocated, process_bytes=resident)
-
-
-def _give_back() -> None:
-    """Have the C library return what earlier cases freed: it would be counted as this one's."""
-    gc.collect()
-    # Others than glibc have no such function, or no library by this name.
-    with suppress(AttributeError, OSError):
-        ctypes.CDLL(None).malloc_trim(0)
 
 
 def _on_cuda(arm: Candidate) -> Measured:

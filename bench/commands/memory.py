@@ -2,6 +2,7 @@
 
 import json
 from dataclasses import asdict
+from functools import partial
 from typing import Any
 
 import click
@@ -62,24 +63,30 @@ def memory(**given: Any) -> None:
     vitbench memory B/16 --attention manual --max-batch --limit 24GiB
     vitbench memory B/16 L/16 H/14 --device cpu --batch-size 1
     """  # noqa: D301 (click wants the character itself)
-    from bench.report.memory import component_table, memory_table, notes
     from bench.runner.memory import look
 
     as_json, by = given.pop("as_json"), given.pop("by")
     request = _request(given)
-    found = []
-    for each in look(request):
-        found.append(each)
-        if as_json:
-            click.echo(json.dumps({**asdict(each), "error": each.error}))
-        else:
-            click.echo(f"{each.case.key}: {each.seconds:.1f} s", err=True)
-    if not as_json:
-        output().print(memory_table(found))
-        for each in found if by == "component" else ():
-            output().print(component_table(each))
-        for note in notes(found):
-            click.echo(note)
+    found: list[Any] = []
+    try:
+        for each in look(request, partial(click.echo, err=True)):
+            found.append(each)
+            if as_json:
+                click.echo(json.dumps({**asdict(each), "error": each.error}))
+    finally:
+        # What was told before an interrupt, or before the one that cannot be, is not lost.
+        if found and not as_json:
+            _print(found, by)
+
+
+def _print(found: list[Any], by: str) -> None:
+    from bench.report.memory import component_table, memory_table, notes
+
+    output().print(memory_table(found))
+    for each in found if by == "component" else ():
+        output().print(component_table(each))
+    for note in notes(found):
+        click.echo(note)
 
 
 def _request(given: dict[str, Any]) -> Any:

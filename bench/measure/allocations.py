@@ -1,6 +1,9 @@
 """What a call takes of memory when it runs: torch's allocator, the driver, the kernel."""
 
+import ctypes
+import gc
 from collections.abc import Callable, Iterable
+from contextlib import suppress
 from itertools import accumulate
 from pathlib import Path
 
@@ -44,6 +47,53 @@ def reset_peak_resident() -> bool:
     except OSError:
         return False
     return True
+
+
+def resident_bytes() -> int | None:
+    """Bytes of this process that are in main memory now; None without Linux."""
+    return listed_bytes(_STATUS, "VmRSS")
+
+
+def give_back() -> None:
+    """Have the C library return what earlier cases freed: it would be counted as the next one's."""
+    gc.collect()
+    # Others than glibc have no such function, or no library by this name.
+    with suppress(AttributeError, OSError):
+        ctypes.CDLL(None).malloc_trim(0)
+
+
+class Ground:
+    """What stands under each case of a process that does several, one after the other.
+
+    A case alone has under it the process as it was before the first one, and the compiler where it
+    compiles; what is left of earlier cases is no part of it.
+    """
+
+    def __init__(self) -> None:
+        self.bare_bytes = self.before_bytes = resident_bytes()
+        self.compiler_bytes: int | None = None
+        self.extra_bytes = 0
+
+    def begin(self) -> None:
+        """A case is about to be built."""
+        give_back()
+        self.before_bytes, self.extra_bytes = resident_bytes(), 0
+
+    def compiler(self, start: Callable[[], object]) -> None:
+        """Have the compiler loaded: what that took is part of every case that compiles."""
+        before = resident_bytes()
+        start()
+        after = resident_bytes()
+        if self.compiler_bytes is not None:
+            self.extra_bytes = self.compiler_bytes
+        elif before is not None and after is not None:
+            self.compiler_bytes = after - before
+
+    def alone(self, peak_bytes: int | None) -> int | None:
+        """The peak that a process would have had that did this case alone."""
+        if peak_bytes is None or self.before_bytes is None or self.bare_bytes is None:
+            return None
+        return peak_bytes - self.before_bytes + self.bare_bytes + self.extra_bytes
 
 
 def peak_resident_bytes() -> int | None:

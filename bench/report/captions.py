@@ -25,7 +25,8 @@ _CAPTIONS = {
     "on a line are beaten by no other in both.",
     "memory": "Peak of live tensors in one call, measured and predicted, and of the whole process.",
     "roofline": "Operations a second against operations per byte, below what this machine was "
-    "seen to reach in the same run.",
+    "seen to reach in the same run. The share of the limit in the table comes from alternating "
+    "pairs, so that it is free of what the machine did meanwhile.",
     "compile": "Total time against images processed: what compiling costs first, and after how "
     "many images it has paid off.",
 }

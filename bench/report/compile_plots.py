@@ -13,7 +13,7 @@ from matplotlib.ticker import FuncFormatter, LogLocator, NullLocator
 
 from bench.report.canvas import COLOURS, new_figure, shortened
 from bench.report.tables import workload
-from bench.report.units import MOST_IMAGES, digits, images
+from bench.report.units import MOST_IMAGES, bounded, digits, images
 from bench.row import Record
 
 _MOST_COLUMNS = 3
@@ -30,11 +30,12 @@ def compile_figure(records: Sequence[Record], source: str) -> Figure | None:
         return None
     lines = math.ceil(len(panels) / _MOST_COLUMNS)
     columns = math.ceil(len(panels) / lines)
-    size = (1.2 + 3.4 * columns, 0.9 + 3.3 * lines)
+    size = (1.2 + 3.8 * columns, 0.9 + 3.3 * lines)
     figure = new_figure(*size, "When compiling pays off", source)
     axes = figure.subplots(lines, columns, squeeze=False)
+    arms = list(dict.fromkeys(record.arm for record in shown))
     for axis, rows in zip(axes.flat, panels, strict=False):
-        _total_time(axis, rows)
+        _total_time(axis, rows, arms)
     for axis in axes.flat[len(panels) :]:
         axis.remove()
     for axis in axes[:, 0]:
@@ -53,7 +54,7 @@ def _legend(figure: Figure) -> None:
     figure.legend(handles=marks, loc="outside upper right", ncols=3, frameon=False, fontsize=8)
 
 
-def _total_time(axis: Axes, rows: Sequence[Record]) -> None:
+def _total_time(axis: Axes, rows: Sequence[Record], arms: Sequence[str]) -> None:
     """Lines of one workload; where compiled and eager cross, compiling has paid off.
 
     A line's slope is eager's over the row's speed-up, which is steadier than its own latency.
@@ -63,8 +64,8 @@ def _total_time(axis: Axes, rows: Sequence[Record]) -> None:
     eager_s = call_s / batch_size
     count = np.geomspace(batch_size, max(_shown_images(row, eager_s) for row in rows), 200)
     axis.plot(count, count * eager_s, color=_BLACK, label=rows[0].baseline)
-    for place, row in enumerate(rows):
-        colour = COLOURS[1 + place % (len(COLOURS) - 1)]
+    for row in rows:
+        colour = COLOURS[1 + arms.index(row.arm) % (len(COLOURS) - 1)]
         each_s = eager_s / (row.speedup or 1.0)
         label = f"{row.arm}: {_pays_off(row)}"
         for first_s, style in ((row.compile_cold_s, "-"), (row.compile_warm_s, "--")):
@@ -88,8 +89,11 @@ def _style(axis: Axes, title: str) -> None:
 
 
 def _pays_off(record: Record) -> str:
+    low, high = record.break_even_low_images, record.break_even_high_images
+    interval = bounded(images, low, high)
     after = images(record.break_even_images)
-    return f"pays off after {after} images" if _is_reached(record) else "never pays off"
+    said = f"after {after} images" if _is_reached(record) else "never"
+    return f"{said} ({interval})" if interval not in ("", after) else said
 
 
 def _is_reached(record: Record) -> bool:

@@ -101,10 +101,10 @@ def _case(record: Record) -> str:
 def roofline_figure(records: Sequence[Record], source: str) -> Figure | None:
     """Operations a second against operations per byte, below what this machine was seen to reach.
 
-    Williams, Waterman and Patterson 2009. A point stands at its share of its own limit; the roofs
-    are the highest limits of all rows.
+    Williams, Waterman and Patterson 2009. A point stands where its passes were; the roofs are the
+    highest limits of all rows, which were measured in the survey.
     """
-    shown = [r for r in records if r.limit_share and r.limit_gflop_per_s and r.flop]
+    shown = [r for r in records if r.gflop_per_s and r.limit_gflop_per_s and r.flop]
     shown = [record for record in shown if record.moved_bytes]
     copied = [record.copy_gb_per_s for record in shown if record.copy_gb_per_s]
     if not copied:
@@ -204,7 +204,7 @@ def _intensity(record: Record) -> float:
 
 
 def _reached(record: Record) -> float:
-    return (record.limit_share or 0.0) * (record.limit_gflop_per_s or 0.0)
+    return record.gflop_per_s or 0.0
 
 
 def _computed(record: Record) -> str:

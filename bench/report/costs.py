@@ -40,6 +40,15 @@ _MOST_KERNELS = 36
 # What a run shows where nobody asks: of each view what decides.
 USUAL_VIEW = "cost"
 
+
+def _break_even(record: Record) -> str:
+    """After how many images compiling has paid off, with what the interval leaves open."""
+    value = images(record.break_even_images)
+    low, high = record.break_even_low_images, record.break_even_high_images
+    interval = bounded(images, low, high)
+    return f"{value} ({interval})" if interval and interval != value else value
+
+
 VIEWS: dict[str, tuple[Column, ...]] = {
     USUAL_VIEW: (
         ("memory", lambda r: memory(r.allocated_bytes)),
@@ -47,7 +56,7 @@ VIEWS: dict[str, tuple[Column, ...]] = {
         ("GFLOP/s", lambda r: "" if r.gflop_per_s is None else digits(r.gflop_per_s)),
         ("of limit", lambda r: percent(r.limit_share, most=10)),
         ("first call", lambda r: seconds(r.compile_cold_s)),
-        ("pays off after", lambda r: images(r.break_even_images)),
+        ("pays off after", _break_even),
         ("top-1", lambda r: percent(r.top1_agreement)),
         ("J/image", lambda r: joules(r.joules_per_image)),
         (_KERNELS, lambda r: r.kernels or ""),
@@ -78,6 +87,7 @@ VIEWS: dict[str, tuple[Column, ...]] = {
             "95 % interval",
             lambda r: bounded(images, r.break_even_low_images, r.break_even_high_images),
         ),
+        ("extra memory", lambda r: memory(r.compile_extra_bytes)),
         ("graph breaks", lambda r: "" if r.graph_breaks is None else str(r.graph_breaks)),
         ("recompiles", lambda r: "" if r.recompiles is None else str(r.recompiles)),
     ),
@@ -102,6 +112,8 @@ def known_views(names: Sequence[str]) -> tuple[str, ...]:
     if tuple(names) == ("all",):
         return tuple(name for name in VIEWS if name != USUAL_VIEW)
     for name in names:
+        if name in ("all", "none"):
+            raise InputError(f"{name!r} is given with others to show; expected it alone")
         if name not in VIEWS:
             raise InputError(
                 f"nothing called {name!r} to show; expected all or none alone, or some of "

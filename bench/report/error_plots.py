@@ -6,7 +6,7 @@ from itertools import groupby
 
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from matplotlib.ticker import FuncFormatter, MaxNLocator
+from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator, NullLocator
 
 from bench.record import OWN_FACTOR
 from bench.report.canvas import arm_mark, new_figure
@@ -14,6 +14,7 @@ from bench.report.tables import factor_name, workload
 from bench.row import Record
 
 _MOST_COLUMNS = 3
+_LONG = 1e2
 
 
 def error_figure(records: Sequence[Record], source: str) -> Figure | None:
@@ -30,18 +31,14 @@ def error_figure(records: Sequence[Record], source: str) -> Figure | None:
     columns = math.ceil(len(panels) / lines)
     title = "Speed against numeric error; lines: Pareto front of each workload"
     figure = new_figure(1.4 + 2.9 * columns, 0.9 + 3.7 * lines, title, source)
-    axes = figure.subplots(lines, columns, squeeze=False, sharey=True)
+    axes = figure.subplots(lines, columns, squeeze=False)
     several = len({record.device for record in shown}) > 1
     for axis, rows in zip(axes.flat, panels, strict=False):
         _error_panel(axis, rows, f", {rows[0].device}" if several else "")
     for axis in axes.flat[len(panels) :]:
         axis.remove()
-    errors = [record.output_error or 1.0 for record in shown]
     judge = "the baseline" if shown[0].factor == OWN_FACTOR else "float64"
     for axis in axes[:, 0]:
-        axis.set_yscale("log")
-        axis.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:.0e}"))
-        axis.set_ylim(min(errors) / 5, max(errors) * 5)
         axis.set_ylabel(f"relative error of the output against {judge}")
     return figure
 
@@ -68,6 +65,15 @@ def _error_panel(axis: Axes, records: Sequence[Record], where: str) -> None:
         )
     for front in fronts(records):
         axis.step(*zip(*front, strict=True), where="post", color="#999999", lw=0.8, zorder=0)
+    errors = [record.output_error or 1.0 for record in records]
+    axis.set_yscale("log")
+    # No less than a decade: what differs by less is alike.
+    middle = (min(errors) * max(errors)) ** 0.5
+    axis.set_ylim(min(min(errors) / 1.5, middle / 3.5), max(max(errors) * 1.5, middle * 3.5))
+    is_long = max(errors) > _LONG * min(errors)
+    axis.yaxis.set_major_locator(LogLocator(subs=(1,) if is_long else (1, 2, 5), numticks=8))
+    axis.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:.0e}"))
+    axis.yaxis.set_minor_locator(NullLocator())
     axis.set_title(f"{factor_name(records[0])}, against {records[0].baseline}{where}", fontsize=9)
     axis.axvline(1, color="black", lw=0.8)
     speedups = [record.speedup or 1.0 for record in records]

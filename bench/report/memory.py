@@ -66,9 +66,18 @@ def _measured(footprint: Footprint) -> tuple[str, str, str]:
 
 def notes(found: Sequence[Footprint]) -> list[str]:
     """Why cases were not measured, or failed; and the largest batches, predicted and found."""
-    said = [(each.case, each.note or (each.measured and each.measured.error)) for each in found]
+    said = [(each.case, each.note or _error(each)) for each in found]
     said += [(each.case, _largest(each)) for each in found]
-    return [f"{case_name(case)}: {text}" for case, text in said if text]
+    lines = [f"{case_name(case)}: {text}" for case, text in said if text]
+    if any("gradients" in each.predicted.by_kind for each in found):
+        lines.append(
+            "Each kind is what it has when all together have most: gradients may be few then."
+        )
+    return lines
+
+
+def _error(footprint: Footprint) -> str | None:
+    return footprint.measured.error if footprint.measured else None
 
 
 def _largest(footprint: Footprint) -> str | None:

@@ -12,6 +12,8 @@ from bench.report.memory import case_name
 from bench.report.units import counted, memory, milliseconds, percent, times
 
 _NODE = "autograd::engine::evaluate_function: "
+# The compiler's name for what it made, and a hash of it.
+_GRAPH = "## Call CompiledFxGraph"
 _LONGEST = 60
 _USUAL_PIXELS = 224
 _COMPILED = "compiled"
@@ -28,6 +30,8 @@ def heading(case: Case) -> str:
 def short(name: str) -> str:
     """An operator's name for a table or a plot; autograd's engine calls itself at length."""
     name = name.replace(_NODE, "engine: ").replace("torch::autograd::", "")
+    if name.startswith(_GRAPH):
+        return "compiled graph"
     return name if len(name) <= _LONGEST else f"{name[: _LONGEST - 1]}…"
 
 
@@ -90,9 +94,11 @@ def _mostly(share: Share) -> str:
 
 def notes(profiled: Profiled) -> list[str]:
     """What to know of the numbers: what the profiler cost, what they are of, the memory's peak."""
+    within = " (so near to 1 that noise hides the cost)" if profiled.overhead < 1 else ""
     cost = (
         f"A profiled call took {times(profiled.overhead)} the time of a plain one, which took "
-        f"{milliseconds(profiled.wall_s * 1e3)} (medians of {counted(profiled.calls, 'pair')}); "
+        f"{milliseconds(profiled.wall_s * 1e3)}{within} (medians of "
+        f"{counted(profiled.calls, 'pair')}); "
         "times above are of profiled calls, the mean of the faster half."
     )
     found = [cost, _of_what(profiled)]

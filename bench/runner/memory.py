@@ -42,6 +42,13 @@ class MemoryRequest:
                 known(factor, self.arm.level(factor), LEVELS[factor])
         except ValueError as error:
             raise InputError(str(error)) from error
+        if self.arm.precision == "tf32" and self.device != "cuda":
+            raise InputError(
+                "precision 'tf32' is of GPUs alone; give --device cuda, or another one"
+            )
+        for factor in ("optimizer", "checkpoint"):
+            if self.mode != "train" and self.arm.level(factor) != Arm().level(factor):
+                raise InputError(f"--{factor} says nothing with --mode forward; give --mode train")
 
     @property
     def cases(self) -> Iterator[Case]:
@@ -59,8 +66,13 @@ class MemoryRequest:
             yield Case(workload=workload, arm=self.arm)
 
 
-def look(request: MemoryRequest) -> Iterator[Footprint]:
+def look(
+    request: MemoryRequest, tell: Callable[[str], object] = lambda _: None
+) -> Iterator[Footprint]:
     """Predict each case, and measure it in a process of its own where that can be done here.
+
+    ``tell`` hears what was predicted and what is under way. Where a measurement is interrupted, its
+    prediction comes all the same, before KeyboardInterrupt goes on.
 
     Raises InputError for what cannot be predicted, or fits nowhere.
     """
@@ -74,10 +86,15 @@ def look(request: MemoryRequest) -> Iterator[Footprint]:
         predicted = predict(case)
         seconds = time.perf_counter() - start_s
         found = Footprint(case=case, predicted=predicted, seconds=seconds)
-        if request.measure:
-            found = _measured(found)
-        if limit is not None and found.measured is not None:
-            found = _tried(found, limit)
+        tell(f"{case.key}: predicted {text(predicted.total_bytes)} in {seconds:.1f} s")
+        try:
+            if request.measure:
+                found = _measured(found, tell)
+            if limit is not None and found.measured is not None:
+                found = _tried(found, limit, tell)
+        except KeyboardInterrupt:
+            yield replace(found, note="interrupted: not measured")
+            raise
         yield found
 
 
@@ -93,18 +110,20 @@ def _largest(case: Case, limit_bytes: int, predict: Callable[[Case], Predicted])
 
     batch_size = largest(need_bytes, limit_bytes, LARGEST_BATCH)
     if not batch_size:
+        less = ", or --checkpoint blocks" if case.workload.mode == "train" else ""
         raise InputError(
-            f"{case.workload} needs {text(need_bytes(1))} for one image, more than the limit of "
-            f"{text(limit_bytes)}; give a larger --limit, or --checkpoint blocks"
+            f"{case.workload.variant} {case.workload.mode} needs {text(need_bytes(1))} for one "
+            f"image, more than the limit of {text(limit_bytes)}; give a larger --limit{less}"
         )
     return _sized(case, batch_size)
 
 
-def _tried(found: Footprint, limit_bytes: int) -> Footprint:
+def _tried(found: Footprint, limit_bytes: int, tell: Callable[[str], object]) -> Footprint:
     """The same with the largest batch that fits indeed, each tried in a process of its own."""
     case = found.case
 
     def fits(batch_size: int) -> bool:
+        tell(f"{case.workload.variant}: trying batch {batch_size} in a process of its own")
         tried = measure_alone(_sized(case, batch_size), _LIMIT_S)
         if tried.status not in ("ok", "oom"):
             raise InputError(f"{case.workload} at batch {batch_size} {tried.status}: {tried.error}")
@@ -114,7 +133,7 @@ def _tried(found: Footprint, limit_bytes: int) -> Footprint:
     return replace(found, largest_batch=largest_near(cache(fits), guess, LARGEST_BATCH))
 
 
-def _measured(found: Footprint) -> Footprint:
+def _measured(found: Footprint, tell: Callable[[str], object]) -> Footprint:
     """The same with what a process of its own took, or why there was none."""
     from bench.measure.room import room_bytes
 
@@ -123,4 +142,5 @@ def _measured(found: Footprint) -> Footprint:
         return replace(found, note=f"no {found.case.workload.device} here: not measured")
     if need > room:
         return replace(found, note=f"needs {text(need)}, {text(room)} are free: not measured")
+    tell(f"{found.case.key}: measuring in a process of its own (--no-measure leaves it out)")
     return replace(found, measured=measure_alone(found.case, _LIMIT_S))

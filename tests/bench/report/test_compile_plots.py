@@ -95,7 +95,7 @@ def test_legends() -> None:
     assert sorted(names) == sorted(
         (
             *("first call with a cold cache", "with a warm cache", "has paid off", "eager"),
-            *("compile: pays off after 821 images", "compile_blocks: never pays off"),
+            *("compile: after 821 images (411 to never)", "compile_blocks: never"),
         )
     )
 
