@@ -1,5 +1,8 @@
 """Everything that people and CI do with the project. ``nox -l`` lists the sessions."""
 
+import json
+import re
+import shlex
 import shutil
 import tempfile
 from pathlib import Path
@@ -13,6 +16,8 @@ nox.options.sessions = ["lint", "types", "tests"]
 
 PYPROJECT = nox.project.load_toml("pyproject.toml")
 LOWEST_TORCH = "2.9.*"
+# What the README shows of a run, under the command that prints it.
+SHOWN = re.compile(r"^<!-- (vitbench .*?) -->\n.*?^<!-- end -->$", re.MULTILINE | re.DOTALL)
 
 
 def group(name: str) -> list[str]:
@@ -69,6 +74,38 @@ def overhead(session: nox.Session) -> None:
     """Show what the suite itself costs: microseconds a round, seconds to start."""
     session.install("-e", ".")
     session.run("python", "-m", "pytest", "bench/overhead.py", "-s", *session.posargs)
+
+
+@nox.session
+def readme(session: nox.Session) -> None:
+    """Write again what the README shows of runs; ``-- RUN NAME`` keeps a run for it first.
+
+    ``nox -s readme -- results/20261123-062052 my-machine`` copies what a run's folder is made from
+    to results/reference/my-machine, under that name and without the host's.
+    """
+    session.install("-e", ".")
+    if session.posargs:
+        run, name = session.posargs
+        kept = Path("results/reference") / name
+        _keep(Path(run), kept)
+        session.run("vitbench", "report", str(kept), silent=True)
+    page = Path("README.md")
+
+    def again(found: re.Match[str]) -> str:
+        said = session.run(*shlex.split(found[1]), silent=True)
+        return f"<!-- {found[1]} -->\n{str(said).strip()}\n<!-- end -->"
+
+    page.write_text(SHOWN.sub(again, page.read_text("utf-8")), "utf-8")
+
+
+def _keep(run: Path, kept: Path) -> None:
+    """Copy what a run's folder is made from; names and places of its machine stay behind."""
+    shutil.rmtree(kept, ignore_errors=True)
+    kept.mkdir(parents=True)
+    shutil.copy(run / "journal.jsonl", kept)
+    for name, key, value in (("plan", "run_id", kept.name), ("environment", "host", "a machine")):
+        record = json.loads((run / f"{name}.json").read_text("utf-8")) | {key: value}
+        (kept / f"{name}.json").write_text(json.dumps(record, indent=1) + "\n", "utf-8")
 
 
 @nox.session

@@ -16,6 +16,7 @@ from bench.commands.compare import compare
 from bench.commands.memory import memory
 from bench.commands.model import shapes, summary
 from bench.commands.profiling import profile
+from bench.commands.regress import regress
 from bench.commands.report import report
 from bench.commands.run import run
 from bench.record import InputError, RunError
@@ -31,6 +32,7 @@ def cli() -> None:
     vitbench run                    B, L and H in about ten minutes
     vitbench run --resume RUN       go on with a run that was ended, however it was
     vitbench compare A B            your own code: FILE.py:factory, or vitcore:attention=sdpa
+    vitbench regress --base REV     did this tree become slower? a gate for pull requests
     vitbench calibrate              how often verdicts are wrong on this machine
     vitbench simulate               the same for simulated machines
     vitbench report results/RUN     tables and plots of a run again
@@ -41,7 +43,18 @@ def cli() -> None:
     """  # noqa: D301 (click wants the character itself)
 
 
-for command in (run, compare, calibrate, simulate, report, memory, profile, shapes, summary):
+for command in (
+    run,
+    compare,
+    regress,
+    calibrate,
+    simulate,
+    report,
+    memory,
+    profile,
+    shapes,
+    summary,
+):
     cli.add_command(command)
 
 

@@ -136,6 +136,7 @@ class Survey:
     copy_bytes_per_s: float | None = None
     top1_agreement: float | None = None
     joules_per_image: float | None = None
+    parameters: int | None = None
     notes: tuple[str, ...] = ()
     seconds: float = 0.0
 

@@ -67,3 +67,11 @@ def error_bound(text: str) -> float:
     if not 0 < value < 1:
         raise click.BadParameter(f"{text!r} is no relative error; expected such as 1e-4 or 0.01")
     return value
+
+
+def tolerance(text: str) -> float:
+    """By how much something may grow: ``3%``, ``0.03``, or ``0%``."""
+    found = re.fullmatch(r"(\d+(?:\.\d+)?)(%?)", text.strip())
+    if not found:
+        raise click.BadParameter(f"{text!r} is no share; expected such as 3% or 0.03")
+    return float(found[1]) / (100 if found[2] else 1)

@@ -92,7 +92,8 @@ class Plan:
     ``directory`` is the folder from which a user named arms of their own, ``sources`` the digests
     of their files, by paths from there. With ``survey`` each arm is also looked at alone, with
     ``choose`` what the rows let choose by ``objective``, among arms of at most ``max_error``, is
-    measured as a whole; in ``choice_passes``, once the run knows how many it has time for.
+    measured as a whole; in ``choice_passes``, once the run knows how many it has time for. With
+    ``gate`` no further pass goes to what is surely less or more slower than that.
     """
 
     run_id: str
@@ -114,6 +115,7 @@ class Plan:
     objective: str = OBJECTIVES[0]
     max_error: float | None = None
     choice_passes: int = 0
+    gate: float | None = None
 
     @property
     def measured_first(self) -> tuple[Comparison, ...]:

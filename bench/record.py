@@ -69,8 +69,10 @@ class Arm:
     """One way to do the work: a level of every factor.
 
     ``factory`` names a user's own arm (``FILE.py:factory``, ``package.module:factory`` or
-    ``vitcore:attention=sdpa``); of the other levels only ``precision`` then says anything: the
-    type of the inputs. ``kernel`` pins what PyTorch would choose by itself for attention.
+    ``vitcore:attention=sdpa``, of another revision with ``@main``); of the other levels only
+    ``precision`` then says anything: the type of the inputs. ``tree`` is the folder from which it
+    is imported, where that is not the working directory. ``kernel`` pins what PyTorch would choose
+    by itself for attention.
     """
 
     patcher: str = "conv"
@@ -82,6 +84,7 @@ class Arm:
     kernel: str = "auto"
     layout: str = "contiguous"
     factory: str | None = None
+    tree: str | None = None
 
     def level(self, factor: str) -> str:
         """The arm's level of one factor, by which a comparison calls it."""
@@ -105,7 +108,7 @@ PLAIN = Arm(attention="mha")
 # The factors of ``vitbench compare`` and of what a run itself chose; then what a run can vary.
 OWN_FACTOR = "factory"
 CHOICE = "choice"
-FACTORS = tuple(each.name for each in fields(Arm) if each.name != OWN_FACTOR)
+FACTORS = tuple(each.name for each in fields(Arm) if each.name not in (OWN_FACTOR, "tree"))
 # What a run measures only where it is asked for: of interest once an implementation is chosen.
 ASKED_FACTORS = ("kernel", "layout")
 USUAL_FACTORS = tuple(name for name in FACTORS if name not in ASKED_FACTORS)

@@ -40,7 +40,7 @@ class Record:
     ``kernels`` are what the call dispatched, ``joules_per_image`` is of the whole device.
     ``throughput_ratio`` is the baseline's time a queued call / the arm's, with its 95 % interval;
     empty on a CPU, where nothing queues. ``compile_extra_bytes`` is what the process of a compiled
-    arm has at its peak beyond its baseline's.
+    arm has at its peak beyond its baseline's, ``parameters`` how many numbers can be trained.
     """
 
     schema: int
@@ -109,6 +109,7 @@ class Record:
     throughput_low: float | None = None
     throughput_high: float | None = None
     compile_extra_bytes: int | None = None
+    parameters: int | None = None
 
     @property
     def is_control(self) -> bool:

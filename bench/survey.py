@@ -20,7 +20,7 @@ import torch
 
 from bench.arms.candidates import Candidate
 from bench.arms.compiling import keep_compiled, start_compiler
-from bench.arms.counting import disagreement
+from bench.arms.counting import counted_by_running, disagreement
 from bench.arms.digits import top1_agreement, trained
 from bench.arms.duels import build_one
 from bench.arms.failures import failure
@@ -28,7 +28,7 @@ from bench.arms.footprints import memory_of
 from bench.arms.precision import dtype_of, pinned_precision, tf32
 from bench.arms.predicting import predict
 from bench.arms.recompiling import graphs_of
-from bench.cases import config_for, flops, least_bytes
+from bench.cases import config_for, flops, least_bytes, parameters
 from bench.footprint import Case, Limit, Measured, Survey
 from bench.measure.allocations import Ground
 from bench.measure.clocks import clock_for
@@ -99,7 +99,7 @@ class Look:
     def _by_shapes(self) -> dict[str, Any]:
         """What needs neither the device nor the weights; of a user's own arms nothing."""
         if self.is_own:
-            self._note("FLOPs, predicted memory and top-1", "the arm is a user's own")
+            self._note("predicted memory and top-1", "the arm is a user's own")
             return {}
         work = self.workload
         return {
@@ -110,7 +110,11 @@ class Look:
         }
 
     def _by_arithmetic(self) -> dict[str, Any]:
-        return {"flop": flops(self.workload), "moved_bytes": least_bytes(self.workload, self.arm)}
+        return {
+            "flop": flops(self.workload),
+            "moved_bytes": least_bytes(self.workload, self.arm),
+            "parameters": parameters(self.workload),
+        }
 
     def _graphs(self) -> Any:
         if self.arm.compile == "eager":
@@ -142,6 +146,9 @@ class Look:
                 "joules_per_image": self._try("energy", partial(self._joules, arm)),
                 **self._limits(arm),
             }
+        if self.is_own:
+            found["flop"] = self._try("FLOPs", partial(counted_by_running, arm))
+            found["parameters"] = sum(each.numel() for each in arm.module.parameters())
         return {**found, "top1_agreement": self._top1()}
 
     def _alone(self, found: Measured) -> Measured:

@@ -113,6 +113,7 @@ def _limit(record: Record, survey: Survey, baseline: Survey) -> tuple[Limit | No
 def _told(survey: Survey) -> dict[str, Any]:
     graphs = survey.graphs
     return {
+        "parameters": survey.parameters,
         "top1_agreement": survey.top1_agreement,
         "graph_breaks": graphs.breaks if graphs else None,
         "recompiles": graphs.recompiles if graphs else None,

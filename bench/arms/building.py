@@ -8,12 +8,14 @@ import zlib
 from collections.abc import Callable
 from dataclasses import replace
 from functools import partial
+from pathlib import Path
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
 from bench.arms.candidates import Candidate, seeded
+from bench.arms.revisions import build_from
 from bench.arms.training import cross_entropy
 from bench.arms.turns import Pair, in_turn
 from bench.cases import config_for
@@ -51,11 +53,16 @@ def build_module(arm: Arm, workload: Workload, **changes: Any) -> nn.Module:
     """Build an arm's module with seeded random weights, float32 on the workload's device.
 
     ``changes`` are further fields of the config. One-dimensional parameters are moved off their
-    constants: zero biases would hide a mistake.
+    constants: zero biases would hide a mistake. An arm of another tree is built by the vitcore that
+    lies there: InputError where that has no such part.
     """
-    config = config_for(workload, patcher=arm.patcher, attention=arm.attention, **changes)
+    changes = {"patcher": arm.patcher, "attention": arm.attention, **changes}
     with seeded(workload.device), torch.device(workload.device), torch.no_grad():
-        module = _COMPONENTS[workload.component](config).apply(initialise)
+        if arm.tree is None:
+            module = _COMPONENTS[workload.component](config_for(workload, **changes))
+        else:
+            module = build_from(Path(arm.tree), workload, changes)
+        module.apply(initialise)
         for parameter in module.parameters():
             if parameter.dim() == 1:
                 parameter.add_(torch.randn_like(parameter), alpha=0.02)

@@ -10,6 +10,7 @@ import torch
 from torch.utils.flop_counter import FlopCounterMode
 
 from bench.arms.building import build_module, random_inputs
+from bench.arms.candidates import Candidate
 from bench.arms.pins import pinned_kernel
 from bench.cases import flops
 from bench.record import Arm, Workload
@@ -31,6 +32,18 @@ def counted_flops(arm: Arm, workload: Workload) -> int:
         if trains:
             output.sum().backward()
     return int(counter.get_total_flops())
+
+
+def counted_by_running(arm: Candidate) -> int | None:
+    """FLOPs of one call of any arm as it runs; None where nothing is seen that has any.
+
+    Without the fast path of nn.MultiheadAttention, which the counter does not see into; what is
+    compiled hides its products as well.
+    """
+    counter = FlopCounterMode(display=False)
+    with pinned_kernel("no_fast_path")(), counter:
+        arm.rehearse()
+    return int(counter.get_total_flops()) or None
 
 
 def disagreement(arm: Arm, workload: Workload) -> str | None:

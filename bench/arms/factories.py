@@ -3,6 +3,7 @@
 import zlib
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from pathlib import Path
 
 import torch
 from torch import Tensor
@@ -39,7 +40,7 @@ def make_arm(arm: Arm, device: str) -> Made:
         return _part(spec, arm, device)
     what = f"arm {text!r}"
     with seeded(device), torch.device(device):
-        work = call(spec, what)
+        work = call(spec, what, Path(arm.tree) if arm.tree else None)
     if not callable(work):
         raise InputError(
             f"{what} returned {described(work)}; expected a module or a function to call: end "
@@ -50,7 +51,7 @@ def make_arm(arm: Arm, device: str) -> Made:
 
 def _part(part: Part, arm: Arm, device: str) -> Made:
     wanted = "fp32" if arm.precision == OWN else arm.precision
-    levels = replace(part.arm(wanted), factory=arm.factory)
+    levels = replace(part.arm(wanted), factory=arm.factory, tree=arm.tree)
     if levels.precision == "tf32" and device != "cuda":
         raise UnavailableError("tf32 is a precision of CUDA devices; choose another here")
     workload = Workload(

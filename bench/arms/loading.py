@@ -4,6 +4,7 @@ import inspect
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from difflib import get_close_matches
 from importlib import import_module
 from importlib.util import module_from_spec, spec_from_file_location
@@ -15,7 +16,7 @@ from typing import Any
 from torch import nn
 
 from bench.arms.failures import own_line
-from bench.arms.neighbours import at_home
+from bench.arms.neighbours import at_home, import_from
 from bench.arms.specs import Source
 from bench.measure.memory import is_out_of_memory
 from bench.record import InputError, one_line
@@ -24,11 +25,17 @@ _NUMBERS = count(1)
 _SHOWN = 8
 
 
-def call(source: Source, what: str) -> Any:
+def call(source: Source, what: str, tree: Path | None = None) -> Any:
     """Import a file or module and call its function, which takes no argument.
 
-    Raises InputError, which begins with ``what``, for whatever goes wrong but want of memory.
+    With ``tree`` it is the version that lies in that folder. Raises InputError, which begins with
+    ``what``, for whatever goes wrong but want of memory.
     """
+    if tree is not None and not source.is_file:
+        with _one_line_errors(what):
+            return _function(import_from(tree, source.place), source, what)()
+    if tree is not None:
+        source = replace(source, place=str(tree / source.place))
     folder = Path(source.place).resolve().parent if source.is_file else Path.cwd()
     with _one_line_errors(what), at_home(folder, alone=source.is_file):
         return _function(_module(source, what), source, what)()

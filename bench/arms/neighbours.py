@@ -3,12 +3,14 @@
 import sys
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
-from importlib import invalidate_caches
+from importlib import import_module, invalidate_caches
 from pathlib import Path
 from types import ModuleType
 
 # Modules that cannot be loaded a second time, whatever a folder holds.
 _KEPT = {*sys.stdlib_module_names, "torch", "numpy"}
+# How the modules of each version of a project are called.
+_PREFIXES: dict[Path, str] = {}
 
 
 @contextmanager
@@ -41,10 +43,14 @@ def _take(names: Iterable[str]) -> dict[str, ModuleType]:
 
 def _others(folder: Path) -> list[str]:
     """Loaded modules from elsewhere, whose names ``folder`` has too."""
+    return [name for name in _named_in(folder) if not _lies_in({folder}, name)]
+
+
+def _named_in(folder: Path) -> list[str]:
+    """Loaded modules whose names ``folder`` has, wherever they come from."""
     files, packages = folder.glob("*.py"), folder.glob("*/__init__.py")
     names = {path.stem for path in files} | {path.parent.name for path in packages}
-    loaded = [name for name in sys.modules if _top(name) in names - _KEPT]
-    return [name for name in loaded if not _lies_in({folder}, name)]
+    return [name for name in sys.modules if _top(name) in names - _KEPT]
 
 
 def _lies_in(folders: Iterable[Path], name: str) -> bool:
@@ -60,3 +66,31 @@ def _lies_in(folders: Iterable[Path], name: str) -> bool:
 
 def _top(name: str) -> str:
     return name.partition(".")[0]
+
+
+def import_from(tree: Path, name: str) -> ModuleType:
+    """Import a module, and whatever lies beside it, from one of several versions of a project.
+
+    Each version's modules stand in the table of modules under names of their own, ``at_<number>_``
+    and the usual one, and call themselves so: torch.compile looks up there what a function sees.
+    A later import inside a function finds its own version where it is a relative one.
+    """
+    prefix = _PREFIXES.setdefault(tree.resolve(), f"at_{len(_PREFIXES)}_")
+    if prefix + name in sys.modules:
+        return sys.modules[prefix + name]
+    path, before = list(sys.path), set(sys.modules)
+    hidden = _take(_named_in(tree))
+    sys.path.insert(0, str(tree))
+    invalidate_caches()
+    try:
+        import_module(name)
+    finally:
+        new = sys.modules.keys() - (before - hidden.keys())
+        for own, module in _take([each for each in new if _lies_in({tree}, each)]).items():
+            module.__name__ = prefix + own
+            if module.__package__:
+                module.__package__ = prefix + module.__package__
+            sys.modules[prefix + own] = module
+        sys.modules.update(hidden)
+        sys.path[:] = path
+    return sys.modules[prefix + name]

@@ -1,8 +1,8 @@
 """What a user names on the command line, read and checked early: own arms and their inputs.
 
 An arm is ``FILE.py:factory``, ``package.module:factory`` or ``vitcore:attention=sdpa``; ``#2``
-after it marks a further copy. Inputs are shapes such as ``1,197,768`` (several with ``;`` between
-them) or a function that makes them. No torch.
+after it marks a further copy, ``@main`` of which git revision it is. Inputs are shapes such as
+``1,197,768`` (several with ``;`` between them) or a function that makes them. No torch.
 """
 
 import re
@@ -18,6 +18,7 @@ from bench.record import OWN, Arm, Comparison, InputError, Workload
 from vitcore.config import known
 
 _COPY = re.compile(r"#[0-9]+$")
+_REVISION = re.compile(r"@[^@:]+$")
 _SHAPE = re.compile(r"\s*[0-9]{1,12}\s*(,\s*[0-9]{1,12}\s*)*,?\s*")
 _ARMS = "FILE.py:factory, package.module:factory or vitcore:attention=sdpa"
 _INPUTS = "a shape such as 1,197,768, or FILE.py:make_inputs"
@@ -70,7 +71,7 @@ InputSpec = Source | Shapes
 
 def read_arm(text: str) -> ArmSpec:
     """Read an arm. Raises InputError where it cannot be one."""
-    what, text = f"arm {text!r}", _COPY.sub("", text.strip())
+    what, text = f"arm {text!r}", _REVISION.sub("", _COPY.sub("", text.strip()))
     place, colon, rest = text.partition(":")
     if colon and place == "vitcore":
         return read_part(what, rest)

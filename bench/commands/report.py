@@ -21,6 +21,7 @@ from bench.report.units import counted
 @click.command()
 @click.argument("folder", type=click.Path(path_type=Path))
 @click.option("--markdown", is_flag=True, help="Print the tables as Markdown, nothing else.")
+@click.option("--decision", is_flag=True, help="Print what to choose as Markdown, nothing else.")
 @click.option("--factors", type=names, help="Only these, with --markdown  [default: all]")
 @other_objective_option
 @max_error_option
@@ -29,6 +30,7 @@ def report(
     folder: Path,
     *,
     markdown: bool,
+    decision: bool,
     factors: tuple[str, ...] | None,
     show: tuple[str, ...],
     objective: str | None,
@@ -54,6 +56,10 @@ def report(
         text = f"unfinished: {counted(results.left, 'planned measurement')} missing"
         click.echo(f"{text}; finish it with: vitbench run --resume {folder}", err=True)
     aim = _other_aim(results.aim, objective, max_error)
+    if decision:
+        click.echo("\n".join(decision_markdown(results.decisions(aim), aim)))
+        click.echo(source_of(results))
+        return
     if markdown:
         first = [] if factors else decision_markdown(results.decisions(aim), aim)
         click.echo(as_markdown(results.analysis, factors, views, first))

@@ -99,7 +99,7 @@ def show_verdicts(results: Any, views: Sequence[str] = (), aim: Any = None) -> N
 
     from bench.machine import warnings
     from bench.report.costs import cost_tables
-    from bench.report.decision import decision_notes, decision_table
+    from bench.report.decision import decision_notes, decision_table, open_lines
     from bench.report.tables import NARROW_COLUMNS, summary
 
     console = output()
@@ -107,7 +107,7 @@ def show_verdicts(results: Any, views: Sequence[str] = (), aim: Any = None) -> N
     decisions, aim = results.decisions(aim), aim or results.aim
     first: list[Any] = []
     if decisions:
-        notes = map(Text, decision_notes(decisions, aim))
+        notes = map(Text, [*decision_notes(decisions, aim), *open_lines(decisions)])
         first = [decision_table(decisions, aim, narrow=narrow), *notes]
     parts = summary(
         results.analysis,

@@ -25,6 +25,7 @@ Linear = Callable[[Tensor], Tensor]
 _TRIALS = 3
 _LEAST_PAIRS = 4
 _MOST_PAIRS = 200
+_PATIENCE = 4.0
 _COPIES = 5
 _LEAST_COPY_BYTES = 256 * 2**20
 _MOST_COPY_BYTES = 2**30
@@ -185,20 +186,23 @@ class Reached:
 def paired_ratio(call: Call, limit: Call, clock: Clock, *, seconds: float) -> Reached:
     """Time a call and its limit, usually a Chain, in alternating pairs for so many seconds.
 
-    At least 4 pairs, at most 200; the limit goes first in those of even index. What the machine
-    does to both cancels. Both must be warm.
+    At least 4 pairs, but 2 where these take four times as long, at most 200; the limit goes first
+    in those of even index. What the machine does to both cancels. Both must be warm.
     """
     limit_s: list[float] = []
     call_s: list[float] = []
     with without_collector():
-        while len(call_s) < _LEAST_PAIRS or (
-            len(call_s) < _MOST_PAIRS and sum(limit_s) + sum(call_s) < seconds
-        ):
+        while _goes_on(len(call_s), sum(limit_s) + sum(call_s), seconds):
             turns = [(limit, limit_s), (call, call_s)]
             for each, times_s in turns if len(call_s) % 2 == 0 else reversed(turns):
                 times_s.append(timed(each, clock))
     ratio = exp(estimate_pass(limit_s, call_s).log_ratio)
     return Reached(ratio=ratio, limit_s=statistics.median(limit_s), pairs=len(call_s))
+
+
+def _goes_on(pairs: int, spent_s: float, seconds: float) -> bool:
+    least = _LEAST_PAIRS if spent_s < _PATIENCE * seconds else 2
+    return pairs < least or (pairs < _MOST_PAIRS and spent_s < seconds)
 
 
 def copy_bytes(device: str) -> int:

@@ -26,6 +26,7 @@ HEADINGS = (
     "numeric error",
     "may be better",
 )
+_OPEN = HEADINGS.index("may be better")
 _WORDS = ("workload", "choose", "verdict", "may be better")
 # What a narrow terminal does without.
 _SPARED = ("by its parts", "verdict", "by plain")
@@ -80,13 +81,14 @@ def title(aim: Aim) -> str:
 
 
 def decision_table(decisions: Sequence[Decision], aim: Aim, *, narrow: bool = False) -> Table:
-    """Rich table of a run's decisions."""
+    """Rich table of a run's decisions; what may be better is left to ``open_lines``."""
     table = new_table(title(aim), narrow=narrow)
     rows = [cells(each) for each in decisions]
+    spared = {HEADINGS[_OPEN], *(_SPARED if narrow else ())}
     shown = [
         place
         for place, heading in enumerate(HEADINGS)
-        if any(row[place] for row in rows) and not (narrow and heading in _SPARED)
+        if any(row[place] for row in rows) and heading not in spared
     ]
     for place in shown:
         justify: Literal["left", "right"] = "left" if HEADINGS[place] in _WORDS else "right"
@@ -94,6 +96,15 @@ def decision_table(decisions: Sequence[Decision], aim: Aim, *, narrow: bool = Fa
     for row in rows:
         table.add_row(*(Text(row[place]) for place in shown))
     return table
+
+
+def open_lines(decisions: Sequence[Decision]) -> list[str]:
+    """What was not decided and may be better, a line for each situation."""
+    return [
+        f"{place_name(each)}: undecided, and may be better: {undecided(each)}."
+        for each in decisions
+        if undecided(each)
+    ]
 
 
 def decision_markdown(decisions: Sequence[Decision], aim: Aim) -> list[str]:

@@ -4,6 +4,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from bench.analysis.decision import Aim, Decision
+from bench.analysis.gate import is_open
 from bench.analysis.rows import Analysis, analyse
 from bench.footprint import Survey
 from bench.journal import choices_from, read_events, samples_from, surveys_from
@@ -39,6 +40,15 @@ class Results:
         """How many measurements of the planned passes and looks of the survey are still to come."""
         passes = sum(len(group) for _, group in planned_left(self.plan, self.samples))
         return passes + len(survey_left(self.plan, self.surveys, self.samples))
+
+    @property
+    def widths(self) -> dict[str, float]:
+        """Half-widths of intervals by comparison, of those that more passes may still go to."""
+        if self.plan.gate is None:
+            return self.analysis.widths
+        rows = zip(self.plan.comparisons, self.records, strict=True)
+        open_ = {each.key for each, row in rows if is_open(row, self.plan.gate)}
+        return {key: width for key, width in self.analysis.widths.items() if key in open_}
 
     @property
     def records(self) -> list[Record]:

@@ -156,7 +156,7 @@ def _run_passes(plan: Plan, environment: Environment, folder: Path, progress: Pr
         coming = next_pass(
             so_far.plan,
             so_far.samples,
-            so_far.analysis.widths,
+            so_far.widths,
             so_far.spent_s,
             startup_s(environment),
         )

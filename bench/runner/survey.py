@@ -7,10 +7,11 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Self
 
+from bench.cases import flops
 from bench.footprint import Measured, Survey, computed_in
 from bench.journal import JournalReader, append_event, append_survey
 from bench.plans import Plan, SurveyItem, SurveyPlan
-from bench.record import Comparison, Sample
+from bench.record import MODEL_ARMS, Comparison, Sample
 from bench.runner.deaths import Death
 from bench.runner.processes import Kinds, Watch, module_command, work_off
 from bench.store import write_json
@@ -22,7 +23,6 @@ _LEAST_S = 30.0
 # What a case was in a pass that ran it to its end, and what is of interest besides.
 _RUNS = {"ok", "wrong"}
 _WORTH_A_LOOK = {*_RUNS, "oom"}
-_TURNS = {"eager": 0, "compile_blocks": 1}
 # With a time for each comparison, as much for each case, and at least this.
 _EACH_S = 20.0
 
@@ -30,8 +30,7 @@ _EACH_S = 20.0
 def items(comparisons: Sequence[Comparison]) -> list[SurveyItem]:
     """Every case of a run once; a baseline also tells the limit in what its rivals compute in.
 
-    Those that compile come last: the compiler stays in the process and makes it the larger. Whole
-    models, of which one may take as long as all others, come after everything.
+    The smallest come first, whole models that compile last: one of them takes as long as many.
     """
     found: dict[str, SurveyItem] = {}
     for each in comparisons:
@@ -39,7 +38,13 @@ def items(comparisons: Sequence[Comparison]) -> list[SurveyItem]:
         known = found.setdefault(item.key, item)
         limits = tuple(dict.fromkeys([*known.limits, *item.limits]))
         found[item.key] = replace(known, limits=limits)
-    return sorted(found.values(), key=lambda each: _TURNS.get(each.comparison.arm.compile, 2))
+    return sorted(found.values(), key=_cost)
+
+
+def _cost(item: SurveyItem) -> tuple[bool, float]:
+    """Roughly in which order looks become more expensive; of a user's own arms nothing is known."""
+    work, arm = item.comparison.workload, item.comparison.arm
+    return arm.compile in MODEL_ARMS, flops(work) if work.variant else 0.0
 
 
 def _limits(baseline: Comparison, comparisons: Sequence[Comparison]) -> tuple[str, ...]:

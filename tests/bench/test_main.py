@@ -46,7 +46,10 @@ OPTIONS = {
         *("--patcher", "--compile", "--checkpoint", "--optimizer", "--batch-size", "--image-size"),
         *("--calls", "--top", "--out", "--json", "--no-lock"),
     },
-    "report": {"folder", "--markdown", "--factors", "--show", "--objective", "--max-error"},
+    "report": {
+        *("folder", "--markdown", "--decision", "--factors", "--show", "--objective"),
+        "--max-error",
+    },
     "summary": {
         *("variant", "--patcher", "--attention", "--head", "--classes", "--image-size"),
         *("--channels", "--heads", "--batch-size", "--depth"),

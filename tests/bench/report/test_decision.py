@@ -15,6 +15,7 @@ from bench.report.decision import (
     decision_markdown,
     decision_notes,
     decision_table,
+    open_lines,
     title,
 )
 from decided import arm, control, failed, only, repeats, run
@@ -102,6 +103,14 @@ def test_when_compiling_pays_off_is_told() -> None:
         note.replace("\N{THIN SPACE}", " ")
         for note in decision_notes([only([*rows, whole])], Aim())
     ]
+
+
+def test_what_is_open_has_a_line_of_its_own() -> None:
+    """In a terminal's table it would make rows of many lines."""
+    assert open_lines(several())[0] == (
+        "B/16 b1 forward: undecided, and may be better: attention: sdpa, manual."
+    )
+    assert open_lines(several()[-1:]) == []
 
 
 def test_each_situation_has_a_line() -> None:

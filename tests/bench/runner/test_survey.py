@@ -72,13 +72,15 @@ def test_arms_of_ones_own_have_no_limit() -> None:
     assert [each.limits for each in items([control, compare("a.py:f", "a.py:g")])] == [(), ()]
 
 
-def test_those_that_compile_come_last() -> None:
-    """The compiler's own memory is not the others'; a whole model's minute is not theirs either."""
-    levels = ("compile", "eager", "compile_blocks")
-    chosen = [make_comparison(each, factor="compile", baseline="eager") for each in levels]
-    found = items([*chosen, make_comparison("mha")])
-    compiled = [each.comparison.arm.compile for each in found]
-    assert compiled == ["eager", "eager", "compile_blocks", "compile"]
+def test_the_smallest_come_first_and_whole_models_that_compile_last() -> None:
+    """Where the time is over before all had their turn, most have had it."""
+    levels, compiled = ("compile", "eager", "compile_blocks"), {"factor": "compile"}
+    chosen = [make_comparison(each, baseline="eager", **compiled) for each in levels]
+    large = make_comparison("eager", baseline="eager", **compiled, component="model")
+    found = [each.comparison for each in items([large, *chosen, make_comparison("mha")])]
+    whole = [(each.workload.component, each.arm.compile) for each in found]
+    assert whole[-2:] == [("model", "eager"), ("attention", "compile")]
+    assert {level for _, level in whole[:-2]} == {"eager", "compile_blocks"}
 
 
 def test_what_is_left_to_look_at() -> None:

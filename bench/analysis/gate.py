@@ -1,0 +1,159 @@
+"""Whether a tree is worse than the revision it is compared with: rows in, one check a metric out.
+
+A change is relative: 0.05 is 5 % more time, memory, operations than at the base. With an interval a
+change is ``worse`` where all of it lies beyond the threshold, ``ok`` where none does, and else
+``undecided``: what would be decided by more time. What is counted and not measured has none.
+"""
+
+import math
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+
+from bench.row import Record
+
+METRICS = ("latency", "memory", "flops", "parameters", "compile time", "numeric error")
+OUTCOMES = ("ok", "worse", "undecided", "unknown")
+# Whatever an interval says, nobody waits longer.
+_MOST_S = 86_400.0
+_ROUNDING = 1e-9
+
+
+@dataclass(frozen=True, kw_only=True)
+class Thresholds:
+    """By how much each metric may grow; the numeric error is held to its precision's tolerance."""
+
+    latency: float = 0.03
+    memory: float = 0.01
+    flops: float = 0.001
+    parameters: float = 0.0
+    compile_time: float = 0.5
+
+
+@dataclass(frozen=True, kw_only=True)
+class Check:
+    """One metric of one target: ``before`` at the base, ``after`` in the tree, and their change.
+
+    ``need_s`` are seconds of measuring beyond those spent that would decide it; None where it is
+    decided, or a day would not do.
+    """
+
+    target: str
+    metric: str
+    outcome: str
+    threshold: float | None = None
+    before: float | None = None
+    after: float | None = None
+    change: float | None = None
+    low: float | None = None
+    high: float | None = None
+    need_s: float | None = None
+    reason: str | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Measured:
+    """The rows of one target: the tree against the base, and the base against its own copy."""
+
+    target: str
+    tree: Record
+    base: Record | None
+    spent_s: float = 0.0
+
+
+def checks(measured: Sequence[Measured], thresholds: Thresholds) -> list[Check]:
+    """Every metric of every target that there is something to say of."""
+    return [check for each in measured for check in _checks(each, thresholds)]
+
+
+def outcome(found: Sequence[Check]) -> str:
+    """What the checks say together: the worst that there is."""
+    said = {check.outcome for check in found}
+    order = ("worse", "unknown", "undecided", "ok")
+    return next((each for each in order if each in said), "unknown")
+
+
+def _checks(each: Measured, thresholds: Thresholds) -> Iterator[Check]:
+    tree, base = each.tree, each.base
+    yield _latency(each, thresholds.latency)
+    if tree.status in ("ok", "wrong"):
+        yield _error(each)
+    if base is None:
+        return
+    counted: Mapping[str, tuple[float, float | None, float | None]] = {
+        "memory": (thresholds.memory, base.allocated_bytes, tree.allocated_bytes),
+        "flops": (thresholds.flops, base.flop, tree.flop),
+        "parameters": (thresholds.parameters, base.parameters, tree.parameters),
+        "compile time": (thresholds.compile_time, base.compile_cold_s, tree.compile_cold_s),
+    }
+    for metric, (threshold, before, after) in counted.items():
+        if before is not None and after is not None:
+            yield _counted(each.target, metric, threshold, before, after)
+
+
+def _latency(each: Measured, threshold: float) -> Check:
+    tree = each.tree
+    if tree.speedup is None:
+        reason = f"{tree.status}: {tree.error}" if tree.error else tree.status
+        return Check(target=each.target, metric="latency", outcome="unknown", reason=reason)
+    change = 1 / tree.speedup - 1
+    low = 1 / tree.speedup_high - 1 if tree.speedup_high else -1.0
+    high = 1 / tree.speedup_low - 1 if tree.speedup_low else math.inf
+    said = "worse" if low > threshold else "ok" if high <= threshold else "undecided"
+    return Check(
+        target=each.target,
+        metric="latency",
+        outcome=said,
+        threshold=threshold,
+        before=tree.latency_ms * tree.speedup if tree.latency_ms else None,
+        after=tree.latency_ms,
+        change=change,
+        low=low,
+        high=high,
+        need_s=_need_s(each.spent_s, change, (low, high), threshold)
+        if said == "undecided"
+        else None,
+    )
+
+
+def is_open(record: Record, threshold: float) -> bool:
+    """Whether a candidate's slow-down could lie on either side of a threshold."""
+    if record.is_control or record.speedup is None:
+        return False
+    measured = Measured(target=record.arm, tree=record, base=None)
+    return _latency(measured, threshold).outcome == "undecided"
+
+
+def _need_s(
+    spent_s: float, change: float, bounds: tuple[float, float], threshold: float
+) -> float | None:
+    """Intervals shrink with the root of the time: how much more until one leaves the threshold."""
+    half = (bounds[1] - bounds[0]) / 2
+    if not math.isfinite(half) or change == threshold or not spent_s:
+        return None
+    total_s = spent_s * (half / (change - threshold)) ** 2
+    return max(total_s - spent_s, 0.0) if total_s < _MOST_S else None
+
+
+def _error(each: Measured) -> Check:
+    """Outputs of both trees beside each other; beyond the tolerance the row is ``wrong``."""
+    is_wrong = each.tree.status == "wrong"
+    return Check(
+        target=each.target,
+        metric="numeric error",
+        outcome="worse" if is_wrong else "ok",
+        after=each.tree.output_error,
+        reason=each.tree.error if is_wrong else None,
+    )
+
+
+def _counted(target: str, metric: str, threshold: float, before: float, after: float) -> Check:
+    change = after / before - 1 if before else math.inf if after else 0.0
+    return Check(
+        target=target,
+        metric=metric,
+        outcome="worse" if change > threshold + _ROUNDING else "ok",
+        threshold=threshold,
+        before=before,
+        after=after,
+        change=change,
+    )

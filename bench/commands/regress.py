@@ -1,0 +1,138 @@
+"""``vitbench regress``: a gate for pull requests."""
+
+import json
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import click
+
+from bench.commands.shared import command_line, no_lock_option, progress, source_of
+from bench.options import duration, names, tolerance
+from bench.record import DEVICES, MODES, InputError
+
+# How the gate's answer leaves the process.
+_EXITS = {"ok": 0, "worse": 1, "unknown": 2, "undecided": 3}
+
+
+_GROWTH: Any = {"type": tolerance, "show_default": True}
+
+
+@click.command()
+@click.option(
+    "--base", required=True, metavar="REV", help="A branch, tag or commit, as git has it."
+)
+@click.option(
+    "--targets",
+    type=names,
+    help="Of vitcore: patcher,attention,block,compile,model  [default: patcher,attention,block; "
+    "none beside --target]",
+)
+@click.option(
+    "--target",
+    "own",
+    multiple=True,
+    metavar="ARM",
+    help="Your own: package.module:factory or FILE.py:factory; may be given several times.",
+)
+@click.option("--variant", default="B/16", show_default=True, help="Of the parts of vitcore.")
+@click.option("--input", "shape", metavar="SHAPE", help="Random input of --target: 1,197,768.")
+@click.option("--inputs", metavar="FILE.py:FUNCTION", help="A function that makes them.")
+@click.option("--dtype", help="Of inputs and weights  [default: each module's own]")
+@click.option("--device", type=click.Choice(DEVICES), default="cpu", show_default=True)
+@click.option("--mode", type=click.Choice(MODES), default="forward", show_default=True)
+@click.option("--threshold", **_GROWTH, default="3%", help="How much slower a target may be.")
+@click.option(
+    "--memory", **_GROWTH, default="1%", help="How much more memory it may take at its peak."
+)
+@click.option("--flops", **_GROWTH, default="0.1%", help="How many more operations it may take.")
+@click.option("--parameters", **_GROWTH, default="0%", help="How many more parameters it may have.")
+@click.option(
+    "--compile-time",
+    **_GROWTH,
+    default="50%",
+    help="How much longer its first compiled call may take.",
+)
+@click.option("--budget", type=duration, default="5m", show_default=True, help="Time for all.")
+@click.option(
+    "--passes", type=click.IntRange(1), default=3, show_default=True, help="At least so many."
+)
+@click.option(
+    "--undecided",
+    type=click.Choice(("fail", "ok")),
+    default="fail",
+    show_default=True,
+    help="ok: exit with 0 where the interval reaches over the threshold.",
+)
+@click.option("--allow-different", is_flag=True, help="Outputs may differ from the base's.")
+@click.option("--case-timeout", type=duration, default="5m", show_default=True)
+@click.option("--seed", type=int, default=0, show_default=True)
+@click.option("--json", "as_json", is_flag=True, help="One JSON object a line for each check.")
+@click.option("--out", type=click.Path(path_type=Path), help="Keep the files in a new folder.")
+@no_lock_option
+def regress(**given: Any) -> None:
+    """Is this tree slower than REV? Both are measured in alternating pairs, in one process.
+
+    The revision is checked out beside this tree, which is taken as it is, with what is not
+    committed. Each target is loaded from both and measured in several fresh processes; further ones
+    go to what is undecided while --budget lasts. Prints Markdown for a pull request.
+
+    \b
+    vitbench regress --base origin/main
+    vitbench regress --base v1.2 --targets attention --threshold 2%
+    vitbench regress --base main --target mypackage.layers:make_attention --input 8,197,768
+
+    \b
+    Exit code  0  no target is worse than its thresholds allow
+               1  at least one is, with all of its interval
+               2  something could not be measured
+               3  undecided; how long deciding would take is told
+    """  # noqa: D301 (click wants the character itself)
+    from bench.analysis.gate import outcome
+    from bench.report.gate import gate_markdown
+
+    as_json, undecided = given.pop("as_json"), given.pop("undecided")
+    gated = _measure(given)
+    if as_json:
+        for check in gated.checks:
+            click.echo(json.dumps(asdict(check)))
+    else:
+        click.echo(gate_markdown(gated.checks, gated.base))
+        click.echo(f"\n{source_of(gated.results)}")
+    code = _EXITS[outcome(gated.checks)]
+    if code == _EXITS["unknown"] and gated.results.folder.exists():
+        click.echo(f"what failed, and where: {gated.results.folder}/passes/*.log", err=True)
+    if code == _EXITS["undecided"] and undecided == "ok":
+        code = 0
+    click.get_current_context().exit(code)
+
+
+def _measure(given: dict[str, Any]) -> Any:
+    from bench.analysis.gate import Thresholds
+    from bench.runner.regress import USUAL_TARGETS, RegressRequest, named_targets
+    from bench.runner.regress import regress as run_regress
+
+    own, shape = given.pop("own"), given.pop("shape")
+    if shape is not None and given["inputs"] is not None:
+        raise click.UsageError("--input and --inputs say the same; give one of them")
+    chosen, variant = given.pop("targets"), given.pop("variant")
+    if chosen is None:
+        chosen = () if own else USUAL_TARGETS
+    if (shape or given["inputs"]) and not own:
+        raise InputError("--input is for --target; the parts of vitcore know what they take")
+    limits = ("memory", "flops", "parameters", "compile_time")
+    thresholds = Thresholds(
+        latency=given.pop("threshold"), **{name: given.pop(name) for name in limits}
+    )
+    request = RegressRequest(
+        targets=(*named_targets(chosen, variant), *own),
+        inputs=given.pop("inputs") if shape is None else shape,
+        thresholds=thresholds,
+        budget_s=given.pop("budget"),
+        case_timeout_s=given.pop("case_timeout"),
+        folder=given.pop("out"),
+        lock=not given.pop("no_lock"),
+        command=command_line(),
+        **{name: value for name, value in given.items() if name != "inputs"},
+    )
+    return run_regress(request, progress())

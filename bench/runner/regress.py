@@ -1,0 +1,207 @@
+"""This tree against a git revision: from what was named to a plan, and to checks."""
+
+import shutil
+import tempfile
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
+from pathlib import Path
+
+from bench.analysis.gate import Check, Measured, Thresholds, checks
+from bench.arms.parts import Part
+from bench.arms.sources import digests, module_spec
+from bench.arms.specs import CONTROL_SHARE, inputs_for, precision_of, read_arm
+from bench.plans import Plan
+from bench.record import OWN_FACTOR, Arm, Comparison, InputError, Workload
+from bench.row import Record
+from bench.runner.passes import probe
+from bench.runner.plan import check_devices
+from bench.runner.results import Results
+from bench.runner.run import Progress, execute
+from bench.runner.trees import checked_out, commit_of, repository_of
+from bench.store import check_run_folder, new_run_id
+
+# What is gated where nobody says: every part that a forward pass is made of.
+TARGETS = {
+    "patcher": ("conv", "unfold", "linear"),
+    "attention": ("mha", "manual", "sdpa"),
+    "block": ("sdpa",),
+    "compile": ("compile_blocks",),
+    "model": ("sdpa",),
+}
+USUAL_TARGETS = ("patcher", "attention", "block")
+
+
+@dataclass(frozen=True, kw_only=True)
+class RegressRequest:
+    """What a user wants gated; checked at birth (InputError says what cannot be).
+
+    ``targets`` are arms as ``vitbench compare`` names them; each is one of this tree against itself
+    at ``base``. Without ``folder`` the files of the run are removed at its end.
+    """
+
+    base: str
+    targets: tuple[str, ...]
+    inputs: str | None
+    dtype: str | None
+    device: str
+    mode: str
+    thresholds: Thresholds
+    budget_s: float
+    passes: int
+    case_timeout_s: float
+    allow_different: bool
+    seed: int
+    command: str
+    folder: Path | None = None
+    lock: bool = True
+
+    def __post_init__(self) -> None:
+        if not self.targets:
+            raise InputError("no target given; give --targets, or --target package.module:factory")
+        for target in self.targets:
+            inputs_for(self.inputs, [read_arm(target)])
+        precision_of(self.dtype)
+        if self.folder is not None:
+            check_run_folder(self.folder)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Gated:
+    """The run and what it says of each target; ``base`` is the revision as it was named."""
+
+    results: Results
+    checks: list[Check]
+    base: str
+
+
+def named_targets(names: tuple[str, ...], variant: str) -> tuple[str, ...]:
+    """The arms behind names of TARGETS. Raises InputError for another name."""
+    found = []
+    for name in names:
+        if name not in TARGETS:
+            raise InputError(f"unknown target {name!r}; known: {', '.join(TARGETS)}")
+        factor = name if name in ("patcher", "attention", "compile") else "attention"
+        component = {"block": "block,", "compile": "block,", "model": "model,"}.get(name, "")
+        parts = f"component={component}" if component else ""
+        found += [f"vitcore:{parts}{factor}={each},variant={variant}" for each in TARGETS[name]]
+    return tuple(found)
+
+
+def regress(request: RegressRequest, progress: Progress) -> Gated:
+    """Measure every target of this tree against itself at the base. Raises like ``run``."""
+    here = Path.cwd()
+    repository = repository_of(here)
+    commit = commit_of(repository, request.base)
+    environment = probe()
+    check_devices((request.device,), environment)
+    parent = Path(tempfile.mkdtemp(prefix="vitbench-"))
+    folder = request.folder or parent / new_run_id(datetime.now(UTC))
+    try:
+        with checked_out(repository, commit, parent / "base") as base:
+            plan = _plan(request, folder.absolute().name, repository, base)
+            results = execute(plan, environment, folder, progress, lock=request.lock)
+    finally:
+        if request.folder or all(each.name == "base" for each in parent.iterdir()):
+            shutil.rmtree(parent, ignore_errors=True)
+    found = checks(list(_measured(request, results)), request.thresholds)
+    if not request.folder and all(check.outcome != "unknown" for check in found):
+        shutil.rmtree(parent, ignore_errors=True)
+    return Gated(results=results, checks=found, base=request.base)
+
+
+def _plan(request: RegressRequest, run_id: str, repository: Path, base: Path) -> Plan:
+    roots = {target: _root(target, repository) for target in request.targets}
+    comparisons = tuple(
+        each
+        for target, root in roots.items()
+        for each in _comparisons(request, target, root, base / root.relative_to(repository))
+    )
+    return Plan(
+        run_id=run_id,
+        started=datetime.now(UTC).isoformat(timespec="seconds"),
+        command=request.command,
+        passes=request.passes,
+        seed=request.seed,
+        budget_s=request.budget_s,
+        precision=request.thresholds.latency / 2,
+        gate=request.thresholds.latency,
+        case_timeout_s=request.case_timeout_s,
+        weights={each.key: CONTROL_SHARE for each in comparisons if each.is_control},
+        comparisons=comparisons,
+        directory=Path.cwd(),
+        sources=_sources(roots, repository),
+        survey=True,
+    )
+
+
+def _root(target: str, repository: Path) -> Path:
+    """The folder of the tree from which a target is imported.
+
+    Raises InputError where it comes from elsewhere, as an installed package does.
+    """
+    spec = read_arm(target)
+    if not isinstance(spec, Part) and spec.is_file:
+        return Path.cwd()
+    name = "vitcore" if isinstance(spec, Part) else spec.place
+    found = module_spec(name)
+    places = [found.origin] if found and found.has_location and found.origin else []
+    for place in map(Path, places):
+        levels = len(name.split(".")) + (place.name == "__init__.py") - 1
+        root = place.resolve().parents[levels]
+        if root.is_relative_to(repository):
+            return root
+    raise InputError(
+        f"target {target!r} is imported from {places[0] if places else 'nowhere'}, not from "
+        f"{repository}; run from the folder that holds it, or install it with pip install -e"
+    )
+
+
+def _comparisons(
+    request: RegressRequest, target: str, root: Path, base_root: Path
+) -> Iterator[Comparison]:
+    precision = precision_of(request.dtype)
+    base = Arm(factory=base_name(target, request.base), precision=precision, tree=str(base_root))
+    workload = Workload(
+        component="callable",
+        mode=request.mode,
+        device=request.device,
+        inputs=inputs_for(request.inputs, [read_arm(target)]),
+    )
+    for arm in (base, replace(base, factory=target, tree=str(root))):
+        yield Comparison(
+            factor=OWN_FACTOR,
+            workload=workload,
+            baseline=base,
+            arm=arm,
+            allow_different=request.allow_different,
+        )
+
+
+def base_name(target: str, base: str) -> str:
+    """What a target is called at the base."""
+    return f"{target}@{base}"
+
+
+def _sources(roots: Mapping[str, Path], repository: Path) -> dict[str, str]:
+    """The digests of every file beside a target: a run measures one version of a tree."""
+    found: dict[str, str] = {}
+    for target, root in roots.items():
+        spec = read_arm(target)
+        top = "vitcore" if isinstance(spec, Part) else spec.place.partition(".")[0]
+        files = [root / spec.place] if not isinstance(spec, Part) and spec.is_file else []
+        found |= digests([*files, *sorted((root / top).rglob("*.py"))], repository)
+    return {str(repository / name): value for name, value in found.items()}
+
+
+def _measured(request: RegressRequest, results: Results) -> Iterator[Measured]:
+    """The rows of each target, and how long they took."""
+    rows: dict[str, Record] = {record.arm: record for record in results.records}
+    for target in request.targets:
+        spent_s = sum(
+            sample.prepare_s + sample.measure_s
+            for sample in results.samples
+            if sample.key.endswith(f"-{target}")
+        )
+        base = rows.get(base_name(target, request.base))
+        yield Measured(target=target, tree=rows[target], base=base, spent_s=spent_s)

@@ -1,0 +1,58 @@
+"""A git revision beside the tree that one works in: checked out for as long as it is measured."""
+
+import shutil
+import subprocess
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from bench.record import InputError
+
+_SECONDS = 300.0
+
+
+def _git(folder: Path, *arguments: str) -> str:
+    """What git prints. Raises InputError with its own words where it fails."""
+    git = shutil.which("git")
+    if git is None:
+        raise InputError("git is not installed here; install it to compare with a revision")
+    command = [git, "-C", str(folder), *arguments]
+    done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=_SECONDS)
+    if done.returncode:
+        said = done.stderr.strip().splitlines() or ["no message"]
+        raise InputError(f"git {arguments[0]} failed in {folder}: {said[-1]}")
+    return done.stdout.strip()
+
+
+def repository_of(folder: Path) -> Path:
+    """The top folder of the working tree. Raises InputError where there is none."""
+    try:
+        return Path(_git(folder, "rev-parse", "--show-toplevel"))
+    except InputError as error:
+        raise InputError(
+            f"{folder} is in no git repository; run from the tree that is to be compared"
+        ) from error
+
+
+def commit_of(repository: Path, revision: str) -> str:
+    """The commit that a revision names. Raises InputError where it names none."""
+    try:
+        return _git(
+            repository, "rev-parse", "--verify", "--end-of-options", f"{revision}^{{commit}}"
+        )
+    except InputError as error:
+        raise InputError(
+            f"revision {revision!r} is unknown in {repository}; expected a branch, tag or commit "
+            "that is fetched (in CI: a checkout with its history, fetch-depth: 0)"
+        ) from error
+
+
+@contextmanager
+def checked_out(repository: Path, commit: str, folder: Path) -> Iterator[Path]:
+    """A worktree of one commit in a new folder, which is taken away afterwards."""
+    _git(repository, "worktree", "add", "--quiet", "--detach", "--force", str(folder), commit)
+    try:
+        yield folder
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+        _git(repository, "worktree", "prune")

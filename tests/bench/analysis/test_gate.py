@@ -1,0 +1,167 @@
+"""bench.analysis.gate: three answers by where an interval lies, exact ones where one counts."""
+
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from bench.analysis.gate import Check, Measured, Thresholds, checks, is_open, outcome
+from bench.row import Record
+from makers import NOT_MEASURED, make_record
+
+TARGET = "mine.py:f"
+OWN: dict[str, Any] = {"factor": "factory", "baseline": f"{TARGET}@main", "variant": None}
+
+
+def row(slowdown: float = 0.0, half: float = 0.01, **changes: Any) -> Record:
+    """The tree's row: so much slower than the base, give or take ``half``."""
+    value = 1 / (1 + slowdown)
+    return make_record(
+        **{
+            **OWN,
+            "arm": TARGET,
+            "latency_ms": 10.0 * (1 + slowdown),
+            "speedup": value,
+            "speedup_low": 1 / (1 + slowdown + half),
+            "speedup_high": 1 / (1 + slowdown - half),
+            **changes,
+        }
+    )
+
+
+def checked(tree: Record, base: Record | None = None, **thresholds: float) -> dict[str, Check]:
+    """The checks of one target by metric."""
+    measured = Measured(target=TARGET, tree=tree, base=base, spent_s=10.0)
+    return {each.metric: each for each in checks([measured], Thresholds(**thresholds))}
+
+
+@pytest.mark.parametrize(
+    ("slowdown", "half", "said"),
+    [
+        (0.05, 0.015, "worse"),
+        (0.05, 0.025, "undecided"),
+        (0.0, 0.02, "ok"),
+        (0.0, 0.04, "undecided"),
+        (-0.10, 0.05, "ok"),
+        (0.03, 0.001, "undecided"),
+        (0.5, 0.4, "worse"),
+    ],
+)
+def test_the_whole_interval_decides(slowdown: float, half: float, said: str) -> None:
+    """Beyond the threshold it is worse, within it is ok, over it nobody knows yet."""
+    found = checked(row(slowdown, half))["latency"]
+    assert found.outcome == said
+    assert found.change == pytest.approx(slowdown)
+    assert (found.low, found.high) == pytest.approx((slowdown - half, slowdown + half))
+    assert is_open(row(slowdown, half), 0.03) is (said == "undecided")
+
+
+@given(
+    slowdown=st.floats(-0.5, 1.0),
+    half=st.floats(1e-4, 0.3),
+    threshold=st.floats(0.0, 0.2),
+    looser=st.floats(0.0, 0.2),
+)
+def test_more_is_never_worse_where_more_is_allowed(
+    slowdown: float, half: float, threshold: float, looser: float
+) -> None:
+    """A larger threshold turns worse into undecided into ok, never back."""
+    order = ["ok", "undecided", "worse"]
+    strict, loose = (
+        checked(row(slowdown, half), latency=each)["latency"].outcome
+        for each in (threshold, threshold + looser)
+    )
+    assert order.index(loose) <= order.index(strict)
+
+
+def test_the_base_and_the_tree_are_told_in_milliseconds() -> None:
+    """The base's time is that of its pairs with the tree."""
+    found = checked(row(0.25))["latency"]
+    assert (found.before, found.after) == pytest.approx((10.0, 12.5))
+
+
+def test_what_would_decide_it() -> None:
+    """Half-widths shrink with the root of the time: four times as long for half of it."""
+    found = checked(row(0.05, 0.04))["latency"]
+    assert found.need_s == pytest.approx(10.0 * 4 - 10.0)
+    assert checked(row(0.05))["latency"].need_s is None
+    assert checked(row(0.03, 0.01))["latency"].need_s is None
+    assert checked(row(0.030001, 0.04))["latency"].need_s is None
+
+
+def test_without_an_interval_nothing_is_decided() -> None:
+    """One pass whose spread nobody knows."""
+    found = checked(row(0.5, speedup_low=None, speedup_high=None))["latency"]
+    assert (found.outcome, found.need_s) == ("undecided", None)
+
+
+@pytest.mark.parametrize("status", ["crashed", "timeout", "oom", "skipped"])
+def test_what_was_not_measured_is_unknown(status: str) -> None:
+    """With its reason; nothing else is said of it."""
+    found = checked(row(**NOT_MEASURED, status=status, error="why"))
+    assert list(found) == ["latency"]
+    assert (found["latency"].outcome, found["latency"].reason) == ("unknown", f"{status}: why")
+
+
+def test_other_numbers_than_the_bases_are_worse() -> None:
+    """However fast they come; within the tolerance the error is told."""
+    found = checked(row(status="wrong", error="outputs differ", verdict=None))["numeric error"]
+    assert (found.outcome, found.reason) == ("worse", "outputs differ")
+    fine = checked(row(output_error=1e-7))["numeric error"]
+    assert (fine.outcome, fine.after) == ("ok", 1e-7)
+
+
+@pytest.mark.parametrize(
+    ("metric", "column", "allowed"),
+    [
+        ("memory", "allocated_bytes", 0.01),
+        ("flops", "flop", 0.001),
+        ("parameters", "parameters", 0.0),
+        ("compile time", "compile_cold_s", 0.5),
+    ],
+)
+def test_what_is_counted_has_no_interval(metric: str, column: str, allowed: float) -> None:
+    """At its threshold it is allowed, beyond it is worse, and less is always so."""
+    base = row(arm=OWN["baseline"], **{column: 1_000_000})
+    for growth, said in ((allowed, "ok"), (allowed + 1e-5, "worse"), (-0.5, "ok")):
+        found = checked(row(**{column: round(1_000_000 * (1 + growth))}), base)[metric]
+        assert (found.outcome, found.threshold) == (said, allowed)
+        assert found.low is None
+    assert metric not in checked(row(), base)
+    assert metric not in checked(row(**{column: 1}))
+
+
+def test_thresholds_are_ones_own() -> None:
+    """Each metric has its own."""
+    base = row(arm=OWN["baseline"], allocated_bytes=100)
+    assert checked(row(allocated_bytes=104), base)["memory"].outcome == "worse"
+    assert checked(row(allocated_bytes=104), base, memory=0.05)["memory"].outcome == "ok"
+
+
+def test_something_out_of_nothing_is_worse() -> None:
+    """Where the base has none at all, there is no share of it."""
+    base = row(arm=OWN["baseline"], parameters=0)
+    assert checked(row(parameters=1), base)["parameters"].outcome == "worse"
+    assert checked(row(parameters=0), base)["parameters"].outcome == "ok"
+
+
+@pytest.mark.parametrize(
+    ("said", "all_"),
+    [
+        (["ok", "worse", "unknown"], "worse"),
+        (["ok", "undecided", "unknown"], "unknown"),
+        (["ok", "undecided"], "undecided"),
+        (["ok", "ok"], "ok"),
+        ([], "unknown"),
+    ],
+)
+def test_the_worst_counts(said: list[str], all_: str) -> None:
+    """A tree is as bad as its worst target."""
+    assert outcome([Check(target="t", metric="latency", outcome=each) for each in said]) == all_
+
+
+def test_a_control_is_never_open() -> None:
+    """No further pass goes to the base against itself for its own sake."""
+    assert not is_open(row(0.03, arm=OWN["baseline"]), 0.03)
+    assert not is_open(row(**NOT_MEASURED), 0.03)

@@ -1,0 +1,58 @@
+"""bench.runner.trees: revisions beside the working tree, from real repositories."""
+
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from bench.record import InputError
+from bench.runner.trees import checked_out, commit_of, repository_of
+from repositories import GIT, make_repository
+
+
+@pytest.fixture(name="repository")
+def _repository(tmp_path: Path) -> Path:
+    return make_repository(tmp_path / "project", {"a.py": "A = 1\n"}, {"a.py": "A = 2\n"})
+
+
+def test_a_revision_stands_beside_the_tree(repository: Path, tmp_path: Path) -> None:
+    """As it was committed; the tree keeps what it has, also what is not committed."""
+    (repository / "a.py").write_text("A = 3\n")
+    with checked_out(repository, commit_of(repository, "HEAD~1"), tmp_path / "base") as base:
+        assert (base / "a.py").read_text() == "A = 1\n"
+        assert (repository / "a.py").read_text() == "A = 3\n"
+    assert not base.exists()
+    listed = subprocess.run(
+        [GIT, "worktree", "list"], cwd=repository, capture_output=True, text=True, check=True
+    )
+    assert len(listed.stdout.splitlines()) == 1
+
+
+def test_it_is_taken_away_whatever_happens(repository: Path, tmp_path: Path) -> None:
+    """Also where what was done with it failed."""
+    with (
+        pytest.raises(KeyboardInterrupt),
+        checked_out(repository, commit_of(repository, "HEAD"), tmp_path / "base"),
+    ):
+        raise KeyboardInterrupt
+    assert not (tmp_path / "base").exists()
+
+
+@pytest.mark.parametrize("revision", ["nowhere", "--help", "HEAD~9", ""])
+def test_an_unknown_revision_is_told(repository: Path, revision: str) -> None:
+    """With what to do in CI, where history is often left out."""
+    with pytest.raises(InputError, match=r"is unknown in .*fetch-depth"):
+        commit_of(repository, revision)
+
+
+def test_a_folder_without_history_is_told(tmp_path: Path) -> None:
+    """There is nothing to compare with."""
+    with pytest.raises(InputError, match="is in no git repository"):
+        repository_of(tmp_path)
+
+
+def test_the_top_is_found_from_anywhere(repository: Path) -> None:
+    """One need not stand in the top folder."""
+    inside = repository / "deep" / "er"
+    inside.mkdir(parents=True)
+    assert repository_of(inside) == repository.resolve()

@@ -1,0 +1,126 @@
+"""The gate as a program: this tree against a revision, in real repositories and processes."""
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from bench.arms.neighbours import import_from
+from processes import vitbench
+from repositories import GIT, make_repository
+
+pytestmark = pytest.mark.slow
+
+LAYER = """
+import torch
+from torch import nn
+
+from .numbers import REPEATS
+
+class Work(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.linear = nn.Linear(64, 64)
+
+    def forward(self, x):
+        from .numbers import REPEATS as late
+        for _ in range(min(REPEATS, late)):
+            y = self.linear(x)
+        return y
+
+def make():
+    return Work()
+"""
+PACKAGE = {"layers/__init__.py": "", "layers/work.py": LAYER, "layers/numbers.py": "REPEATS = 4\n"}
+TARGET = ("--target", "layers.work:make", "--input", "256,64")
+QUICK = ("--budget", "30s", "--passes", "2", "--no-lock")
+
+
+def repository(folder: Path, repeats: int) -> Path:
+    """A package whose last commit repeats its work so many times, instead of four."""
+    return make_repository(folder, PACKAGE, {"layers/numbers.py": f"REPEATS = {repeats}\n"})
+
+
+def test_twice_the_work_is_stopped(tmp_path: Path) -> None:
+    """With exit code 1, Markdown that says so, and nothing left behind in the repository."""
+    folder = repository(tmp_path / "project", 8)
+    done = vitbench("regress", "--base", "HEAD~1", *TARGET, *QUICK, cwd=folder)
+    assert done.returncode == 1, done.stdout + done.stderr
+    assert done.stdout.startswith("**✗ Worse than at `HEAD~1`: layers.work:make (latency)")
+    assert "layers.work:make (flops)" in done.stdout
+    listed = subprocess.run(
+        [GIT, "worktree", "list"], cwd=folder, capture_output=True, text=True, check=True
+    )
+    assert len(listed.stdout.splitlines()) == 1
+
+
+def test_what_is_not_committed_is_this_tree(tmp_path: Path) -> None:
+    """Half of the work, as JSON: every check is ok, and the numbers are told."""
+    folder = repository(tmp_path / "project", 8)
+    (folder / "layers" / "numbers.py").write_text("REPEATS = 2\n")
+    done = vitbench("regress", "--base", "HEAD", *TARGET, *QUICK, "--json", cwd=folder)
+    assert done.returncode == 0, done.stdout + done.stderr
+    found = {each["metric"]: each for each in map(json.loads, done.stdout.splitlines())}
+    assert found["latency"]["high"] < 0
+    assert found["flops"]["change"] == pytest.approx(-0.75)
+    assert found["parameters"]["before"] == found["parameters"]["after"] == 64 * 64 + 64
+    assert found["memory"]["outcome"] == "ok"
+
+
+def test_other_results_are_stopped(tmp_path: Path) -> None:
+    """However fast they are."""
+    wrong = {"layers/work.py": LAYER.replace("return y", "return y + 1")}
+    folder = make_repository(tmp_path / "project", PACKAGE, wrong)
+    done = vitbench("regress", "--base", "HEAD~1", *TARGET, *QUICK, cwd=folder)
+    assert done.returncode == 1, done.stdout + done.stderr
+    assert "(numeric error)" in done.stdout
+
+
+def test_what_cannot_be_made_is_not_measured(tmp_path: Path) -> None:
+    """A tree that does not import ends with 2, and says why."""
+    broken = {
+        "layers/work.py": LAYER.replace("class Work", "raise ValueError('broken')\nclass Work")
+    }
+    folder = make_repository(tmp_path / "project", PACKAGE, broken)
+    done = vitbench("regress", "--base", "HEAD~1", *TARGET, *QUICK, cwd=folder)
+    assert done.returncode == 2, done.stdout + done.stderr
+    assert "Could not be measured" in done.stdout
+    assert "broken" in done.stdout
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (("--base", "nowhere", *TARGET), "revision 'nowhere' is unknown"),
+        (("--base", "HEAD", "--targets", "atention"), "unknown target 'atention'"),
+        (("--base", "HEAD", "--target", "json:loads", "--input", "1,8"), "not from"),
+        (("--base", "HEAD", "--target", "layers.wrok:make", "--input", "1"), "wrok"),
+        (("--base", "HEAD", "--input", "1,8"), "--input is for --target"),
+        (("--base", "HEAD", "--target", "layers.work:make"), "no inputs given"),
+    ],
+)
+def test_what_cannot_be_asked_is_told_in_a_line(
+    tmp_path: Path, arguments: tuple[str, ...], message: str
+) -> None:
+    """With exit code 2, before anything is measured."""
+    folder = make_repository(tmp_path / "project", PACKAGE)
+    done = vitbench("regress", *arguments, cwd=folder)
+    assert done.returncode == 2
+    assert done.stdout == ""
+    assert message in done.stderr.splitlines()[-1]
+
+
+def test_two_versions_stand_side_by_side(tmp_path: Path) -> None:
+    """Each with its own neighbours, late imports too; the tables of modules tell them apart."""
+    trees = []
+    for name, number in (("one", 1), ("two", 2)):
+        files = PACKAGE | {"layers/numbers.py": f"REPEATS = {number}\n"}
+        trees.append(make_repository(tmp_path / name, files))
+    found = [import_from(tree, "layers.work") for tree in trees]
+    assert [module.REPEATS for module in found] == [1, 2]
+    assert found[0] is import_from(trees[0], "layers.work")
+    assert "layers" not in sys.modules
+    assert all(sys.modules[module.__name__] is module for module in found)
+    assert found[0].Work is not found[1].Work

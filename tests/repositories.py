@@ -1,0 +1,29 @@
+"""Small git repositories, made of one commit after another."""
+
+import shutil
+import subprocess
+from collections.abc import Mapping
+from pathlib import Path
+
+GIT = shutil.which("git") or "git"
+_WHO = ("-c", "user.name=Somebody", "-c", "user.email=somebody@example.org")
+
+
+def commit(folder: Path, files: Mapping[str, str]) -> None:
+    """Write files and commit them."""
+    for name, text in files.items():
+        path = folder / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(text, encoding="utf-8")
+    subprocess.run([GIT, "add", "-A"], cwd=folder, check=True)
+    command = [GIT, *_WHO, "commit", "--quiet", "--no-verify", "-m", "a commit"]
+    subprocess.run(command, cwd=folder, check=True)
+
+
+def make_repository(folder: Path, *commits: Mapping[str, str]) -> Path:
+    """Make a repository with a commit for each set of files."""
+    folder.mkdir(parents=True)
+    subprocess.run([GIT, "init", "--quiet", "--initial-branch=main"], cwd=folder, check=True)
+    for files in commits:
+        commit(folder, files)
+    return folder
