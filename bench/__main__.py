@@ -13,6 +13,7 @@ import click
 
 from bench.commands.calibrate import calibrate, simulate
 from bench.commands.compare import compare
+from bench.commands.exporting import export
 from bench.commands.memory import memory
 from bench.commands.model import shapes, summary
 from bench.commands.profiling import profile
@@ -36,6 +37,7 @@ def cli() -> None:
     vitbench calibrate              how often verdicts are wrong on this machine
     vitbench simulate               the same for simulated machines
     vitbench report results/RUN     tables and plots of a run again
+    vitbench export results/RUN     the same for other tools: Markdown, JUnit, JSON, CSV
     vitbench memory B/16 L/16       what training or inference takes of memory
     vitbench profile B/16           where the time of one call goes
     vitbench shapes B/16            the shape after every step of the model
@@ -50,6 +52,7 @@ for command in (
     calibrate,
     simulate,
     report,
+    export,
     memory,
     profile,
     shapes,

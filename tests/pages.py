@@ -6,8 +6,9 @@ from pathlib import Path
 from bench.analysis.decision import Aim, decide
 from bench.machine import Environment
 from bench.record import CHOICE, DELTA
-from bench.report.page import Told, page
+from bench.report.page import page
 from bench.report.plots import draw
+from bench.report.told import Told
 from bench.row import Record
 from decided import arm, control, failed, repeats, run
 from makers import make_analysis, make_environment
@@ -34,15 +35,21 @@ def rows() -> list[Record]:
 
 def html(records: Sequence[Record], environment: Environment | None = None, **told: str) -> str:
     """The page of some rows."""
-    texts = {"run_id": "20260102-030405", "command": "vitbench run", "started": "2026-01-02"}
-    made = Told(
-        **{**texts, **told},
+    return page(make_told(records, environment, **told), draw(records, "source", DELTA))
+
+
+def make_told(
+    records: Sequence[Record], environment: Environment | None = None, **texts: str
+) -> Told:
+    """What a run of some rows tells."""
+    usual = {"run_id": "20260102-030405", "command": "vitbench run", "started": "2026-01-02"}
+    return Told(
+        **{**usual, **texts},
         environment=environment or make_environment(),
         analysis=make_analysis(records),
         decisions=decide(records, Aim(), repeats),
         aim=Aim(),
     )
-    return page(made, draw(records, "source", DELTA))
 
 
 def written(folder: Path, text: str) -> Path:

@@ -7,7 +7,7 @@ from typing import Any
 
 import click
 
-from bench.commands.shared import command_line, no_lock_option, progress, source_of
+from bench.commands.shared import command_line, no_lock_option, progress, source_of, tell_job
 from bench.options import duration, names, tolerance
 from bench.record import DEVICES, MODES, InputError
 
@@ -97,8 +97,9 @@ def regress(**given: Any) -> None:
         for check in gated.checks:
             click.echo(json.dumps(asdict(check)))
     else:
-        click.echo(gate_markdown(gated.checks, gated.base))
-        click.echo(f"\n{source_of(gated.results)}")
+        text = f"{gate_markdown(gated.checks, gated.base)}\n\n{source_of(gated.results)}"
+        click.echo(text)
+        tell_job(text)
     code = _EXITS[outcome(gated.checks)]
     if code == _EXITS["unknown"] and gated.results.folder.exists():
         click.echo(f"what failed, and where: {gated.results.folder}/passes/*.log", err=True)

@@ -1,13 +1,12 @@
 """``vitbench report``: show a run again, from its journal."""
 
-from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 import click
 
 from bench.commands.shared import (
     max_error_option,
+    other_aim,
     other_objective_option,
     show_option,
     show_run,
@@ -55,7 +54,7 @@ def report(
     if results.left:
         text = f"unfinished: {counted(results.left, 'planned measurement')} missing"
         click.echo(f"{text}; finish it with: vitbench run --resume {folder}", err=True)
-    aim = _other_aim(results.aim, objective, max_error)
+    aim = other_aim(results.aim, objective, max_error)
     if decision:
         click.echo("\n".join(decision_markdown(results.decisions(aim), aim)))
         click.echo(source_of(results))
@@ -69,12 +68,3 @@ def report(
     if kept:
         click.echo(f"results.csv had been changed; what it said is kept as {kept.name}", err=True)
     show_run(results, views, aim)
-
-
-def _other_aim(aim: Any, objective: str | None, max_error: float | None) -> Any:
-    """What to choose by, where the options say another than the run's own."""
-    return replace(
-        aim,
-        objective=objective or aim.objective,
-        max_error=aim.max_error if max_error is None else max_error,
-    )

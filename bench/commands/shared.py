@@ -1,8 +1,11 @@
 """What several commands share: how they print, tell their progress and name themselves."""
 
+import os
 import shlex
 import sys
 from collections.abc import Sequence
+from contextlib import suppress
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +16,8 @@ from bench.record import OBJECTIVES, RunError
 
 # A table in a file or a pipe must not be cut to a terminal's width.
 _PIPE_COLUMNS = 140
+# GitHub's name for the file that a job's page shows.
+_JOB_SUMMARY = "GITHUB_STEP_SUMMARY"
 
 delta_option = click.option(
     "--delta",
@@ -142,13 +147,17 @@ def show_run(results: Any, views: Sequence[str], aim: Any = None) -> None:
     )
     for line in decision_lines(results.decisions(aim)):
         click.echo(line)
+    if os.environ.get(_JOB_SUMMARY):
+        from bench.report.export import as_markdown
+
+        tell_job(as_markdown(told_by(results, aim or results.aim)))
 
 
-def write_page(results: Any, drawn: Sequence[tuple[str, Any]], aim: Any) -> Path:
-    """Write ``report.html`` whole or not at all."""
-    from bench.report.page import Told, page
+def told_by(results: Any, aim: Any) -> Any:
+    """What a run tells, by what to choose."""
+    from bench.report.told import Told
 
-    told = Told(
+    return Told(
         run_id=results.plan.run_id,
         command=results.plan.command,
         started=results.plan.started,
@@ -157,8 +166,32 @@ def write_page(results: Any, drawn: Sequence[tuple[str, Any]], aim: Any) -> Path
         decisions=results.decisions(aim),
         aim=aim,
     )
+
+
+def other_aim(aim: Any, objective: str | None, max_error: float | None) -> Any:
+    """What to choose by, where the options say another than the run's own."""
+    return replace(
+        aim,
+        objective=objective or aim.objective,
+        max_error=aim.max_error if max_error is None else max_error,
+    )
+
+
+def tell_job(text: str) -> None:
+    """Add to the summary of a CI job, where this is one that shows it."""
+    path = os.environ.get(_JOB_SUMMARY)
+    if path:
+        # Whoever made the folder may have taken it away; the text stands in the log as well.
+        with suppress(OSError), Path(path).open("a", encoding="utf-8") as file:
+            file.write(text + "\n")
+
+
+def write_page(results: Any, drawn: Sequence[tuple[str, Any]], aim: Any) -> Path:
+    """Write ``report.html`` whole or not at all."""
+    from bench.report.page import page
+
     path: Path = results.folder / "report.html"
     part = path.with_suffix(".part")
-    part.write_text(page(told, drawn), encoding="utf-8")
+    part.write_text(page(told_by(results, aim), drawn), encoding="utf-8")
     part.replace(path)
     return path

@@ -12,13 +12,12 @@ from markupsafe import Markup
 from matplotlib.figure import Figure
 
 from bench.analysis.costs import kernel_changes
-from bench.analysis.decision import Aim, Decision
-from bench.analysis.rows import Analysis
 from bench.machine import Environment, warnings
 from bench.report import captions, decision
 from bench.report.cells import COLUMNS, Row, row_of
 from bench.report.svg import inline_svg
 from bench.report.tables import remarks
+from bench.report.told import Told
 from bench.report.trust import trust
 from bench.report.units import memory
 from bench.row import Record
@@ -64,19 +63,6 @@ class Page:
     remarks: list[str]
     facts: list[tuple[str, str]]
     commands: str
-
-
-@dataclass(frozen=True, kw_only=True)
-class Told:
-    """What a page is made of: a run's rows, what they let choose, where and how it was made."""
-
-    run_id: str
-    command: str
-    started: str
-    environment: Environment
-    analysis: Analysis
-    decisions: Sequence[Decision]
-    aim: Aim
 
 
 def page(told: Told, figures: Sequence[tuple[str, Figure]]) -> str:

@@ -11,7 +11,7 @@ from bench.cases import flops
 from bench.footprint import Measured, Survey, computed_in
 from bench.journal import JournalReader, append_event, append_survey
 from bench.plans import Plan, SurveyItem, SurveyPlan
-from bench.record import MODEL_ARMS, Comparison, Sample
+from bench.record import CHOICE, MODEL_ARMS, Comparison, Sample
 from bench.runner.deaths import Death
 from bench.runner.processes import Kinds, Watch, module_command, work_off
 from bench.store import write_json
@@ -30,7 +30,8 @@ _EACH_S = 20.0
 def items(comparisons: Sequence[Comparison]) -> list[SurveyItem]:
     """Every case of a run once; a baseline also tells the limit in what its rivals compute in.
 
-    The smallest come first, whole models that compile last: one of them takes as long as many.
+    What the run chose comes first, then the smallest; whole models that compile come last, since
+    one of them takes as long as many.
     """
     found: dict[str, SurveyItem] = {}
     for each in comparisons:
@@ -41,10 +42,11 @@ def items(comparisons: Sequence[Comparison]) -> list[SurveyItem]:
     return sorted(found.values(), key=_cost)
 
 
-def _cost(item: SurveyItem) -> tuple[bool, float]:
+def _cost(item: SurveyItem) -> tuple[bool, bool, float]:
     """Roughly in which order looks become more expensive; of a user's own arms nothing is known."""
     work, arm = item.comparison.workload, item.comparison.arm
-    return arm.compile in MODEL_ARMS, flops(work) if work.variant else 0.0
+    is_asked = item.comparison.factor != CHOICE
+    return arm.compile in MODEL_ARMS, is_asked, flops(work) if work.variant else 0.0
 
 
 def _limits(baseline: Comparison, comparisons: Sequence[Comparison]) -> tuple[str, ...]:

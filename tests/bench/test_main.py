@@ -32,6 +32,13 @@ OPTIONS = {
         *("--budget", "--passes", "--cache", "--delta", "--allow-different", "--case-timeout"),
         *("--seed", "--json", "--out", "--no-lock", "--show"),
     },
+    "regress": {
+        *("--base", "--targets", "--target", "--variant", "--input", "--inputs", "--dtype"),
+        *("--device", "--mode", "--threshold", "--memory", "--flops", "--parameters"),
+        *("--compile-time", "--budget", "--passes", "--undecided", "--allow-different"),
+        *("--case-timeout", "--seed", "--json", "--out", "--no-lock"),
+    },
+    "export": {"folder", "--format", "--out", "--objective", "--max-error"},
     "calibrate": {
         *("--budget", "--passes", "--device", "--seed", "--out", "--again", "--no-lock"),
     },

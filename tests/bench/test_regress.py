@@ -35,7 +35,7 @@ def make():
 """
 PACKAGE = {"layers/__init__.py": "", "layers/work.py": LAYER, "layers/numbers.py": "REPEATS = 4\n"}
 TARGET = ("--target", "layers.work:make", "--input", "256,64")
-QUICK = ("--budget", "30s", "--passes", "2", "--no-lock")
+QUICK = ("--budget", "15s", "--passes", "1", "--no-lock")
 
 
 def repository(folder: Path, repeats: int) -> Path:

@@ -1,0 +1,21 @@
+"""What a run tells to a page or to another tool, whole and in one record."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from bench.analysis.decision import Aim, Decision
+from bench.analysis.rows import Analysis
+from bench.machine import Environment
+
+
+@dataclass(frozen=True, kw_only=True)
+class Told:
+    """A run's rows and what they let choose, where and how it was made."""
+
+    run_id: str
+    command: str
+    started: str
+    environment: Environment
+    analysis: Analysis
+    decisions: Sequence[Decision]
+    aim: Aim

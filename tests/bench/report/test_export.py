@@ -1,0 +1,132 @@
+"""bench.report.export: each format as its reader wants it, and nothing of it made up."""
+
+import csv
+import json
+import math
+from typing import Any
+from xml.etree import ElementTree as ET
+
+import pytest
+
+from bench.commands import exporting
+from bench.record import CHOICE
+from bench.report.export import FORMATS, as_action_benchmark, as_csv, as_json, as_junit, as_markdown
+from bench.row import COLUMNS
+from decided import arm, control, failed
+from makers import make_record
+from pages import HOSTILE, make_told, rows
+
+
+def parsed_json(text: str) -> Any:
+    """What a strict reader makes of it: JSON knows neither NaN nor infinity."""
+
+    def refuse(name: str) -> float:
+        raise ValueError(name)
+
+    return json.loads(text, parse_constant=refuse)
+
+
+def test_the_formats_are_those_of_the_command() -> None:
+    """Under the same names, in the same order."""
+    assert tuple(FORMATS) == exporting._FORMATS
+
+
+def test_json_holds_everything() -> None:
+    """Environment, decisions and all columns of all rows."""
+    found = parsed_json(as_json(make_told(rows())))
+    assert [list(row) for row in found["rows"]] == [list(COLUMNS)] * len(rows())
+    assert found["environment"]["torch"] == "2.9.0"
+    (decision,) = found["decisions"]
+    assert decision["choose"] == {
+        "patcher": "linear",
+        "attention": "mha",
+        "compile": "compile_blocks",
+        "precision": "bf16",
+    }
+    assert (decision["speedup"], decision["variant"], decision["batch_size"]) == (1.9, "B/16", 1)
+    assert (found["run_id"], found["objective"]) == ("20260102-030405", "latency")
+
+
+def test_json_has_no_infinity() -> None:
+    """Where compiling never pays off stands what the CSV says, which Python reads as a number."""
+    told = make_told([arm("compile", "compile", 0.9, break_even_images=math.inf)])
+    (row,) = parsed_json(as_json(told))["rows"]
+    assert float(row["break_even_images"]) == math.inf
+    assert row["break_even_low_images"] is None
+
+
+def test_csv_is_results_csv() -> None:
+    """Header and rows; a missing value is an empty cell."""
+    header, *lines = csv.reader(as_csv(make_told(rows())).splitlines())
+    assert header == list(COLUMNS)
+    assert len(lines) == len(rows())
+    assert dict(zip(header, lines[0], strict=True))["wall_ms"] == ""
+
+
+def test_markdown_begins_with_the_decision() -> None:
+    """And ends with where it is from."""
+    text = as_markdown(make_told(rows()))
+    assert text.startswith("**What to choose by latency")
+    assert "**precision**, against `fp32`" in text
+    assert text.endswith("2026-01-02\nvitbench run\n")
+
+
+def test_action_benchmark_reads_smaller_as_better() -> None:
+    """A name, a unit, a number and what surrounds it, for each arm that was measured."""
+    found = parsed_json(as_action_benchmark(make_told(rows())))
+    assert len(found) == sum(row.latency_ms is not None for row in rows())
+    names = [each["name"] for each in found]
+    assert len(set(names)) == len(names)
+    linear = next(each for each in found if each["name"].endswith("linear"))
+    assert linear["name"] == "patcher / B/16 patcher b1 forward / linear"
+    assert linear["unit"] == "ms"
+    assert linear["value"] == pytest.approx(2.0 / 1.1)
+    assert linear["range"] == "± 0.25"
+    assert linear["extra"].startswith("speed-up ×1.10")
+    alone = as_action_benchmark(make_told([make_record(latency_low_ms=None)]))
+    assert parsed_json(alone)[0]["range"] == ""
+
+
+def test_junit_counts_what_failed() -> None:
+    """A suite for each factor; a failure has its status as type and its reason as message."""
+    told = make_told([*rows(), failed("precision", "tf32", "skipped")])
+    root = ET.fromstring(as_junit(told))  # noqa: S314 (made here)
+    suites = {suite.attrib["name"]: suite for suite in root}
+    assert list(suites) == [
+        f"cpu {f}" for f in ("patcher", "attention", "precision", "compile")
+    ] + [
+        "cpu precision",
+        f"cpu {CHOICE}",
+    ] or set(suites) >= {"cpu patcher", "cpu precision"}
+    cases = [case for suite in root for case in suite]
+    assert len(cases) == len(told.analysis.records)
+    assert sum(int(suite.attrib["tests"]) for suite in root) == len(cases)
+    (failure,) = [each for case in cases for each in case.findall("failure")]
+    assert failure.attrib == {"type": "oom", "message": "why"}
+    assert sum(int(suite.attrib["failures"]) for suite in root) == 1
+    assert len([each for case in cases for each in case.findall("skipped")]) == 1
+
+
+@pytest.mark.parametrize("kind", FORMATS)
+def test_hostile_names_stay_names(kind: str) -> None:
+    """Every format can be read again, and says what came; XML has no control characters."""
+    text = FORMATS[kind](
+        make_told([control("precision"), make_record(arm=HOSTILE + "\x00\x1b[2J")])
+    )
+    if kind == "junit":
+        names = [case.attrib["name"] for case in ET.fromstring(text).iter("testcase")]  # noqa: S314
+        assert any(HOSTILE in name for name in names)
+    elif kind in ("json", "github-action-benchmark"):
+        assert HOSTILE in json.dumps(parsed_json(text), ensure_ascii=False).replace(
+            "\\\\", "\\"
+        ).replace('\\"', '"')
+    else:
+        assert "onerror" in text
+
+
+def test_nothing_measured_is_exported_too() -> None:
+    """Whoever reads it sees that nothing was."""
+    told = make_told([failed("precision", "bf16", "crashed")])
+    assert parsed_json(as_action_benchmark(told)) == []
+    assert "crashed" in as_junit(told)
+    assert "crashed" in as_markdown(told)
