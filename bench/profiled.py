@@ -98,6 +98,31 @@ class Timeline:
 
 
 @dataclass(frozen=True, kw_only=True)
+class Held:
+    """Memory while a component ran, over all its turns in one call, as measured.
+
+    ``most_bytes`` lived at most meanwhile, everybody's; ``kept_bytes`` are what its turns left
+    behind, such as activations for backward.
+    """
+
+    name: str
+    most_bytes: int
+    kept_bytes: int
+
+
+@dataclass(frozen=True, kw_only=True)
+class Watched:
+    """Live tensor bytes over one call as measured: after each allocation and free, by seconds.
+
+    ``components`` are those in which something was allocated or freed, the one with most first.
+    """
+
+    seconds: tuple[float, ...]
+    live_bytes: tuple[int, ...]
+    components: tuple[Held, ...] = ()
+
+
+@dataclass(frozen=True, kw_only=True)
 class Profiled:
     """Where the time of one call of a case goes.
 
@@ -105,7 +130,7 @@ class Profiled:
     ``overhead`` the median of their ratios pair by pair, over ``calls`` pairs. ``components`` and
     ``operators`` each divide the same time, the longest first: the mean of the faster half of the
     profiled calls, since what disturbs a call does not disturb its parts alike.
-    ``memory`` is predicted; None, with a note, where it cannot be.
+    ``memory`` is predicted; None, with a note, where it cannot be. ``watched`` is measured.
     """
 
     case: Case
@@ -116,6 +141,7 @@ class Profiled:
     components: tuple[Share, ...]
     operators: tuple[Share, ...]
     memory: Timeline | None = None
+    watched: Watched | None = None
     notes: tuple[str, ...] = ()
 
     @property

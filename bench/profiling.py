@@ -5,7 +5,7 @@ The folder holds::
     profile.json            everything as data
     trace.json              the fastest profiled call, for ui.perfetto.dev
     stacks.txt              collapsed stacks for flame graphs
-    components, operators, memory   .png and .svg
+    components, operators, memory, memory-measured   .png and .svg
     memory_snapshot.pickle  on CUDA: every allocation of one call, for pytorch.org/memory_viz
 """
 
@@ -14,7 +14,7 @@ import os
 import pickle
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, nullcontext
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from statistics import median
@@ -27,13 +27,13 @@ from bench.arms.building import build_candidate
 from bench.arms.failures import failure
 from bench.arms.precision import pinned_precision
 from bench.arms.predicting import trace
-from bench.arms.profilers import Seen, Tell, watch_calls
+from bench.arms.profilers import Seen, Tell, watch_calls, watch_memory
 from bench.footprint import KINDS, Case
 from bench.lock import device_locks
 from bench.machine import Environment, warnings
 from bench.measure.environment import read_environment
 from bench.measure.operators import spans_of
-from bench.profiled import Profiled, Stack, Timeline
+from bench.profiled import Profiled, Stack, Timeline, Watched
 from bench.record import InputError, RunError
 from bench.report.profile_plots import write_profile_plots
 from bench.report.tables import provenance
@@ -85,24 +85,24 @@ def profile_case(request: ProfileRequest, tell: Tell) -> Profiled:
         os.environ.setdefault(name, value)
     with device_locks([device], request.command) if request.lock else nullcontext():
         environment = read_environment()
-        seen = _watch(request.case, request.calls, tell)
+        seen, memory = _watch(request.case, request.calls, tell)
     tell("memory and files")
     found = stacks([spans_of(each.events(), device) for each in seen.calm()])
-    profiled = _profiled(request.case, seen, found, warnings(environment))
+    profiled = replace(_profiled(request.case, seen, found, warnings(environment)), watched=memory)
     made = _Made(environment=environment, started=started.isoformat(timespec="seconds"))
     _write(request, profiled, seen, found, made)
     return profiled
 
 
-def _watch(case: Case, calls: int, tell: Tell) -> Seen:
-    """Build the arm of a case, warm it up, and watch its calls."""
+def _watch(case: Case, calls: int, tell: Tell) -> tuple[Seen, Watched]:
+    """Build the arm of a case, warm it up, and watch its calls, then the memory of another."""
     tell("building and warming up")
     with pinned_precision():
         with _failing(case):
             arm = build_candidate(case.arm, case.workload)
             for _ in range(_WARM_UP_CALLS):
                 arm()
-        return watch_calls(arm, calls, tell)
+        return watch_calls(arm, calls, tell), watch_memory(arm)
 
 
 @contextmanager

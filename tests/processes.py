@@ -18,10 +18,11 @@ from typing import Any
 
 import pytest
 
-# The least that a run measures: one small component, whose work is next to nothing.
+# The least that a run measures: one small component, whose work is next to nothing. What it would
+# choose depends on the machine.
 SMALL = (
     *("--variants", "B/32", "--image-size", "32", "--batch-sizes", "1"),
-    *("--modes", "forward", "--component", "block"),
+    *("--modes", "forward", "--component", "block", "--no-choose"),
 )
 # Two comparisons of 200 slow pairs each, of which the first is under way for 20 s.
 COMPARE = (

@@ -4,7 +4,7 @@ from dataclasses import replace
 from typing import Any
 
 from bench.footprint import Case
-from bench.profiled import BETWEEN, PYTHON, Profiled, Share, Timeline
+from bench.profiled import BETWEEN, PYTHON, Held, Profiled, Share, Timeline, Watched
 from bench.record import Arm
 from makers import WORKLOAD
 
@@ -19,6 +19,14 @@ TIMELINE = Timeline(
         "activations": (0, 40 * MEBI, 90 * MEBI, 10 * MEBI, 0),
     },
     phases={"forward": 1, "backward": 4, "optimizer": 12},
+)
+WATCHED = Watched(
+    seconds=(0.0, 0.0, 0.01, 0.02, 0.03),
+    live_bytes=(661 * MEBI, 662 * MEBI, 700 * MEBI, 690 * MEBI, 661 * MEBI),
+    components=(
+        Held(name="optimizer", most_bytes=700 * MEBI, kept_bytes=-MEBI),
+        Held(name="MLP", most_bytes=662 * MEBI, kept_bytes=MEBI),
+    ),
 )
 PROFILED = Profiled(
     case=Case(workload=replace(WORKLOAD, component="model", mode="train"), arm=Arm()),
@@ -40,6 +48,7 @@ PROFILED = Profiled(
         Share(name="aten::gelu", seconds=0.005, calls=12.0, within={"attention": 0.005}),
     ),
     memory=TIMELINE,
+    watched=WATCHED,
 )
 
 

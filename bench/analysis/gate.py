@@ -128,10 +128,10 @@ def _need_s(
 ) -> float | None:
     """Intervals shrink with the root of the time: how much more until one leaves the threshold."""
     half = (bounds[1] - bounds[0]) / 2
-    if not math.isfinite(half) or change == threshold or not spent_s:
+    distance = abs(change - threshold)
+    if not spent_s or half > distance * math.sqrt(_MOST_S / spent_s):
         return None
-    total_s = spent_s * (half / (change - threshold)) ** 2
-    return max(total_s - spent_s, 0.0) if total_s < _MOST_S else None
+    return max(spent_s * ((half / distance) ** 2 - 1), 0.0)
 
 
 def _error(each: Measured) -> Check:

@@ -1,10 +1,11 @@
 """Live memory over the events of one call, by kind: numbers in, numbers out."""
 
+import math
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 
 from bench.analysis.lifetimes import Block
-from bench.profiled import Timeline
+from bench.profiled import BETWEEN, Held, Timeline, Watched
 
 
 def timeline(
@@ -66,4 +67,38 @@ def thinned(given: Timeline, stretches: int) -> Timeline:
             for kind, values in given.live_bytes.items()
         },
         phases=given.phases,
+    )
+
+
+def watched(
+    changes: Sequence[tuple[int, int]],
+    ranges: Sequence[tuple[int, int, str]],
+    before_bytes: int,
+) -> Watched:
+    """Live bytes after each change of a call, and what they were while each component ran.
+
+    ``changes`` are nanoseconds and signed bytes, ``ranges`` begin, end and name of a component,
+    both in order; ranges lie inside each other or apart. What changes inside several is told to
+    the innermost, outside all to BETWEEN.
+    """
+    live, open_ = before_bytes, [(0, math.inf, BETWEEN)]
+    rest = list(reversed(ranges))
+    most: dict[str, int] = {}
+    kept: dict[str, int] = defaultdict(int)
+    totals = []
+    for at_ns, change in changes:
+        while rest and rest[-1][0] <= at_ns:
+            open_.append(rest.pop())
+        while open_[-1][1] < at_ns:
+            open_.pop()
+        name = open_[-1][2]
+        live += change
+        most[name], kept[name] = max(most.get(name, 0), live), kept[name] + change
+        totals.append(live)
+    first_ns = changes[0][0] if changes else 0
+    held = (Held(name=each, most_bytes=most[each], kept_bytes=kept[each]) for each in most)
+    return Watched(
+        seconds=(0.0, *((at_ns - first_ns) / 1e9 for at_ns, _ in changes)),
+        live_bytes=(before_bytes, *totals),
+        components=tuple(sorted(held, key=lambda each: -each.most_bytes)),
     )

@@ -34,16 +34,18 @@ def counted_flops(arm: Arm, workload: Workload) -> int:
     return int(counter.get_total_flops())
 
 
-def counted_by_running(arm: Candidate) -> int | None:
-    """FLOPs of one call of any arm as it runs; None where nothing is seen that has any.
+def counted_by_running(arm: Candidate) -> int:
+    """FLOPs of one call of any arm as it runs.
 
     Without the fast path of nn.MultiheadAttention, which the counter does not see into; what is
-    compiled hides its products as well.
+    compiled hides its products as well. Raises ValueError where nothing is seen that has any.
     """
     counter = FlopCounterMode(display=False)
     with pinned_kernel("no_fast_path")(), counter:
         arm.rehearse()
-    return int(counter.get_total_flops()) or None
+    if not counter.get_total_flops():
+        raise ValueError("FlopCounterMode knows no operation of it")
+    return int(counter.get_total_flops())
 
 
 def disagreement(arm: Arm, workload: Workload) -> str | None:

@@ -32,7 +32,7 @@ def _on_cpu(arm: Candidate) -> Measured:
     # The profiler takes memory itself, so it watches another call; of what lived before it began it
     # does not see the end, and a step begins by freeing the gradients of the one before.
     arm.forget_gradients()
-    allocated = peak_tensor_bytes(arm.once, live_bytes(_kept(arm)))
+    allocated = peak_tensor_bytes(arm.once, live_bytes(kept(arm)))
     return Measured(allocated_bytes=allocated, process_bytes=resident)
 
 
@@ -54,7 +54,7 @@ def _driver_bytes() -> int | None:
         return None
 
 
-def _kept(arm: Candidate) -> Iterator[Tensor]:
+def kept(arm: Candidate) -> Iterator[Tensor]:
     """Every tensor that lives between two calls."""
     yield from arm.module.parameters()
     yield from arm.module.buffers()

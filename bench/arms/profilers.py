@@ -7,11 +7,15 @@ from typing import Any
 import torch
 from torch.profiler import ProfilerActivity, profile
 
+from bench.analysis.timeline import watched
 from bench.arms.candidates import Candidate
+from bench.arms.footprints import kept
 from bench.arms.ranges import component_ranges
+from bench.measure.allocations import live_bytes, watch_allocations
 from bench.measure.clocks import Clock, clock_for
 from bench.measure.load import watch_for
 from bench.measure.pairs import Call, timed, without_collector
+from bench.profiled import Watched
 
 Tell = Callable[[str], object]
 
@@ -89,3 +93,16 @@ def _snapshot(arm: Candidate) -> Any:
         return torch.cuda.memory._snapshot()  # noqa: SLF001
     finally:
         torch.cuda.memory._record_memory_history(enabled=None)  # noqa: SLF001
+
+
+def watch_memory(arm: Candidate) -> Watched:
+    """Live tensor bytes over one call of an arm that was called before, component by component."""
+    with arm.surroundings():
+        before_bytes = live_bytes(kept(arm))
+        if arm.device == "cuda":
+            before_bytes = torch.cuda.memory_allocated()
+        else:
+            arm.forget_gradients()
+        with component_ranges(arm):
+            changes, ranges = watch_allocations(arm.once, arm.device)
+    return watched(changes, ranges, before_bytes)

@@ -75,10 +75,19 @@ def profile(**given: Any) -> None:
     if as_json:
         click.echo((request.folder / "profile.json").read_text(encoding="utf-8"), nl=False)
         return
-    from bench.report.profiled import component_table, files_line, heading, notes, operator_table
+    from bench.report.profiled import (
+        component_table,
+        files_line,
+        heading,
+        memory_table,
+        notes,
+        operator_table,
+    )
 
     click.echo(f"Time of one call: {heading(case)}")
     output().print(component_table(profiled), operator_table(profiled, request.top))
+    if profiled.watched is not None:
+        output().print(memory_table(profiled.watched))
     for note in notes(profiled):
         click.echo(note)
     click.echo(files_line(request.folder, sorted(path.name for path in request.folder.iterdir())))

@@ -11,6 +11,7 @@ from torch import Tensor
 from torch.profiler import ProfilerActivity, profile
 
 from bench.measure.host import listed_bytes
+from bench.profiled import RANGE
 
 _STATUS = Path("/proc/self/status")
 _CLEAR = Path("/proc/self/clear_refs")
@@ -38,6 +39,30 @@ def peak_tensor_bytes(call: Callable[[], object], before_bytes: int) -> int:
     events.sort(key=lambda each: each.start_ns())
     changes = (int(each.nbytes()) for each in events)
     return max(accumulate(changes, initial=before_bytes))
+
+
+def watch_allocations(
+    call: Callable[[], object], device: str
+) -> tuple[list[tuple[int, int]], list[tuple[int, int, str]]]:
+    """What a call allocates and frees on a device, and the ranges of components around it.
+
+    Changes are nanoseconds and signed bytes, ranges begin, end and the component's name.
+    """
+    activities = [ProfilerActivity.CPU, *([ProfilerActivity.CUDA] if device == "cuda" else [])]
+    with profile(activities=activities, profile_memory=True, acc_events=True) as profiled:
+        call()
+    events = profiled.profiler.kineto_results.events()
+    changes = [
+        (each.start_ns(), int(each.nbytes()))
+        for each in events
+        if each.name() == "[memory]" and each.device_type().name.lower() == device
+    ]
+    ranges = [
+        (each.start_ns(), each.start_ns() + each.duration_ns(), each.name().removeprefix(RANGE))
+        for each in events
+        if each.name().startswith(RANGE) and each.device_type().name == "CPU"
+    ]
+    return sorted(changes), sorted(ranges)
 
 
 def reset_peak_resident() -> bool:

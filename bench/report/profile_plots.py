@@ -112,6 +112,39 @@ def memory_figure(profiled: Profiled, source: str) -> Figure | None:
     return figure
 
 
+def watched_figure(profiled: Profiled, source: str) -> Figure | None:
+    """Live tensors over the time of one call as measured, the peak marked; None where unknown."""
+    watched = profiled.watched
+    if watched is None or len(watched.seconds) == 1:
+        return None
+    title = f"Memory over one call, measured: {heading(profiled.case)}"
+    figure = new_figure(8, 3.7, title, source)
+    axis = figure.subplots()
+    most_bytes = max(watched.live_bytes)
+    size_bytes, unit = (2**30, "GiB") if most_bytes >= 2**30 else (2**20, "MiB")
+    times_ms = [second * 1e3 for second in watched.seconds]
+    live = [value / size_bytes for value in watched.live_bytes]
+    axis.step(times_ms, live, where="post", color=_KIND_COLOURS["parameters"], lw=1)
+    least, most = min(live), max(live)
+    room = max(most - least, 1e-3 * most, 1e-6)
+    axis.set_ylim(least - 0.05 * room, most + (_HEAD_ROOM - 1) * room)
+    axis.set_xlim(0, max(times_ms[-1], 1e-6))
+    axis.set_ylabel(f"live tensors, {unit}")
+    axis.set_xlabel("time since the first allocation, ms (the profiler's own included)")
+    place = live.index(most)
+    is_right = times_ms[place] > times_ms[-1] / 2
+    axis.plot([times_ms[place]], [most], "v", color="black", ms=5, clip_on=False)
+    axis.annotate(
+        f"peak {memory(most_bytes)}",
+        (times_ms[place], most),
+        xytext=(-6 if is_right else 6, 4),
+        textcoords="offset points",
+        ha="right" if is_right else "left",
+        fontsize=8,
+    )
+    return figure
+
+
 def _live(axis: Axes, timeline: Timeline) -> None:
     """Each kind on top of the others, and their peak."""
     most_bytes, _ = peak(timeline)
@@ -169,6 +202,7 @@ def figures(profiled: Profiled, top: int, source: str) -> Iterator[tuple[str, Fi
         ("components", components_figure(profiled, source)),
         ("operators", operators_figure(profiled, top, source)),
         ("memory", memory_figure(profiled, source)),
+        ("memory-measured", watched_figure(profiled, source)),
     )
     yield from ((name, figure) for name, figure in drawn if figure)
 

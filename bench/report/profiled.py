@@ -7,7 +7,7 @@ from rich import box
 from rich.table import Table
 
 from bench.footprint import Case
-from bench.profiled import BETWEEN, PYTHON, Profiled, Share, Timeline
+from bench.profiled import BETWEEN, PYTHON, Profiled, Share, Timeline, Watched
 from bench.report.memory import case_name
 from bench.report.units import counted, memory, milliseconds, percent, times
 
@@ -74,6 +74,19 @@ def operator_table(profiled: Profiled, top: int) -> Table:
         table.add_column(name, justify="left" if left else "right", overflow="fold")
     for each in top_operators(profiled, top):
         table.add_row(short(each.name), *_cells(each, profiled.total_s), _mostly(each))
+    return table
+
+
+def memory_table(watched: Watched) -> Table:
+    """Memory of one call by component, as measured."""
+    table = _table("Memory by component, measured")
+    for name in ("component", "most while it ran", "kept afterwards"):
+        table.add_column(name, justify="left" if name == "component" else "right")
+    for each in watched.components:
+        table.add_row(each.name, memory(each.most_bytes), memory(each.kept_bytes))
+    table.add_section()
+    most, first = max(watched.live_bytes), watched.live_bytes[0]
+    table.add_row("total", memory(most), memory(watched.live_bytes[-1] - first))
     return table
 
 

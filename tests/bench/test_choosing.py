@@ -21,7 +21,17 @@ def _folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="module", name="finished")
 def _finished(folder: Path) -> subprocess.CompletedProcess[str]:
     """By memory, of which a half is surely less: bf16 is chosen whatever the machine does."""
-    what = ("--factors", "precision", "--objective", "memory", "--passes", "1", "--budget", "90s")
+    what = (
+        "--choose",
+        "--factors",
+        "precision",
+        "--objective",
+        "memory",
+        "--passes",
+        "1",
+        "--budget",
+        "90s",
+    )
     done = subprocess.run(
         command("run", *SMALL, *what, "--out", "run"),
         cwd=folder,

@@ -7,7 +7,16 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from bench.options import duration, names, numbers, pixels, share, size
+from bench.options import (
+    duration,
+    error_bound,
+    names,
+    numbers,
+    pixels,
+    share,
+    size,
+    tolerance,
+)
 
 UNITS_S = {"s": 1, "m": 60, "h": 3600}
 
@@ -106,3 +115,31 @@ def test_no_size(text: str) -> None:
     """Anything else is refused, with an example."""
     with pytest.raises(click.BadParameter, match="is no size; expected such as 24GiB or 512MiB"):
         size(text)
+
+
+@pytest.mark.parametrize(("text", "expected"), [("1e-4", 1e-4), ("0.01", 0.01), (" 5E-3 ", 5e-3)])
+def test_error_bound(text: str, expected: float) -> None:
+    """A relative error, as Python writes it."""
+    assert error_bound(text) == expected
+
+
+@pytest.mark.parametrize("text", ["", "0", "1", "-1e-4", "1%", "nan", "inf", "small"])
+def test_no_error_bound(text: str) -> None:
+    """Anything else is refused, with an example."""
+    with pytest.raises(click.BadParameter, match=r"is no relative error; expected such as 1e-4"):
+        error_bound(text)
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"), [("3%", 0.03), ("0.03", 0.03), ("0%", 0.0), ("150%", 1.5), ("2", 2.0)]
+)
+def test_tolerance(text: str, expected: float) -> None:
+    """Nothing is allowed to grow by as much, or twice is."""
+    assert tolerance(text) == pytest.approx(expected)
+
+
+@pytest.mark.parametrize("text", ["", "-1%", "3 percent", "nan", "%"])
+def test_no_tolerance(text: str) -> None:
+    """Anything else is refused, with an example."""
+    with pytest.raises(click.BadParameter, match=r"is no share; expected such as 3% or 0.03"):
+        tolerance(text)

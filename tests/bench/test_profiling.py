@@ -30,7 +30,7 @@ FILES = {
     *("profile.json", "trace.json", "stacks.txt"),
     *(
         f"{name}.{kind}"
-        for name in ("components", "operators", "memory")
+        for name in ("components", "operators", "memory", "memory-measured")
         for kind in ("png", "svg")
     ),
 }
@@ -109,6 +109,21 @@ def test_the_timeline_reaches_the_predicted_peak(made: tuple[Profiled, Path]) ->
     ends = {kind: (row[0], row[-1]) for kind, row in profiled.memory.live_bytes.items()}
     assert all(first == last for first, last in ends.values())
     assert ends["gradients"][0] == ends["parameters"][0]
+
+
+def test_memory_is_measured_too(made: tuple[Profiled, Path]) -> None:
+    """Its peak is the predicted one within 5 %, and each component has had its turn."""
+    profiled, _ = made
+    assert profiled.watched is not None
+    most = max(profiled.watched.live_bytes)
+    assert most == pytest.approx(predict(profiled.case).total_bytes, rel=0.05)
+    held = {each.name: each for each in profiled.watched.components}
+    assert {"attention", "MLP", "norm", "optimizer"} <= set(held)
+    assert max(each.most_bytes for each in held.values()) == most
+    # Activations are kept for backward, and all is gone when the step ends, but the gradients.
+    assert held["MLP"].kept_bytes > held["norm"].kept_bytes > 0
+    ended = profiled.watched.live_bytes[-1] - profiled.watched.live_bytes[0]
+    assert sum(each.kept_bytes for each in held.values()) == ended
 
 
 def test_everything_is_there_as_data(made: tuple[Profiled, Path]) -> None:

@@ -51,8 +51,22 @@ def test_an_arm_of_ones_own(tmp_path: Path) -> None:
     assert found.measured.status == "ok"
     assert (found.flop, found.moved_bytes, found.predicted, found.graphs) == (None,) * 4
     assert found.top1_agreement is None
-    (reason,) = reasons(found)
-    assert reason == "FLOPs, predicted memory and top-1 not told: the arm is a user's own"
+    assert found.parameters == 0
+    assert reasons(found) == [
+        "predicted memory and top-1 not told: the arm is a user's own",
+        "FLOPs not told: ValueError: FlopCounterMode knows no operation of it",
+    ]
+
+
+def test_what_an_own_module_computes_is_counted(tmp_path: Path) -> None:
+    """As it runs: two operations for each product of a Linear."""
+    file = write(tmp_path / "arms.py", "from torch import nn\ndef make(): return nn.Linear(8, 3)\n")
+    item = SurveyItem(comparison=compare(f"{file}:make", f"{file}:make"))
+    found = Look(item, None).survey()
+    assert found.parameters == 8 * 3 + 3
+    rows = found.flop / (2 * 8 * 3) if found.flop else 0
+    assert rows >= 1
+    assert rows == int(rows)
 
 
 @pytest.mark.parametrize(

@@ -233,3 +233,39 @@ def test_rows_of_a_run_are_told_apart() -> None:
     assert (first.kernels, second.kernels) == ("MKL SGEMM; flash attention", "math")
     assert (first.memory_ratio, second.memory_ratio) == (1.0, 1.0)
     assert second.limit_share == pytest.approx(0.7 * (second.speedup or 0))
+
+
+def test_what_compiling_adds_to_the_process() -> None:
+    """Beyond its eager baseline; of an arm that does not compile there is nothing to say."""
+    compiled = make_comparison("compile", factor="compile", baseline="eager")
+    surveys = {
+        key_of(each, compiled): make_survey(measured=Measured(process_bytes=size))
+        for each, size in ((compiled.arm, 900), (compiled.baseline, 700))
+    }
+    assert with_costs(make_record(), compiled, [], surveys).compile_extra_bytes == 200
+    assert row(make_survey(), make_survey()).compile_extra_bytes is None
+    one = {key_of(compiled.arm, compiled): make_survey()}
+    assert with_costs(make_record(), compiled, [], one).compile_extra_bytes is None
+
+
+@pytest.mark.parametrize(("allocated", "is_off"), [(100, False), (104, False), (110, True)])
+def test_a_prediction_that_is_far_off_is_noted(allocated: int, is_off: bool) -> None:  # noqa: FBT001
+    """Five percent are what it is meant to keep."""
+    survey = make_survey(
+        measured=Measured(allocated_bytes=allocated),
+        predicted=Predicted(total_bytes=100, by_kind={}),
+    )
+    assert ("off by more than 5 %" in str(row(survey, make_survey()).note)) is is_off
+
+
+@pytest.mark.parametrize(("ratio", "is_beyond"), [(0.9, False), (1.01, False), (1.1, True)])
+def test_a_limit_that_was_passed_is_noted(ratio: float, is_beyond: bool) -> None:  # noqa: FBT001
+    """By more than noise: the libraries that were tried are not the fastest there are."""
+    limit = Limit(library="F.linear", time_ratio=ratio, gflop_per_s=50.0)
+    baseline = make_survey(limits={"fp32": limit})
+    assert ("beyond its limit" in str(row(make_survey(), baseline, speedup=1.0).note)) is is_beyond
+
+
+def test_parameters_are_told() -> None:
+    """As the look counted them."""
+    assert row(make_survey(parameters=123), make_survey()).parameters == 123

@@ -7,8 +7,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from bench.analysis.lifetimes import Block, peak
-from bench.analysis.timeline import thinned, timeline
-from bench.profiled import Timeline
+from bench.analysis.timeline import thinned, timeline, watched
+from bench.profiled import BETWEEN, Timeline
 
 KINDS = ("parameters", "activations", "temporaries")
 
@@ -100,3 +100,31 @@ def test_a_timeline_has_a_value_for_each_event() -> None:
         ValueError, match="1 values of 'inputs' for 2 events; expected one for each"
     ):
         Timeline(events=(0, 1), live_bytes={"inputs": (3,)})
+
+
+def test_changes_are_told_to_the_innermost_component() -> None:
+    """By when they happen; what a component keeps is what its turns leave behind."""
+    ranges = [(0, 100, BETWEEN), (10, 50, "attention"), (20, 30, "norm"), (60, 70, "attention")]
+    changes = [(5, 7), (12, 100), (25, 50), (28, -50), (40, -20), (65, 3), (80, -7), (120, 1)]
+    found = watched(changes, ranges, 1000)
+    assert found.live_bytes == (1000, 1007, 1107, 1157, 1107, 1087, 1090, 1083, 1084)
+    assert found.seconds[:3] == pytest.approx((0.0, 0.0, 7e-9))
+    held = {each.name: (each.most_bytes, each.kept_bytes) for each in found.components}
+    assert held == {"norm": (1157, 0), "attention": (1107, 83), BETWEEN: (1084, 1)}
+    assert [each.name for each in found.components] == ["norm", "attention", BETWEEN]
+
+
+@given(
+    changes=st.lists(st.tuples(st.integers(0, 99), st.integers(-50, 50)), max_size=20),
+    cuts=st.lists(st.integers(0, 99), max_size=6, unique=True),
+)
+def test_nothing_is_lost_between_components(
+    changes: list[tuple[int, int]], cuts: list[int]
+) -> None:
+    """Whatever the ranges, their shares add up to the call, and one of them had the peak."""
+    places = sorted(cuts)
+    ranges = [(a, b - 1, f"part {a}") for a, b in pairwise(places)]
+    found = watched(sorted(changes), ranges, 10_000)
+    assert sum(each.kept_bytes for each in found.components) == sum(size for _, size in changes)
+    if changes:
+        assert max(each.most_bytes for each in found.components) == max(found.live_bytes[1:])

@@ -53,14 +53,17 @@ def test_both_are_made_in_that_order_with_equal_weights(
 ) -> None:
     """Parts of vitcore and a user's own arms alike; they agree whoever was first."""
     order: list[str] = []
-    build = building.build_module
 
-    def noted(arm: Arm, *given: object, **changes: object) -> object:
-        order.append(arm.attention)
-        return build(arm, *given, **changes)  # type: ignore[arg-type]
+    def noting(build: Callable[..., object]) -> Callable[..., object]:
+        def noted(arm: Arm, *given: object, **changes: object) -> object:
+            order.append(arm.attention)
+            return build(arm, *given, **changes)
 
-    monkeypatch.setattr(building, "build_module", noted)
-    monkeypatch.setattr("bench.arms.factories.build_module", noted)
+        return noted
+
+    monkeypatch.setattr("bench.arms.factories.build_module", noting(building.build_module))
+    for name in ("build_module", "_blank"):
+        monkeypatch.setattr(building, name, noting(getattr(building, name)))
     baseline, arm = duels.build_pair(comparison, arm_first=arm_first)
     names = [baseline.arm.attention, arm.arm.attention]
     assert order == (names[::-1] if arm_first else names)

@@ -12,12 +12,13 @@ from matplotlib.patches import Rectangle
 from matplotlib.text import Text
 
 from bench.footprint import KINDS
-from bench.profiled import COMPONENTS, Profiled, Share, Timeline
+from bench.profiled import COMPONENTS, Profiled, Share, Timeline, Watched
 from bench.report import canvas
 from bench.report.profile_plots import (
     components_figure,
     memory_figure,
     operators_figure,
+    watched_figure,
     write_profile_plots,
 )
 from figures import SOURCE, boxes, lie_apart
@@ -37,7 +38,7 @@ def operators(profiled: Profiled, source: str) -> Figure:
     return operators_figure(profiled, 3, source)
 
 
-DRAWS: list[Draw] = [components_figure, operators, memory_figure]
+DRAWS: list[Draw] = [components_figure, operators, memory_figure, watched_figure]
 BARS: list[Draw] = [components_figure, operators]
 
 
@@ -161,6 +162,28 @@ def test_without_a_prediction_there_is_no_figure() -> None:
     assert memory_figure(make_profiled(memory=None), SOURCE) is None
 
 
+def test_measured_memory_has_its_peak_marked() -> None:
+    """A step for each allocation and free; the peak says how much it is."""
+    figure = drawn(watched_figure)
+    (axis,) = figure.axes
+    line, mark = axis.lines
+    expected = ([0, 0, 10, 20, 30], [661, 662, 700, 690, 661])
+    assert np.asarray(line.get_data()) == pytest.approx(np.array(expected))
+    assert np.asarray(mark.get_data()) == pytest.approx(np.array([[10], [700]]))
+    assert "peak 700 MiB" in [text.get_text() for text in texts(figure)]
+    (low, high), (left, right) = axis.get_ylim(), axis.get_xlim()
+    assert low < 661
+    assert high > 700
+    assert left == 0 < right
+
+
+def test_without_a_measurement_there_is_no_figure() -> None:
+    """Nor where nothing was allocated."""
+    empty = Watched(seconds=(0.0,), live_bytes=(5,))
+    for watched in (None, empty):
+        assert watched_figure(make_profiled(watched=watched), SOURCE) is None
+
+
 @pytest.mark.parametrize("draw", DRAWS)
 def test_title_and_source(draw: Draw) -> None:
     """Every figure says of what it is, on which machine and by which commit."""
@@ -170,12 +193,13 @@ def test_title_and_source(draw: Draw) -> None:
 
 
 def test_files(tmp_path: Path) -> None:
-    """PNG and SVG of each; without a prediction two figures."""
+    """PNG and SVG of each; without memory two figures."""
     names = [path.name for path in write_profile_plots(tmp_path, PROFILED, 3, SOURCE)]
     assert names == [
         *("components.png", "components.svg", "operators.png", "operators.svg"),
-        *("memory.png", "memory.svg"),
+        *("memory.png", "memory.svg", "memory-measured.png", "memory-measured.svg"),
     ]
-    few = write_profile_plots(tmp_path / "few", make_profiled(memory=None), 3, SOURCE)
+    without = make_profiled(memory=None, watched=None)
+    few = write_profile_plots(tmp_path / "few", without, 3, SOURCE)
     assert {path.stem for path in few} == {"components", "operators"}
     assert all(path.stat().st_size > 1000 for path in few)

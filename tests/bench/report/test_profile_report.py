@@ -15,6 +15,7 @@ from bench.report.profiled import (
     component_table,
     files_line,
     heading,
+    memory_table,
     notes,
     operator_table,
     peak,
@@ -22,7 +23,7 @@ from bench.report.profiled import (
     top_operators,
 )
 from golden_text import check_golden
-from profiles import MEBI, NODE, PROFILED, TIMELINE, make_profiled, on
+from profiles import MEBI, NODE, PROFILED, TIMELINE, WATCHED, make_profiled, on
 
 
 def test_the_tables_and_notes() -> None:
@@ -31,6 +32,7 @@ def test_the_tables_and_notes() -> None:
     with console.capture() as capture:
         console.print(heading(PROFILED.case))
         console.print(component_table(PROFILED), operator_table(PROFILED, 3))
+        console.print(memory_table(WATCHED))
         console.print("\n".join(notes(PROFILED)), soft_wrap=True)
     check_golden("profile.txt", re.sub(r" +$", "", capture.get(), flags=re.MULTILINE))
 
@@ -73,8 +75,17 @@ def test_long_names_are_shortened() -> None:
     """The engine's calls of itself by what it calls; what is still too long loses its end."""
     assert short(f"{NODE}torch::autograd::AccumulateGrad") == "engine: AccumulateGrad"
     assert short("aten::mm") == "aten::mm"
+    assert (
+        short("## Call CompiledFxGraph fwmkkmin4lluy2fnsrfb2osrnel5xxrhga ##") == "compiled graph"
+    )
     assert len(short("x" * 100)) == 60
     assert short("x" * 100).endswith("…")
+
+
+def test_a_cost_that_noise_hides_is_called_so() -> None:
+    """A profiled call is never the faster one."""
+    assert "noise hides the cost" in notes(make_profiled(overhead=0.97))[0]
+    assert "noise" not in notes(PROFILED)[0]
 
 
 def test_what_times_are_of_depends_on_the_device() -> None:

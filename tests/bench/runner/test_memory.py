@@ -7,6 +7,7 @@ import pytest
 
 from bench.footprint import Footprint
 from bench.record import Arm, InputError
+from bench.runner import memory
 from bench.runner.alone import measure_alone
 from bench.runner.memory import MemoryRequest, look
 
@@ -126,3 +127,43 @@ def test_cases_have_names_of_their_own() -> None:
     (case,) = request_of().cases
     others = [replace(case, arm=Arm(optimizer="sgd")), replace(case, arm=Arm(checkpoint="blocks"))]
     assert len({case.key, *(each.key for each in others)}) == 3
+
+
+@pytest.mark.parametrize(
+    ("changes", "says"),
+    [
+        ({"arm": Arm(precision="tf32")}, "'tf32' is of GPUs alone; give --device cuda"),
+        ({"arm": Arm(optimizer="sgd")}, "--optimizer says nothing with --mode forward"),
+        ({"arm": Arm(checkpoint="blocks")}, "--checkpoint says nothing with --mode forward"),
+    ],
+)
+def test_what_says_nothing_is_refused(changes: dict[str, Any], says: str) -> None:
+    """An option that would change no number is a mistake of whoever gives it."""
+    with pytest.raises(InputError, match=says):
+        request_of(**changes)
+    assert request_of(**changes, device="cuda", mode="train").mode == "train"
+
+
+def test_what_is_under_way_is_told() -> None:
+    """Predicted at once, and that a measurement takes its time."""
+    said: list[str] = []
+    list(look(request_of(measure=True), said.append))
+    predicted, measuring = said
+    assert predicted.startswith("B/32-model-b1-forward-cpu")
+    assert ": predicted " in predicted
+    assert "measuring in a process of its own (--no-measure leaves it out)" in measuring
+
+
+def test_a_prediction_outlives_an_interrupt(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whoever does not wait for the measurement has the prediction all the same."""
+
+    def interrupted(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(memory, "measure_alone", interrupted)
+    looking = look(request_of(measure=True))
+    footprint = next(looking)
+    assert footprint.predicted.total_bytes > 0
+    assert footprint.note == "interrupted: not measured"
+    with pytest.raises(KeyboardInterrupt):
+        next(looking)
