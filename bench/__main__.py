@@ -14,6 +14,7 @@ import click
 from bench.commands.calibrate import calibrate, simulate
 from bench.commands.compare import compare
 from bench.commands.exporting import export
+from bench.commands.history import history, trend
 from bench.commands.memory import memory
 from bench.commands.model import shapes, summary
 from bench.commands.profiling import profile
@@ -38,6 +39,7 @@ def cli() -> None:
     vitbench simulate               the same for simulated machines
     vitbench report results/RUN     tables and plots of a run again
     vitbench export results/RUN     the same for other tools: Markdown, JUnit, JSON, CSV
+    vitbench history add RUN        keep a run's ratios in a CSV; vitbench trend tells what changed
     vitbench memory B/16 L/16       what training or inference takes of memory
     vitbench profile B/16           where the time of one call goes
     vitbench shapes B/16            the shape after every step of the model
@@ -53,6 +55,8 @@ for command in (
     simulate,
     report,
     export,
+    history,
+    trend,
     memory,
     profile,
     shapes,

@@ -16,6 +16,7 @@ import torch
 from bench.allotment import Allotment, BudgetSpentError
 from bench.arms.duels import build_pair
 from bench.arms.turns import is_arm_first
+from bench.arms.yardstick import yardstick_s
 from bench.cases import COMPONENTS, Measure, Selection, expand
 from bench.lock import device_locks
 from bench.measure.clocks import clock_for
@@ -179,17 +180,20 @@ def _sample(
         except BudgetSpentError as error:
             return Sample(key=comparison.key, pass_index=index, status="skipped", error=str(error))
     mark = request.node.get_closest_marker("benchmark")
+    # A history is of vitcore; arms of a user's own are each other's yardstick.
+    device, is_part = comparison.workload.device, comparison.arm.factory is None
     job = Job(
         comparison=comparison,
         benchmark=benchmark,
         clock=mark.kwargs["timer"],
-        watch=watch_for(comparison.workload.device),
+        watch=watch_for(device),
         measuring_s=measuring_s,
         check=not plan or comparison.key not in plan.checked,
         most_rounds=MAX_OWN_ROUNDS if plan and plan.each_s else MAX_ROUNDS,
         stop=stash[INTERRUPT].is_set,
         failed=traceback.print_exception,
         compiled=plan.compiled if plan else None,
+        **({"yardstick": partial(yardstick_s, device)} if plan and is_part else {}),
         build=partial(build_pair, arm_first=is_arm_first(comparison.key, index)),
     )
     return replace(measure(job), pass_index=index)

@@ -160,6 +160,7 @@ class Sample:
     the largest absolute one of an output; ``None`` where this pass did not look. ``first_call_s``
     is the first call of an arm that compiles, ``first_call_cache`` whether its compiler's cache on
     disk was ``cold`` or ``warm``, ``compiler_start_s`` what loading the compiler took before.
+    ``yardstick_s`` is one call of the yardstick right after (see ``bench.arms.yardstick``).
     ``resolution_s`` is the step of the clock. ``unsettled`` names the arms (``baseline``, ``arm``)
     whose warm-up ended for want of time. ``disturbed`` holds the indices of
     the pairs that foreign load disturbed, ``causes`` how many of them by which cause. ``died``:
@@ -182,6 +183,7 @@ class Sample:
     first_call_s: float | None = None
     first_call_cache: str | None = None
     compiler_start_s: float | None = None
+    yardstick_s: float | None = None
     peak_memory_bytes: int | None = None
     resolution_s: float = 0.0
     unsettled: tuple[str, ...] = ()

@@ -41,6 +41,8 @@ class Record:
     ``throughput_ratio`` is the baseline's time a queued call / the arm's, with its 95 % interval;
     empty on a CPU, where nothing queues. ``compile_extra_bytes`` is what the process of a compiled
     arm has at its peak beyond its baseline's, ``parameters`` how many numbers can be trained.
+    ``yardstick_ms`` is a call of the yardstick in the same passes, ``yardstick_ratio`` the arm's
+    time / the yardstick's, pass by pass, with its 95 % interval.
     """
 
     schema: int
@@ -110,6 +112,10 @@ class Record:
     throughput_high: float | None = None
     compile_extra_bytes: int | None = None
     parameters: int | None = None
+    yardstick_ms: float | None = None
+    yardstick_ratio: float | None = None
+    yardstick_low: float | None = None
+    yardstick_high: float | None = None
 
     @property
     def is_control(self) -> bool:

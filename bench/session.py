@@ -42,7 +42,7 @@ class Job:
     those that building, checking and the first calls took. ``stop`` says that the pair under way
     is to be the last. ``failed`` is told what was raised, of which the sample has one line.
     ``compiled`` is the folder in which compilers keep what they made; without one, first calls are
-    not told apart.
+    not told apart. ``yardstick`` gives the seconds of the yardstick, where it is to be measured.
     """
 
     comparison: Comparison
@@ -55,6 +55,7 @@ class Job:
     stop: Callable[[], bool] = lambda: False
     failed: Callable[[BaseException], None] = lambda _: None
     compiled: Path | None = None
+    yardstick: Callable[[], float | None] = lambda: None
     build: Callable[[Comparison], tuple[Candidate, Candidate]] = build_pair
 
     @property
@@ -90,13 +91,14 @@ def _measure(job: Job, sample: Sample) -> Sample:
         prepare_s = time.perf_counter() - start_s
         sample = _paired(job, sample, calls, firsts_s, job.measuring_s(prepare_s))
         queued_s = _queued_s(calls[1], job.clock) if job.device == "cuda" else None
-    return replace(
+    sample = replace(
         sample,
         arm_queued_s=queued_s,
         peak_memory_bytes=peak_bytes(job.device),
         prepare_s=prepare_s,
         measure_s=time.perf_counter() - start_s - prepare_s,
     )
+    return replace(sample, yardstick_s=job.yardstick())
 
 
 def _compiled(job: Job, sample: Sample, arm: Candidate) -> Sample:

@@ -102,3 +102,14 @@ def troubles(figure: Figure) -> list[str]:
 def _holds(whole: Bbox, box: Bbox) -> bool:
     inside = whole.x0 <= box.x0 <= box.x1 <= whole.x1
     return bool(inside and whole.y0 <= box.y0 <= box.y1 <= whole.y1)
+
+
+def drawn_figure(figure: Figure) -> Figure:
+    """Figure with everything in its final place."""
+    figure.canvas.draw()
+    return figure
+
+
+def texts_of(figure: Figure) -> list[str]:
+    """Every text that a figure shows."""
+    return [each.get_text() for each in figure.findobj(Text) if each.get_visible()]

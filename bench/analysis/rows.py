@@ -20,6 +20,7 @@ from bench.analysis.verdicts import (
     check_controls,
     judge,
 )
+from bench.analysis.yardstick import with_yardstick
 from bench.footprint import Survey
 from bench.machine import Environment
 from bench.record import CHOICE, DELTA, SCHEMA, Comparison, Sample
@@ -84,7 +85,10 @@ def analyse(
     rows = [
         with_costs(
             with_throughput(
-                _row(run_id, each, by_key[each.key], judged.get(each.key), environment),
+                with_yardstick(
+                    _row(run_id, each, by_key[each.key], judged.get(each.key), environment),
+                    by_key[each.key],
+                ),
                 each,
                 by_key,
             ),

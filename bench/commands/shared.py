@@ -16,6 +16,8 @@ from bench.record import OBJECTIVES, RunError
 
 # A table in a file or a pipe must not be cut to a terminal's width.
 _PIPE_COLUMNS = 140
+# A history of fewer has no trend to show.
+_LEAST_RUNS = 3
 # GitHub's name for the file that a job's page shows.
 _JOB_SUMMARY = "GITHUB_STEP_SUMMARY"
 
@@ -139,7 +141,7 @@ def show_run(results: Any, views: Sequence[str], aim: Any = None) -> None:
         raise RunError(f"{results.folder} was removed; there is nowhere to write the plots")
     from bench.report.plots import draw, write_plots
 
-    drawn = draw(results.records, source, results.plan.delta)
+    drawn = draw(results.records, source, results.plan.delta) + _trend(results.folder.parent)
     paths = write_plots(results.folder / "plots", drawn)
     write_page(results, drawn, aim or results.aim)
     click.echo(
@@ -151,6 +153,26 @@ def show_run(results: Any, views: Sequence[str], aim: Any = None) -> None:
         from bench.report.export import as_markdown
 
         tell_job(as_markdown(told_by(results, aim or results.aim)))
+
+
+def _trend(folder: Path) -> list[tuple[str, Any]]:
+    """The chart of the history beside a run, where there is one of several runs."""
+    from bench.history import USUAL_NAME, read
+
+    path = folder / USUAL_NAME
+    points = read(path) if path.exists() else []
+    if len({point.run_id for point in points}) < _LEAST_RUNS:
+        return []
+    import matplotlib as mpl
+
+    from bench.analysis.changes import changes
+    from bench.report.canvas import STYLE
+    from bench.report.trend import by_series, trend_figure
+
+    series = by_series(points)
+    ratios = {name: [point.ratio for point in each] for name, each in series.items()}
+    with mpl.rc_context(STYLE):
+        return [("trend", trend_figure(series, changes(ratios), str(path)))]
 
 
 def told_by(results: Any, aim: Any) -> Any:

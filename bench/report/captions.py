@@ -14,6 +14,7 @@ HEADINGS = {
     "memory": "Memory",
     "roofline": "Roofline",
     "compile": "When compiling pays off",
+    "trend": "History",
 }
 _CAPTIONS = {
     "speedup": "Right of ×1 is faster than the baseline. Lines are 95 % intervals over processes, "
@@ -29,6 +30,8 @@ _CAPTIONS = {
     "pairs, so that it is free of what the machine did meanwhile.",
     "compile": "Total time against images processed: what compiling costs first, and after how "
     "many images it has paid off.",
+    "trend": "Time of each arm as a multiple of the yardstick's, run by run; lasting changes are "
+    "marked with their size.",
 }
 _TOLD = 8
 

@@ -96,6 +96,23 @@ def test_it_is_exported(folder: Path, finished: subprocess.CompletedProcess[str]
     assert Path(folder / "junit.xml").stat().st_size > 500
 
 
+def test_it_is_kept_in_a_history_once(
+    folder: Path, finished: subprocess.CompletedProcess[str]
+) -> None:
+    """Every arm but the choice, beside the yardstick; one run has no trend yet."""
+    assert finished.returncode == 0
+    for code in (0, 2):
+        done = vitbench("history", "add", "run", "--file", "history.csv", cwd=folder)
+        assert done.returncode == code, done.stderr
+    assert "has run 'run' already" in done.stderr
+    arms = [row for row in read_csv(folder / "run" / "results.csv") if row.factor == "precision"]
+    assert all(row.yardstick_ratio and row.yardstick_ms for row in arms)
+    assert len((folder / "history.csv").read_text().splitlines()) == 1 + len(arms)
+    done = vitbench("trend", "--file", "history.csv", cwd=folder)
+    assert "over 1 run: no lasting change." in done.stdout
+    assert (folder / "trend.png").stat().st_size > 1000
+
+
 def test_an_interrupted_choice_is_finished(
     folder: Path, finished: subprocess.CompletedProcess[str], tmp_path: Path
 ) -> None:

@@ -39,6 +39,8 @@ OPTIONS = {
         *("--case-timeout", "--seed", "--json", "--out", "--no-lock"),
     },
     "export": {"folder", "--format", "--out", "--objective", "--max-error"},
+    "history": set(),
+    "trend": {"--file", "--series", "--false-share", "--least", "--out", "--json", "--simulate"},
     "calibrate": {
         *("--budget", "--passes", "--device", "--seed", "--out", "--again", "--no-lock"),
     },

@@ -34,7 +34,8 @@ SCHEMA_4 = (
     "memory_ratio, flop, moved_bytes, gflop_per_s, limit_gflop_per_s, limit_share, limit_library, "
     "copy_gb_per_s, compile_cold_s, compile_warm_s, graph_breaks, recompiles, break_even_images, "
     "break_even_low_images, break_even_high_images, kernels, joules_per_image, "
-    "throughput_ratio, throughput_low, throughput_high, compile_extra_bytes"
+    "throughput_ratio, throughput_low, throughput_high, compile_extra_bytes, "
+    "parameters, yardstick_ms, yardstick_ratio, yardstick_low, yardstick_high"
 )
 TORCH_FREE = (
     "bench.record, bench.row, bench.footprint, bench.plans, bench.machine, bench.cases, "

@@ -1,0 +1,121 @@
+"""Change points of many series at once, with the false ones held to a share: numbers in and out.
+
+A series is cut where the means on both sides differ most for their spread (the likelihood ratio
+of one shift of a normal mean: Hinkley 1970), then each side again (binary segmentation: Vostrikova
+1981), as long as a cut is better than most cuts of the same values in random order. How much
+better is its p-value; over all series the changes are kept that hold the share of false ones
+(Benjamini and Hochberg 1995). Random orders account for the search over all places, which a test of
+the best place alone does not, and ask for no distribution.
+"""
+
+import math
+import zlib
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.stats import false_discovery_control
+
+FALSE_SHARE = 0.05
+# A segment of fewer values could be one disturbed run.
+LEAST_SEGMENT = 3
+_ORDERS = 4999
+# A cut that is no better than this is not cut further either.
+_CANDIDATE = 0.05
+
+Values = NDArray[np.float64]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Change:
+    """A lasting change of one series: ``index`` is the first value after it.
+
+    ``before`` and ``after`` are geometric means of the segments on both sides, ``p_value`` is
+    adjusted for all cuts of all series that were tried.
+    """
+
+    series: str
+    index: int
+    before: float
+    after: float
+    p_value: float
+
+    @property
+    def change(self) -> float:
+        """By how much of it the value grew: 0.05 is 5 % more."""
+        return self.after / self.before - 1
+
+
+def changes(
+    series: Mapping[str, Sequence[float]], least: int = LEAST_SEGMENT, share: float = FALSE_SHARE
+) -> list[Change]:
+    """Every change of positive series, by series and place. Raises ValueError for other values."""
+    logs = {name: _logs(name, values) for name, values in series.items()}
+    tried = [
+        (name, cut, p_value)
+        for name, values in logs.items()
+        for cut, p_value in _cuts(values, 0, len(values), least, zlib.crc32(name.encode()))
+    ]
+    if not tried:
+        return []
+    adjusted = false_discovery_control([p_value for _, _, p_value in tried])
+    kept = [
+        (name, cut, float(p_value))
+        for (name, cut, _), p_value in zip(tried, adjusted, strict=True)
+        if p_value <= share
+    ]
+    return [change for name in logs for change in _between(name, logs[name], kept)]
+
+
+def _logs(name: str, values: Sequence[float]) -> Values:
+    found = np.asarray(values, dtype=np.float64)
+    if not (np.isfinite(found).all() and (found > 0).all()):
+        raise ValueError(f"series {name!r} has values that are not positive")
+    return np.log(found)
+
+
+def _cuts(
+    values: Values, begin: int, end: int, least: int, seed: int
+) -> Iterator[tuple[int, float]]:
+    """The best cut from ``begin`` to ``end`` with its p-value, and those inside both sides."""
+    if end - begin < 2 * least:
+        return
+    part = values[begin:end]
+    place, statistic = _best(part[None, :], least)
+    generator = np.random.default_rng([seed, begin, end])
+    orders = generator.permuted(np.tile(part, (_ORDERS, 1)), axis=1)
+    as_good = int((_best(orders, least)[1] >= statistic[0]).sum())
+    p_value = (as_good + 1) / (_ORDERS + 1)
+    cut = begin + int(place[0])
+    yield cut, p_value
+    if p_value <= _CANDIDATE:
+        yield from _cuts(values, begin, cut, least, seed)
+        yield from _cuts(values, cut, end, least, seed)
+
+
+def _best(rows: Values, least: int) -> tuple[NDArray[np.intp], Values]:
+    """Of each row the place of its best cut, and how good that is: explained / left variance."""
+    count = rows.shape[1]
+    centred = rows - rows.mean(axis=1, keepdims=True)
+    places = np.arange(least, count - least + 1)
+    sums = centred.cumsum(axis=1)[:, places - 1]
+    explained = sums**2 * count / (places * (count - places))
+    best = explained.argmax(axis=1)
+    most = explained.max(axis=1)
+    left = np.maximum((centred**2).sum(axis=1) - most, np.finfo(np.float64).tiny)
+    return places[best], most / left
+
+
+def _between(name: str, values: Values, kept: Sequence[tuple[str, int, float]]) -> Iterator[Change]:
+    found = sorted((cut, p_value) for each, cut, p_value in kept if each == name)
+    ends = [0, *(cut for cut, _ in found), len(values)]
+    for place, (cut, p_value) in enumerate(found):
+        before, after = values[ends[place] : cut], values[cut : ends[place + 2]]
+        yield Change(
+            series=name,
+            index=cut,
+            before=math.exp(before.mean()),
+            after=math.exp(after.mean()),
+            p_value=p_value,
+        )
