@@ -77,6 +77,9 @@ def regress(**given: Any) -> None:
     committed. Each target is loaded from both and measured in several fresh processes; further ones
     go to what is undecided while --budget lasts. Prints Markdown for a pull request.
 
+    Of your own package: what a function imports only when it is called is this tree's version,
+    unless by a relative import; extensions that must be compiled are not built for REV.
+
     \b
     vitbench regress --base origin/main
     vitbench regress --base v1.2 --targets attention --threshold 2%

@@ -107,6 +107,13 @@ def test_the_same_history_says_the_same() -> None:
     assert first == changes(series)
 
 
+def test_few_values_can_say_little() -> None:
+    """Of six values in two threes one order in ten is as good as the best: that is no evidence."""
+    for seed in range(20):
+        values = [float(value) for value in noise(seed, 6)]
+        assert changes({"a": values}, share=0.09) == []
+
+
 def test_a_constant_series_has_no_change() -> None:
     """Nothing is left to explain."""
     assert changes({"a": [2.0] * 20}) == []
