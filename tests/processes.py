@@ -18,12 +18,13 @@ from typing import Any
 
 import pytest
 
-# The least that a run measures: one small component, whose work is next to nothing. What it would
-# choose depends on the machine.
-SMALL = (
+# The least that can be measured: one small component, whose work is next to nothing.
+SMALLEST = (
     *("--variants", "B/32", "--image-size", "32", "--batch-sizes", "1"),
-    *("--modes", "forward", "--component", "block", "--no-choose"),
+    *("--modes", "forward", "--component", "block"),
 )
+# What a run would choose depends on the machine.
+SMALL = (*SMALLEST, "--no-choose")
 # Two comparisons of 200 slow pairs each, of which the first is under way for 20 s.
 COMPARE = (
     *("compare", "arms.py:steady", "arms.py:steady", "--input", "2,8", "--cache", "warm"),

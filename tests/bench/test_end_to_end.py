@@ -14,7 +14,7 @@ from bench.journal import read_samples
 from bench.row import COLUMNS
 from bench.store import read_environment
 from bench.table import read_csv
-from processes import SMALL, ended, started, vitbench
+from processes import SMALL, SMALLEST, ended, started, vitbench
 
 pytestmark = pytest.mark.slow
 PACKAGE = Path(bench.__path__[0])
@@ -169,7 +169,7 @@ def test_an_old_terminal_gets_what_it_can_show(
 
 def pytest_in(folder: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
     """Run the small patchers with pytest alone."""
-    words = (str(PACKAGE), *SMALL, "--factors", "patcher", *arguments)
+    words = (str(PACKAGE), *SMALLEST, "--factors", "patcher", *arguments)
     with started(sys.executable, "-m", "pytest", *words, cwd=folder) as process:
         return ended(process)
 

@@ -40,7 +40,7 @@ def keys_of(events: list[dict[str, Any]]) -> str:
         (b'"key": "b"', b'"key": "x"'),
         (b"0.008", b"0.007"),
         (b'"status": "ok"', b'"status": "oom"'),
-        (b'"schema": 3', b'"schema": 1'),
+        (b'"schema": 4', b'"schema": 1'),
         (b'"kind": "sample"', b'"kind":"sample"'),
         (b'{"schema"', b'["schema"'),
     ],
@@ -104,12 +104,12 @@ def test_after_a_cut_off_line_its_parent_goes_on(journal: Path) -> None:
     assert (keys_of(events), torn) == ("ab", 1)
 
 
-@pytest.mark.parametrize("later", [b'{"schema": 4, "what": "sum", "hash": "0"}', b'{"schema": 4}'])
+@pytest.mark.parametrize("later", [b'{"schema": 5, "what": "sum", "hash": "0"}', b'{"schema": 5}'])
 def test_a_later_schema_may_look_otherwise(journal: Path, later: bytes) -> None:
     """A later version's line is told by its schema, whatever else it has or lacks."""
     write(journal, "a")
     journal.write_bytes(journal.read_bytes() + later + b"\n")
-    with pytest.raises(InputError, match="has schema 4; this vitbench reads schemas 1 to 3"):
+    with pytest.raises(InputError, match="has schema 5; this vitbench reads schemas 1 to 4"):
         read_events(journal)
 
 
