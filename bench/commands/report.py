@@ -64,7 +64,6 @@ def report(
         click.echo(as_markdown(results.analysis, factors, views, first))
         click.echo(source_of(results))
         return
-    kept = write_csv(folder / "results.csv", results.records)
-    if kept:
+    if kept := write_csv(folder / "results.csv", results.records):
         click.echo(f"results.csv had been changed; what it said is kept as {kept.name}", err=True)
     show_run(results, views, aim)

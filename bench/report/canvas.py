@@ -43,7 +43,9 @@ def save(folder: Path, name: str, figure: Figure) -> list[Path]:
     paths = [folder / f"{name}.png", folder / f"{name}.svg"]
     with mpl.rc_context(STYLE):
         for path in paths:
-            figure.savefig(path, dpi=150)
+            # The same figure is the same file, whenever it is drawn.
+            undated = {"Date": None} if path.suffix == ".svg" else {}
+            figure.savefig(path, dpi=150, metadata=undated)
     return paths
 
 
