@@ -81,9 +81,12 @@ def _compile_extra(comparison: Comparison, survey: Survey, baseline: Survey) -> 
 def _work(record: Record, survey: Survey, baseline: Survey) -> dict[str, Any]:
     """What was achieved, and how near it comes to what the products alone reach.
 
-    What is to be computed is a matter of the workload, so the baseline's look tells it as well.
+    What vitcore is to compute is a matter of the workload, so the baseline's look tells it as well;
+    of a user's own arms each does what it does.
     """
-    flop, latency_ms = survey.flop or baseline.flop, record.latency_ms
+    flop, latency_ms = survey.flop, record.latency_ms
+    if flop is None and record.variant is not None:
+        flop = baseline.flop
     limit, share = _limit(record, survey, baseline)
     copied = baseline.copy_bytes_per_s or survey.copy_bytes_per_s
     return {

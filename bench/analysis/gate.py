@@ -16,6 +16,9 @@ OUTCOMES = ("ok", "worse", "undecided", "unknown")
 # Whatever an interval says, nobody waits longer.
 _MOST_S = 86_400.0
 _ROUNDING = 1e-9
+_TREES = ("at the base", "in this tree")
+# Without these nobody is told that all is well; the others may be of no meaning for a target.
+_ALWAYS = ("memory",)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -88,6 +91,8 @@ def _checks(each: Measured, thresholds: Thresholds) -> Iterator[Check]:
     for metric, (threshold, before, after) in counted.items():
         if before is not None and after is not None:
             yield _counted(each.target, metric, threshold, before, after)
+        elif metric in _ALWAYS or before is not None or after is not None:
+            yield _untold(each, metric, (before, after))
 
 
 def _latency(each: Measured, threshold: float) -> Check:
@@ -144,6 +149,14 @@ def _error(each: Measured) -> Check:
         after=each.tree.output_error,
         reason=each.tree.error if is_wrong else None,
     )
+
+
+def _untold(each: Measured, metric: str, values: tuple[float | None, ...]) -> Check:
+    """A metric that only one of the trees has, or neither: what nobody knows is not ok."""
+    where = [name for name, value in zip(_TREES, values, strict=True) if value is None]
+    notes = each.tree.note or (each.base and each.base.note) or "no reason was told"
+    reason = f"not measured {' and '.join(where)} ({notes})"
+    return Check(target=each.target, metric=metric, outcome="unknown", reason=reason)
 
 
 def _counted(target: str, metric: str, threshold: float, before: float, after: float) -> Check:

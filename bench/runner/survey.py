@@ -89,8 +89,9 @@ def _outcomes(comparisons: Sequence[Comparison], samples: Sequence[Sample]) -> d
 
 def seconds(plan: Plan, cases: int, spent_s: float) -> float:
     """How long the survey of so many cases may take, after so many seconds of the run."""
-    if plan.each_s is not None:
-        return cases * max(_EACH_S, plan.each_s)
+    # What a gate is to tell must be told: there is no passing for want of time.
+    if plan.each_s is not None or plan.gate is not None:
+        return cases * max(_EACH_S, plan.each_s or 0.0)
     return max(_SHARE * plan.budget_s, min(_LEAST_S, plan.budget_s - spent_s))
 
 

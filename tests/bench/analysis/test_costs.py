@@ -184,6 +184,13 @@ def test_an_arm_that_was_never_timed_reached_nothing() -> None:
     assert (found.limit_gflop_per_s, found.limit_share, found.gflop_per_s) == (200.0, None, None)
 
 
+def test_own_arms_have_flops_of_their_own() -> None:
+    """What another one computes says nothing of them."""
+    own = {"variant": None, "factor": "factory"}
+    found = row(make_survey(flop=None), make_survey(flop=2e9), **own)
+    assert (found.flop, found.gflop_per_s) == (None, None)
+
+
 def test_flops_that_disagree_are_wrong() -> None:
     """Arithmetic that PyTorch's own count contradicts ends the verdict; the times are kept."""
     error = "FLOPs by arithmetic 2.00e9, by FlopCounterMode 2.10e9"

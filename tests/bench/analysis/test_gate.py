@@ -128,8 +128,28 @@ def test_what_is_counted_has_no_interval(metric: str, column: str, allowed: floa
         found = checked(row(**{column: round(1_000_000 * (1 + growth))}), base)[metric]
         assert (found.outcome, found.threshold) == (said, allowed)
         assert found.low is None
-    assert metric not in checked(row(), base)
     assert metric not in checked(row(**{column: 1}))
+
+
+@pytest.mark.parametrize("column", ["allocated_bytes", "flop", "parameters", "compile_cold_s"])
+@pytest.mark.parametrize("is_base", [True, False])
+def test_what_one_tree_alone_tells_is_unknown(column: str, *, is_base: bool) -> None:
+    """Whichever it is: a gate that lost half of its numbers must not let anything pass."""
+    told, untold = {"allocated_bytes": 5, column: 7}, {"allocated_bytes": 5, column: None}
+    base, tree = (told, untold) if is_base else (untold, told)
+    found = list(checked(row(**tree, note="no time"), row(arm=OWN["baseline"], **base)).values())
+    (unknown,) = [each for each in found if each.outcome == "unknown"]
+    where = "in this tree" if is_base else "at the base"
+    assert unknown.reason == f"not measured {where} (no time)"
+    assert outcome(found) == "unknown"
+
+
+def test_what_neither_tells_has_no_check_but_memory() -> None:
+    """A module may have nothing to compile, or nothing that counts; memory it takes always."""
+    found = checked(row(note="why"), row(arm=OWN["baseline"]))
+    assert list(found) == ["latency", "numeric error", "memory"]
+    assert found["memory"].outcome == "unknown"
+    assert found["memory"].reason == "not measured at the base and in this tree (why)"
 
 
 def test_thresholds_are_ones_own() -> None:

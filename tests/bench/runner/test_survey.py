@@ -141,10 +141,11 @@ def test_a_case_of_two_comparisons_is_tried_where_one_of_them_ran() -> None:
         ({"budget_s": 60.0}, 99.0, 12.0),
         ({"each_s": 1.0}, 500.0, 60.0),  # 20 s for each of three cases
         ({"each_s": 45.0}, 500.0, 135.0),
+        ({"gate": 0.03, "budget_s": 15.0}, 500.0, 60.0),
     ],
 )
 def test_time_for_a_survey(changes: dict[str, Any], spent_s: float, expected_s: float) -> None:
-    """A share of the budget; where each comparison gets its time, so does each case."""
+    """A share of the budget; what must be told gets as much as each case may need."""
     assert seconds(make_plan(**changes), 3, spent_s) == pytest.approx(expected_s)
 
 
