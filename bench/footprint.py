@@ -27,6 +27,11 @@ class Case:
         levels = [self.arm.level(factor) for factor in FACTORS]
         return "-".join([str(self.workload), *levels, *filter(None, [self.arm.factory])])
 
+    @property
+    def name(self) -> str:
+        """What people call it: the workload, and what of the arm is not plain."""
+        return self.arm.factory or f"{self.workload}-{self.arm.choice}"
+
 
 @dataclass(frozen=True, kw_only=True)
 class Predicted:

@@ -63,6 +63,7 @@ class Environment:
     gpu_persistence: bool | None = None
     gpu_mig: bool | None = None
     gpu_other_processes: int | None = None
+    no_energy: dict[str, str] = field(default_factory=dict)
 
     def device_name(self, device: str) -> str:
         """The name of the processor behind ``cpu`` or ``cuda``."""

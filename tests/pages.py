@@ -6,7 +6,7 @@ from pathlib import Path
 from bench.analysis.decision import Aim, decide
 from bench.machine import Environment
 from bench.record import CHOICE, DELTA
-from bench.report.page import page
+from bench.report.page import FIGURES, page
 from bench.report.plots import draw
 from bench.report.told import Told
 from bench.row import Record
@@ -35,7 +35,7 @@ def rows() -> list[Record]:
 
 def html(records: Sequence[Record], environment: Environment | None = None, **told: str) -> str:
     """The page of some rows."""
-    return page(make_told(records, environment, **told), draw(records, "source", DELTA))
+    return page(make_told(records, environment, **told), draw(records, "source", DELTA, FIGURES))
 
 
 def make_told(
@@ -44,7 +44,7 @@ def make_told(
     """What a run of some rows tells."""
     usual = {"run_id": "20260102-030405", "command": "vitbench run", "started": "2026-01-02"}
     return Told(
-        **{**usual, **texts},
+        **{**usual, **texts},  # type: ignore[arg-type]
         environment=environment or make_environment(),
         analysis=make_analysis(records),
         decisions=decide(records, Aim(), repeats),

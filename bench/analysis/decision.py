@@ -86,6 +86,11 @@ class Decision:
         return Interval(self.whole.speedup, self.whole.speedup_low, self.whole.speedup_high)
 
     @property
+    def is_blind(self) -> bool:
+        """Whether nothing could be chosen: what is chosen by was not measured."""
+        return all(part.is_blind for part in self.parts)
+
+    @property
     def differs(self) -> bool:
         """Whether the intervals of the whole and of what its parts let expect share nothing."""
         found, expected = self.speedup, self.expected
@@ -167,6 +172,7 @@ def _part(records: Sequence[Record], aim: Aim) -> Part:
         batch_size=first.batch_size or 1,
         baseline_ms=control.latency_ms if control else None,
         rivals=tuple(r.arm for r in rivals if r is not best and _may_beat(gains[r.arm], gain)),
+        is_blind=bool(gains) and not any(gains.values()),
     )
 
 

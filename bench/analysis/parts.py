@@ -21,7 +21,8 @@ class Part:
     ``gain`` is how many times better the chosen level is than the plain one by the objective,
     ``speedup`` how many times faster; both are 1 for the plain level. ``rivals`` may be better.
     ``component`` and ``batch_size`` are those that it was measured at, ``baseline_ms`` is what the
-    plain level took there.
+    plain level took there. ``is_blind`` where there were arms to choose from, and of none of them
+    was measured what is chosen by.
     """
 
     factor: str
@@ -32,6 +33,7 @@ class Part:
     batch_size: int
     baseline_ms: float | None = None
     rivals: tuple[str, ...] = ()
+    is_blind: bool = False
 
 
 def expected_speedup(

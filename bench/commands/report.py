@@ -9,6 +9,7 @@ from bench.commands.shared import (
     other_aim,
     other_objective_option,
     show_option,
+    show_page,
     show_run,
     source_of,
 )
@@ -21,6 +22,7 @@ from bench.report.units import counted
 @click.argument("folder", type=click.Path(path_type=Path))
 @click.option("--markdown", is_flag=True, help="Print the tables as Markdown, nothing else.")
 @click.option("--decision", is_flag=True, help="Print what to choose as Markdown, nothing else.")
+@click.option("--page", is_flag=True, help="Write report.html and print its path, nothing else.")
 @click.option("--factors", type=names, help="Only these, with --markdown  [default: all]")
 @other_objective_option
 @max_error_option
@@ -30,6 +32,7 @@ def report(
     *,
     markdown: bool,
     decision: bool,
+    page: bool,
     factors: tuple[str, ...] | None,
     show: tuple[str, ...],
     objective: str | None,
@@ -44,6 +47,8 @@ def report(
 
     if factors and not markdown:
         raise click.UsageError("--factors chooses tables of --markdown; give both or neither")
+    if markdown + decision + page > 1:
+        raise click.UsageError("--markdown, --decision and --page exclude each other; give one")
     views = known_views(show)
     results = load(folder)
     if not results.samples:
@@ -58,6 +63,9 @@ def report(
     if decision:
         click.echo("\n".join(decision_markdown(results.decisions(aim), aim)))
         click.echo(source_of(results))
+        return
+    if page:
+        show_page(results, aim)
         return
     if markdown:
         first = [] if factors else decision_markdown(results.decisions(aim), aim)

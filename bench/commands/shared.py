@@ -142,8 +142,8 @@ def show_run(results: Any, views: Sequence[str], aim: Any = None) -> None:
     from bench.report.plots import draw, write_plots
 
     drawn = draw(results.records, source, results.plan.delta) + _trend(results.folder.parent)
-    paths = write_plots(results.folder / "plots", drawn)
     write_page(results, drawn, aim or results.aim)
+    paths = write_plots(results.folder / "plots", drawn)
     click.echo(
         f"Written: {results.folder}/report.html, results.csv and {len(paths)} plots beside it."
     )
@@ -187,6 +187,7 @@ def told_by(results: Any, aim: Any) -> Any:
         analysis=results.analysis,
         decisions=results.decisions(aim),
         aim=aim,
+        delta=results.plan.delta,
     )
 
 
@@ -206,6 +207,15 @@ def tell_job(text: str) -> None:
         # Whoever made the folder may have taken it away; the text stands in the log as well.
         with suppress(OSError), Path(path).open("a", encoding="utf-8") as file:
             file.write(text + "\n")
+
+
+def show_page(results: Any, aim: Any) -> None:
+    """Write a run's page alone, and tell where it is."""
+    from bench.report.page import FIGURES
+    from bench.report.plots import draw
+
+    drawn = draw(results.records, source_of(results), results.plan.delta, FIGURES)
+    click.echo(write_page(results, drawn + _trend(results.folder.parent), aim))
 
 
 def write_page(results: Any, drawn: Sequence[tuple[str, Any]], aim: Any) -> Path:

@@ -20,6 +20,7 @@ from pathlib import Path
 from typing import Any
 
 from bench.machine import Environment
+from bench.measure.energy import NoMeter, meter_for
 from bench.measure.gpu import gpu_facts
 from bench.measure.host import host_facts
 
@@ -129,7 +130,14 @@ def read_environment() -> Environment:
         code=_code(),
         packages={name: _version(name) for name in _PACKAGES},
         import_torch_s=import_torch_s,
+        no_energy=_no_energy("cpu", *(["cuda"] if torch.cuda.is_available() else [])),
     )
+
+
+def _no_energy(*devices: str) -> dict[str, str]:
+    """Why the energy of a device cannot be measured here, of those where it cannot."""
+    meters = {device: meter_for(device) for device in devices}
+    return {name: meter.reason for name, meter in meters.items() if isinstance(meter, NoMeter)}
 
 
 if __name__ == "__main__":

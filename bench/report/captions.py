@@ -1,11 +1,5 @@
 """Words for every figure: under which heading it stands, how to read it, what it shows."""
 
-from collections.abc import Sequence
-
-from bench.report.tables import workload
-from bench.report.units import bounds, counted, times
-from bench.row import Record
-
 # Kinds of figures in the order of the page; the first word of a figure's name.
 HEADINGS = {
     "speedup": "Verdicts",
@@ -24,7 +18,8 @@ _CAPTIONS = {
     "one batch.",
     "error": "Relative error of the output against float64, and speed-up over the baseline. Arms "
     "on a line are beaten by no other in both.",
-    "memory": "Peak of live tensors in one call, measured and predicted, and of the whole process.",
+    "memory": "Peak of live tensors in one call (● measured, ○ predicted), and of the whole "
+    "process (|).",
     "roofline": "Operations a second against operations per byte, below what this machine was "
     "seen to reach in the same run. The share of the limit in the table comes from alternating "
     "pairs, so that it is free of what the machine did meanwhile.",
@@ -33,7 +28,6 @@ _CAPTIONS = {
     "trend": "Time of each arm as a multiple of the yardstick's, run by run; lasting changes are "
     "marked with their size.",
 }
-_TOLD = 8
 
 
 def kind(name: str) -> str:
@@ -52,21 +46,6 @@ def caption(name: str) -> str:
     return _CAPTIONS[kind(name)]
 
 
-def alt(name: str, records: Sequence[Record]) -> str:
+def alt(name: str) -> str:
     """What a figure shows, for whoever does not see it."""
-    if kind(name) != "speedup":
-        return f"{heading(name)}. {caption(name)} The numbers stand in the table of all rows."
-    _, device, factor = name.split("-", 2)
-    shown = [
-        r
-        for r in records
-        if (r.device, r.factor) == (device, factor) and r.speedup and not r.is_control
-    ]
-    first = f"Speed-up by {factor} on {device}: "
-    said = [
-        f"{workload(r)} {r.arm} {times(r.speedup)} ({bounds(r.speedup_low, r.speedup_high)})"
-        for r in shown[:_TOLD]
-    ]
-    more = len(shown) - len(said)
-    rest = f"; {counted(more, 'more row')} in the table of all rows" if more else ""
-    return f"{first}{'; '.join(said)}{rest}."
+    return f"{heading(name)}. {caption(name)} The numbers stand in the table of all rows."

@@ -4,7 +4,8 @@ import math
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from bench.report.tables import factor_name, verdict, workload
+from bench.report.groups import factor_name, workload
+from bench.report.tables import verdict
 from bench.report.units import (
     bounds,
     digits,

@@ -3,7 +3,6 @@
 import math
 import statistics
 from collections.abc import Sequence
-from itertools import groupby
 
 import numpy as np
 from matplotlib.axes import Axes
@@ -12,11 +11,11 @@ from matplotlib.lines import Line2D
 from matplotlib.ticker import FuncFormatter, LogLocator, NullLocator
 
 from bench.report.canvas import COLOURS, new_figure, shortened
-from bench.report.tables import workload
+from bench.report.groups import grouped, workload
 from bench.report.units import MOST_IMAGES, bounded, digits, images
 from bench.row import Record
 
-_MOST_COLUMNS = 3
+_MOST_COLUMNS, _MOST_PANELS = 3, 9
 _BLACK, _DARK = COLOURS[0], "#555555"
 # Beyond this many times the images that make up for the first call, it hardly matters any more.
 _FAR, _LEAST_IMAGES = 30, 100.0
@@ -25,13 +24,15 @@ _FAR, _LEAST_IMAGES = 30, 100.0
 def compile_figure(records: Sequence[Record], source: str) -> Figure | None:
     """Total time against images processed: eager, and compiled with what its first call takes."""
     shown = [r for r in records if r.compile_cold_s and r.speedup and r.latency_ms and r.batch_size]
-    panels = [list(group) for _, group in groupby(shown, workload)]
-    if not panels:
+    found = list(grouped(shown, workload).values())
+    if not found:
         return None
+    panels = found[:_MOST_PANELS]
     lines = math.ceil(len(panels) / _MOST_COLUMNS)
     columns = math.ceil(len(panels) / lines)
     size = (1.2 + 3.8 * columns, 0.9 + 3.3 * lines)
-    figure = new_figure(*size, "When compiling pays off", source)
+    left_out = f", {len(panels)} of {len(found)} workloads" if found[_MOST_PANELS:] else ""
+    figure = new_figure(*size, f"When compiling pays off{left_out}", source)
     axes = figure.subplots(lines, columns, squeeze=False)
     arms = list(dict.fromkeys(record.arm for record in shown))
     for axis, rows in zip(axes.flat, panels, strict=False):

@@ -1,9 +1,9 @@
 """Figures of what arms cost: memory by case, and the roofline; see also ``compile_plots``."""
 
 import math
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from functools import partial
-from itertools import groupby, pairwise
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -16,7 +16,7 @@ from matplotlib.ticker import FuncFormatter, LogLocator, NullLocator
 from bench.footprint import computed_in
 from bench.report.canvas import COLOURS, MARKERS, new_figure, shortened
 from bench.report.compile_plots import compile_figure
-from bench.report.tables import workload
+from bench.report.groups import distinct, grouped, workload
 from bench.report.units import digits, memory
 from bench.row import Record
 
@@ -34,7 +34,7 @@ _LABEL_HEIGHT = 0.05
 def memory_figure(records: Sequence[Record], source: str) -> Figure | None:
     """Peak of live tensors, measured and predicted, and of the whole process, by case."""
     told = (record for record in records if record.allocated_bytes or record.predicted_bytes)
-    shown = list(_distinct(told))
+    shown = list(distinct(told))
     if not shown:
         return None
     title = f"Memory at its peak in steady state, on {shown[0].device_name}"
@@ -83,16 +83,6 @@ def _divide(axis: Axes, records: Sequence[Record]) -> None:
     axis.grid(visible=False, axis="y")
 
 
-def _distinct(records: Iterable[Record]) -> Iterator[Record]:
-    """Of rows that are one case, as the usual arm is under several factors, the first."""
-    seen = set()
-    for record in records:
-        key = (workload(record), None if record.is_usual else (record.factor, record.arm))
-        if key not in seen:
-            seen.add(key)
-            yield record
-
-
 def _case(record: Record) -> str:
     status = " (oom)" if record.status == "oom" else ""
     return shortened(f"{workload(record)}   {record.arm}", _MOST_SIGNS) + status
@@ -111,7 +101,7 @@ def roofline_figure(records: Sequence[Record], source: str) -> Figure | None:
         return None
     roofs = {
         name: max(record.limit_gflop_per_s or 0.0 for record in group)
-        for name, group in _by(shown, _computed)
+        for name, group in sorted(grouped(shown, _computed).items())
     }
     figure = new_figure(9, 5.4, f"Roofline, on {shown[0].device_name}", source)
     axis = figure.subplots()
@@ -211,19 +201,14 @@ def _computed(record: Record) -> str:
     return computed_in(record.precision)
 
 
-def _by(
-    records: Sequence[Record], key: Callable[[Record], str]
-) -> Iterator[tuple[str, list[Record]]]:
-    ordered = sorted(records, key=key)
-    return ((name, list(group)) for name, group in groupby(ordered, key))
-
-
-def cost_figures(records: Sequence[Record], source: str) -> Iterator[tuple[str, Figure]]:
-    """Name and figure of every plot of costs that the records have something to show in."""
-    for device, rows in _by(records, lambda record: record.device):
-        drawn = {
-            f"memory-{device}": memory_figure(rows, source),
-            f"roofline-{device}": roofline_figure(rows, source),
-            f"compile-{device}": compile_figure(rows, source),
-        }
-        yield from ((name, figure) for name, figure in drawn.items() if figure)
+def cost_figures(records: Sequence[Record], source: str) -> dict[str, Callable[[], Figure | None]]:
+    """Every plot of costs by its name, to be drawn: None where the records show nothing in it."""
+    return {
+        f"{name}-{device}": partial(make, rows, source)
+        for device, rows in grouped(records, lambda record: record.device).items()
+        for name, make in (
+            ("memory", memory_figure),
+            ("roofline", roofline_figure),
+            ("compile", compile_figure),
+        )
+    }

@@ -10,7 +10,8 @@ from rich.table import Table
 from rich.text import Text
 
 from bench.record import InputError
-from bench.report.tables import NARROW_COLUMNS, factor_name, new_table, workload
+from bench.report.groups import factor_name, workload
+from bench.report.tables import NARROW_COLUMNS, new_table
 from bench.report.units import (
     bounded,
     digits,

@@ -45,7 +45,9 @@ def place_name(decision: Decision) -> str:
 
 
 def choice_name(decision: Decision) -> str:
-    """What to choose: ``linear + sdpa + bf16``, or ``plain``."""
+    """What to choose: ``linear + sdpa + bf16``, or ``plain``; ``unknown`` where nobody knows."""
+    if decision.is_blind:
+        return "unknown"
     return decision.arm.choice.replace("+", " + ")
 
 
@@ -65,7 +67,7 @@ def cells(decision: Decision) -> tuple[str, ...]:
         choice_name(decision),
         times(found.value) if found else "",
         bounds(found.low, found.high) if found else "",
-        times(expected.value) if expected else "",
+        times(expected.value) if expected and not decision.is_blind else "",
         verdict(whole) if whole else "",
         memory(whole.allocated_bytes) if whole else "",
         times(ratio),
@@ -140,13 +142,16 @@ def decision_notes(decisions: Sequence[Decision], aim: Aim) -> list[str]:
     """What to know of the decisions: the rule, what was not measured, what did not add up."""
     places: dict[str, list[str]] = defaultdict(list)
     for decision in decisions:
-        for note in _notes(decision):
+        for note in _notes(decision, aim):
             places[note].append(place_name(decision))
     return [rule(aim), *(f"{', '.join(where)}: {note}" for note, where in places.items())]
 
 
-def _notes(decision: Decision) -> Iterator[str]:
+def _notes(decision: Decision, aim: Aim) -> Iterator[str]:
     whole, found, expected = decision.whole, decision.speedup, decision.expected
+    if decision.is_blind:
+        yield f"no {aim.objective} was measured, so nothing can be chosen by it."
+        return
     if whole is None and decision.arm != PLAIN:
         yield UNMEASURED
     if whole is not None and whole.error:
@@ -173,6 +178,8 @@ def decision_lines(decisions: Sequence[Decision]) -> list[str]:
 
 def _said(decision: Decision) -> str:
     found = decision.speedup
+    if decision.is_blind:
+        return " (what to choose by was not measured)"
     if found is None:
         return "" if decision.arm == PLAIN else " (not measured as a whole)"
     interval = bounds(found.low, found.high)

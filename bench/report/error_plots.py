@@ -10,7 +10,7 @@ from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator, NullLocato
 
 from bench.record import OWN_FACTOR
 from bench.report.canvas import arm_mark, new_figure
-from bench.report.tables import factor_name, workload
+from bench.report.groups import factor_name, workload
 from bench.row import Record
 
 _MOST_COLUMNS = 3

@@ -12,8 +12,9 @@ from xml.etree import ElementTree as ET
 
 from bench.record import SCHEMA
 from bench.report.decision import decision_markdown
+from bench.report.groups import factor_name, workload
 from bench.report.markdown import markdown
-from bench.report.tables import factor_name, provenance, verdict, workload
+from bench.report.tables import provenance, verdict
 from bench.report.told import Told
 from bench.report.units import bounds, times
 from bench.row import COLUMNS, Record

@@ -6,7 +6,8 @@ from bench.analysis.costs import kernel_changes
 from bench.analysis.rows import Analysis
 from bench.record import InputError
 from bench.report.costs import cost_markdown
-from bench.report.tables import HEADINGS, by_factor, cells, factor_name, remarks
+from bench.report.groups import by_factor, factor_name
+from bench.report.tables import HEADINGS, cells, remarks
 from bench.report.trust import trust
 
 

@@ -3,7 +3,6 @@
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import cache
-from itertools import groupby
 from typing import Any
 
 from jinja2 import Environment as Templates
@@ -15,12 +14,16 @@ from bench.analysis.costs import kernel_changes
 from bench.machine import Environment, warnings
 from bench.report import captions, decision
 from bench.report.cells import COLUMNS, Row, row_of
+from bench.report.forest import Forest, memories, speedups
 from bench.report.svg import inline_svg
 from bench.report.tables import remarks
 from bench.report.told import Told
 from bench.report.trust import trust
 from bench.report.units import memory
 from bench.row import Record
+
+# The kinds of figures that the page shows; of the others it shows the rows themselves.
+FIGURES = ("latency", "error", "roofline", "compile", "trend")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -29,7 +32,6 @@ class Drawn:
 
     heading: str
     alt: str
-    caption: str
     svg: Markup
 
 
@@ -39,7 +41,14 @@ class Section:
 
     name: str
     heading: str
+    caption: str = ""
     figures: tuple[Drawn, ...] = ()
+    forests: tuple[Forest, ...] = ()
+
+    @property
+    def is_drawn(self) -> bool:
+        """Whether it shows a plot."""
+        return bool(self.figures or self.forests)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -95,7 +104,7 @@ def _page(told: Told, figures: Sequence[tuple[str, Figure]]) -> Page:
         decisions=[tuple(row[n] for n in used) for row in rows],
         decision_notes=decision.decision_notes(told.decisions, told.aim),
         trust=trust(told.analysis),
-        sections=list(_sections(records, figures)),
+        sections=list(_sections(told, figures)),
         filters=list(_filters(records)),
         columns=tuple(COLUMNS),
         rows=[row_of(record) for record in records],
@@ -106,26 +115,33 @@ def _page(told: Told, figures: Sequence[tuple[str, Figure]]) -> Page:
     )
 
 
-def _sections(
-    records: Sequence[Record], figures: Sequence[tuple[str, Figure]]
-) -> Iterator[Section]:
+def _sections(told: Told, figures: Sequence[tuple[str, Figure]]) -> Iterator[Section]:
+    records = told.analysis.records
+    forests = {"speedup": tuple(speedups(records, told.delta)), "memory": tuple(memories(records))}
     yield Section(name="decision", heading="What to choose")
-    for kind, group in groupby(figures, lambda each: captions.kind(each[0])):
-        drawn = (_drawn(name, figure, records) for name, figure in group)
-        yield Section(name=kind, heading=captions.HEADINGS[kind], figures=tuple(drawn))
+    for kind, heading in captions.HEADINGS.items():
+        drawn = (_drawn(name, each) for name, each in figures if captions.kind(name) == kind)
+        section = Section(
+            name=kind,
+            heading=heading,
+            caption=captions.caption(kind),
+            figures=tuple(drawn) if kind in FIGURES else (),
+            forests=forests.get(kind, ()),
+        )
+        if section.is_drawn:
+            yield section
     yield Section(name="rows", heading="All rows")
     yield Section(name="warnings", heading="Warnings")
     yield Section(name="environment", heading="Environment")
     yield Section(name="reproduce", heading="Reproduce")
 
 
-def _drawn(name: str, figure: Figure, records: Sequence[Record]) -> Drawn:
+def _drawn(name: str, figure: Figure) -> Drawn:
     # matplotlib escapes what it writes into SVG.
     svg = Markup(inline_svg(figure, name))  # noqa: S704
     return Drawn(
         heading=captions.heading(name),
-        alt=captions.alt(name, records),
-        caption=captions.caption(name),
+        alt=captions.alt(name),
         svg=svg,
     )
 

@@ -4,12 +4,12 @@ Each function takes records and gives a figure; ``write_plots`` is the one place
 """
 
 import math
-from collections.abc import Iterator, Sequence
-from itertools import groupby, pairwise
+from collections.abc import Callable, Collection, Iterator, Sequence
+from functools import partial
+from itertools import groupby
 from pathlib import Path
 
 import matplotlib as mpl
-import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
@@ -17,9 +17,11 @@ from matplotlib.ticker import FixedLocator, FuncFormatter, MaxNLocator, NullLoca
 
 from bench.record import VERDICTS
 from bench.report.canvas import STYLE, arm_mark, new_figure, save, shortened
+from bench.report.captions import kind
 from bench.report.cost_plots import cost_figures
 from bench.report.error_plots import error_figure
-from bench.report.tables import factor_name, workload
+from bench.report.groups import by_factor, factor_name, grouped, workload
+from bench.report.ticks import DECADES, RATIOS, WIDEST, ratio_range, ticks
 from bench.row import Record
 
 _VERDICT_COLOURS = dict(zip(VERDICTS, ("#009E73", "#D55E00", "#0072B2", "#999999"), strict=True))
@@ -27,36 +29,16 @@ _VERDICT_COLOURS = dict(zip(VERDICTS, ("#009E73", "#D55E00", "#0072B2", "#999999
 _MOST_ARMS = 40
 _ROW_INCH = 0.2
 _MOST_SIGNS = 60
-# Neighbouring labels of a logarithmic axis need this share of it.
-_LABEL_ROOM = 0.09
-# An interval may stretch the axis to this multiple of its value; beyond, it is cut.
-_WIDEST = 1.5
-_DECADES = tuple(
-    tuple(m * 10.0**e for e in range(-4, 7) for m in steps)
-    for steps in ((1,), (1, 2, 5), (1, 1.5, 2, 3, 5, 7), (1, 1.2, 1.5, 2, 2.5, 3, 4, 5, 6, 7, 8))
-)
-_LADDERS = (*_DECADES[:3], *(tuple(n / d for n in range(d // 3, 3 * d)) for d in (10, 20, 50)))
 
 
 def _ratio_axis(axis: Axes, records: Sequence[Record]) -> None:
     """Logarithmic axis of ratios that holds every value and, within reason, every interval."""
-    values = [record.speedup or 1.0 for record in records]
-    lows = [max(r.speedup_low or 1.0, (r.speedup or 1.0) / _WIDEST) for r in records]
-    highs = [min(r.speedup_high or 1.0, (r.speedup or 1.0) * _WIDEST) for r in records]
-    low, high = min(0.95, *values, *lows) * 0.96, max(1.05, *values, *highs) * 1.04
-    ticks = _ticks(_LADDERS, low, high)
+    low, high = ratio_range(records)
+    steps = ticks(RATIOS, low, high)
     axis.set_xscale("log")
     axis.set_xlim(low, high)
-    axis.set_xticks(ticks, labels=[f"×{tick:g}" for tick in ticks])
+    axis.set_xticks(steps, labels=[f"×{step:g}" for step in steps])
     axis.xaxis.set_minor_locator(NullLocator())
-
-
-def _ticks(ladders: Sequence[Sequence[float]], low: float, high: float) -> list[float]:
-    """Ticks of the finest ladder whose labels have room side by side from ``low`` to ``high``."""
-    room = _LABEL_ROOM * math.log(high / low)
-    inside = [[step for step in ladder if low <= step <= high] for ladder in ladders]
-    fitting = (each for each in inside if all(math.log(b / a) >= room for a, b in pairwise(each)))
-    return max(fitting, key=len, default=[])
 
 
 def speedup_figure(records: Sequence[Record], source: str, delta: float) -> Figure | None:
@@ -118,18 +100,15 @@ def latency_figure(records: Sequence[Record], source: str) -> Figure | None:
     shown = [record for record in records if record.latency_ms is not None]
     if not shown or len({(record.factor, record.arm) for record in shown}) > _MOST_ARMS:
         return None
-    frame = pd.DataFrame([_flat(record) for record in shown])
-    # Bounds that all lack, after a single pass, would make a column of no numbers.
-    frame = frame.astype({"low_ms": float, "high_ms": float})
-    factors, columns = list(frame["factor"].unique()), list(frame["panel"].unique())
+    factors, columns = grouped(shown, factor_name), list(grouped(shown, _panel))
     size = (1.2 + 2.7 * len(columns), 0.9 + 2.3 * len(factors))
     figure = new_figure(*size, "Latency of one call per variant", source)
     axes = figure.subplots(len(factors), len(columns), squeeze=False, sharey="row")
-    for row, factor in zip(axes, factors, strict=True):
-        chosen = frame[frame["factor"] == factor]
-        arms = list(chosen["arm"].unique())
+    for row, (factor, rows) in zip(axes, factors.items(), strict=True):
+        arms = list(grouped(rows, lambda record: record.arm))
         for axis, panel in zip(row, columns, strict=True):
-            _latency_panel(axis, chosen[chosen["panel"] == panel], arms, f"{factor}, {panel}")
+            chosen = [record for record in rows if _panel(record) == panel]
+            _latency_panel(axis, chosen, arms, f"{factor}, {panel}")
         first = next(axis for axis in row if axis.axison)
         first.set_ylabel("latency, ms")
         first.tick_params(labelleft=True)
@@ -138,60 +117,70 @@ def latency_figure(records: Sequence[Record], source: str) -> Figure | None:
     return figure
 
 
-def _flat(record: Record) -> dict[str, object]:
+def _panel(record: Record) -> str:
     batch = f"batch {record.batch_size}" if record.batch_size else ""
     on_device = record.device if record.device != "cpu" else ""
-    return {
-        "factor": factor_name(record),
-        "panel": ", ".join(filter(None, (record.mode, batch, on_device))),
-        "arm": record.arm,
-        "place": shortened(record.inputs or f"{record.variant}\n{record.component}"),
-        "latency_ms": record.latency_ms,
-        "low_ms": record.latency_low_ms,
-        "high_ms": record.latency_high_ms,
-    }
+    return ", ".join(filter(None, (record.mode, batch, on_device)))
 
 
-def _latency_panel(axis: Axes, frame: pd.DataFrame, arms: Sequence[str], title: str) -> None:
-    if frame.empty:
+def _place(record: Record) -> str:
+    return shortened(record.inputs or f"{record.variant}\n{record.component}")
+
+
+def _latency_panel(axis: Axes, rows: Sequence[Record], arms: Sequence[str], title: str) -> None:
+    if not rows:
         axis.set_axis_off()
         return
     axis.set_title(title, fontsize=9)
-    places = list(frame["place"].unique())
+    places = list(grouped(rows, _place))
     for place, arm in enumerate(arms):
-        rows = frame[frame["arm"] == arm]
+        own = [record for record in rows if record.arm == arm]
         shift = 0.6 * ((place + 0.5) / len(arms) - 0.5)
-        xs = [places.index(name) + shift for name in rows["place"]]
+        xs = [places.index(_place(record)) + shift for record in own]
         mark = arm_mark(arms, arm)
-        lows = rows["low_ms"].clip(lower=rows["latency_ms"] / _WIDEST)
-        highs = rows["high_ms"].clip(upper=rows["latency_ms"] * _WIDEST)
+        lows, highs = zip(*map(_shown_interval, own), strict=True) if own else ((), ())
         axis.vlines(xs, lows, highs, color=mark.get_color(), lw=1)
-        axis.plot(xs, rows["latency_ms"], str(mark.get_marker()), color=mark.get_color(), ms=4.5)
+        values = [record.latency_ms or math.nan for record in own]
+        axis.plot(xs, values, str(mark.get_marker()), color=mark.get_color(), ms=4.5)
     axis.set_xticks(range(len(places)), labels=places)
     axis.set_xlim(-0.6, len(places) - 0.4)
     axis.set_yscale("log")
-    ticks = _ticks(_DECADES, *axis.get_ylim())
-    axis.yaxis.set_major_locator(FixedLocator(ticks) if ticks[2:] else MaxNLocator(5))
+    steps = ticks(DECADES, *axis.get_ylim())
+    axis.yaxis.set_major_locator(FixedLocator(steps) if steps[2:] else MaxNLocator(5))
     axis.yaxis.set_minor_locator(NullLocator())
     axis.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
 
 
-def figures(records: Sequence[Record], source: str, delta: float) -> Iterator[tuple[str, Figure]]:
-    """Name and figure of every plot that the records have something to show in."""
-    drawn: list[tuple[str, Figure | None]] = [
-        (f"speedup-{device}-{factor}", speedup_figure(list(group), source, delta))
-        for (device, factor), group in groupby(records, lambda r: (r.device, r.factor))
-    ]
-    drawn.append(("latency", latency_figure(records, source)))
-    drawn.append(("error", error_figure(records, source)))
-    yield from ((name, figure) for name, figure in drawn if figure)
-    yield from cost_figures(records, source)
+def _shown_interval(record: Record) -> tuple[float, float]:
+    """The interval of a latency, cut where it would stretch the axis; not a number without one."""
+    value, low, high = record.latency_ms, record.latency_low_ms, record.latency_high_ms
+    if value is None or low is None or high is None:
+        return math.nan, math.nan
+    return max(low, value / WIDEST), min(high, value * WIDEST)
 
 
-def draw(records: Sequence[Record], source: str, delta: float) -> list[tuple[str, Figure]]:
-    """Every figure with its name, in the suite's style."""
+def figures(
+    records: Sequence[Record], source: str, delta: float, kinds: Collection[str] | None = None
+) -> Iterator[tuple[str, Figure]]:
+    """Name and figure of every plot, or of some kinds, that the records have something for."""
+    drawn: dict[str, Callable[[], Figure | None]] = {
+        f"speedup-{rows[0].device}-{rows[0].factor}": partial(speedup_figure, rows, source, delta)
+        for rows in by_factor(records)
+    }
+    drawn["latency"] = partial(latency_figure, records, source)
+    drawn["error"] = partial(error_figure, records, source)
+    drawn |= cost_figures(records, source)
+    for name, make in drawn.items():
+        if (kinds is None or kind(name) in kinds) and (figure := make()):
+            yield name, figure
+
+
+def draw(
+    records: Sequence[Record], source: str, delta: float, kinds: Collection[str] | None = None
+) -> list[tuple[str, Figure]]:
+    """Every figure, or those of some kinds, with its name, in the suite's style."""
     with mpl.rc_context(STYLE):
-        return list(figures(records, source, delta))
+        return list(figures(records, source, delta, kinds))
 
 
 def write_plots(folder: Path, drawn: Sequence[tuple[str, Figure]]) -> list[Path]:

@@ -2,16 +2,17 @@
 
 import time
 from collections import defaultdict
+from collections.abc import Iterable, Iterator
 from typing import Any
 
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn
 
 from bench.analysis.rows import speedup
-from bench.footprint import Measured
+from bench.footprint import Case, Measured
 from bench.journal import samples_from, surveys_from
 from bench.plans import Plan
-from bench.record import Sample
+from bench.record import Comparison, Sample
 from bench.report.units import bounds, duration, memory, times
 
 # Drawing costs the processor that is being measured.
@@ -41,6 +42,7 @@ class RunProgress:
     def begin(self, plan: Plan, samples: list[Sample], spent_s: float) -> None:
         """Show the bar, with what was measured before."""
         self.plan, self.start_s = plan, time.monotonic() - spent_s
+        self.names = dict(_names(plan.comparisons))
         for sample in samples:
             self.samples[sample.key].append(sample)
         self.done, self.total = len(samples), len(plan.comparisons) * plan.passes
@@ -63,7 +65,8 @@ class RunProgress:
         if event["kind"] in ("start", "survey_start"):
             key, so_far, left = event["key"], self._so_far(event["key"]), self._left()
             place = self._place(event)
-            self.bar.update(self.task, description=key, place=place, so_far=so_far, left=left)
+            name = self.names.get(key, key)
+            self.bar.update(self.task, description=name, place=place, so_far=so_far, left=left)
         for sample in samples_from([event]):
             self.samples[sample.key].append(sample)
             said = self._so_far(sample.key) if sample.status == "ok" else _failure(sample)
@@ -84,7 +87,8 @@ class RunProgress:
         self.done += 1
         self.bar.update(self.task, completed=self.done, left=self._left())
         if not self.console.is_terminal:
-            line = f"{place}  {self.done}/{self.total}  {key}  {outcome}  {self._left()}"
+            name = self.names.get(key, key)
+            line = f"{place}  {self.done}/{self.total}  {name}  {outcome}  {self._left()}"
             self.console.print(line, soft_wrap=True, highlight=False, markup=False)
 
     def end(self) -> None:
@@ -104,6 +108,16 @@ class RunProgress:
         if not self.done:
             return ""
         return f"{duration(spent_s / self.done * (self.total - self.done))} left"
+
+
+def _names(comparisons: Iterable[Comparison]) -> Iterator[tuple[str, str]]:
+    """What comparisons, and cases that are looked at, are called: of a user's own arms the arm."""
+    for each in comparisons:
+        if each.arm.factory is not None:
+            yield each.key, each.arm_name + (" (control)" if each.is_control else "")
+        for arm in (each.arm, each.baseline):
+            case = Case(workload=each.workload, arm=arm)
+            yield case.key, case.name
 
 
 def _failure(what: Sample | Measured) -> str:

@@ -14,14 +14,13 @@ from bench.analysis.costs import kernel_changes
 from bench.analysis.notes import BETWEEN
 from bench.analysis.rows import Analysis
 from bench.machine import Environment
-from bench.record import OWN_FACTOR
+from bench.report.groups import by_factor, factor_name, workload
 from bench.report.trust import trust
 from bench.report.units import bounds, duration, milliseconds, percent, scientific, times
 from bench.row import Record
 
 _SIGNS = {"faster": "▲", "slower": "▼", "equivalent": "=", "undecided": "?"}
 _STYLES = {"faster": "green", "slower": "red", "equivalent": "blue", "undecided": "yellow"}
-_USUAL_PIXELS = 224
 HEADINGS = (
     "workload",
     "arm",
@@ -45,28 +44,6 @@ SINGLE = (
     "One pass: how much another process would differ was not measured but taken as 2 % (one "
     "standard deviation). Several passes measure it."
 )
-
-
-def by_factor(records: Iterable[Record]) -> list[list[Record]]:
-    """The rows of each device and factor, in the rows' own order."""
-
-    def key(record: Record) -> tuple[str, str]:
-        return record.device, record.factor
-
-    return [list(group) for _, group in groupby(records, key)]
-
-
-def factor_name(record: Record) -> str:
-    """What a row's comparison varies, as people say it."""
-    return "compare" if record.factor == OWN_FACTOR else record.factor
-
-
-def workload(record: Record) -> str:
-    """Short name of a row's workload: ``B/16 model b1 train``, with an unusual image size."""
-    if record.inputs is not None:
-        return f"{record.inputs} {record.mode}"
-    name = f"{record.variant} {record.component} b{record.batch_size} {record.mode}"
-    return name if record.image_size == _USUAL_PIXELS else f"{name} {record.image_size}px"
 
 
 def verdict(record: Record) -> str:

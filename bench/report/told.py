@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from bench.analysis.decision import Aim, Decision
 from bench.analysis.rows import Analysis
 from bench.machine import Environment
+from bench.record import DELTA
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -19,3 +20,4 @@ class Told:
     analysis: Analysis
     decisions: Sequence[Decision]
     aim: Aim
+    delta: float = DELTA

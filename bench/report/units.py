@@ -6,7 +6,7 @@ from collections.abc import Callable
 _MINUTE_S = 60
 _TWO_DECIMALS = (0.1, 10)
 _WIDEST = 1000
-_BINARY = ((2**30, "GiB"), (2**20, "MiB"), (2**10, "KiB"))
+_BINARY = ((2**40, "TiB"), (2**30, "GiB"), (2**20, "MiB"), (2**10, "KiB"))
 MOST_IMAGES = 1e10
 
 
@@ -120,7 +120,7 @@ def signed_percent(value: float | None) -> str:
 
 
 def memory(size_bytes: float | None) -> str:
-    """An amount of memory: ``1.23 GiB``, ``345 MiB``, ``31.2 KiB``, ``4 B``."""
+    """An amount of memory: ``1.23 GiB``, ``345 MiB``, ``31.2 KiB``, ``4 B``, up to TiB."""
     if size_bytes is None:
         return ""
     for unit, name in _BINARY:

@@ -67,6 +67,16 @@ def check_devices(devices: tuple[str, ...], environment: Environment) -> None:
             )
 
 
+def check_objective(objective: str, devices: tuple[str, ...], environment: Environment) -> None:
+    """Raise InputError where a run is to choose by what cannot be measured on a device here."""
+    for device in devices:
+        if objective == "energy" and (reason := environment.no_energy.get(device)):
+            raise InputError(
+                f"objective 'energy' asked for, but no energy is measured on {device} here "
+                f"({reason}); give another --objective"
+            )
+
+
 def check_budget(budget_s: float, passes: int, environment: Environment) -> None:
     """Raise InputError where the budget does not cover one small comparison in every pass."""
     need_s = REPORT_S + passes * (startup_s(environment) + SMALLEST_S)

@@ -20,7 +20,14 @@ from bench.record import CHOICE, InputError, RunError, Sample
 from bench.runner import survey
 from bench.runner.choices import SURVEYED, affordable, wanted
 from bench.runner.passes import probe, run_pass
-from bench.runner.plan import Request, check_budget, check_devices, comparisons, startup_s
+from bench.runner.plan import (
+    Request,
+    check_budget,
+    check_devices,
+    check_objective,
+    comparisons,
+    startup_s,
+)
 from bench.runner.processes import Event
 from bench.runner.results import Results, load
 from bench.runner.schedule import REPORT_S, NextPass, next_pass, spent_s
@@ -60,6 +67,7 @@ def run(request: Request, progress: Progress) -> Results:
     check_devices(request.devices or (), environment)
     check_budget(request.budget_s, request.passes, environment)
     devices = environment.devices if request.devices is None else request.devices
+    check_objective(request.aim.objective, devices, environment)
     selection = replace(request.selection, devices=devices)
     plan = Plan(
         run_id=request.folder.absolute().name,

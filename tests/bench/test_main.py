@@ -56,7 +56,7 @@ OPTIONS = {
         *("--calls", "--top", "--out", "--json", "--no-lock"),
     },
     "report": {
-        *("folder", "--markdown", "--decision", "--factors", "--show", "--objective"),
+        *("folder", "--markdown", "--decision", "--page", "--factors", "--show", "--objective"),
         "--max-error",
     },
     "summary": {

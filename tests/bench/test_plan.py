@@ -15,6 +15,7 @@ from bench.record import FACTORS, Comparison, InputError
 from bench.runner.plan import (
     check_budget,
     check_devices,
+    check_objective,
     comparisons,
     grids,
     startup_s,
@@ -67,6 +68,17 @@ def test_device_that_is_not_here() -> None:
     """CUDA without a GPU is refused: what was asked for, what torch looked, what is here."""
     with pytest.raises(InputError, match=r"'cuda' asked for, but torch 2\.9\.0 .*; found: cpu$"):
         check_devices(("cpu", "cuda"), make_environment())
+
+
+def test_nothing_is_chosen_by_what_cannot_be_measured() -> None:
+    """Not after ten minutes but at once, with the reason; other objectives need no meter."""
+    blind = make_environment(no_energy={"cpu": "no RAPL"})
+    for objective in ("latency", "throughput", "memory"):
+        check_objective(objective, ("cpu",), blind)
+    check_objective("energy", ("cuda",), blind)
+    check_objective("energy", ("cpu",), make_environment())
+    with pytest.raises(InputError, match=r"'energy' .* on cpu here \(no RAPL\); give another"):
+        check_objective("energy", ("cuda", "cpu"), blind)
 
 
 @pytest.mark.parametrize(("passes", "import_torch_s", "need_s"), [(3, 4.0, 33.5), (1, 1.0, 10.5)])

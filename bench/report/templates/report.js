@@ -44,6 +44,8 @@
     button.addEventListener("click", () => sort(heading, place));
     heading.replaceChildren(button);
   });
+  // Paper cannot be asked to open anything.
+  addEventListener("beforeprint", () => document.querySelectorAll("details").forEach((each) => (each.open = true)));
   form.addEventListener("submit", (event) => event.preventDefault());
   form.addEventListener("input", filter);
   form.hidden = false;

@@ -9,7 +9,6 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from matplotlib.colors import to_hex
-from matplotlib.figure import Figure
 
 from bench.footprint import computed_in
 from bench.report import canvas
@@ -184,9 +183,11 @@ def test_any_roofline_can_be_read(share: float, intensity: float, limits: list[f
 def test_figures_of_each_device() -> None:
     """Each device has its own figures, and none that would be empty."""
     rows = [*RUN, *ON_CARD, *compiles()]
-    found: dict[str, Figure] = dict(cost_figures(rows, SOURCE))
+    found = {
+        name: figure for name, make in cost_figures(rows, SOURCE).items() if (figure := make())
+    }
     assert list(found) == [
         *("memory-cpu", "roofline-cpu", "compile-cpu", "memory-cuda", "roofline-cuda"),
     ]
-    assert list(cost_figures([make_record()], SOURCE)) == []
+    assert [make() for make in cost_figures([make_record()], SOURCE).values()] == [None] * 3
     assert len(found["memory-cuda"].axes[0].get_yticklabels()) == len(ON_CARD)

@@ -13,7 +13,7 @@ from rich.table import Table
 
 from bench.record import InputError
 from bench.report.costs import USUAL_VIEW, VIEWS, columns, cost_markdown, cost_tables, known_views
-from bench.report.tables import by_factor, workload
+from bench.report.groups import by_factor, workload
 from bench.row import Record
 from costly import LOST, ROWS, compiles, make_costly, precisions
 from golden_text import check_golden

@@ -54,6 +54,26 @@ def test_markdown_reads_as_it_should() -> None:
     check_golden("decision.md", "\n".join(decision_markdown(several(), Aim())))
 
 
+def test_what_nobody_measured_is_unknown() -> None:
+    """By energy on a machine without a meter: no arm is named, not even the plain one."""
+    aim = Aim(objective="energy")
+    (found,) = decide(MEASURED, aim, repeats)
+    assert found.is_blind
+    assert dict(zip(HEADINGS, cells(found), strict=True))["choose"] == "unknown"
+    assert decision_notes([found], aim)[1:] == [
+        "B/16 b1 forward: no energy was measured, so nothing can be chosen by it."
+    ]
+    (line,) = decision_lines([found])
+    assert line.endswith("unknown (what to choose by was not measured)")
+
+
+def test_arms_that_all_failed_leave_the_plain_one() -> None:
+    """That is known: there was nothing else."""
+    (found,) = decide([control("precision"), failed("precision", "bf16", "oom")], Aim(), repeats)
+    assert not found.is_blind
+    assert cells(found)[1] == "plain"
+
+
 def test_without_decisions_there_is_nothing_to_say() -> None:
     """As with a user's own arms."""
     assert decision_markdown([], Aim()) == []

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from rich.console import Console
 
-from bench.footprint import Measured, Survey
+from bench.footprint import Case, Measured, Survey
 from bench.plans import Plan
 from bench.record import Sample
 from bench.report.progress import RunProgress
@@ -165,6 +165,25 @@ def test_cases_that_are_looked_at() -> None:
         "survey  6/8  B/16-attention-sdpa  crashed: SIGSEGV",
         "survey  7/8  B/16-attention-manual  oom",
         "survey  8/8  B/16-attention-flash  ",
+    ]
+
+
+def test_names_are_for_people() -> None:
+    """A look is called by what of its arm is not plain; a user's own arm by its own name."""
+    own = make_comparison("mine.py:f", factor="factory", baseline="mine.py:f")
+    plan = make_plan(comparisons=(CANDIDATE, own))
+    cases = [Case(workload=each.workload, arm=each.arm) for each in plan.comparisons]
+    console = Console(file=StringIO(), width=200)
+    progress = RunProgress(console)
+    with console.capture() as capture:
+        progress.begin(plan, [], 0.0)
+        for case in cases:
+            progress.event({"kind": "survey", **asdict(make_survey(case.key)), "died": False})
+        progress.event({"kind": "sample", **asdict(make_sample(own))})
+    assert [line.split("  ")[2] for line in capture.get().splitlines()] == [
+        "B/16-attention-b1-forward-cpu-manual",
+        "mine.py:f",
+        "mine.py:f (control)",
     ]
 
 

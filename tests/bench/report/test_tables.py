@@ -9,16 +9,15 @@ import pytest
 from rich.console import Console
 from rich.table import Table
 
+from bench.report.groups import by_factor, workload
 from bench.report.tables import (
     SINGLE,
-    by_factor,
     cells,
     provenance,
     remarks,
     share_line,
     summary,
     verdict,
-    workload,
 )
 from bench.row import Record
 from golden_text import check_golden

@@ -232,6 +232,7 @@ def test_costs(show: Callable[[float | None], str], value: float, expected: str)
         (345 * 2**20, "345 MiB"),
         (2**30, "1.00 GiB"),
         (31.4 * 2**30, "31.4 GiB"),
+        (2**40, "1.00 TiB"),
     ],
 )
 def test_memory(size_bytes: float | None, expected: str) -> None:
