@@ -47,19 +47,30 @@ COLUMNS = tuple(each.name for each in fields(Point))
 
 
 def series_name(record: Record) -> str:
-    """What a row is called in a history: ``precision B/16 model b1 forward cpu bf16``."""
+    """What a row is called in a history: ``precision B/16 model b1 forward cpu bf16``.
+
+    Of a user's own arm: ``compare 8,197,768 forward cpu mine.py:make``.
+    """
+    if record.factor == OWN_FACTOR:
+        return f"compare {record.inputs} {record.mode} {record.device} {record.arm}"
     size = "" if record.image_size in (None, 224) else f" {record.image_size}px"
     where = f"{record.variant} {record.component} b{record.batch_size} {record.mode}{size}"
     return f"{record.factor} {where} {record.device} {record.arm}"
 
 
-def points(records: Iterable[Record], environment: Environment, started: str) -> list[Point]:
-    """What a run adds to a history: its arms of vitcore that were measured with the yardstick."""
+def points(
+    records: Iterable[Record], environment: Environment, started: str, commit: str | None = None
+) -> list[Point]:
+    """What a run adds to a history: its arms that were measured with the yardstick.
+
+    What the run itself chose is left out: the next run may choose another. ``commit`` is that of
+    a user's own arms.
+    """
     return [
         Point(
             schema=HISTORY_SCHEMA,
             time=started,
-            commit=record.commit,
+            commit=commit if record.factor == OWN_FACTOR else record.commit,
             run_id=record.run_id,
             device=record.device,
             device_name=record.device_name,
@@ -70,9 +81,7 @@ def points(records: Iterable[Record], environment: Environment, started: str) ->
             high=record.yardstick_high,
         )
         for record in records
-        if record.yardstick_ratio is not None
-        and record.status == "ok"
-        and record.factor not in (CHOICE, OWN_FACTOR)
+        if record.yardstick_ratio is not None and record.status == "ok" and record.factor != CHOICE
     ]
 
 

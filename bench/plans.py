@@ -89,11 +89,12 @@ class Plan:
     ``each_s`` every comparison gets so many seconds to measure over all passes, whatever the rest
     takes. ``weights`` multiply a comparison's share of the time, ``delta`` is the difference below
     which arms count as equivalent, ``case_timeout_s`` what one comparison may take in one pass.
-    ``directory`` is the folder from which a user named arms of their own, ``sources`` the digests
-    of their files, by paths from there. With ``survey`` each arm is also looked at alone, with
-    ``choose`` what the rows let choose by ``objective``, among arms of at most ``max_error``, is
-    measured as a whole; in ``choice_passes``, once the run knows how many it has time for. With
-    ``gate`` no further pass goes to what is surely less or more slower than that.
+    ``directory`` is the folder from which a user named arms of their own, ``commit`` what is
+    checked out there, ``sources`` the digests of their files, by paths from there. With ``survey``
+    each arm is also looked at alone, with ``choose`` what the rows let choose by ``objective``,
+    among arms of at most ``max_error``, is measured as a whole; in ``choice_passes``, once the run
+    knows how many it has time for. With ``gate`` no further pass goes to what is surely less or
+    more slower than that.
     """
 
     run_id: str
@@ -109,6 +110,7 @@ class Plan:
     weights: dict[str, float] = field(default_factory=dict)
     comparisons: tuple[Comparison, ...]
     directory: Path | None = None
+    commit: str | None = None
     sources: dict[str, str] = field(default_factory=dict)
     survey: bool = False
     choose: bool = False

@@ -34,6 +34,8 @@ def history() -> None:
 def add(folder: Path, path: Path) -> None:
     """Add the run in FOLDER to the history: a line for each arm, its time / the yardstick's.
 
+    FOLDER is of vitbench run, or of vitbench compare --out.
+
     The yardstick is one frozen encoder block that every run times beside every comparison, so that
     a faster machine makes no faster model. A run counts once.
     """
@@ -42,14 +44,15 @@ def add(folder: Path, path: Path) -> None:
     from bench.runner.results import load
 
     results = load(folder)
-    found = points(results.records, results.environment, results.plan.started)
+    plan = results.plan
+    found = points(results.records, results.environment, plan.started, plan.commit)
     if not found:
         raise InputError(
-            f"{folder} has no arm of vitcore that was measured beside the yardstick; measure with "
-            "this version: vitbench run"
+            f"{folder} has no arm that was measured beside the yardstick; measure with this "
+            "version: vitbench run, or vitbench compare"
         )
     append(path, found)
-    click.echo(f"{path}: {counted(len(found), 'line')} of run {results.plan.run_id} added.")
+    click.echo(f"{path}: {counted(len(found), 'line')} of run {plan.run_id} added.")
 
 
 @click.command()

@@ -25,6 +25,7 @@ from bench.runner.passes import probe
 from bench.runner.plan import check_devices
 from bench.runner.results import Results
 from bench.runner.run import Progress, execute
+from bench.runner.trees import head_of
 from bench.store import check_run_folder, new_run_id
 
 
@@ -138,6 +139,7 @@ def _plan(request: CompareRequest, run_id: str, sources: dict[str, str]) -> Plan
         weights={each.key: CONTROL_SHARE for each in comparisons if each.is_control},
         comparisons=comparisons,
         directory=Path.cwd(),
+        commit=head_of(Path.cwd()),
         sources=sources,
         survey=True,
     )

@@ -47,6 +47,14 @@ def commit_of(repository: Path, revision: str) -> str:
         ) from error
 
 
+def head_of(folder: Path) -> str | None:
+    """The commit that is checked out in a folder; None where git does not know it."""
+    try:
+        return commit_of(folder, "HEAD")
+    except InputError:
+        return None
+
+
 @contextmanager
 def checked_out(repository: Path, commit: str, folder: Path) -> Iterator[Path]:
     """A worktree of one commit in a new folder, which is taken away afterwards."""

@@ -47,13 +47,12 @@ def test_a_run_counts_once(tmp_path: Path) -> None:
 
 
 def test_what_belongs_into_a_history() -> None:
-    """Arms of vitcore that were measured beside the yardstick; choices are others every time."""
+    """What was measured beside the yardstick; choices are others every time."""
     rows = [
         ROW,
         replace(ROW, yardstick_ratio=None),
         replace(ROW, status="wrong"),
         replace(ROW, factor=CHOICE),
-        replace(ROW, factor="factory"),
     ]
     (only,) = points(rows, make_environment(), "2026")
     assert (only.ratio, only.low, only.high) == (0.4, 0.39, 0.41)
@@ -93,3 +92,13 @@ def test_no_history_says_how_to_begin_one(tmp_path: Path) -> None:
     """With the command."""
     with pytest.raises(InputError, match="begin a history with: vitbench history add"):
         read(tmp_path / "none.csv")
+
+
+def test_own_arms_have_the_commit_of_their_own_tree() -> None:
+    """Not that of vitbench; and a name that says on what they were measured."""
+    own = replace(ROW, factor="factory", variant=None, inputs="8,197,768", arm="mine.py:make")
+    (only,) = points([own], make_environment(), "2026", "c0ffee")
+    assert only.commit == "c0ffee"
+    assert only.series == "compare 8,197,768 forward cpu mine.py:make"
+    (usual,) = points([ROW], make_environment(), "2026", "c0ffee")
+    assert usual.commit == ROW.commit

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from bench.record import InputError
-from bench.runner.trees import checked_out, commit_of, repository_of
+from bench.runner.trees import checked_out, commit_of, head_of, repository_of
 from repositories import GIT, make_repository
 
 
@@ -56,3 +56,10 @@ def test_the_top_is_found_from_anywhere(repository: Path) -> None:
     inside = repository / "deep" / "er"
     inside.mkdir(parents=True)
     assert repository_of(inside) == repository.resolve()
+
+
+def test_what_is_checked_out(repository: Path, tmp_path: Path) -> None:
+    """Outside of any repository nothing is, and in one without a commit."""
+    assert head_of(repository) == commit_of(repository, "HEAD")
+    assert head_of(tmp_path) is None
+    assert head_of(make_repository(tmp_path / "empty")) is None
