@@ -6,8 +6,10 @@ from pathlib import Path
 from bench.analysis.decision import Aim, decide
 from bench.machine import Environment
 from bench.record import CHOICE, DELTA
-from bench.report.page import FIGURES, page
+from bench.report.captions import FIGURES
+from bench.report.page import page
 from bench.report.plots import draw
+from bench.report.svg import inlined
 from bench.report.told import Told
 from bench.row import Record
 from decided import arm, control, failed, repeats, run
@@ -35,7 +37,9 @@ def rows() -> list[Record]:
 
 def html(records: Sequence[Record], environment: Environment | None = None, **told: str) -> str:
     """The page of some rows."""
-    return page(make_told(records, environment, **told), draw(records, "source", DELTA, FIGURES))
+    return page(
+        make_told(records, environment, **told), inlined(draw(records, "source", DELTA, FIGURES))
+    )
 
 
 def make_told(

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import click
 
-from bench.commands.shared import max_error_option, other_aim, other_objective_option, told_by
+from bench.commands.shared import max_error_option, other_aim, other_objective_option
 from bench.record import InputError
 
 _FORMATS = ("markdown", "github-action-benchmark", "junit", "json", "csv")
@@ -37,7 +37,7 @@ def export(
     from bench.runner.results import load
 
     results = load(folder)
-    text = FORMATS[kind](told_by(results, other_aim(results.aim, objective, max_error)))
+    text = FORMATS[kind](results.told(other_aim(results.aim, objective, max_error)))
     if out is None:
         click.echo(text, nl=False)
         return

@@ -1,21 +1,21 @@
 """``vitbench report``: show a run again, from its journal."""
 
 from pathlib import Path
+from typing import Any
 
 import click
 
+from bench.commands.drawing import drawing_beside, page_alone
 from bench.commands.shared import (
     max_error_option,
     other_aim,
     other_objective_option,
     show_option,
-    show_page,
     show_run,
     source_of,
 )
 from bench.options import names
 from bench.record import InputError
-from bench.report.units import counted
 
 
 @click.command()
@@ -38,18 +38,47 @@ def report(
     objective: str | None,
     max_error: float | None,
 ) -> None:
-    """Make results.csv, tables and plots of the run in FOLDER again from its journal."""
+    """Make results.csv, tables, plots and page of the run in FOLDER again from its journal."""
     from bench.report.costs import known_views
-    from bench.report.decision import decision_markdown
-    from bench.report.markdown import markdown as as_markdown
-    from bench.runner.results import load
-    from bench.table import write_csv
 
     if factors and not markdown:
         raise click.UsageError("--factors chooses tables of --markdown; give both or neither")
     if markdown + decision + page > 1:
         raise click.UsageError("--markdown, --decision and --page exclude each other; give one")
     views = known_views(show)
+    if page:
+        with drawing_beside() as beside:
+            results = _measured(folder)
+            aim = other_aim(results.aim, objective, max_error)
+            click.echo(page_alone(results, aim, beside))
+        return
+    from bench.report.decision import decision_markdown
+
+    results = _measured(folder)
+    aim = other_aim(results.aim, objective, max_error)
+    if decision:
+        click.echo("\n".join(decision_markdown(results.decisions(aim), aim)))
+        click.echo(source_of(results))
+        return
+    if markdown:
+        from bench.report.markdown import markdown as as_markdown
+
+        first = [] if factors else decision_markdown(results.decisions(aim), aim)
+        click.echo(as_markdown(results.analysis, factors, views, first))
+        click.echo(source_of(results))
+        return
+    from bench.table import write_csv
+
+    if kept := write_csv(folder / "results.csv", results.records):
+        click.echo(f"results.csv had been changed; what it said is kept as {kept.name}", err=True)
+    show_run(results, views, aim)
+
+
+def _measured(folder: Path) -> Any:
+    """The run in a folder. Raises InputError where nothing was measured; warns of what lacks."""
+    from bench.report.units import counted
+    from bench.runner.results import load
+
     results = load(folder)
     if not results.samples:
         raise InputError(
@@ -59,19 +88,4 @@ def report(
     if results.left:
         text = f"unfinished: {counted(results.left, 'planned measurement')} missing"
         click.echo(f"{text}; finish it with: vitbench run --resume {folder}", err=True)
-    aim = other_aim(results.aim, objective, max_error)
-    if decision:
-        click.echo("\n".join(decision_markdown(results.decisions(aim), aim)))
-        click.echo(source_of(results))
-        return
-    if page:
-        show_page(results, aim)
-        return
-    if markdown:
-        first = [] if factors else decision_markdown(results.decisions(aim), aim)
-        click.echo(as_markdown(results.analysis, factors, views, first))
-        click.echo(source_of(results))
-        return
-    if kept := write_csv(folder / "results.csv", results.records):
-        click.echo(f"results.csv had been changed; what it said is kept as {kept.name}", err=True)
-    show_run(results, views, aim)
+    return results

@@ -16,8 +16,6 @@ from bench.record import OBJECTIVES, RunError
 
 # A table in a file or a pipe must not be cut to a terminal's width.
 _PIPE_COLUMNS = 140
-# A history of fewer has no trend to show.
-_LEAST_RUNS = 3
 # GitHub's name for the file that a job's page shows.
 _JOB_SUMMARY = "GITHUB_STEP_SUMMARY"
 
@@ -139,56 +137,16 @@ def show_run(results: Any, views: Sequence[str], aim: Any = None) -> None:
     click.echo(source)
     if not results.folder.exists():
         raise RunError(f"{results.folder} was removed; there is nowhere to write the plots")
-    from bench.report.plots import draw, write_plots
+    from bench.commands.drawing import write_drawings
 
-    drawn = draw(results.records, source, results.plan.delta) + _trend(results.folder.parent)
-    write_page(results, drawn, aim or results.aim)
-    paths = write_plots(results.folder / "plots", drawn)
-    click.echo(
-        f"Written: {results.folder}/report.html, results.csv and {len(paths)} plots beside it."
-    )
+    count = write_drawings(results, aim or results.aim)
+    click.echo(f"Written: {results.folder}/report.html, results.csv and {count} plots beside it.")
     for line in decision_lines(results.decisions(aim)):
         click.echo(line)
     if os.environ.get(_JOB_SUMMARY):
         from bench.report.export import as_markdown
 
-        tell_job(as_markdown(told_by(results, aim or results.aim)))
-
-
-def _trend(folder: Path) -> list[tuple[str, Any]]:
-    """The chart of the history beside a run, where there is one of several runs."""
-    from bench.history import USUAL_NAME, read
-
-    path = folder / USUAL_NAME
-    points = read(path) if path.exists() else []
-    if len({point.run_id for point in points}) < _LEAST_RUNS:
-        return []
-    import matplotlib as mpl
-
-    from bench.analysis.changes import changes
-    from bench.report.canvas import STYLE
-    from bench.report.trend import by_series, trend_figure
-
-    series = by_series(points)
-    ratios = {name: [point.ratio for point in each] for name, each in series.items()}
-    with mpl.rc_context(STYLE):
-        return [("trend", trend_figure(series, changes(ratios), str(path)))]
-
-
-def told_by(results: Any, aim: Any) -> Any:
-    """What a run tells, by what to choose."""
-    from bench.report.told import Told
-
-    return Told(
-        run_id=results.plan.run_id,
-        command=results.plan.command,
-        started=results.plan.started,
-        environment=results.environment,
-        analysis=results.analysis,
-        decisions=results.decisions(aim),
-        aim=aim,
-        delta=results.plan.delta,
-    )
+        tell_job(as_markdown(results.told(aim or results.aim)))
 
 
 def other_aim(aim: Any, objective: str | None, max_error: float | None) -> Any:
@@ -207,23 +165,3 @@ def tell_job(text: str) -> None:
         # Whoever made the folder may have taken it away; the text stands in the log as well.
         with suppress(OSError), Path(path).open("a", encoding="utf-8") as file:
             file.write(text + "\n")
-
-
-def show_page(results: Any, aim: Any) -> None:
-    """Write a run's page alone, and tell where it is."""
-    from bench.report.page import FIGURES
-    from bench.report.plots import draw
-
-    drawn = draw(results.records, source_of(results), results.plan.delta, FIGURES)
-    click.echo(write_page(results, drawn + _trend(results.folder.parent), aim))
-
-
-def write_page(results: Any, drawn: Sequence[tuple[str, Any]], aim: Any) -> Path:
-    """Write ``report.html`` whole or not at all."""
-    from bench.report.page import page
-
-    path: Path = results.folder / "report.html"
-    part = path.with_suffix(".part")
-    part.write_text(page(told_by(results, aim), drawn), encoding="utf-8")
-    part.replace(path)
-    return path

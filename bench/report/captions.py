@@ -3,19 +3,20 @@
 # Kinds of figures in the order of the page; the first word of a figure's name.
 HEADINGS = {
     "speedup": "Verdicts",
-    "latency": "Latency",
+    "latency": "Latency and throughput",
     "error": "Speed against numeric error",
     "memory": "Memory",
     "roofline": "Roofline",
     "compile": "When compiling pays off",
     "trend": "History",
 }
+# Those that the page shows as figures; the other kinds' rows themselves stand there.
+FIGURES = ("error", "roofline", "compile", "trend")
 _CAPTIONS = {
     "speedup": "Right of ×1 is faster than the baseline. Lines are 95 % intervals over processes, "
     "the band is what is too little to choose by, hollow marks are the baseline against its own "
     "copy.",
-    "latency": "Time of one call in milliseconds, with its 95 % interval over processes; a call is "
-    "one batch.",
+    "latency": "Time of one call, which is one batch, with its 95 % interval over processes.",
     "error": "Relative error of the output against float64, and speed-up over the baseline. Arms "
     "on a line are beaten by no other in both.",
     "memory": "Peak of live tensors in one call (● measured, ○ predicted), and of the whole "

@@ -15,7 +15,7 @@ from bench.report.groups import grouped, workload
 from bench.report.units import MOST_IMAGES, bounded, digits, images
 from bench.row import Record
 
-_MOST_COLUMNS, _MOST_PANELS = 3, 9
+_MOST_COLUMNS, _MOST_PANELS = 3, 6
 _BLACK, _DARK = COLOURS[0], "#555555"
 # Beyond this many times the images that make up for the first call, it hardly matters any more.
 _FAR, _LEAST_IMAGES = 30, 100.0

@@ -110,9 +110,9 @@ def roofline_figure(records: Sequence[Record], source: str) -> Figure | None:
     components = list(dict.fromkeys(record.component for record in shown))
     colours = dict(zip(components, COLOURS[1:], strict=False))
     markers = dict(zip(roofs, MARKERS, strict=False))
-    for record in shown:
-        mark, colour = markers[_computed(record)], colours[record.component]
-        axis.plot(_intensity(record), _reached(record), mark, color=colour, ms=5.5, alpha=0.75)
+    for (name, part), rows in grouped(shown, lambda r: (_computed(r), r.component)).items():
+        xs, ys = [_intensity(record) for record in rows], [_reached(record) for record in rows]
+        axis.plot(xs, ys, markers[name], color=colours[part], ms=5.5, alpha=0.75)
     _roofline_legends(axis, colours, markers)
     return figure
 

@@ -2,9 +2,10 @@
 
 import math
 from collections.abc import Iterator, Sequence
-from itertools import groupby
+from itertools import groupby, pairwise
 
 from matplotlib.axes import Axes
+from matplotlib.collections import LineCollection
 from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator, NullLocator
 
@@ -63,8 +64,8 @@ def _error_panel(axis: Axes, records: Sequence[Record], where: str) -> None:
             alpha=0.7,
             label=arm,
         )
-    for front in fronts(records):
-        axis.step(*zip(*front, strict=True), where="post", color="#999999", lw=0.8, zorder=0)
+    steps = [list(_steps(front)) for front in fronts(records)]
+    axis.add_collection(LineCollection(steps, color="#999999", lw=0.8, zorder=0), autolim=False)
     errors = [record.output_error or 1.0 for record in records]
     axis.set_yscale("log")
     # No less than a decade: what differs by less is alike.
@@ -82,6 +83,14 @@ def _error_panel(axis: Axes, records: Sequence[Record], where: str) -> None:
     axis.xaxis.set_major_locator(MaxNLocator(4))
     axis.set_xlabel("speed-up")
     axis.legend(loc="upper center", bbox_to_anchor=(0.5, -0.16), ncols=2, frameon=False, fontsize=8)
+
+
+def _steps(front: Sequence[tuple[float, float]]) -> Iterator[tuple[float, float]]:
+    """The corners of a front: what is as slow as the next point has an error as this one's."""
+    yield front[0]
+    for (_, error), (speedup, next_error) in pairwise(front):
+        yield speedup, error
+        yield speedup, next_error
 
 
 def _point(record: Record) -> tuple[float, float]:

@@ -12,8 +12,17 @@ from functools import partial
 from bench.record import VERDICTS
 from bench.report.groups import by_factor, distinct, factor_name, grouped, workload
 from bench.report.tables import verdict
-from bench.report.ticks import BINARY, RATIOS, WIDEST, ratio_range, ticks
-from bench.report.units import bounds, counted, memory, signed_percent, times
+from bench.report.ticks import BINARY, DECADES, RATIOS, WIDEST, ratio_range, ticks
+from bench.report.units import (
+    bounded,
+    bounds,
+    counted,
+    images_per_s,
+    memory,
+    milliseconds,
+    signed_percent,
+    times,
+)
 from bench.row import Record
 
 # A plot of more lines opens when it is asked for.
@@ -107,18 +116,64 @@ def _speedups(rows: Sequence[Record], delta: float) -> Forest:
 
 def _speedup(axis: Axis, record: Record) -> Line:
     value, low, high = record.speedup or 1.0, record.speedup_low, record.speedup_high
-    mark = Mark(shape="ring" if record.is_control else "dot", at=axis.place(value))
-    if low is not None and high is not None:
-        start, end = max(low, value / WIDEST), min(high, value * WIDEST)
-        mark = replace(mark, low=axis.place(start), high=axis.place(end))
     interval = bounds(low, high)
+    shape = "ring" if record.is_control else "dot"
     return Line(
         arm=record.arm,
-        marks=(mark,),
+        marks=(_mark(shape, axis, value, low, high),),
         text=times(value) + (f" ({interval})" if interval else ""),
         said=verdict(record),
         kind=record.verdict or "",
     )
+
+
+def latencies(records: Sequence[Record]) -> Iterator[Forest]:
+    """Time of a call with its interval, and throughput: a plot for each device."""
+    for device, rows in grouped(records, lambda record: record.device).items():
+        if shown := list(distinct(record for record in rows if record.latency_ms)):
+            yield _latencies(device, shown)
+
+
+def _latencies(device: str, rows: Sequence[Record]) -> Forest:
+    axis = _axis([record.latency_ms or 1.0 for record in rows])
+    places = ticks(DECADES, axis.low, axis.high, _ROOM)
+    return Forest(
+        heading=f"Time of one call, on {device}",
+        summary=counted(len(rows), "case"),
+        axis="latency, logarithmic",
+        value="latency, 95 % interval; images a second",
+        ticks=tuple((axis.place(tick), f"{tick:g} ms") for tick in places),
+        groups=_lines(rows, partial(_latency, axis)),
+    )
+
+
+def _latency(axis: Axis, record: Record) -> Line:
+    value, low, high = record.latency_ms or 1.0, record.latency_low_ms, record.latency_high_ms
+    interval = bounded(milliseconds, low, high)
+    speed = images_per_s(record.images_per_s)
+    return Line(
+        arm=record.arm,
+        marks=(_mark("dot", axis, value, low, high),),
+        text=milliseconds(value)
+        + (f" ({interval})" if interval else "")
+        + (f"; {speed}" if speed else ""),
+        said="" if record.status == "ok" else record.status,
+    )
+
+
+def _axis(values: Sequence[float]) -> Axis:
+    """One that holds them all; two ticks at least stand on it, however alike they are."""
+    low, high = min(values) / _MARGIN, max(values) * _MARGIN
+    return Axis(low=min(low, high / 8), high=max(high, low * 8))
+
+
+def _mark(shape: str, axis: Axis, value: float, low: float | None, high: float | None) -> Mark:
+    """A mark with its interval, which is cut where it would reach far beyond others."""
+    mark = Mark(shape=shape, at=axis.place(value))
+    if low is None or high is None:
+        return mark
+    start, end = max(low, value / WIDEST), min(high, value * WIDEST)
+    return replace(mark, low=axis.place(start), high=axis.place(end))
 
 
 def memories(records: Sequence[Record]) -> Iterator[Forest]:
@@ -130,17 +185,14 @@ def memories(records: Sequence[Record]) -> Iterator[Forest]:
 
 
 def _memories(device: str, rows: Sequence[Record]) -> Forest:
-    sizes = [size for record in rows for size in _sizes(record) if size]
-    low, high = min(sizes) / _MARGIN, max(sizes) * _MARGIN
-    # Two ticks at least, however alike the sizes are.
-    low, high = min(low, high / 8), max(high, low * 8)
-    axis = Axis(low=low, high=high)
+    axis = _axis([size for record in rows for size in _sizes(record) if size])
+    places = ticks(BINARY, axis.low, axis.high, _ROOM)
     return Forest(
         heading=f"Memory at its peak in steady state, on {device}",
         summary=counted(len(rows), "case"),
         axis="memory, logarithmic",
         value="live tensors; the whole process",
-        ticks=tuple((axis.place(tick), _size(tick)) for tick in ticks(BINARY, low, high, _ROOM)),
+        ticks=tuple((axis.place(tick), _size(tick)) for tick in places),
         groups=_lines(rows, partial(_memory, axis)),
     )
 

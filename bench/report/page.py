@@ -8,22 +8,17 @@ from typing import Any
 from jinja2 import Environment as Templates
 from jinja2 import PackageLoader, StrictUndefined
 from markupsafe import Markup
-from matplotlib.figure import Figure
 
 from bench.analysis.costs import kernel_changes
 from bench.machine import Environment, warnings
 from bench.report import captions, decision
 from bench.report.cells import COLUMNS, Row, row_of
-from bench.report.forest import Forest, memories, speedups
-from bench.report.svg import inline_svg
+from bench.report.forest import Forest, latencies, memories, speedups
 from bench.report.tables import remarks
 from bench.report.told import Told
 from bench.report.trust import trust
 from bench.report.units import memory
 from bench.row import Record
-
-# The kinds of figures that the page shows; of the others it shows the rows themselves.
-FIGURES = ("latency", "error", "roofline", "compile", "trend")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -74,9 +69,12 @@ class Page:
     commands: str
 
 
-def page(told: Told, figures: Sequence[tuple[str, Figure]]) -> str:
-    """The page's HTML. Whatever comes from outside is escaped."""
-    return _templates().get_template("report.html").render(page=_page(told, figures))
+def page(told: Told, drawings: Sequence[tuple[str, str]]) -> str:
+    """The page's HTML, with the SVG of some figures by their names.
+
+    Whatever comes from outside is escaped.
+    """
+    return _templates().get_template("report.html").render(page=_page(told, drawings))
 
 
 @cache
@@ -90,7 +88,7 @@ def _templates() -> Templates:
     )
 
 
-def _page(told: Told, figures: Sequence[tuple[str, Figure]]) -> Page:
+def _page(told: Told, drawings: Sequence[tuple[str, str]]) -> Page:
     records, machine = told.analysis.records, told.environment
     rows = [decision.cells(each) for each in told.decisions]
     used = [n for n, _ in enumerate(decision.HEADINGS) if any(row[n] for row in rows)]
@@ -104,7 +102,7 @@ def _page(told: Told, figures: Sequence[tuple[str, Figure]]) -> Page:
         decisions=[tuple(row[n] for n in used) for row in rows],
         decision_notes=decision.decision_notes(told.decisions, told.aim),
         trust=trust(told.analysis),
-        sections=list(_sections(told, figures)),
+        sections=list(_sections(told, drawings)),
         filters=list(_filters(records)),
         columns=tuple(COLUMNS),
         rows=[row_of(record) for record in records],
@@ -115,17 +113,21 @@ def _page(told: Told, figures: Sequence[tuple[str, Figure]]) -> Page:
     )
 
 
-def _sections(told: Told, figures: Sequence[tuple[str, Figure]]) -> Iterator[Section]:
+def _sections(told: Told, drawings: Sequence[tuple[str, str]]) -> Iterator[Section]:
     records = told.analysis.records
-    forests = {"speedup": tuple(speedups(records, told.delta)), "memory": tuple(memories(records))}
+    forests = {
+        "speedup": tuple(speedups(records, told.delta)),
+        "latency": tuple(latencies(records)),
+        "memory": tuple(memories(records)),
+    }
     yield Section(name="decision", heading="What to choose")
     for kind, heading in captions.HEADINGS.items():
-        drawn = (_drawn(name, each) for name, each in figures if captions.kind(name) == kind)
+        drawn = (_drawn(name, svg) for name, svg in drawings if captions.kind(name) == kind)
         section = Section(
             name=kind,
             heading=heading,
             caption=captions.caption(kind),
-            figures=tuple(drawn) if kind in FIGURES else (),
+            figures=tuple(drawn),
             forests=forests.get(kind, ()),
         )
         if section.is_drawn:
@@ -136,14 +138,9 @@ def _sections(told: Told, figures: Sequence[tuple[str, Figure]]) -> Iterator[Sec
     yield Section(name="reproduce", heading="Reproduce")
 
 
-def _drawn(name: str, figure: Figure) -> Drawn:
+def _drawn(name: str, svg: str) -> Drawn:
     # matplotlib escapes what it writes into SVG.
-    svg = Markup(inline_svg(figure, name))  # noqa: S704
-    return Drawn(
-        heading=captions.heading(name),
-        alt=captions.alt(name),
-        svg=svg,
-    )
+    return Drawn(heading=captions.heading(name), alt=captions.alt(name), svg=Markup(svg))  # noqa: S704
 
 
 def _filters(records: Sequence[Record]) -> Iterator[tuple[str, list[str]]]:

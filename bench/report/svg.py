@@ -2,11 +2,13 @@
 
 import io
 import re
+from collections.abc import Sequence
 
 import matplotlib as mpl
 from matplotlib.figure import Figure
 
 from bench.report.canvas import STYLE
+from bench.report.captions import FIGURES, kind
 
 # What matplotlib draws in these is the page's own text and ground, light or dark.
 _THEMED = {
@@ -20,6 +22,11 @@ _NAME = re.compile(r'(\bid="|url\(#|href="#)')
 _COLOUR = re.compile("|".join(_THEMED))
 # Text stays text: it can be searched, copied and read aloud, and takes a tenth of the room.
 _AS_TEXT = {**STYLE, "svg.fonttype": "none"}
+
+
+def inlined(drawn: Sequence[tuple[str, Figure]]) -> list[tuple[str, str]]:
+    """The SVG elements of those figures that the page shows, by their names."""
+    return [(name, inline_svg(figure, name)) for name, figure in drawn if kind(name) in FIGURES]
 
 
 def inline_svg(figure: Figure, name: str) -> str:

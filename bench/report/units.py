@@ -74,6 +74,11 @@ def images(count: float | None) -> str:
     return str(whole) if whole < _WIDEST else digits(whole)
 
 
+def images_per_s(value: float | None) -> str:
+    """A throughput: ``81.0 images/s``."""
+    return "" if value is None else f"{digits(value)} images/s"
+
+
 def gigaflop(value: float | None) -> str:
     """Floating-point operations: ``35.1``, in 10⁹."""
     return "" if value is None else digits(value / 1e9)

@@ -11,6 +11,7 @@ from bench.journal import choices_from, read_events, samples_from, surveys_from
 from bench.machine import Environment
 from bench.plans import Plan
 from bench.record import Sample
+from bench.report.told import Told
 from bench.row import Record
 from bench.runner.choices import aim_of, decisions, with_choices
 from bench.runner.schedule import planned_left, spent_s
@@ -63,6 +64,19 @@ class Results:
     def decisions(self, aim: Aim | None = None) -> list[Decision]:
         """What to choose, one decision for each situation; by the run's own aim, or another."""
         return decisions(self.records, aim or self.aim)
+
+    def told(self, aim: Aim) -> Told:
+        """All of it for a page or for another tool."""
+        return Told(
+            run_id=self.plan.run_id,
+            command=self.plan.command,
+            started=self.plan.started,
+            environment=self.environment,
+            analysis=self.analysis,
+            decisions=self.decisions(aim),
+            aim=aim,
+            delta=self.plan.delta,
+        )
 
     @property
     def measure_s(self) -> float:

@@ -73,13 +73,13 @@ def test_nothing_to_show(rows: list[Record]) -> None:
 
 @pytest.mark.parametrize("rows", [compiles(), MANY, MANY[:4]], ids=len)
 def test_layout(rows: list[Record]) -> None:
-    """A panel for each workload, nine at most; no text is cut or lies over another."""
+    """A panel for each workload, six at most; no text is cut or lies over another."""
     figure = drawn(compile_figure, rows)
     assert troubles(figure) == []
     titles = [axis.get_title() for axis in figure.axes]
     workloads = list(dict.fromkeys(f"{r.variant} model b{r.batch_size} {r.mode}" for r in rows))
-    assert titles == workloads[:9]
-    left_out = f", 9 of {len(workloads)} workloads" if len(workloads) > 9 else ""
+    assert titles == workloads[:6]
+    left_out = f", 6 of {len(workloads)} workloads" if len(workloads) > 6 else ""
     assert figure.get_suptitle() == f"When compiling pays off{left_out}"
     for axis in figure.axes:
         assert axis.get_xlabel() == "images"

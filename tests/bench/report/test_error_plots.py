@@ -7,6 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from matplotlib.axes import Axes
+from matplotlib.collections import LineCollection
 
 from bench.report import canvas
 from bench.report.error_plots import error_figure, fronts
@@ -67,9 +68,10 @@ def marks(axis: Axes) -> list[Point]:
 
 
 def steps(axis: Axes) -> list[list[Point]]:
-    """Lines of a panel that join a front."""
-    found = [line for line in axis.lines if line.get_drawstyle() == "steps-post"]
-    return [points(line) for line in found]
+    """The corners of the lines of a panel that join a front."""
+    (fronts_,) = axis.collections
+    assert isinstance(fronts_, LineCollection)
+    return [[(x, y) for x, y in each.tolist()] for each in fronts_.get_segments()]
 
 
 @given(places=POINTS)
@@ -145,7 +147,7 @@ def test_fronts_are_drawn() -> None:
     """A staircase joins the arms of a front: at each speed, the least error to be had for it."""
     rows = arms_at([(1.0, 1e-7), (2.0, 1e-3), (1.5, 1e-2)], baseline="arm 0")
     (axis,) = drawn(error_figure, rows).axes
-    assert steps(axis) == [[(2.0, 1e-3), (1.0, 1e-7)]]
+    assert steps(axis) == [[(2.0, 1e-3), (1.0, 1e-3), (1.0, 1e-7)]]
 
 
 def test_devices_are_told_apart() -> None:
