@@ -23,13 +23,17 @@ _ALWAYS = ("memory",)
 
 @dataclass(frozen=True, kw_only=True)
 class Thresholds:
-    """By how much each metric may grow; the numeric error is held to its precision's tolerance."""
+    """By how much each metric may grow, and how far outputs may be from the base's.
+
+    ``numeric_error`` is a relative norm; None is the tolerance of the target's precision.
+    """
 
     latency: float = 0.03
     memory: float = 0.01
     flops: float = 0.001
     parameters: float = 0.0
     compile_time: float = 0.5
+    numeric_error: float | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -79,7 +83,7 @@ def _checks(each: Measured, thresholds: Thresholds) -> Iterator[Check]:
     tree, base = each.tree, each.base
     yield _latency(each, thresholds.latency)
     if tree.status in ("ok", "wrong"):
-        yield _error(each)
+        yield _error(each, thresholds.numeric_error)
     if base is None:
         return
     counted: Mapping[str, tuple[float, float | None, float | None]] = {
@@ -92,14 +96,14 @@ def _checks(each: Measured, thresholds: Thresholds) -> Iterator[Check]:
         if before is not None and after is not None:
             yield _counted(each.target, metric, threshold, before, after)
         elif metric in _ALWAYS or before is not None or after is not None:
-            yield _untold(each, metric, (before, after))
+            yield _untold(each, metric, threshold, (before, after))
 
 
 def _latency(each: Measured, threshold: float) -> Check:
     tree = each.tree
     if tree.speedup is None:
         reason = f"{tree.status}: {tree.error}" if tree.error else tree.status
-        return Check(target=each.target, metric="latency", outcome="unknown", reason=reason)
+        return _unknown(each, "latency", threshold, reason)
     change = 1 / tree.speedup - 1
     low = 1 / tree.speedup_high - 1 if tree.speedup_high else -1.0
     high = 1 / tree.speedup_low - 1 if tree.speedup_low else math.inf
@@ -139,24 +143,34 @@ def _need_s(
     return max(spent_s * ((half / distance) ** 2 - 1), 0.0)
 
 
-def _error(each: Measured) -> Check:
+def _error(each: Measured, threshold: float | None) -> Check:
     """Outputs of both trees beside each other; beyond the tolerance the row is ``wrong``."""
-    is_wrong = each.tree.status == "wrong"
+    is_wrong, error = each.tree.status == "wrong", each.tree.output_error
+    is_far = threshold is not None and (error is None or error > threshold)
     return Check(
         target=each.target,
         metric="numeric error",
-        outcome="worse" if is_wrong else "ok",
-        after=each.tree.output_error,
+        outcome="worse" if is_wrong or is_far else "ok",
+        threshold=threshold,
+        after=error,
         reason=each.tree.error if is_wrong else None,
     )
 
 
-def _untold(each: Measured, metric: str, values: tuple[float | None, ...]) -> Check:
+def _untold(
+    each: Measured, metric: str, threshold: float, values: tuple[float | None, ...]
+) -> Check:
     """A metric that only one of the trees has, or neither: what nobody knows is not ok."""
     where = [name for name, value in zip(_TREES, values, strict=True) if value is None]
     notes = each.tree.note or (each.base and each.base.note) or "no reason was told"
     reason = f"not measured {' and '.join(where)} ({notes})"
-    return Check(target=each.target, metric=metric, outcome="unknown", reason=reason)
+    return _unknown(each, metric, threshold, reason)
+
+
+def _unknown(each: Measured, metric: str, threshold: float, reason: str) -> Check:
+    return Check(
+        target=each.target, metric=metric, outcome="unknown", threshold=threshold, reason=reason
+    )
 
 
 def _counted(target: str, metric: str, threshold: float, before: float, after: float) -> Check:

@@ -8,7 +8,7 @@ from typing import Any
 import click
 
 from bench.commands.shared import command_line, no_lock_option, progress, source_of, tell_job
-from bench.options import duration, names, tolerance
+from bench.options import duration, error_bound, names, tolerance
 from bench.record import DEVICES, MODES, InputError
 
 # How the gate's answer leaves the process.
@@ -52,6 +52,12 @@ _GROWTH: Any = {"type": tolerance, "show_default": True}
     **_GROWTH,
     default="50%",
     help="How much longer its first compiled call may take.",
+)
+@click.option(
+    "--max-error",
+    type=error_bound,
+    help="How far outputs may be from the base's, as a relative norm  [default: what the "
+    "target's precision explains]",
 )
 @click.option("--budget", type=duration, default="5m", show_default=True, help="Time for all.")
 @click.option(
@@ -126,7 +132,9 @@ def _measure(given: dict[str, Any]) -> Any:
         raise InputError("--input is for --target; the parts of vitcore know what they take")
     limits = ("memory", "flops", "parameters", "compile_time")
     thresholds = Thresholds(
-        latency=given.pop("threshold"), **{name: given.pop(name) for name in limits}
+        latency=given.pop("threshold"),
+        numeric_error=given.pop("max_error"),
+        **{name: given.pop(name) for name in limits},
     )
     request = RegressRequest(
         targets=(*named_targets(chosen, variant), *own),

@@ -1,8 +1,8 @@
 """The gate's answer for a pull request: Markdown, the verdict first."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 
-from bench.analysis.gate import Check, outcome
+from bench.analysis.gate import METRICS, Check, outcome
 from bench.report.units import (
     bounded,
     counted,
@@ -15,23 +15,13 @@ from bench.report.units import (
     signed_percent,
 )
 
-_SIGNS = {"ok": "✓ ok", "worse": "✗ worse", "undecided": "? undecided", "unknown": "! unknown"}
+_SIGNS = {"ok": "✓", "worse": "✗", "undecided": "?", "unknown": "!"}
 _SAYS = {
     "ok": "No target is worse than at {base}.",
     "worse": "Worse than at {base}: {names}.",
     "undecided": "Undecided against {base}: {names}.",
     "unknown": "Could not be measured against {base}: {names}.",
 }
-_HEADINGS = (
-    "target",
-    "metric",
-    "base",
-    "this tree",
-    "change",
-    "95 % interval",
-    "allowed",
-    "outcome",
-)
 
 
 def _gigaflops(value: float | None) -> str:
@@ -53,24 +43,62 @@ _SHOWN: dict[str, Callable[[float | None], str]] = {
 
 
 def gate_markdown(checks: Sequence[Check], base: str) -> str:
-    """The verdict in a sentence, a table of all checks, and what would decide what is not."""
+    """The verdict in a sentence, a row for each target, and what is to be known of what is not ok.
+
+    Of each metric the change, or the error, is shown; those that no target has are left out.
+    """
     said = outcome(checks)
     names = dict.fromkeys(f"{c.target} ({c.metric})" for c in checks if c.outcome == said)
     first = _SAYS[said].format(base=f"`{base}`", names=", ".join(names))
+    targets: dict[str, dict[str, Check]] = {}
+    for check in checks:
+        targets.setdefault(check.target, {})[check.metric] = check
+    metrics = [name for name in METRICS if any(name in found for found in targets.values())]
+    headings = ["target", "base", "this tree", "latency", "95 % interval", *metrics[1:]]
     lines = [
-        f"**{_SIGNS[said].partition(' ')[0]} {first}**",
+        f"**{_SIGNS[said]} {first}**",
         "",
-        f"| {' | '.join(_HEADINGS)} |",
-        "|---|---|---:|---:|---:|---:|---:|---|",
-        *(f"| {' | '.join(_cells(check))} |" for check in checks),
+        f"| {' | '.join(headings)} |",
+        f"|---|{'---:|' * (len(headings) - 1)}",
+        *(f"| {' | '.join(_cells(found, metrics))} |" for found in targets.values()),
         "",
+        *(f"- {note}" for note in gate_notes(checks)),
+        f"- Allowed: {', '.join(_allowed(checks))}.",
     ]
-    return "\n".join([*lines, *(f"- {note}" for note in gate_notes(checks))]).rstrip()
+    return "\n".join(lines).rstrip()
+
+
+def _allowed(checks: Sequence[Check]) -> Iterator[str]:
+    """By how much each metric may grow, as far as a check knows."""
+    found = {check.metric: check for check in checks if check.threshold is not None}
+    for metric in METRICS:
+        if metric in found:
+            is_error = metric == "numeric error"
+            show = scientific if is_error else signed_percent
+            yield f"{metric} {show(found[metric].threshold)}"
+
+
+def _cells(found: dict[str, Check], metrics: Sequence[str]) -> Iterator[str]:
+    latency = found["latency"]
+    yield f"`{latency.target}`"
+    yield milliseconds(latency.before)
+    yield milliseconds(latency.after)
+    yield _outcome(latency)
+    yield bounded(signed_percent, latency.low, latency.high)
+    for metric in metrics[1:]:
+        yield _outcome(found[metric]) if metric in found else ""
+
+
+def _outcome(check: Check) -> str:
+    is_error = check.metric == "numeric error"
+    value = scientific(check.after) if is_error else signed_percent(check.change)
+    return f"{_SIGNS[check.outcome]} {value}".rstrip()
 
 
 def gate_notes(checks: Sequence[Check]) -> list[str]:
-    """Why something is not known, and how long deciding the rest would take."""
-    found = [f"{c.target}, {c.metric}: {c.reason}" for c in checks if c.reason]
+    """What is not ok in numbers, and how long deciding what is not decided would take."""
+    shown = (check for check in checks if check.reason or check.outcome in ("worse", "undecided"))
+    found = [f"{_SIGNS[c.outcome]} {c.target}, {c.metric}: {_why(c)}" for c in shown]
     open_ = [check for check in checks if check.outcome == "undecided"]
     told = [check.need_s for check in open_ if check.need_s is not None]
     if told:
@@ -86,15 +114,12 @@ def gate_notes(checks: Sequence[Check]) -> list[str]:
     return found
 
 
-def _cells(check: Check) -> tuple[str, ...]:
-    show = _SHOWN[check.metric]
-    return (
-        f"`{check.target}`",
-        check.metric,
-        show(check.before),
-        show(check.after),
-        signed_percent(check.change),
-        bounded(signed_percent, check.low, check.high),
-        signed_percent(check.threshold),
-        _SIGNS[check.outcome],
-    )
+def _why(check: Check) -> str:
+    """Why something is unknown, or what was there before, what is now, and what is allowed."""
+    if check.reason is not None:
+        return check.reason
+    show, allowed = _SHOWN[check.metric], signed_percent(check.threshold)
+    if check.metric == "numeric error":
+        return f"{show(check.after) or 'none was measured'}, allowed {show(check.threshold)}"
+    change = f"{signed_percent(check.change)}, allowed {allowed}"
+    return f"{show(check.before)} before, {show(check.after)} now: {change}"

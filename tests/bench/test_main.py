@@ -35,7 +35,14 @@ OPTIONS = {
     "regress": {
         *("--base", "--targets", "--target", "--variant", "--input", "--inputs", "--dtype"),
         *("--device", "--mode", "--threshold", "--memory", "--flops", "--parameters"),
-        *("--compile-time", "--budget", "--passes", "--undecided", "--allow-different"),
+        *(
+            "--compile-time",
+            "--max-error",
+            "--budget",
+            "--passes",
+            "--undecided",
+            "--allow-different",
+        ),
         *("--case-timeout", "--seed", "--json", "--out", "--no-lock"),
     },
     "export": {"folder", "--format", "--out", "--objective", "--max-error"},

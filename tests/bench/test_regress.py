@@ -49,7 +49,8 @@ def test_twice_the_work_is_stopped(tmp_path: Path) -> None:
     done = vitbench("regress", "--base", "HEAD~1", *TARGET, *QUICK, cwd=folder)
     assert done.returncode == 1, done.stdout + done.stderr
     assert done.stdout.startswith("**✗ Worse than at `HEAD~1`: layers.work:make (latency)")
-    assert "layers.work:make (flops)" in done.stdout
+    assert "layers.work:make (flops)" in done.stdout.splitlines()[0]
+    assert "- ✗ layers.work:make, flops: " in done.stdout
     listed = subprocess.run(
         [GIT, "worktree", "list"], cwd=folder, capture_output=True, text=True, check=True
     )

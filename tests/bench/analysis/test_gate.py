@@ -159,6 +159,14 @@ def test_thresholds_are_ones_own() -> None:
     assert checked(row(allocated_bytes=104), base, memory=0.05)["memory"].outcome == "ok"
 
 
+@pytest.mark.parametrize(("error", "said"), [(1e-7, "ok"), (2e-6, "worse"), (None, "worse")])
+def test_the_numeric_error_has_a_threshold_too(error: float | None, said: str) -> None:
+    """Narrower than its precision's tolerance; what was not compared cannot keep it."""
+    found = checked(row(output_error=error), numeric_error=1e-6)["numeric error"]
+    assert (found.outcome, found.threshold, found.after) == (said, 1e-6, error)
+    assert checked(row(output_error=error))["numeric error"].outcome == "ok"
+
+
 def test_something_out_of_nothing_is_worse() -> None:
     """Where the base has none at all, there is no share of it."""
     base = row(arm=OWN["baseline"], parameters=0)
