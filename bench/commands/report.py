@@ -1,5 +1,6 @@
 """``vitbench report``: show a run again, from its journal."""
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -52,19 +53,10 @@ def report(
             aim = other_aim(results.aim, objective, max_error)
             click.echo(page_alone(results, aim, beside))
         return
-    from bench.report.decision import decision_markdown
-
     results = _measured(folder)
     aim = other_aim(results.aim, objective, max_error)
-    if decision:
-        click.echo("\n".join(decision_markdown(results.decisions(aim), aim)))
-        click.echo(source_of(results))
-        return
-    if markdown:
-        from bench.report.markdown import markdown as as_markdown
-
-        first = [] if factors else decision_markdown(results.decisions(aim), aim)
-        click.echo(as_markdown(results.analysis, factors, views, first))
+    if markdown or decision:
+        click.echo(_markdown(results, aim, factors, None if decision else views))
         click.echo(source_of(results))
         return
     from bench.table import write_csv
@@ -72,6 +64,17 @@ def report(
     if kept := write_csv(folder / "results.csv", results.records):
         click.echo(f"results.csv had been changed; what it said is kept as {kept.name}", err=True)
     show_run(results, views, aim)
+
+
+def _markdown(
+    results: Any, aim: Any, factors: Sequence[str] | None, views: Sequence[str] | None
+) -> str:
+    """What to choose, and the tables of some factors; without views nothing but what to choose."""
+    from bench.report.decision import decision_markdown
+    from bench.report.markdown import markdown
+
+    first = [] if factors else decision_markdown(results.decisions(aim), aim)
+    return "\n".join(first) if views is None else markdown(results.analysis, factors, views, first)
 
 
 def _measured(folder: Path) -> Any:
