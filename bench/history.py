@@ -97,21 +97,31 @@ def append(path: Path, found: Sequence[Point]) -> None:
             f"{path} has run {min(runs)!r} already; nothing was added (one run counts once)"
         )
     file = io.StringIO()
-    writer = csv.DictWriter(file, COLUMNS, lineterminator="\n")
+    writer = csv.DictWriter(file, _columns(path) if before else COLUMNS, lineterminator="\n")
     if not before:
         writer.writeheader()
     writer.writerows(asdict(each) for each in found)
     text = path.read_text(encoding="utf-8") if before else ""
+    if text and not text.endswith("\n"):
+        text += "\n"
     part = path.with_name(f".{path.name}.part")
     path.parent.mkdir(parents=True, exist_ok=True)
     part.write_text(text + file.getvalue(), encoding="utf-8")
     part.replace(path)
 
 
+def _columns(path: Path) -> Sequence[str]:
+    """In the order in which the file has them."""
+    with path.open(encoding="utf-8", newline="") as file:
+        return next(csv.reader(file))
+
+
 def read(path: Path) -> list[Point]:
     """Every point of a history. Raises InputError where it is none; says which line."""
     try:
         text = path.read_text(encoding="utf-8")
+    except UnicodeDecodeError as error:
+        raise InputError(f"{path} is no history: it is no text in UTF-8; restore it") from error
     except OSError as error:
         raise InputError(
             f"{path} cannot be read ({error.strerror}); begin a history with: "
@@ -126,6 +136,7 @@ def read(path: Path) -> list[Point]:
 def _points(path: Path, rows: Iterable[dict[str, Any]]) -> Iterator[Point]:
     for number, row in enumerate(rows, start=2):
         try:
+            _check_width(row)
             point = Point(**{each.name: _cell(row[each.name], each.type) for each in fields(Point)})
         except (TypeError, ValueError) as error:
             raise InputError(
@@ -133,6 +144,11 @@ def _points(path: Path, rows: Iterable[dict[str, Any]]) -> Iterator[Point]:
                 "the line"
             ) from error
         yield point
+
+
+def _check_width(row: dict[Any, Any]) -> None:
+    if None in row:
+        raise ValueError("a line has too many cells")
 
 
 def _cell(text: str | None, kind: Any) -> Any:

@@ -91,10 +91,11 @@ class Arm:
         return str(getattr(self, factor))
 
     def as_part(self, component: str) -> "Arm":
-        """The arm as a workload knows it: of one block, the whole is a block."""
-        if component == "block" and self.compile in MODEL_ARMS:
-            return replace(self, compile="compile_blocks")
-        return self
+        """The arm as a workload knows it: a block has no patcher, and is compiled as one."""
+        if component != "block":
+            return self
+        compiled = "compile_blocks" if self.compile in MODEL_ARMS else self.compile
+        return replace(self, patcher=PLAIN.patcher, compile=compiled)
 
     @property
     def choice(self) -> str:

@@ -7,7 +7,7 @@ from bench.record import CHOICE
 from bench.row import Record
 from makers import NOT_MEASURED, make_record
 
-_COMPONENTS = {"patcher": "patcher", "attention": "attention"}
+_COMPONENTS = {"patcher": "patcher", "attention": "attention", CHOICE: "model"}
 _BASELINES = {
     "patcher": "conv",
     "attention": "mha",

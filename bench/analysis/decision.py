@@ -8,11 +8,12 @@ The rule, for each device, variant, mode and batch size:
    memory, at least 5 % less energy.
 3. Of those that are better, the best is chosen. Others that may be more than 2 % better are named.
 4. A factor that was measured at other batch sizes alone is judged by the nearest of them.
-5. The combination is measured as a whole: effects do not simply multiply.
+5. The combination is measured as a whole: effects do not simply multiply. One that fails, errs by
+   more than is allowed or is worse than the plain arm is given up for that.
 """
 
 import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from bench.analysis.intervals import Interval
@@ -24,6 +25,8 @@ from bench.row import Record
 DECIDED = ("patcher", "attention", "compile", "precision", "checkpoint", "optimizer")
 _OTHER_ALGORITHMS = ("sgd",)
 _LESS_MEMORY, _LESS_ENERGY = 1.01, 1.05
+# Of an arm that may not be chosen enough is known.
+_KNOWN = Interval(1.0)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -64,7 +67,8 @@ class Decision:
     """What to choose in one situation, and what that was as a whole where it was measured.
 
     ``whole`` and ``plain`` are the rows of the combination and of what it is compared with;
-    ``expected`` is the speed-up that its parts, measured one by one, let expect of it.
+    ``expected`` is the speed-up that its parts, measured one by one, let expect of it. Of one that
+    is ``is_refuted`` the whole is worse than the plain arm, or cannot be had.
     """
 
     situation: Situation
@@ -72,10 +76,16 @@ class Decision:
     whole: Record | None = None
     plain: Record | None = None
     expected: Interval | None = None
+    is_refuted: bool = False
 
     @property
     def arm(self) -> Arm:
-        """The combination."""
+        """What to choose."""
+        return PLAIN if self.is_refuted else self.combination
+
+    @property
+    def combination(self) -> Arm:
+        """What the parts let choose."""
         return replace(PLAIN, **{part.factor: part.level for part in self.parts})
 
     @property
@@ -140,8 +150,27 @@ def _decision(
     plain = next((r for r in here if r.is_control), None)
     rest = [record for record in here if not record.is_control]
     whole = next((r for r in rest if r.arm == found.arm.as_part(r.component).choice), None)
-    expected = expected_speedup(parts, plain or whole, place.batch_size, repeats)
-    return replace(found, whole=whole, plain=plain, expected=expected)
+    return replace(
+        found,
+        whole=whole,
+        plain=plain,
+        expected=expected_speedup(parts, plain or whole, place.batch_size, repeats),
+        is_refuted=whole is not None and _is_refuted(whole, plain, aim),
+    )
+
+
+def _is_refuted(whole: Record, plain: Record | None, aim: Aim) -> bool:
+    """Whether a combination is surely no better than the plain arm; what had no time is not."""
+    if whole.status == "skipped":
+        return False
+    if not aim.admits(whole):
+        return True
+    gain = _gain(whole, plain, aim.objective)
+    if aim.objective in ("memory", "energy"):
+        return gain is not None and gain.value < 1
+    if aim.objective == "throughput" and whole.throughput_ratio is not None:
+        return gain is not None and gain.high is not None and gain.high < 1
+    return whole.verdict == "slower"
 
 
 def _nearest(records: Sequence[Record], place: Situation) -> list[Record]:
@@ -173,7 +202,15 @@ def _part(records: Sequence[Record], aim: Aim) -> Part:
         baseline_ms=control.latency_ms if control else None,
         rivals=tuple(r.arm for r in rivals if r is not best and _may_beat(gains[r.arm], gain)),
         is_blind=bool(gains) and not any(gains.values()),
+        silent=tuple(each.arm for each in records if _is_silent(each, gains)),
     )
+
+
+def _is_silent(record: Record, gains: Mapping[str, Interval | None]) -> bool:
+    """Whether nobody knows how good an arm is, which might be chosen."""
+    if record.is_control or record.arm in _OTHER_ALGORITHMS:
+        return False
+    return record.status not in ("ok", "wrong") or gains.get(record.arm, _KNOWN) is None
 
 
 def _gain(record: Record, control: Record | None, objective: str) -> Interval | None:

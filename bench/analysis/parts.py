@@ -22,7 +22,7 @@ class Part:
     ``speedup`` how many times faster; both are 1 for the plain level. ``rivals`` may be better.
     ``component`` and ``batch_size`` are those that it was measured at, ``baseline_ms`` is what the
     plain level took there. ``is_blind`` where there were arms to choose from, and of none of them
-    was measured what is chosen by.
+    was measured what is chosen by; ``silent`` are those of which that is not known.
     """
 
     factor: str
@@ -34,6 +34,7 @@ class Part:
     baseline_ms: float | None = None
     rivals: tuple[str, ...] = ()
     is_blind: bool = False
+    silent: tuple[str, ...] = ()
 
 
 def expected_speedup(

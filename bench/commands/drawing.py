@@ -8,7 +8,10 @@ from multiprocessing import get_all_start_methods, get_context
 from pathlib import Path
 from typing import Any
 
+import click
+
 from bench.commands.shared import source_of
+from bench.record import InputError
 
 # A history of fewer has no trend to show.
 _LEAST_RUNS = 3
@@ -62,7 +65,12 @@ def _trend(folder: Path) -> list[tuple[str, Any]]:
     from bench.history import USUAL_NAME, read
 
     path = folder / USUAL_NAME
-    points = read(path) if path.exists() else []
+    try:
+        points = read(path) if path.exists() else []
+    except InputError as error:
+        # A history is another matter than this run.
+        click.echo(f"the page has no chart of the history: {error}", err=True)
+        return []
     if len({point.run_id for point in points}) < _LEAST_RUNS:
         return []
     import matplotlib as mpl

@@ -46,6 +46,9 @@ def add(folder: Path, path: Path) -> None:
     results = load(folder)
     plan = results.plan
     found = points(results.records, results.environment, plan.started, plan.commit)
+    statuses = {record.status for record in results.records} - {"ok"}
+    if not found and statuses == {record.status for record in results.records}:
+        raise InputError(f"{folder} has no arm that is ok: {', '.join(sorted(statuses))}")
     if not found:
         raise InputError(
             f"{folder} has no arm that was measured beside the yardstick; measure with this "

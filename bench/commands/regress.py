@@ -1,6 +1,7 @@
 """``vitbench regress``: a gate for pull requests."""
 
 import json
+import math
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -104,7 +105,9 @@ def regress(**given: Any) -> None:
     gated = _measure(given)
     if as_json:
         for check in gated.checks:
-            click.echo(json.dumps(asdict(check)))
+            # JSON knows no infinity: what grew out of nothing has no share of it.
+            told = {k: None if v in (math.inf, -math.inf) else v for k, v in asdict(check).items()}
+            click.echo(json.dumps(told, allow_nan=False))
     else:
         text = f"{gate_markdown(gated.checks, gated.base)}\n\n{source_of(gated.results)}"
         click.echo(text)

@@ -60,6 +60,9 @@ def undecided(decision: Decision) -> str:
 def cells(decision: Decision) -> tuple[str, ...]:
     """A decision's cells, under HEADINGS; the workload says on which component it was measured."""
     whole, found, expected = decision.whole, decision.speedup, decision.expected
+    if decision.is_refuted:
+        # What it was stands in the notes: it is not what to choose.
+        whole = found = expected = None
     on = f" ({whole.component})" if whole else ""
     ratio = whole.memory_ratio if whole else None
     return (
@@ -152,10 +155,13 @@ def _notes(decision: Decision, aim: Aim) -> Iterator[str]:
     if decision.is_blind:
         yield f"no {aim.objective} was measured, so nothing can be chosen by it."
         return
-    if whole is None and decision.arm != PLAIN:
-        yield UNMEASURED
-    if whole is not None and whole.error:
-        yield f"as a whole {choice_name(decision)} is {whole.status}: {whole.error}"
+    for part in decision.parts:
+        if part.silent:
+            yield f"{part.factor}: no {aim.objective} known of {', '.join(part.silent)}."
+    if decision.is_refuted:
+        yield f"{_refuted(decision)}; the plain arm is chosen."
+        return
+    yield from _unmeasured(decision)
     if decision.differs and found and expected:
         yield (
             f"as a whole {times(found.value)}, by its parts {times(expected.value)}: their effects "
@@ -169,6 +175,28 @@ def _notes(decision: Decision, aim: Aim) -> Iterator[str]:
         yield f"compiling pays off after {images(whole.break_even_images)} images."
 
 
+def _unmeasured(decision: Decision) -> Iterator[str]:
+    """What of a combination was not measured as a whole."""
+    whole = decision.whole
+    if whole is not None and whole.component == "block" and decision.arm.patcher != PLAIN.patcher:
+        yield "the patcher is judged alone: a block, measured as the whole, has none."
+    if whole is None and decision.arm != PLAIN:
+        is_patcher = decision.arm.as_part("block") == PLAIN
+        yield UNMEASURED if not is_patcher else "the patcher alone is chosen, as it was measured."
+    if whole is not None and whole.error:
+        yield f"as a whole {choice_name(decision)} is {whole.status}: {whole.error}"
+
+
+def _refuted(decision: Decision) -> str:
+    """Why a combination that its parts let choose is not chosen."""
+    whole, found = decision.whole, decision.speedup
+    name = decision.combination.choice.replace("+", " + ")
+    if whole is None or whole.status != "ok":
+        return f"as a whole {name} is {whole.status}: {whole.error}" if whole else ""
+    said = f"{times(found.value)}, {bounds(found.low, found.high)}" if found else "no speed-up"
+    return f"as a whole {name} is not better ({said}; error {scientific(whole.output_error)})"
+
+
 def decision_lines(decisions: Sequence[Decision]) -> list[str]:
     """One line a situation, for the end of what a terminal shows."""
     return [
@@ -180,6 +208,8 @@ def _said(decision: Decision) -> str:
     found = decision.speedup
     if decision.is_blind:
         return " (what to choose by was not measured)"
+    if decision.is_refuted:
+        return f" ({_refuted(decision)})"
     if found is None:
         return "" if decision.arm == PLAIN else " (not measured as a whole)"
     interval = bounds(found.low, found.high)

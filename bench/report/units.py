@@ -120,8 +120,10 @@ def counted(count: int, noun: str) -> str:
 
 
 def signed_percent(value: float | None) -> str:
-    """A relative error with its sign: ``+1.2 %``."""
-    return "" if value is None else f"{100 * value:+.1f} %"
+    """A relative error with its sign: ``+1.2 %``; of what was nothing before, ``new``."""
+    if value is None:
+        return ""
+    return "new" if math.isinf(value) else f"{100 * value:+.1f} %"
 
 
 def memory(size_bytes: float | None) -> str:

@@ -45,9 +45,12 @@ def wanted(plan: Plan, records: Sequence[Record]) -> list[Comparison]:
 
 def _pair(decision: Decision, plan: Plan) -> Iterator[Comparison]:
     workload = _workload(decision, plan)
+    chosen = decision.arm.as_part(workload.component)
+    if chosen == PLAIN:
+        return
     caches = (c.cache for c in plan.comparisons if c.workload.component != "model")
     cache = "warm" if workload.component == "model" else next(caches, "cold")
-    for arm in (PLAIN, decision.arm.as_part(workload.component)):
+    for arm in (PLAIN, chosen):
         yield Comparison(factor=CHOICE, workload=workload, baseline=PLAIN, arm=arm, cache=cache)
 
 

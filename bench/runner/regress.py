@@ -101,6 +101,9 @@ def regress(request: RegressRequest, progress: Progress) -> Gated:
         with checked_out(repository, commit, parent / "base") as base:
             plan = _plan(request, folder.absolute().name, repository, base)
             results = execute(plan, environment, folder, progress, lock=request.lock)
+    except KeyboardInterrupt as error:
+        # Without the base's tree nobody could go on with it.
+        raise KeyboardInterrupt from error
     finally:
         if request.folder or all(each.name == "base" for each in parent.iterdir()):
             shutil.rmtree(parent, ignore_errors=True)
@@ -142,6 +145,13 @@ def _root(target: str, repository: Path) -> Path:
     """
     spec = read_arm(target)
     if not isinstance(spec, Part) and spec.is_file:
+        # The same path from the base's folder must be the base's file.
+        path = Path(spec.place)
+        if path.is_absolute() or not path.resolve().is_relative_to(repository):
+            raise InputError(
+                f"target {target!r} is no path from here into {repository}; give it as a relative "
+                "one, which both trees have"
+            )
         return Path.cwd()
     name = "vitcore" if isinstance(spec, Part) else spec.place
     found = module_spec(name)

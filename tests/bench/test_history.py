@@ -102,3 +102,27 @@ def test_own_arms_have_the_commit_of_their_own_tree() -> None:
     assert only.series == "compare 8,197,768 forward cpu mine.py:make"
     (usual,) = points([ROW], make_environment(), "2026", "c0ffee")
     assert usual.commit == ROW.commit
+
+
+def test_a_file_that_was_edited_by_hand_loses_nothing(tmp_path: Path) -> None:
+    """Neither its last line, which has no end, nor the order of its columns."""
+    path = tmp_path / "history.csv"
+    append(path, of("one"))
+    header, line = path.read_text().splitlines()
+    cells = dict(zip(header.split(","), line.split(","), strict=True))
+    path.write_text(",".join(reversed(cells)) + "\n" + ",".join(reversed(cells.values())))
+    append(path, of("two"))
+    assert read(path) == [*of("one"), *of("two")]
+
+
+@pytest.mark.parametrize(
+    ("damage", "message"),
+    [(b"\xff\xfe", "no text in UTF-8"), (b",surplus\n", "line 2 is no point .* too many cells")],
+)
+def test_damage_is_told_in_a_line(tmp_path: Path, damage: bytes, message: str) -> None:
+    """With the file, and the line where there is one."""
+    path = tmp_path / "history.csv"
+    append(path, of("one"))
+    path.write_bytes(path.read_bytes().rstrip(b"\n") + damage)
+    with pytest.raises(InputError, match=message):
+        read(path)

@@ -141,7 +141,7 @@ def test_a_choice_is_called_by_what_is_not_plain() -> None:
     arm = Arm(patcher="linear", compile="compile", precision="bf16")
     assert arm.level(record.CHOICE) == "linear+sdpa+compile+bf16"
     assert arm.as_part("model") == arm
-    assert arm.as_part("block").choice == "linear+sdpa+compile_blocks+bf16"
+    assert arm.as_part("block").choice == "sdpa+compile_blocks+bf16"
 
 
 def test_control_needs_equal_arms() -> None:

@@ -100,6 +100,7 @@ def test_what_cannot_be_made_is_not_measured(tmp_path: Path) -> None:
         (("--base", "HEAD", "--target", "layers.wrok:make", "--input", "1"), "wrok"),
         (("--base", "HEAD", "--input", "1,8"), "--input is for --target"),
         (("--base", "HEAD", "--target", "layers.work:make"), "no inputs given"),
+        (("--base", "HEAD", "--target", "../mine.py:f", "--input", "1"), "no path from here into"),
     ],
 )
 def test_what_cannot_be_asked_is_told_in_a_line(
@@ -107,10 +108,20 @@ def test_what_cannot_be_asked_is_told_in_a_line(
 ) -> None:
     """With exit code 2, before anything is measured."""
     folder = make_repository(tmp_path / "project", PACKAGE)
+    (tmp_path / "mine.py").write_text("def f(): return abs\n")
     done = vitbench("regress", *arguments, cwd=folder)
     assert done.returncode == 2
     assert done.stdout == ""
     assert message in done.stderr.splitlines()[-1]
+
+
+def test_an_absolute_path_would_be_the_same_in_both_trees(tmp_path: Path) -> None:
+    """It is refused, and not measured against itself."""
+    folder = make_repository(tmp_path / "project", {"flat.py": "def f(): return abs\n"})
+    target = f"{folder}/flat.py:f"
+    done = vitbench("regress", "--base", "HEAD", "--target", target, "--input", "1", cwd=folder)
+    assert done.returncode == 2
+    assert "give it as a relative one" in done.stderr.splitlines()[-1]
 
 
 def test_two_versions_stand_side_by_side(tmp_path: Path) -> None:

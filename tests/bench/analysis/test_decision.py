@@ -1,6 +1,7 @@
 """bench.analysis.decision: the rule, level by level; what is left open; wholes and parts."""
 
 from dataclasses import replace
+from typing import Any
 
 import pytest
 from hypothesis import given
@@ -179,11 +180,65 @@ def test_a_block_is_compiled_as_blocks_are() -> None:
     assert only([*rows, whole]).whole == whole
 
 
+def test_a_block_has_no_patcher() -> None:
+    """It would be timed against itself: what is measured as a whole is the rest."""
+    whole = arm(CHOICE, "bf16", 2.0, component="block")
+    found = only(run(control(CHOICE, component="block"), whole))
+    assert found.whole == whole
+    assert found.arm.choice == "linear+bf16"
+
+
+@pytest.mark.parametrize(
+    ("changes", "aim", "is_refuted"),
+    [
+        ({}, {}, False),
+        ({"verdict": "slower"}, {}, True),
+        ({"verdict": "undecided"}, {}, False),
+        ({"status": "wrong"}, {}, True),
+        ({"status": "oom"}, {}, True),
+        ({"status": "skipped"}, {}, False),
+        ({"output_error": 5e-2}, {"max_error": 2e-2}, True),
+        ({"output_error": 1e-2}, {"max_error": 2e-2}, False),
+        ({"memory_ratio": 1.1}, {"objective": "memory"}, True),
+        ({"memory_ratio": 0.9}, {"objective": "memory"}, False),
+        ({"throughput_ratio": 0.9, "throughput_high": 0.95}, {"objective": "throughput"}, True),
+        ({"throughput_ratio": 0.9, "throughput_high": 1.05}, {"objective": "throughput"}, False),
+    ],
+)
+def test_what_is_no_good_as_a_whole_is_given_up(
+    changes: dict[str, Any],
+    aim: dict[str, Any],
+    is_refuted: bool,  # noqa: FBT001
+) -> None:
+    """It fails, errs too much, or is surely worse: then the plain arm is to be chosen."""
+    arms = ["bf16"] if aim.get("objective") == "memory" else ["linear", "bf16"]
+    whole = arm(CHOICE, "+".join(arms), 2.0, **changes)
+    found = only(run(control(CHOICE), whole), Aim(**aim))
+    assert found.whole == whole
+    assert found.is_refuted is is_refuted
+    assert found.arm.choice == ("plain" if is_refuted else "+".join(arms))
+
+
+def test_arms_of_which_nothing_is_known_are_named() -> None:
+    """They failed, or what is chosen by was not measured; what is wrong is known to be."""
+    rows = [
+        control("precision"),
+        arm("precision", "amp_bf16", 1.5),
+        failed("precision", "bf16", "crashed"),
+        failed("precision", "amp_fp16", "wrong"),
+        failed("precision", "fp16", "skipped"),
+    ]
+    (part,) = only(rows).parts
+    assert (part.level, part.silent) == ("amp_bf16", ("bf16", "fp16"))
+    (part,) = only(rows, Aim(objective="energy")).parts
+    assert part.silent == ("amp_bf16", "bf16", "fp16")
+
+
 def test_parts_save_a_share_of_the_whole() -> None:
     """A patcher is no part of a block; half of an attention's quarter is saved."""
     faster = [control("attention"), arm("attention", "sdpa", 2.0)]
-    records = [control("patcher"), arm("patcher", "linear", 3.0), *faster, control(CHOICE)]
-    expected = only(records).expected
+    records = [control("patcher"), arm("patcher", "linear", 3.0), *faster]
+    expected = only([*records, control(CHOICE, component="block")]).expected
     assert expected is not None
     assert expected.value == pytest.approx(1 / (1 - 0.25 / 2))
 

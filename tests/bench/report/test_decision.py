@@ -72,6 +72,7 @@ def test_arms_that_all_failed_leave_the_plain_one() -> None:
     (found,) = decide([control("precision"), failed("precision", "bf16", "oom")], Aim(), repeats)
     assert not found.is_blind
     assert cells(found)[1] == "plain"
+    assert "B/16 b1 forward: precision: no latency known of bf16." in decision_notes([found], Aim())
 
 
 def test_without_decisions_there_is_nothing_to_say() -> None:
@@ -99,11 +100,18 @@ def test_what_was_not_measured_is_said_once_for_all_its_places() -> None:
 
 
 def test_a_whole_that_failed_says_how() -> None:
-    """Its status stands in the table, the reason below."""
+    """And is not chosen; one that had no time is, with that in the table."""
     whole = replace(failed(CHOICE, "linear+bf16", "oom"), error="no room")
+    lost = only(run(control(CHOICE), whole))
+    assert cells(lost)[:2] == ("B/16 b1 forward", "plain")
+    assert "as a whole linear + bf16 is oom: no room; the plain arm is chosen." in "".join(
+        decision_notes([lost], Aim())
+    )
+    assert decision_lines([lost])[0].endswith("plain (as a whole linear + bf16 is oom: no room)")
+    whole = replace(failed(CHOICE, "linear+bf16", "skipped"), error="no time")
     decision = only(run(control(CHOICE), whole))
-    assert cells(decision)[HEADINGS.index("verdict")] == "oom"
-    assert "B/16 b1 forward: as a whole linear + bf16 is oom: no room" in decision_notes(
+    assert cells(decision)[HEADINGS.index("verdict")] == "skipped"
+    assert "B/16 b1 forward: as a whole linear + bf16 is skipped: no time" in decision_notes(
         [decision], Aim()
     )
 
