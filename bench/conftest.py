@@ -180,8 +180,7 @@ def _sample(
         except BudgetSpentError as error:
             return Sample(key=comparison.key, pass_index=index, status="skipped", error=str(error))
     mark = request.node.get_closest_marker("benchmark")
-    # A history is of vitcore; arms of a user's own are each other's yardstick.
-    device, is_part = comparison.workload.device, comparison.arm.factory is None
+    device = comparison.workload.device
     job = Job(
         comparison=comparison,
         benchmark=benchmark,
@@ -193,7 +192,7 @@ def _sample(
         stop=stash[INTERRUPT].is_set,
         failed=traceback.print_exception,
         compiled=plan.compiled if plan else None,
-        **({"yardstick": partial(yardstick_s, device)} if plan and is_part else {}),
+        **({"yardstick": partial(yardstick_s, device)} if plan else {}),
         build=partial(build_pair, arm_first=is_arm_first(comparison.key, index)),
     )
     return replace(measure(job), pass_index=index)

@@ -53,10 +53,12 @@ def changes(
 ) -> list[Change]:
     """Every change of positive series, by series and place. Raises ValueError for other values."""
     logs = {name: _logs(name, values) for name, values in series.items()}
+    # With fewer orders no single change among so many series could ever be told.
+    enough = math.ceil(2 * len(logs) / share)
     tried = [
         (name, cut, p_value)
         for name, values in logs.items()
-        for cut, p_value in _cuts(values, 0, len(values), least, zlib.crc32(name.encode()))
+        for cut, p_value in _Cutter(name, values, least, enough).cuts(0, len(values))
     ]
     if not tried:
         return []
@@ -76,24 +78,49 @@ def _logs(name: str, values: Sequence[float]) -> Values:
     return np.log(found)
 
 
-def _cuts(
-    values: Values, begin: int, end: int, least: int, seed: int
-) -> Iterator[tuple[int, float]]:
-    """The best cut from ``begin`` to ``end`` with its p-value, and those inside both sides."""
-    if end - begin < 2 * least:
-        return
-    part = values[begin:end]
-    place, statistic = _best(part[None, :], least)
-    generator = np.random.default_rng([seed, begin, end])
-    orders = generator.permuted(np.tile(part, (_ORDERS, 1)), axis=1)
-    # The same values on both sides in another order are as good, whatever rounding makes of them.
-    as_good = int((_best(orders, least)[1] >= statistic[0] * (1 - _ROUNDING)).sum())
-    p_value = (as_good + 1) / (_ORDERS + 1)
-    cut = begin + int(place[0])
-    yield cut, p_value
-    if p_value <= _CANDIDATE:
-        yield from _cuts(values, begin, cut, least, seed)
-        yield from _cuts(values, cut, end, least, seed)
+def least_runs(series: int, least: int = LEAST_SEGMENT, share: float = FALSE_SHARE) -> int:
+    """Before so many runs no change of one of so many series can be told.
+
+    Of n values in random order half a pair in C(n, n / 2) is cut as well as the best.
+    """
+    runs = 2 * least
+    while 2 / math.comb(runs, runs // 2) > share / series:
+        runs += 1
+    return runs
+
+
+@dataclass(frozen=True)
+class _Cutter:
+    """Finds the cuts of one series; ``enough`` random orders tell one among all series."""
+
+    name: str
+    values: Values
+    least: int
+    enough: int
+
+    def cuts(self, begin: int, end: int) -> Iterator[tuple[int, float]]:
+        """The best cut from ``begin`` to ``end`` with its p-value, and those inside both sides."""
+        if end - begin < 2 * self.least:
+            return
+        place, statistic = _best(self.values[None, begin:end], self.least)
+        p_value = self._p_value(begin, end, statistic[0])
+        cut = begin + int(place[0])
+        yield cut, p_value
+        if p_value <= _CANDIDATE:
+            yield from self.cuts(begin, cut)
+            yield from self.cuts(cut, end)
+
+    def _p_value(self, begin: int, end: int, statistic: float) -> float:
+        """The share of random orders that are cut as well; more of them while there is none."""
+        generator = np.random.default_rng([zlib.crc32(self.name.encode()), begin, end])
+        rows = np.tile(self.values[begin:end], (_ORDERS, 1))
+        as_good = tried = 0
+        while tried == 0 or (as_good == 0 and tried < self.enough):
+            found = _best(generator.permuted(rows, axis=1), self.least)[1]
+            # The same values on both sides in another order are as good, whatever rounding does.
+            as_good += int((found >= statistic * (1 - _ROUNDING)).sum())
+            tried += _ORDERS
+        return (as_good + 1) / (tried + 1)
 
 
 def _best(rows: Values, least: int) -> tuple[NDArray[np.intp], Values]:

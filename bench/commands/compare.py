@@ -15,6 +15,7 @@ from bench.commands.shared import (
     show_option,
     show_verdicts,
     source_of,
+    tell_job,
 )
 from bench.options import duration
 from bench.record import CACHES, DEVICES, MODES, InputError
@@ -91,9 +92,12 @@ def compare(**given: Any) -> None:
     The exit code is 0 where every candidate was measured, 1 where one failed (its status says how),
     2 where no candidate could be made.
     """  # noqa: D301 (click wants the character itself)
+    from bench.commands.drawing import write_drawings
     from bench.report.costs import known_views
+    from bench.report.export import as_markdown
 
     as_json, views = given.pop("as_json"), known_views(given.pop("show"))
+    folder = given["out"]
     results = _measure(given)
     candidates = [record for record in results.records if not record.is_control]
     if as_json:
@@ -101,6 +105,11 @@ def compare(**given: Any) -> None:
     else:
         show_verdicts(results, views)
         click.echo(source_of(results))
+        tell_job(as_markdown(results.told(results.aim)))
+    if folder is not None:
+        count = write_drawings(results, results.aim)
+        told = f"{folder}/report.html, results.csv and {count} plots beside it"
+        click.echo(f"Written: {told}.", err=as_json)
     if any(record.status not in ("ok", "wrong") for record in results.records):
         text = "what the arms printed, and where they failed"
         click.echo(f"{text}: {results.folder}/passes/*.log", err=True)

@@ -104,7 +104,7 @@ def trend(
     if simulate:
         _simulate()
         return
-    from bench.analysis.changes import changes
+    from bench.analysis.changes import changes, least_runs
     from bench.history import read
     from bench.report.trend import by_series, commits, trend_line, trend_table
 
@@ -121,7 +121,8 @@ def trend(
             told = {**asdict(each), "change": each.change, "commits": between}
             click.echo(json.dumps(told))
         return
-    click.echo(trend_line(found, changed, false_share))
+    needed = least_runs(len(found), least, false_share)
+    click.echo(trend_line(found, changed, false_share, needed))
     if changed:
         output().print(trend_table(found, changed))
     for written in _draw(found, changed, out or path.parent, str(path)):

@@ -92,7 +92,8 @@ def source_of(results: Any) -> str:
     """Hardware, versions, commit, time and command of a run."""
     from bench.report.tables import provenance
 
-    return provenance(results.environment, results.plan.command, results.plan.started)
+    plan = results.plan
+    return provenance(results.environment, plan.command, plan.started, plan.commit)
 
 
 def show_verdicts(results: Any, views: Sequence[str] = (), aim: Any = None) -> None:

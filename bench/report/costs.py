@@ -15,6 +15,7 @@ from bench.report.tables import NARROW_COLUMNS, new_table
 from bench.report.units import (
     bounded,
     digits,
+    escaped,
     gigabytes_per_s,
     gigaflop,
     images,
@@ -199,7 +200,7 @@ def cost_markdown(records: Sequence[Record], views: Sequence[str]) -> list[str]:
         marks = ["---:" if heading != _KERNELS else "---" for heading, _ in shown]
         lines += [f"| {' | '.join(headings)} |", f"|---|---|{'|'.join(marks)}|"]
         lines += [
-            f"| {' | '.join([workload(r), r.arm, *(cell(r) for _, cell in shown)])} |"
+            f"| {' | '.join([workload(r), escaped(r.arm), *(cell(r) for _, cell in shown)])} |"
             for r in records
         ]
         lines.append("")

@@ -7,6 +7,7 @@ from bench.report.units import (
     bounded,
     counted,
     duration,
+    escaped,
     gigaflop,
     memory,
     milliseconds,
@@ -60,9 +61,9 @@ def gate_markdown(checks: Sequence[Check], base: str) -> str:
         "",
         f"| {' | '.join(headings)} |",
         f"|---|{'---:|' * (len(headings) - 1)}",
-        *(f"| {' | '.join(_cells(found, metrics))} |" for found in targets.values()),
+        *(f"| {' | '.join(map(escaped, _cells(found, metrics)))} |" for found in targets.values()),
         "",
-        *(f"- {note}" for note in gate_notes(checks)),
+        *(f"- {escaped(note)}" for note in gate_notes(checks)),
         f"- Allowed: {', '.join(_allowed(checks))}.",
     ]
     return "\n".join(lines).rstrip()

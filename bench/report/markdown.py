@@ -9,6 +9,7 @@ from bench.report.costs import cost_markdown
 from bench.report.groups import by_factor, factor_name
 from bench.report.tables import HEADINGS, cells, remarks
 from bench.report.trust import trust
+from bench.report.units import escaped
 
 
 def markdown(
@@ -37,7 +38,7 @@ def markdown(
             "",
         ]
         parts += [f"| {' | '.join(HEADINGS)} |", "|---|---|" + "---:|" * (len(HEADINGS) - 2)]
-        parts += [f"| {' | '.join(cells(record))} |" for record in group]
+        parts += [f"| {' | '.join(map(escaped, cells(record)))} |" for record in group]
         parts += ["", *cost_markdown(group, views)]
-    notes = [f"- {each}" for each in (*remarks(records), *kernel_changes(records))]
+    notes = [f"- {escaped(each)}" for each in (*remarks(records), *kernel_changes(records))]
     return "\n".join([*parts, *notes, ""] if notes else parts)

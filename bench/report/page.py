@@ -3,6 +3,7 @@
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import cache
+from shlex import quote
 from typing import Any
 
 from jinja2 import Environment as Templates
@@ -183,5 +184,7 @@ def _facts(machine: Environment) -> Iterator[tuple[str, str]]:
 
 
 def _commands(told: Told) -> str:
-    checkout = [f"git checkout {told.environment.commit}"] if told.environment.commit else []
-    return "\n".join([*checkout, told.command, f"vitbench report results/{told.run_id}"])
+    commit = told.own_commit or told.environment.commit
+    checkout = [f"git checkout {commit}"] if commit else []
+    folder = told.folder or f"results/{told.run_id}"
+    return "\n".join([*checkout, told.command, f"vitbench report {quote(folder)}"])

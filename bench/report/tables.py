@@ -149,12 +149,19 @@ def summary(
     return Group(*first, *map(Text, before), *tables, *map(Text, after))
 
 
-def provenance(environment: Environment, command: str, started: str) -> str:
-    """Hardware, versions, commit, time and command, for a figure or a table."""
+def provenance(
+    environment: Environment, command: str, started: str, own_commit: str | None = None
+) -> str:
+    """Hardware, versions, commit, time and command, for a figure or a table.
+
+    Of a user's own arms their tree's commit, too; the other is then that of vitbench.
+    """
     hardware = [environment.cpu, f"{environment.threads} threads", *environment.gpus]
     commit = f"commit {environment.commit[:10]}" if environment.commit else "no commit"
     dirty = " with changes" if environment.dirty else ""
     versions = f"torch {environment.torch}, Python {environment.python}"
+    if own_commit is not None:
+        commit = f"arms at commit {own_commit[:10]}, vitbench at {commit.removeprefix('commit ')}"
     return f"{', '.join(hardware)}; {versions}; {commit}{dirty}; {started}\n{command}"
 
 

@@ -11,7 +11,10 @@ from bench.record import DELTA
 
 @dataclass(frozen=True, kw_only=True)
 class Told:
-    """A run's rows and what they let choose, where and how it was made."""
+    """A run's rows and what they let choose, where and how it was made.
+
+    ``own_commit`` is that of a user's own arms, ``folder`` where the run lies.
+    """
 
     run_id: str
     command: str
@@ -21,3 +24,5 @@ class Told:
     decisions: Sequence[Decision]
     aim: Aim
     delta: float = DELTA
+    own_commit: str | None = None
+    folder: str | None = None

@@ -88,12 +88,16 @@ def simulation_table(found: Sequence[Found]) -> Table:
     return table
 
 
-def trend_line(series: Series, changes: Sequence[Change], share: float) -> str:
-    """What was looked at, and how much of what was found may be false."""
+def trend_line(series: Series, changes: Sequence[Change], share: float, needed: int = 0) -> str:
+    """What was looked at, and how much of what was found may be false.
+
+    Before so many runs as ``needed`` nothing could have been found.
+    """
     runs = len({point.run_id for points in series.values() for point in points})
     found = counted(len(changes), "lasting change") if changes else "no lasting change"
     expected = f"; at most {digits(share * len(changes), 2)} of them false" if changes else ""
-    return f"{len(series)} series over {counted(runs, 'run')}: {found}{expected}."
+    too_few = f" (too few to tell any: {needed} would)" if runs < needed and not changes else ""
+    return f"{len(series)} series over {counted(runs, 'run')}{too_few}: {found}{expected}."
 
 
 def trend_figure(series: Series, changes: Sequence[Change], source: str) -> Figure:

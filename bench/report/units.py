@@ -126,6 +126,11 @@ def signed_percent(value: float | None) -> str:
     return "new" if math.isinf(value) else f"{100 * value:+.1f} %"
 
 
+def escaped(text: str) -> str:
+    """Text as Markdown shows it in a table or a list: neither a column's end nor HTML."""
+    return text.replace("|", "\\|").replace("<", "&lt;")
+
+
 def memory(size_bytes: float | None) -> str:
     """An amount of memory: ``1.23 GiB``, ``345 MiB``, ``31.2 KiB``, ``4 B``, up to TiB."""
     if size_bytes is None:

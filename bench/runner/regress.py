@@ -18,7 +18,7 @@ from bench.runner.passes import probe
 from bench.runner.plan import check_devices
 from bench.runner.results import Results
 from bench.runner.run import Progress, execute
-from bench.runner.trees import checked_out, commit_of, repository_of
+from bench.runner.trees import checked_out, commit_of, head_of, repository_of
 from bench.store import check_run_folder, new_run_id
 
 # What is gated where nobody says: every part that a forward pass is made of.
@@ -103,9 +103,10 @@ def regress(request: RegressRequest, progress: Progress) -> Gated:
             results = execute(plan, environment, folder, progress, lock=request.lock)
     except KeyboardInterrupt as error:
         # Without the base's tree nobody could go on with it.
+        shutil.rmtree(parent, ignore_errors=True)
         raise KeyboardInterrupt from error
     finally:
-        if request.folder or all(each.name == "base" for each in parent.iterdir()):
+        if request.folder or all(each.name == "base" for each in parent.glob("*")):
             shutil.rmtree(parent, ignore_errors=True)
     found = checks(list(_measured(request, results)), request.thresholds)
     if not request.folder and all(check.outcome != "unknown" for check in found):
@@ -133,6 +134,7 @@ def _plan(request: RegressRequest, run_id: str, repository: Path, base: Path) ->
         weights={each.key: CONTROL_SHARE for each in comparisons if each.is_control},
         comparisons=comparisons,
         directory=Path.cwd(),
+        commit=head_of(repository),
         sources=_sources(roots, repository),
         survey=True,
     )

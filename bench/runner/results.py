@@ -76,6 +76,8 @@ class Results:
             decisions=self.decisions(aim),
             aim=aim,
             delta=self.plan.delta,
+            own_commit=self.plan.commit,
+            folder=str(self.folder),
         )
 
     @property

@@ -1,6 +1,7 @@
 """The gate as a program: this tree against a revision, in real repositories and processes."""
 
 import json
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -8,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from bench.arms.neighbours import import_from
-from processes import vitbench
+from processes import command, ended, started, vitbench, wait_for
 from repositories import GIT, make_repository
 
 pytestmark = pytest.mark.slow
@@ -122,6 +123,23 @@ def test_an_absolute_path_would_be_the_same_in_both_trees(tmp_path: Path) -> Non
     done = vitbench("regress", "--base", "HEAD", "--target", target, "--input", "1", cwd=folder)
     assert done.returncode == 2
     assert "give it as a relative one" in done.stderr.splitlines()[-1]
+
+
+def test_an_interrupt_leaves_nothing(tmp_path: Path) -> None:
+    """Neither a worktree nor a folder, and no advice to go on with what is gone."""
+    folder = repository(tmp_path / "project", 8)
+    asked = command("regress", "--base", "HEAD~1", *TARGET, "--no-lock")
+    with started(*asked, cwd=folder) as process:
+        wait_for(lambda: list((folder / "tmp").glob("vitbench-*/2*/passes/*")), "a pass", process)
+        process.send_signal(signal.SIGINT)
+        done = ended(process)
+    assert done.returncode == 130, done.stderr
+    assert "resume" not in done.stderr
+    assert list((folder / "tmp").glob("vitbench-*")) == []
+    listed = subprocess.run(
+        [GIT, "worktree", "list"], cwd=folder, capture_output=True, text=True, check=True
+    )
+    assert len(listed.stdout.splitlines()) == 1
 
 
 def test_two_versions_stand_side_by_side(tmp_path: Path) -> None:

@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from bench.analysis.changes import Change, changes
+from bench.analysis.changes import Change, changes, least_runs
 
 SIZES = (-0.2, -0.1, 0.1, 0.2)
 
@@ -117,3 +117,23 @@ def test_few_values_can_say_little() -> None:
 def test_a_constant_series_has_no_change() -> None:
     """Nothing is left to explain."""
     assert changes({"a": [2.0] * 20}) == []
+
+
+def test_one_change_is_found_among_hundreds_of_series() -> None:
+    """However many there are, random orders suffice to tell it."""
+    generator = np.random.default_rng(5)
+    series = {f"s{n}": np.exp(generator.normal(0, 0.01, 40)).tolist() for n in range(300)}
+    series["s7"] = [value * (1.5 if place >= 20 else 1) for place, value in enumerate(series["s7"])]
+    (found,) = changes(series)
+    assert (found.series, found.index) == ("s7", 20)
+
+
+@pytest.mark.parametrize("count", [1, 61, 300])
+def test_how_many_runs_it_takes(count: int) -> None:
+    """With one fewer the clearest change of one series is not told."""
+    runs = least_runs(count)
+    generator = np.random.default_rng(6)
+    series = {f"s{n}": np.exp(generator.normal(0, 0.01, runs - 1)) for n in range(count)}
+    series["s0"][runs // 2 :] *= 2
+    assert changes({name: values.tolist() for name, values in series.items()}) == []
+    assert runs >= 6

@@ -169,6 +169,12 @@ def test_provenance(changes: dict[str, Any], hardware: str, commit: str) -> None
     assert text == (f"{hardware}; {versions}; {commit}; 2026-01-02T03:04:05\nvitbench run --quick")
 
 
+def test_own_arms_have_a_commit_of_their_own() -> None:
+    """That of vitbench says nothing of them."""
+    text = provenance(make_environment(), "vitbench compare", "2026", "c0ffee" * 6)
+    assert "arms at commit c0ffeec0ff, vitbench at 0123456789" in text
+
+
 @pytest.mark.parametrize(
     ("share", "start"),
     [(None, "Nothing was measured."), (0.784, "78% of 3 min 20 s of measuring was inside")],

@@ -85,6 +85,9 @@ def test_the_table_names_the_commits() -> None:
         "2 series over 20 runs: 1 lasting change; at most 0.050 of them false."
     )
     assert trend_line(SERIES, [], 0.05) == "2 series over 20 runs: no lasting change."
+    assert trend_line(SERIES, [], 0.05, 21) == (
+        "2 series over 20 runs (too few to tell any: 21 would): no lasting change."
+    )
 
 
 def test_what_else_changed() -> None:

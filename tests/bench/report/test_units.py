@@ -12,6 +12,7 @@ from bench.report.units import (
     bounds,
     digits,
     duration,
+    escaped,
     gigabytes_per_s,
     gigaflop,
     images,
@@ -246,3 +247,8 @@ def test_memory(size_bytes: float | None, expected: str) -> None:
 def test_signed_percent(value: float | None, expected: str) -> None:
     """An error says whether it was too much or too little."""
     assert signed_percent(value) == expected
+
+
+def test_markdown_is_not_broken_by_names() -> None:
+    """A column's end and HTML stay what they are: signs."""
+    assert escaped("a|b <img> `c`") == "a\\|b &lt;img> `c`"
