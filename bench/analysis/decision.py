@@ -45,8 +45,13 @@ class Aim:
         """Whether a row's arm may be chosen."""
         if record.status != "ok" or record.arm in _OTHER_ALGORITHMS:
             return False
+        if self.max_error is None:
+            return True
+        # An error that nobody measured is not within a bound; forward has none of gradients.
         errors = (record.output_error, record.gradient_error)
-        return self.max_error is None or all(e is None or e <= self.max_error for e in errors)
+        return record.output_error is not None and all(
+            error is None or error <= self.max_error for error in errors
+        )
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -18,7 +18,7 @@ from bench.report.forest import Forest, latencies, memories, speedups
 from bench.report.tables import remarks
 from bench.report.told import Told
 from bench.report.trust import trust
-from bench.report.units import memory
+from bench.report.units import counted, memory
 from bench.row import Record
 
 
@@ -102,7 +102,7 @@ def _page(told: Told, drawings: Sequence[tuple[str, str]]) -> Page:
         decision_headings=tuple(decision.HEADINGS[n] for n in used),
         decisions=[tuple(row[n] for n in used) for row in rows],
         decision_notes=decision.decision_notes(told.decisions, told.aim),
-        trust=trust(told.analysis),
+        trust=[*_unfinished(told.left), *trust(told.analysis)],
         sections=list(_sections(told, drawings)),
         filters=list(_filters(records)),
         columns=tuple(COLUMNS),
@@ -112,6 +112,12 @@ def _page(told: Told, drawings: Sequence[tuple[str, str]]) -> Page:
         facts=list(_facts(machine)),
         commands=_commands(told),
     )
+
+
+def _unfinished(left: int) -> list[str]:
+    if not left:
+        return []
+    return [f"This run is not finished: {counted(left, 'planned measurement')} missing."]
 
 
 def _sections(told: Told, drawings: Sequence[tuple[str, str]]) -> Iterator[Section]:

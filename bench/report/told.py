@@ -13,7 +13,8 @@ from bench.record import DELTA
 class Told:
     """A run's rows and what they let choose, where and how it was made.
 
-    ``own_commit`` is that of a user's own arms, ``folder`` where the run lies.
+    ``own_commit`` is that of a user's own arms, ``folder`` where the run lies, ``left`` how
+    many measurements are still to come.
     """
 
     run_id: str
@@ -26,3 +27,4 @@ class Told:
     delta: float = DELTA
     own_commit: str | None = None
     folder: str | None = None
+    left: int = 0

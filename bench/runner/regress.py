@@ -1,7 +1,6 @@
 """This tree against a git revision: from what was named to a plan, and to checks."""
 
 import shutil
-import tempfile
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
@@ -18,7 +17,13 @@ from bench.runner.passes import probe
 from bench.runner.plan import check_devices
 from bench.runner.results import Results
 from bench.runner.run import Progress, execute
-from bench.runner.trees import checked_out, commit_of, head_of, repository_of
+from bench.runner.trees import (
+    checked_out,
+    commit_of,
+    head_of,
+    repository_of,
+    temporary,
+)
 from bench.store import check_run_folder, new_run_id
 
 # What is gated where nobody says: every part that a forward pass is made of.
@@ -95,7 +100,7 @@ def regress(request: RegressRequest, progress: Progress) -> Gated:
     commit = commit_of(repository, request.base)
     environment = probe()
     check_devices((request.device,), environment)
-    parent = Path(tempfile.mkdtemp(prefix="vitbench-"))
+    parent = temporary()
     folder = request.folder or parent / new_run_id(datetime.now(UTC))
     try:
         with checked_out(repository, commit, parent / "base") as base:
@@ -207,13 +212,15 @@ def _sources(roots: Mapping[str, Path], repository: Path) -> dict[str, str]:
 
 
 def _measured(request: RegressRequest, results: Results) -> Iterator[Measured]:
-    """The rows of each target, and how long they took."""
+    """The rows of each target, and how long they took with their part of what is not measuring."""
+    spent_s = sum(sample.prepare_s + sample.measure_s for sample in results.samples)
+    overhead = results.spent_s / spent_s if spent_s else 1.0
     rows: dict[str, Record] = {record.arm: record for record in results.records}
     for target in request.targets:
-        spent_s = sum(
+        own_s = sum(
             sample.prepare_s + sample.measure_s
             for sample in results.samples
             if sample.key.endswith(f"-{target}")
         )
         base = rows.get(base_name(target, request.base))
-        yield Measured(target=target, tree=rows[target], base=base, spent_s=spent_s)
+        yield Measured(target=target, tree=rows[target], base=base, spent_s=own_s * overhead)

@@ -78,6 +78,7 @@ class Results:
             delta=self.plan.delta,
             own_commit=self.plan.commit,
             folder=str(self.folder),
+            left=self.left,
         )
 
     @property

@@ -1,7 +1,10 @@
 """A git revision beside the tree that one works in: checked out for as long as it is measured."""
 
+import os
+import re
 import shutil
 import subprocess
+import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -9,6 +12,8 @@ from pathlib import Path
 from bench.record import InputError
 
 _SECONDS = 300.0
+_PREFIX = "vitbench-regress-"
+_OWNER = re.compile(_PREFIX + r"(\d+)-\w+")
 
 
 def _git(folder: Path, *arguments: str) -> str:
@@ -55,9 +60,39 @@ def head_of(folder: Path) -> str | None:
         return None
 
 
+def temporary() -> Path:
+    """A new folder that says by its name which process it belongs to."""
+    return Path(tempfile.mkdtemp(prefix=f"{_PREFIX}{os.getpid()}-"))
+
+
+def _forget_the_dead(repository: Path) -> None:
+    """Take away the worktrees of processes that are gone."""
+    lines = _git(repository, "worktree", "list", "--porcelain").splitlines()
+    for line in lines:
+        kind, _, place = line.partition(" ")
+        found = _OWNER.fullmatch(Path(place).parent.name)
+        if kind == "worktree" and found and not _is_alive(int(found[1])):
+            shutil.rmtree(Path(place).parent, ignore_errors=True)
+    _git(repository, "worktree", "prune")
+
+
+def _is_alive(pid: int) -> bool:
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    except PermissionError:
+        pass
+    return True
+
+
 @contextmanager
 def checked_out(repository: Path, commit: str, folder: Path) -> Iterator[Path]:
-    """A worktree of one commit in a new folder, which is taken away afterwards."""
+    """A worktree of one commit in a new folder, which is taken away afterwards.
+
+    So are those in folders of ``temporary`` whose processes were killed.
+    """
+    _forget_the_dead(repository)
     _git(repository, "worktree", "add", "--quiet", "--detach", "--force", str(folder), commit)
     try:
         yield folder

@@ -180,6 +180,13 @@ def test_a_block_is_compiled_as_blocks_are() -> None:
     assert only([*rows, whole]).whole == whole
 
 
+def test_an_unknown_error_keeps_no_bound() -> None:
+    """Without a bound it does not matter."""
+    rows = [control("precision"), arm("precision", "bf16", 2.0, output_error=None)]
+    assert only(rows).arm.choice == "bf16"
+    assert only(rows, Aim(max_error=0.5)).arm.choice == "plain"
+
+
 def test_a_block_has_no_patcher() -> None:
     """It would be timed against itself: what is measured as a whole is the rest."""
     whole = arm(CHOICE, "bf16", 2.0, component="block")

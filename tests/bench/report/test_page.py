@@ -9,10 +9,11 @@ import pytest
 from bench.report import captions
 from bench.report.canvas import new_figure
 from bench.report.cells import COLUMNS, row_of
+from bench.report.page import page
 from bench.report.svg import inline_svg
 from decided import control, failed
 from makers import make_environment, make_record
-from pages import HOSTILE, html, rows
+from pages import HOSTILE, html, make_told, rows
 
 
 class Reader(HTMLParser):
@@ -115,6 +116,15 @@ def test_a_users_own_arms_have_a_page() -> None:
     text = html([make_record(**own, baseline="a.py:f", arm="a.py:g")])
     assert "Nothing to choose from" in text
     assert "a.py:g" in text
+
+
+def test_an_unfinished_run_says_so_first() -> None:
+    """Where one asks whether to believe it."""
+    told = replace(make_told(rows()), left=3)
+    text = Reader(page(told, [])).text
+    believed = text[text.index("Can it be believed?") :].split()
+    assert " ".join(believed[4:]).startswith("This run is not finished: 3 planned measurements")
+    assert "not finished" not in Reader(html(rows())).text
 
 
 def test_nothing_measured_is_a_page_too() -> None:

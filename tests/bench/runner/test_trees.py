@@ -1,5 +1,6 @@
 """bench.runner.trees: revisions beside the working tree, from real repositories."""
 
+import os
 import subprocess
 from pathlib import Path
 
@@ -56,6 +57,30 @@ def test_the_top_is_found_from_anywhere(repository: Path) -> None:
     inside = repository / "deep" / "er"
     inside.mkdir(parents=True)
     assert repository_of(inside) == repository.resolve()
+
+
+def test_those_of_killed_processes_are_taken_away(repository: Path, tmp_path: Path) -> None:
+    """And no others: neither those of living processes nor a user's own."""
+    with subprocess.Popen([GIT, "--version"], stdout=subprocess.DEVNULL) as process:
+        process.wait()
+    places = {
+        name: tmp_path / name / "base"
+        for name in (
+            f"vitbench-regress-{process.pid}-abc",
+            f"vitbench-regress-{os.getpid()}-abc",
+            "mine",
+        )
+    }
+    for place in places.values():
+        add = [GIT, "worktree", "add", "--quiet", "--detach", str(place)]
+        subprocess.run(add, cwd=repository, check=True)
+    with checked_out(repository, commit_of(repository, "HEAD"), tmp_path / "base"):
+        pass
+    assert [place.exists() for place in places.values()] == [False, True, True]
+    listed = subprocess.run(
+        [GIT, "worktree", "list"], cwd=repository, capture_output=True, text=True, check=True
+    )
+    assert len(listed.stdout.splitlines()) == 3
 
 
 def test_what_is_checked_out(repository: Path, tmp_path: Path) -> None:
