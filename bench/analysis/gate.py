@@ -2,7 +2,8 @@
 
 A change is relative: 0.05 is 5 % more time, memory, operations than at the base. With an interval a
 change is ``worse`` where all of it lies beyond the threshold, ``ok`` where none does, and else
-``undecided``: what would be decided by more time. What is counted and not measured has none.
+``undecided``: what would be decided by more time. What is counted and not measured has none. What
+the base does not have is ``new``: there is nothing that it could be worse than.
 """
 
 import math
@@ -12,7 +13,7 @@ from dataclasses import dataclass
 from bench.row import Record
 
 METRICS = ("latency", "memory", "flops", "parameters", "compile time", "numeric error")
-OUTCOMES = ("ok", "worse", "undecided", "unknown")
+OUTCOMES = ("ok", "worse", "undecided", "unknown", "new")
 # Whatever an interval says, nobody waits longer.
 _MOST_S = 86_400.0
 _ROUNDING = 1e-9
@@ -72,10 +73,16 @@ def checks(measured: Sequence[Measured], thresholds: Thresholds) -> list[Check]:
     return [check for each in measured for check in _checks(each, thresholds)]
 
 
+def new_target(target: str) -> Check:
+    """What there is to say of a target that the base does not have."""
+    reason = "not at the base: nothing to compare it with"
+    return Check(target=target, metric="latency", outcome="new", reason=reason)
+
+
 def outcome(found: Sequence[Check]) -> str:
     """What the checks say together: the worst that there is."""
     said = {check.outcome for check in found}
-    order = ("worse", "unknown", "undecided", "ok")
+    order = ("worse", "unknown", "undecided", "ok", "new")
     return next((each for each in order if each in said), "unknown")
 
 

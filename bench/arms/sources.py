@@ -1,7 +1,8 @@
 """The files of a user's own arms: found without importing them, and told when they change."""
 
+import ast
 import sys
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import suppress
 from importlib import invalidate_caches
 from importlib.machinery import ModuleSpec, PathFinder
@@ -28,6 +29,31 @@ def module_spec(name: str) -> ModuleSpec | None:
     finally:
         sys.path = before
     return ModuleSpec(name, None)
+
+
+def binds(file: Path, name: str) -> bool:
+    """Whether a file gives a name to its module, as far as reading it tells.
+
+    What cannot be read so, such as ``from … import *``, may give any name.
+    """
+    try:
+        tree = ast.parse(file.read_bytes())
+    except (OSError, SyntaxError, ValueError):
+        return file.is_file()
+    return bool({name, "*", "__getattr__"} & set(_bound(tree)))
+
+
+def _bound(node: ast.AST) -> Iterator[str]:
+    """The names that a module's own statements bind; those in functions and classes are not."""
+    for each in ast.iter_child_nodes(node):
+        if isinstance(each, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef):
+            yield each.name
+            continue
+        if isinstance(each, ast.alias):
+            yield (each.asname or each.name).partition(".")[0]
+        elif isinstance(each, ast.Name) and isinstance(each.ctx, ast.Store):
+            yield each.id
+        yield from _bound(each)
 
 
 def digests(files: Iterable[Path], directory: Path) -> dict[str, str]:

@@ -13,7 +13,7 @@ from bench.options import duration, error_bound, names, tolerance
 from bench.record import DEVICES, MODES, InputError
 
 # How the gate's answer leaves the process.
-_EXITS = {"ok": 0, "worse": 1, "unknown": 2, "undecided": 3}
+_EXITS = {"ok": 0, "new": 0, "worse": 1, "unknown": 2, "undecided": 3}
 
 
 _GROWTH: Any = {"type": tolerance, "show_default": True}
@@ -93,7 +93,7 @@ def regress(**given: Any) -> None:
     vitbench regress --base main --target mypackage.layers:make_attention --input 8,197,768
 
     \b
-    Exit code  0  no target is worse than its thresholds allow
+    Exit code  0  no target is worse than its thresholds allow, or REV has none of them
                1  at least one is, with all of its interval
                2  something could not be measured
                3  undecided; how long deciding would take is told
@@ -109,11 +109,13 @@ def regress(**given: Any) -> None:
             told = {k: None if v in (math.inf, -math.inf) else v for k, v in asdict(check).items()}
             click.echo(json.dumps(told, allow_nan=False))
     else:
-        text = f"{gate_markdown(gated.checks, gated.base)}\n\n{source_of(gated.results)}"
+        text = gate_markdown(gated.checks, gated.base)
+        if gated.results:
+            text = f"{text}\n\n{source_of(gated.results)}"
         click.echo(text)
         tell_job(text)
     code = _EXITS[outcome(gated.checks)]
-    if code == _EXITS["unknown"] and gated.results.folder.exists():
+    if code == _EXITS["unknown"] and gated.results and gated.results.folder.exists():
         click.echo(f"what failed, and where: {gated.results.folder}/passes/*.log", err=True)
     if code == _EXITS["undecided"] and undecided == "ok":
         code = 0

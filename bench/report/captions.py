@@ -1,4 +1,4 @@
-"""Words for every figure: under which heading it stands, how to read it, what it shows."""
+"""Words for every figure: under which heading it stands, and how to read it."""
 
 # Kinds of figures in the order of the page; the first word of a figure's name.
 HEADINGS = {
@@ -45,8 +45,3 @@ def heading(name: str) -> str:
 def caption(name: str) -> str:
     """How to read a figure."""
     return _CAPTIONS[kind(name)]
-
-
-def alt(name: str) -> str:
-    """What a figure shows, for whoever does not see it."""
-    return f"{heading(name)}. {caption(name)} The numbers stand in the table of all rows."

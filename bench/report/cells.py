@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from bench.report.groups import factor_name, workload
 from bench.report.tables import verdict
 from bench.report.units import (
+    bounded,
     bounds,
     digits,
     images,
@@ -30,6 +31,7 @@ class Cell:
     """What a cell shows; ``sort`` is the number that it stands for, None of words."""
 
     text: str
+    interval: str = ""
     sort: float | None = None
     is_number: bool = False
 
@@ -56,6 +58,16 @@ def _number(value: Value, show: Callable[[float | None], str]) -> Callable[[Reco
     return cell
 
 
+def _latency(record: Record) -> Cell:
+    low, high = record.latency_low_ms, record.latency_high_ms
+    return Cell(
+        text=milliseconds(record.latency_ms),
+        interval=bounded(milliseconds, low, high),
+        sort=record.latency_ms,
+        is_number=True,
+    )
+
+
 def _gigaflop_per_s(value: float | None) -> str:
     return "" if value is None else f"{digits(value)} GFLOP/s"
 
@@ -72,7 +84,7 @@ COLUMNS: dict[str, Callable[[Record], Cell]] = {
     "speed-up": _number(lambda r: r.speedup, times),
     "95 % interval": _interval,
     "verdict": _words(verdict),
-    "latency": _number(lambda r: r.latency_ms, milliseconds),
+    "latency": _latency,
     "throughput": _number(lambda r: r.images_per_s, images_per_s),
     "passes": _number(lambda r: r.passes, lambda value: str(value or "")),
     "memory": _number(lambda r: r.allocated_bytes, memory),

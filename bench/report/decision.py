@@ -8,6 +8,7 @@ from rich.table import Table
 from rich.text import Text
 
 from bench.analysis.decision import Aim, Decision
+from bench.analysis.intervals import Interval
 from bench.record import PLAIN
 from bench.report.tables import new_table, verdict
 from bench.report.units import bounds, images, memory, scientific, times
@@ -26,6 +27,7 @@ HEADINGS = (
     "numeric error",
     "may be better",
 )
+PART_HEADINGS = ("workload", "factor", "level", "gain", "measured on", "may be better")
 _OPEN = HEADINGS.index("may be better")
 _WORDS = ("workload", "choose", "verdict", "may be better")
 # What a narrow terminal does without.
@@ -57,8 +59,11 @@ def undecided(decision: Decision) -> str:
     return "; ".join(f"{part.factor}: {', '.join(part.rivals)}" for part in parts)
 
 
-def cells(decision: Decision) -> tuple[str, ...]:
-    """A decision's cells, under HEADINGS; the workload says on which component it was measured."""
+def cells(decision: Decision, *, brief: bool = False) -> tuple[str, ...]:
+    """A decision's cells, under HEADINGS; the workload says on which component it was measured.
+
+    In ``brief`` what its parts let expect has no interval.
+    """
     whole, found, expected = decision.whole, decision.speedup, decision.expected
     if decision.is_refuted:
         # What it was stands in the notes: it is not what to choose.
@@ -70,13 +75,37 @@ def cells(decision: Decision) -> tuple[str, ...]:
         choice_name(decision),
         times(found.value) if found else "",
         bounds(found.low, found.high) if found else "",
-        times(expected.value) if expected and not decision.is_blind else "",
+        _ratio(expected, brief=brief) if expected and not decision.is_blind else "",
         verdict(whole) if whole else "",
         memory(whole.allocated_bytes) if whole else "",
         times(ratio),
         scientific(whole.output_error) if whole else "",
         undecided(decision),
     )
+
+
+def _ratio(found: Interval, *, brief: bool = False) -> str:
+    """A ratio with its interval, where it has one: ``×1.23 (1.20 to 1.26)``."""
+    said = "" if brief else bounds(found.low, found.high)
+    return f"{times(found.value)} ({said})" if said else times(found.value)
+
+
+def part_cells(decisions: Sequence[Decision]) -> Iterator[tuple[str, ...]]:
+    """What was chosen of each factor, and how much better it is than the plain level there.
+
+    Under PART_HEADINGS; a plain level, than which nothing is better, has no gain.
+    """
+    for decision in decisions:
+        for part in decision.parts:
+            is_plain = part.level == getattr(PLAIN, part.factor)
+            yield (
+                place_name(decision),
+                part.factor,
+                part.level,
+                "" if is_plain else _ratio(part.gain),
+                f"{part.component} b{part.batch_size}",
+                ", ".join(part.rivals),
+            )
 
 
 def title(aim: Aim) -> str:
@@ -88,7 +117,7 @@ def title(aim: Aim) -> str:
 def decision_table(decisions: Sequence[Decision], aim: Aim, *, narrow: bool = False) -> Table:
     """Rich table of a run's decisions; what may be better is left to ``open_lines``."""
     table = new_table(title(aim), narrow=narrow)
-    rows = [cells(each) for each in decisions]
+    rows = [cells(each, brief=True) for each in decisions]
     spared = {HEADINGS[_OPEN], *(_SPARED if narrow else ())}
     shown = [
         place

@@ -154,8 +154,7 @@ def _latency(axis: Axis, record: Record) -> Line:
     return Line(
         arm=record.arm,
         marks=(_mark("dot", axis, value, low, high),),
-        text=milliseconds(value)
-        + (f" ({interval})" if interval else "")
+        text=f"{milliseconds(value)} ({interval or 'no interval'})"
         + (f"; {speed}" if speed else ""),
         said="" if record.status == "ok" else record.status,
     )

@@ -16,12 +16,13 @@ from bench.report.units import (
     signed_percent,
 )
 
-_SIGNS = {"ok": "✓", "worse": "✗", "undecided": "?", "unknown": "!"}
+_SIGNS = {"ok": "✓", "worse": "✗", "undecided": "?", "unknown": "!", "new": "+"}
 _SAYS = {
     "ok": "No target is worse than at {base}.",
     "worse": "Worse than at {base}: {names}.",
     "undecided": "Undecided against {base}: {names}.",
     "unknown": "Could not be measured against {base}: {names}.",
+    "new": "Nothing at {base} to compare with: {names}.",
 }
 
 
@@ -64,8 +65,9 @@ def gate_markdown(checks: Sequence[Check], base: str) -> str:
         *(f"| {' | '.join(map(escaped, _cells(found, metrics)))} |" for found in targets.values()),
         "",
         *(f"- {escaped(note)}" for note in gate_notes(checks)),
-        f"- Allowed: {', '.join(_allowed(checks))}.",
     ]
+    if allowed := ", ".join(_allowed(checks)):
+        lines.append(f"- Allowed: {allowed}.")
     return "\n".join(lines).rstrip()
 
 

@@ -14,6 +14,7 @@ from bench.analysis.costs import kernel_changes
 from bench.machine import Environment, warnings
 from bench.report import captions, decision
 from bench.report.cells import COLUMNS, Row, row_of
+from bench.report.findings import finding
 from bench.report.forest import Forest, latencies, memories, speedups
 from bench.report.tables import remarks
 from bench.report.told import Told
@@ -24,10 +25,11 @@ from bench.row import Record
 
 @dataclass(frozen=True, kw_only=True)
 class Drawn:
-    """A figure as the page shows it."""
+    """A figure as the page shows it; ``finding`` says what it shows, ``alt`` how to read it."""
 
     heading: str
     alt: str
+    finding: str
     svg: Markup
 
 
@@ -59,6 +61,8 @@ class Page:
     decision_headings: tuple[str, ...]
     decisions: list[tuple[str, ...]]
     decision_notes: list[str]
+    part_headings: tuple[str, ...]
+    parts: list[tuple[str, ...]]
     trust: list[str]
     sections: list[Section]
     filters: list[tuple[str, list[str]]]
@@ -102,6 +106,8 @@ def _page(told: Told, drawings: Sequence[tuple[str, str]]) -> Page:
         decision_headings=tuple(decision.HEADINGS[n] for n in used),
         decisions=[tuple(row[n] for n in used) for row in rows],
         decision_notes=decision.decision_notes(told.decisions, told.aim),
+        part_headings=decision.PART_HEADINGS,
+        parts=list(decision.part_cells(told.decisions)),
         trust=[*_unfinished(told.left), *trust(told.analysis)],
         sections=list(_sections(told, drawings)),
         filters=list(_filters(records)),
@@ -129,12 +135,12 @@ def _sections(told: Told, drawings: Sequence[tuple[str, str]]) -> Iterator[Secti
     }
     yield Section(name="decision", heading="What to choose")
     for kind, heading in captions.HEADINGS.items():
-        drawn = (_drawn(name, svg) for name, svg in drawings if captions.kind(name) == kind)
+        own = (each for each in drawings if captions.kind(each[0]) == kind)
         section = Section(
             name=kind,
             heading=heading,
             caption=captions.caption(kind),
-            figures=tuple(drawn),
+            figures=tuple(_drawn(*each, records) for each in own),
             forests=forests.get(kind, ()),
         )
         if section.is_drawn:
@@ -145,9 +151,14 @@ def _sections(told: Told, drawings: Sequence[tuple[str, str]]) -> Iterator[Secti
     yield Section(name="reproduce", heading="Reproduce")
 
 
-def _drawn(name: str, svg: str) -> Drawn:
-    # matplotlib escapes what it writes into SVG.
-    return Drawn(heading=captions.heading(name), alt=captions.alt(name), svg=Markup(svg))  # noqa: S704
+def _drawn(name: str, svg: str, records: Sequence[Record]) -> Drawn:
+    said, heading = finding(name, records), captions.heading(name)
+    return Drawn(
+        heading=heading,
+        alt=f"{heading}. {captions.caption(name)} {said}".rstrip(),
+        finding=said,
+        svg=Markup(svg),  # noqa: S704 (matplotlib escapes what it writes)
+    )
 
 
 def _filters(records: Sequence[Record]) -> Iterator[tuple[str, list[str]]]:

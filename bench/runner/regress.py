@@ -1,14 +1,14 @@
 """This tree against a git revision: from what was named to a plan, and to checks."""
 
 import shutil
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
 
-from bench.analysis.gate import Check, Measured, Thresholds, checks
+from bench.analysis.gate import Check, Measured, Thresholds, checks, new_target
 from bench.arms.parts import Part
-from bench.arms.sources import digests, module_spec
+from bench.arms.sources import binds, digests, module_spec
 from bench.arms.specs import CONTROL_SHARE, inputs_for, precision_of, read_arm
 from bench.plans import Plan
 from bench.record import OWN_FACTOR, Arm, Comparison, InputError, Workload
@@ -73,9 +73,12 @@ class RegressRequest:
 
 @dataclass(frozen=True, kw_only=True)
 class Gated:
-    """The run and what it says of each target; ``base`` is the revision as it was named."""
+    """The run and what it says of each target; ``base`` is the revision as it was named.
 
-    results: Results
+    Without a target that the base has there was no run.
+    """
+
+    results: Results | None
     checks: list[Check]
     base: str
 
@@ -104,7 +107,11 @@ def regress(request: RegressRequest, progress: Progress) -> Gated:
     folder = request.folder or parent / new_run_id(datetime.now(UTC))
     try:
         with checked_out(repository, commit, parent / "base") as base:
-            plan = _plan(request, folder.absolute().name, repository, base)
+            roots = {target: _root(target, repository) for target in request.targets}
+            known = {t: root for t, root in roots.items() if _is_at(base, t, root, repository)}
+            if not known:
+                return Gated(results=None, checks=_new(request, known), base=request.base)
+            plan = _plan(request, folder.absolute().name, repository, base, known)
             results = execute(plan, environment, folder, progress, lock=request.lock)
     except KeyboardInterrupt as error:
         # Without the base's tree nobody could go on with it.
@@ -113,14 +120,33 @@ def regress(request: RegressRequest, progress: Progress) -> Gated:
     finally:
         if request.folder or all(each.name == "base" for each in parent.glob("*")):
             shutil.rmtree(parent, ignore_errors=True)
-    found = checks(list(_measured(request, results)), request.thresholds)
+    found = checks(list(_measured(request, results, known)), request.thresholds)
+    found += _new(request, known)
     if not request.folder and all(check.outcome != "unknown" for check in found):
         shutil.rmtree(parent, ignore_errors=True)
     return Gated(results=results, checks=found, base=request.base)
 
 
-def _plan(request: RegressRequest, run_id: str, repository: Path, base: Path) -> Plan:
-    roots = {target: _root(target, repository) for target in request.targets}
+def _is_at(base: Path, target: str, root: Path, repository: Path) -> bool:
+    """Whether the base has what a target names, as far as reading its file tells."""
+    spec = read_arm(target)
+    if isinstance(spec, Part) or spec.file is None or spec.file.suffix != ".py":
+        return True
+    place = base / root.relative_to(repository)
+    if spec.is_file:
+        return binds(place / spec.place, spec.name)
+    *packages, last = spec.place.split(".")
+    folder = place.joinpath(*packages)
+    return any(binds(folder / each, spec.name) for each in (f"{last}.py", f"{last}/__init__.py"))
+
+
+def _new(request: RegressRequest, known: Mapping[str, Path]) -> list[Check]:
+    return [new_target(target) for target in request.targets if target not in known]
+
+
+def _plan(
+    request: RegressRequest, run_id: str, repository: Path, base: Path, roots: Mapping[str, Path]
+) -> Plan:
     comparisons = tuple(
         each
         for target, root in roots.items()
@@ -211,12 +237,14 @@ def _sources(roots: Mapping[str, Path], repository: Path) -> dict[str, str]:
     return {str(repository / name): value for name, value in found.items()}
 
 
-def _measured(request: RegressRequest, results: Results) -> Iterator[Measured]:
+def _measured(
+    request: RegressRequest, results: Results, known: Iterable[str]
+) -> Iterator[Measured]:
     """The rows of each target, and how long they took with their part of what is not measuring."""
     spent_s = sum(sample.prepare_s + sample.measure_s for sample in results.samples)
     overhead = results.spent_s / spent_s if spent_s else 1.0
     rows: dict[str, Record] = {record.arm: record for record in results.records}
-    for target in request.targets:
+    for target in known:
         own_s = sum(
             sample.prepare_s + sample.measure_s
             for sample in results.samples

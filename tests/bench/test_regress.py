@@ -92,6 +92,35 @@ def test_what_cannot_be_made_is_not_measured(tmp_path: Path) -> None:
     assert "broken" in done.stdout
 
 
+@pytest.mark.parametrize("place", ["layers.work", "layers.other", "other.py"])
+def test_what_is_new_cannot_be_worse(tmp_path: Path, place: str) -> None:
+    """A function or a file that the base lacks: said, and no reason to stop a change."""
+    other = {
+        "layers/work.py": LAYER + "\ndef fresh():\n    return Work()\n",
+        "layers/other.py": "from .work import fresh\n",
+        "other.py": "from layers.work import fresh\n",
+    }
+    folder = make_repository(tmp_path / "project", PACKAGE, other)
+    new = ("--target", f"{place}:fresh")
+    done = vitbench("regress", "--base", "HEAD~1", *new, "--input", "256,64", *QUICK, cwd=folder)
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert done.stdout.startswith(f"**+ Nothing at `HEAD~1` to compare with: {place}:fresh")
+    assert list((folder / "tmp").glob("vitbench-*")) == []
+
+
+def test_what_is_new_stands_beside_what_is_not(tmp_path: Path) -> None:
+    """The others are measured as ever."""
+    fresh = {"layers/work.py": LAYER + "\ndef fresh():\n    return Work()\n"}
+    folder = make_repository(tmp_path / "project", PACKAGE, fresh)
+    new = ("--target", "layers.work:fresh", "--threshold", "90%")
+    done = vitbench("regress", "--base", "HEAD~1", *TARGET, *new, *QUICK, "--json", cwd=folder)
+    assert done.returncode == 0, done.stdout + done.stderr
+    found = [json.loads(line) for line in done.stdout.splitlines()]
+    assert found[0]["target"] == "layers.work:make"
+    assert found[0]["before"] > 0
+    assert [each["outcome"] for each in found if each["target"] == "layers.work:fresh"] == ["new"]
+
+
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [

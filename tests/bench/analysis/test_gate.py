@@ -181,6 +181,9 @@ def test_something_out_of_nothing_is_worse() -> None:
         (["ok", "undecided", "unknown"], "unknown"),
         (["ok", "undecided"], "undecided"),
         (["ok", "ok"], "ok"),
+        (["new", "ok"], "ok"),
+        (["new", "undecided"], "undecided"),
+        (["new", "new"], "new"),
         ([], "unknown"),
     ],
 )

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from bench.arms.sources import check_unchanged, digests, module_spec
+from bench.arms.sources import binds, check_unchanged, digests, module_spec
 from bench.arms.specs import Source, read_arm
 from bench.record import InputError
 from own_arms import write
@@ -44,6 +44,51 @@ def test_the_file_of_an_arm(package: Path) -> None:
     assert Source(place="own_package.inner.arms", name="make").file == arms
     assert Source(place=str(arms), name="make").file == arms
     assert Source(place="sys", name="exit").file is None
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "def make(): ...",
+        "async def make(): ...",
+        "class make: ...",
+        "make = 1",
+        "(a, make), b = (1, 2), 3",
+        "make: int = 1",
+        "from x import make",
+        "from x import a as make",
+        "import make.inner",
+        "import a as make",
+        "if a:\n    def make(): ...",
+        "try:\n    from x import make\nexcept ImportError:\n    make = None",
+        "with a as make: ...",
+        "for make in a: ...",
+        "from x import *",
+        "def __getattr__(name): ...",
+        "this is no Python",
+    ],
+)
+def test_a_name_is_bound(tmp_path: Path, text: str) -> None:
+    """By whatever binds names; what reading cannot tell may be there."""
+    assert binds(write(tmp_path / "arms.py", text), "make")
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "",
+        "print(make)",
+        "def other():\n    make = 1",
+        "class Other:\n    def make(self): ...",
+        "from make import other",
+        "import make as other",
+        "other.make = 1",
+    ],
+)
+def test_a_name_is_not_bound(tmp_path: Path, text: str) -> None:
+    """What is only used, or belongs to a function or class, is no name of the module."""
+    assert not binds(write(tmp_path / "arms.py", text), "make")
+    assert not binds(tmp_path / "gone.py", "make")
 
 
 def test_files_are_told_by_their_content(tmp_path: Path) -> None:

@@ -16,6 +16,7 @@ from bench.report.decision import (
     decision_notes,
     decision_table,
     open_lines,
+    part_cells,
     title,
 )
 from decided import arm, control, failed, only, repeats, run
@@ -73,6 +74,18 @@ def test_arms_that_all_failed_leave_the_plain_one() -> None:
     assert not found.is_blind
     assert cells(found)[1] == "plain"
     assert "B/16 b1 forward: precision: no latency known of bf16." in decision_notes([found], Aim())
+
+
+def test_parts_show_their_gain_by_the_objective() -> None:
+    """By memory: what precision saves, which has no interval; what stays plain gains nothing."""
+    by_speed, by_memory = (
+        {row[1]: row for row in part_cells([only(run(), aim)])}
+        for aim in (Aim(), Aim(objective="memory"))
+    )
+    assert by_speed["precision"][2:5] == ("bf16", "×2.00 (1.96 to 2.04)", "block b1")
+    assert by_speed["attention"][2:] == ("mha", "", "attention b1", "sdpa")
+    assert by_memory["precision"][2:4] == ("bf16", "×2.00")
+    assert by_memory["patcher"][2:4] == ("conv", "")
 
 
 def test_without_decisions_there_is_nothing_to_say() -> None:

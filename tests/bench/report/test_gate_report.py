@@ -2,7 +2,7 @@
 
 from dataclasses import replace
 
-from bench.analysis.gate import Check
+from bench.analysis.gate import Check, new_target
 from bench.report.gate import gate_markdown, gate_notes
 from golden_text import check_golden
 
@@ -74,7 +74,8 @@ def test_markdown_reads_as_it_should() -> None:
     )
     lost = replace(LOST, target="mine.py:g")
     far = Check(target=MINE, metric="numeric error", outcome="worse", threshold=1e-6, after=2e-6)
-    told = [OK, error, flops, parameters, OPEN, WORSE, started, far, lost]
+    fresh = new_target("mine.py:h")
+    told = [OK, error, flops, parameters, OPEN, WORSE, started, far, lost, fresh]
     check_golden("gate.md", gate_markdown(told, "origin/main") + "\n")
 
 
@@ -85,6 +86,7 @@ def test_the_first_sentence_is_the_answer() -> None:
         f"Worse than at `main`: {MINE} (memory).": [OK, WORSE, OPEN],
         f"Undecided against `main`: {MINE} (latency).": [OK, OPEN],
         f"Could not be measured against `main`: {MINE} (latency).": [OK, LOST, OPEN],
+        f"Nothing at `main` to compare with: {MINE} (latency).": [new_target(MINE)],
     }
     for sentence, found in said.items():
         assert sentence in gate_markdown(found, "main").splitlines()[0]

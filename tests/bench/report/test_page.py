@@ -159,12 +159,42 @@ def test_cells_show_units_and_sort_by_numbers(column: str, text: str, sort: floa
     assert (cell.text, cell.sort) == (text, sort)
 
 
+def test_times_have_intervals() -> None:
+    """In the table of all rows, and among the lines; where there is none, that is said."""
+    (cell,) = (
+        row_of(make_record(latency_low_ms=12.0, latency_high_ms=13.0)).cells[place]
+        for place, name in enumerate(COLUMNS)
+        if name == "latency"
+    )
+    assert cell.interval == "12.0 ms to 13.0 ms"
+    alone = make_record(latency_low_ms=None, latency_high_ms=None, arm="alone")
+    text = re.sub(r"<[^>]*>", "", html([*rows(), alone]))
+    assert "12.3 ms (no interval)" in text
+
+
+def test_figures_say_what_they_show(plain: Reader) -> None:
+    """Below them for those who see, and in the alternative text for those who do not."""
+    said = "compile_blocks of B/16 block b1 forward pays off after 1 000 images."
+    assert said in plain.text
+    alts = [each["aria-label"] or "" for each in plain.all("div") if each.get("role") == "img"]
+    assert sum(said in alt for alt in alts) == 1
+
+
+def test_the_parts_stand_below_the_decision(plain: Reader) -> None:
+    """Each with its gain and where it was measured."""
+    text = re.sub(r"\s+", " ", plain.text)
+    start = text.index("What each part was chosen by")
+    parts = text[start : text.index("Can it be believed?")]
+    assert "forwardpatcherlinear×1.10 (1.08 to 1.12)patcher b1" in parts
+    assert "forwardattentionmhaattention b1sdpa" in parts
+
+
 def test_every_figure_has_words() -> None:
     """Whatever plots a run has, captions know their kind."""
     text = html(rows())
     kinds = set(re.findall(r'<section id="(\w+)">', text))
     assert set(captions.HEADINGS) - {"trend"} <= kinds
-    assert "run by run" in captions.alt("trend")
+    assert "run by run" in captions.caption("trend")
 
 
 def test_colours_follow_the_page() -> None:
