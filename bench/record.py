@@ -4,6 +4,7 @@ A ``Comparison`` is what to measure, a ``Sample`` what one pass (one process) me
 stand in the names.
 """
 
+import unicodedata
 from dataclasses import dataclass, field, fields, replace
 
 SCHEMA = 4
@@ -32,12 +33,20 @@ class RunError(RuntimeError):
 
 
 def one_line(error: BaseException, limit: int = 300) -> str:
-    """First line of an exception's message, with its type, cut to ``limit`` characters."""
+    """First line of an exception's message, with its type, cut to ``limit`` characters.
+
+    Signs that would steer a terminal, and those that no file could hold, are written out.
+    """
     lines = [line.strip() for line in str(error).splitlines() if line.strip()]
     text = f"{type(error).__name__}: {lines[0]}" if lines else type(error).__name__
-    # What no file could hold: half of a character, as in a file name that is no text.
-    text = text.encode("utf-8", "backslashreplace").decode()
+    text = "".join(_written_out(sign) for sign in text[: limit + 1])
     return text if len(text) <= limit else text[: limit - 1] + "…"
+
+
+def _written_out(sign: str) -> str:
+    r"""``\x1b`` for an escape sign, ``\udc80`` for half of a character; others as they are."""
+    is_other = unicodedata.category(sign).startswith("C")
+    return sign.encode("unicode_escape").decode() if is_other else sign
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -193,11 +193,15 @@ def _facts(machine: Environment) -> Iterator[tuple[str, str]]:
         ("C++ compiler", machine.cxx),
         ("commit", _commit(machine)),
         ("governor", machine.governor),
-        ("load before the run", machine.load_1min),
+        ("load before the run", _load(machine.load_1min)),
         ("variables", ", ".join(f"{k}={v}" for k, v in machine.variables.items())),
         ("packages", ", ".join(f"{k} {v}" for k, v in machine.packages.items() if v)),
     ]
     return ((name, str(value)) for name, value in told if value not in (None, ""))
+
+
+def _load(running: float | None) -> str:
+    return "" if running is None else f"{running:.2f} processes on average of a minute"
 
 
 def _commands(told: Told) -> str:

@@ -157,6 +157,8 @@ def test_control_needs_equal_arms() -> None:
         (ValueError("first\nsecond"), "ValueError: first"),
         (RuntimeError("\n  indented  \n"), "RuntimeError: indented"),
         (KeyError(), "KeyError"),
+        (ValueError("\x1b[31mred\x07\u202e"), "ValueError: \\x1b[31mred\\x07\\u202e"),
+        (ValueError("half \udc80 é\N{THIN SPACE}×"), "ValueError: half \\udc80 é\N{THIN SPACE}×"),
         (OSError("x" * 400), "OSError: " + "x" * 290 + "…"),
     ],
 )
