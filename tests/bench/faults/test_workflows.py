@@ -1,0 +1,97 @@
+"""The workflows that gate and keep a history, in a project of its own, as a runner runs them."""
+
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from repositories import GIT, commit, make_repository
+from workflows import Runner
+
+pytestmark = [pytest.mark.slow, pytest.mark.long]
+
+LAYER = """
+import torch
+from torch import nn
+
+REPEATS = {repeats}
+
+class Work(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.linear = nn.Linear(64, 64)
+
+    def forward(self, x):
+        for _ in range(REPEATS):
+            y = self.linear(x)
+        return y
+
+def make():
+    return Work()
+"""
+INSTALL = {"inputs.install": "python -c 'import bench'"}
+
+
+def git(folder: Path, *words: str) -> str:
+    """What git prints."""
+    done = subprocess.run([GIT, *words], cwd=folder, capture_output=True, text=True, check=True)
+    return done.stdout.strip()
+
+
+@pytest.fixture(name="checkout")
+def _checkout(tmp_path: Path) -> Path:
+    """A project's clone, whose commits can be pushed to where it came from."""
+    first = {"layers.py": LAYER.format(repeats=4), ".gitignore": "results/\n"}
+    project = make_repository(tmp_path / "project", first)
+    git(tmp_path, "clone", "--quiet", "--bare", str(project), "origin.git")
+    git(tmp_path, "clone", "--quiet", "origin.git", "checkout")
+    return tmp_path / "checkout"
+
+
+def test_the_gate_stops_a_slower_change(checkout: Path, tmp_path: Path) -> None:
+    """Its step fails, and the job's summary says why; a change back to what was passes."""
+    known = {
+        **INSTALL,
+        "github.base_ref": "main",
+        "inputs.targets": "--target layers.py:make --input 256,64 --passes 1 --no-lock",
+        "inputs.budget": "15s",
+        "inputs.threshold": "40%",
+    }
+    git(checkout, "switch", "--quiet", "-c", "change")
+    for repeats, code in ((8, 1), (4, 0)):
+        commit(checkout, {"layers.py": LAYER.format(repeats=repeats), "CHANGES": str(repeats)})
+        runner = Runner(checkout, tmp_path / f"runner-{repeats}", known)
+        done = runner.run("gate.yml", "gate")
+        assert done.returncode == code, done.stdout + done.stderr
+        first = runner.summary.read_text().splitlines()[0]
+        assert first.startswith("**✗ Worse than at `origin/main`: layers.py:make") is bool(code)
+
+
+def test_every_push_goes_into_the_history(checkout: Path, tmp_path: Path) -> None:
+    """On a branch of its own, with its chart; the tree has no changes for that."""
+    measure = "compare layers.py:make layers.py:make#2 --input 256,64 --passes 1 --budget 1s"
+    for number in range(2):
+        commit(checkout, {"CHANGES": str(number)})
+        head = git(checkout, "rev-parse", "HEAD")
+        known = {**INSTALL, "inputs.measure": f"{measure} --no-lock", "GITHUB_SHA": head}
+        runner = Runner(checkout, tmp_path / f"runner-{number}", known)
+        done = runner.run("history.yml", "history")
+        assert done.returncode == 0, done.stdout + done.stderr
+        assert "lasting change" in runner.summary.read_text()
+        git(
+            checkout,
+            "worktree",
+            "remove",
+            "--force",
+            str(tmp_path / f"runner-{number}/temp/history"),
+        )
+    git(checkout, "fetch", "--quiet", "origin", "history")
+    assert git(checkout, "ls-tree", "--name-only", "FETCH_HEAD").split() == [
+        "history.csv",
+        "trend.png",
+        "trend.svg",
+    ]
+    lines = git(checkout, "show", "FETCH_HEAD:history.csv").splitlines()
+    commits = {head[:10] for head in git(checkout, "log", "--format=%H", "-2").split()}
+    assert all(any(head in line for line in lines[1:]) for head in commits)
+    assert git(checkout, "status", "--short") == ""

@@ -1,0 +1,72 @@
+"""The steps of a workflow, run here as a runner would: in bash, one after the other."""
+
+import os
+import re
+import shutil
+import subprocess
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+
+import yaml
+
+from processes import environment
+
+_FOLDER = Path(__file__).parents[1] / ".github" / "workflows"
+_EXPRESSION = re.compile(r"\$\{\{ (.*?) \}\}")
+_BASH = shutil.which("bash") or "bash"
+
+
+class Runner:
+    """A checkout with what GitHub gives a job: its variables, a summary, room beside the tree."""
+
+    def __init__(self, checkout: Path, room: Path, known: Mapping[str, str]) -> None:
+        room.mkdir(parents=True)
+        self.checkout, self.known = checkout, known
+        self.summary, self._later = room / "summary.md", room / "variables"
+        self._given = {
+            **environment(room),
+            "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}",
+            "RUNNER_TEMP": str(room / "temp"),
+            "GITHUB_ENV": str(self._later),
+            "GITHUB_STEP_SUMMARY": str(self.summary),
+        }
+        (room / "temp").mkdir()
+        self._later.touch()
+
+    def run(self, workflow: str, job: str) -> subprocess.CompletedProcess[str]:
+        """Run a job's own commands until one fails; what the last of them printed."""
+        told = yaml.safe_load((_FOLDER / workflow).read_text(encoding="utf-8"))
+        for step in told["jobs"][job]["steps"]:
+            if "run" in step:
+                done = self._run(step)
+                if done.returncode:
+                    break
+        return done
+
+    def _run(self, step: Mapping[str, dict[str, str]]) -> subprocess.CompletedProcess[str]:
+        later = dict(line.split("=", 1) for line in self._later.read_text().splitlines())
+        own = {name: self._filled(str(text)) for name, text in step.get("env", {}).items()}
+        return subprocess.run(
+            [_BASH, "--noprofile", "--norc", "-eo", "pipefail", "-c", self._filled(step["run"])],
+            cwd=self.checkout,
+            env={**self._given, **later, **own, **self._variables()},
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+
+    def _variables(self) -> dict[str, str]:
+        named = (name for name in self.known if name.startswith("GITHUB_"))
+        return {name: self.known[name] for name in named}
+
+    def _filled(self, text: object) -> str:
+        """Text with its expressions replaced: of names joined by ``||`` the first that is known."""
+        return _EXPRESSION.sub(lambda found: self._value(found[1]), str(text))
+
+    def _value(self, expression: str) -> str:
+        values = (
+            each.strip("'") if each.startswith("'") else self.known.get(each, "")
+            for each in expression.split(" || ")
+        )
+        return next((value for value in values if value), "")
