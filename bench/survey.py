@@ -8,7 +8,7 @@ import math
 import sys
 import time
 import traceback
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import nullcontext, suppress
 from dataclasses import replace
 from functools import cache, partial
@@ -37,6 +37,7 @@ from bench.measure.kernels import kernels_of
 from bench.measure.limits import copy_bytes_per_s, fastest, paired_ratio
 from bench.measure.memory import forget_imports, fresh_memory, synchronize
 from bench.plans import SurveyItem
+from bench.record import Arm
 from bench.store import read_survey_plan
 from bench.worker import announce_case, keep_survey
 from vitcore.costs import products
@@ -101,11 +102,10 @@ class Look:
         if self.is_own:
             self._note("predicted memory and top-1", "the arm is a user's own")
             return {}
-        work = self.workload
         return {
             "predicted": self._try("predicted memory", partial(predict, self.case)),
             **self._by_arithmetic(),
-            "error": self._try("FLOPs", partial(disagreement, self.arm, work)),
+            "error": self._try("FLOPs", partial(disagreement, self.arm, self.workload)),
             "graphs": self._graphs(),
         }
 
@@ -149,7 +149,7 @@ class Look:
         if self.is_own:
             found["flop"] = self._try("FLOPs", partial(counted_by_running, arm))
             found["parameters"] = sum(each.numel() for each in arm.module.parameters())
-        return {**found, "top1_agreement": self._top1()}
+        return {**found, "top1_agreement": None if self.is_own else self._top1()}
 
     def _alone(self, found: Measured) -> Measured:
         """On a CPU the process holds what earlier cases left, too; a driver tells it by device."""
@@ -206,8 +206,6 @@ class Look:
         return joules / (self.workload.batch_size or 1)
 
     def _top1(self) -> float | None:
-        if self.is_own:
-            return None
         if self.workload.mode != "forward":
             self._note("top-1", "it is of forward calls, and this is a training step")
             return None
@@ -228,19 +226,22 @@ def main() -> None:
     plan = read_survey_plan(Path(sys.argv[1]))
     torch.set_num_threads(plan.threads)
     ground = Ground()
-    _warm_up()
+    _warm_up([item.comparison.arm for item in plan.items])
     for item in plan.items:
         announce_case(plan, item.key)
         survey = Look(item, plan.compiled, plan.end_s, ground).survey()
         keep_survey(plan, survey, item.comparison.workload.device)
 
 
-def _warm_up() -> None:
+def _warm_up(arms: Sequence[Arm]) -> None:
     """Load what looks at several cases need: else the first one's process would be the smaller."""
     kernels_of(lambda: torch.zeros(1), "cpu")
-    # Without scikit-learn each row says why it has no top-1.
-    with suppress(ImportError):
-        import_module("sklearn.datasets")
+    if any(arm.compile != "eager" for arm in arms):
+        import_module("torch.fx.experimental.symbolic_shapes")
+    if any(arm.factory is None for arm in arms):
+        # Without scikit-learn each row says why it has no top-1.
+        with suppress(ImportError):
+            import_module("sklearn.datasets")
     forget_imports()
 
 

@@ -12,7 +12,6 @@ from typing import Any
 import torch
 from torch._subclasses.fake_tensor import FakeTensorMode
 from torch.fx import GraphModule
-from torch.fx.experimental.symbolic_shapes import ShapeEnv
 
 from bench.arms.building import build_module, random_inputs
 from bench.footprint import Graphs
@@ -46,6 +45,9 @@ def graphs_of(arm: Arm, workload: Workload) -> Graphs:
     Each graph that a call runs beyond one for each compiled part is a break; the most count.
     """
     run, made, counting = [], [], _Counting()
+    # It brings SymPy, which takes longer to load than most arms to look at.
+    from torch.fx.experimental.symbolic_shapes import ShapeEnv
+
     with _fresh_compiler(), FakeTensorMode(shape_env=ShapeEnv()), torch.inference_mode():
         module = build_module(arm, workload).eval()
         is_regional = arm.compile == "compile_blocks"
