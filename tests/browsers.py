@@ -10,6 +10,8 @@ import pytest
 
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")
 PHONE, DESK = (390, 844), (1440, 900)
+# A4 on its side, without margins, at 96 dots an inch.
+PAPER = (1047, 718)
 
 
 @contextmanager

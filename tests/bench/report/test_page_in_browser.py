@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from browsers import DESK, PHONE, opened
+from browsers import DESK, PAPER, PHONE, opened
 from makers import make_record
 from pages import HOSTILE, html, rows, written
 
@@ -87,6 +87,17 @@ def test_the_keyboard_does_all(page: Path) -> None:
         assert tab.locator("th[aria-sort=ascending]").inner_text().startswith("speed-up")
 
 
+def test_paper_has_room_for_all(page: Path) -> None:
+    """The table of all rows too; nothing is left to scroll, or closed."""
+    with opened(page, PAPER) as tab:
+        tab.emulate_media(media="print")
+        assert tab.evaluate("document.documentElement.scrollWidth") <= PAPER[0]
+        assert tab.locator("form.filters").is_hidden()
+        tab.evaluate("dispatchEvent(new Event('beforeprint'))")
+        assert tab.locator("details:not([open])").count() == 0
+        assert tab.locator("table.parts").is_visible()
+
+
 def test_text_can_be_told_from_its_ground(page: Path) -> None:
     """In both schemes with a contrast of 4.5 and more (WCAG 2.2, level AA)."""
     code = """() => {
@@ -96,7 +107,7 @@ def test_text_can_be_told_from_its_ground(page: Path) -> None:
         return 0.2126 * r + 0.7152 * g + 0.0722 * b;
       };
       const ground = light(getComputedStyle(document.body).backgroundColor);
-      const seen = [...document.querySelectorAll("p, li, td, th, a, figcaption, svg text")];
+      const seen = [...document.querySelectorAll("p, li, td, th, a, small, figcaption, svg text")];
       return Math.min(...seen.map(each => {
         const style = getComputedStyle(each);
         const own = light(each.closest("svg") ? style.fill : style.color);
