@@ -78,8 +78,8 @@ def vitbench(*arguments: str, cwd: Path) -> subprocess.CompletedProcess[str]:
 def started(*words: str, cwd: Path, **options: Any) -> Iterator[subprocess.Popen[str]]:
     """Start a command in a session of its own; nothing of it is left when the block ends."""
     pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "start_new_session": True}
-    given: dict[str, Any] = {**pipes, "text": True, **options}
-    with subprocess.Popen(words, cwd=cwd, env=environment(cwd), **given) as process:
+    given: dict[str, Any] = {**pipes, "text": True, "env": environment(cwd), **options}
+    with subprocess.Popen(words, cwd=cwd, **given) as process:
         try:
             yield process
         finally:

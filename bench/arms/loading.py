@@ -4,7 +4,6 @@ import inspect
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import replace
 from difflib import get_close_matches
 from importlib import import_module
 from importlib.util import module_from_spec, spec_from_file_location
@@ -16,7 +15,7 @@ from typing import Any
 from torch import nn
 
 from bench.arms.failures import own_line
-from bench.arms.neighbours import at_home, import_from
+from bench.arms.neighbours import OWN_FILE, at_home, in_tree
 from bench.arms.specs import Source
 from bench.measure.memory import is_out_of_memory
 from bench.record import InputError, one_line
@@ -31,14 +30,21 @@ def call(source: Source, what: str, tree: Path | None = None) -> Any:
     With ``tree`` it is the version that lies in that folder. Raises InputError, which begins with
     ``what``, for whatever goes wrong but want of memory.
     """
-    if tree is not None and not source.is_file:
-        with _one_line_errors(what):
-            return _function(import_from(tree, source.place), source, what)()
     if tree is not None:
-        source = replace(source, place=str(tree / source.place))
+        with _one_line_errors(what), in_tree(tree):
+            return _call_in(tree, source, what)
     folder = Path(source.place).resolve().parent if source.is_file else Path.cwd()
     with _one_line_errors(what), at_home(folder, alone=source.is_file):
         return _function(_module(source, what), source, what)()
+
+
+def _call_in(tree: Path, source: Source, what: str) -> Any:
+    """The same with the version of everything that lies in one worktree."""
+    if not source.is_file:
+        return _function(import_module(source.place), source, what)()
+    file = (tree / source.place).resolve()
+    with at_home(file.parent, alone=True):
+        return _function(_run_file(file), source, what)()
 
 
 @contextmanager
@@ -78,7 +84,7 @@ def _module(source: Source, what: str) -> ModuleType:
 
 def _run_file(path: Path) -> ModuleType:
     """The module of a file under a name of its own, so that it takes no other module's place."""
-    name = f"vitbench_own_{next(_NUMBERS)}_{path.stem}"
+    name = f"{OWN_FILE}{next(_NUMBERS)}_{path.stem}"
     spec = spec_from_file_location(name, path)
     if spec is None or spec.loader is None:
         raise ImportError(f"{path.name} is no Python file")

@@ -1,14 +1,19 @@
 """Imports as a script in a folder would do them, without a trace afterwards."""
 
 import sys
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from importlib import import_module, invalidate_caches
 from pathlib import Path
 from types import ModuleType
 
+from bench.arms.worktrees import Worktrees
+from bench.record import InputError
+
 # Modules that cannot be loaded a second time, whatever a folder holds.
 _KEPT = {*sys.stdlib_module_names, "torch", "numpy"}
+# How the modules of users' files are called.
+OWN_FILE = "vitbench_own_"
 # How the modules of each version of a project are called.
 _PREFIXES: dict[Path, str] = {}
 
@@ -69,28 +74,66 @@ def _top(name: str) -> str:
 
 
 def import_from(tree: Path, name: str) -> ModuleType:
-    """Import a module, and whatever lies beside it, from one of several versions of a project.
+    """Import a module, and whatever belongs to it, from one of several versions of a project.
 
     Each version's modules stand in the table of modules under names of their own, ``at_<number>_``
     and the usual one, and call themselves so: torch.compile looks up there what a function sees.
     A later import inside a function finds its own version where it is a relative one.
     """
-    prefix = _PREFIXES.setdefault(tree.resolve(), f"at_{len(_PREFIXES)}_")
-    if prefix + name in sys.modules:
-        return sys.modules[prefix + name]
-    path, before = list(sys.path), set(sys.modules)
-    hidden = _take(_named_in(tree))
-    sys.path.insert(0, str(tree))
+    prefix = _prefix(tree)
+    if prefix + name not in sys.modules:
+        with in_tree(tree):
+            import_module(name)
+    return sys.modules[prefix + name]
+
+
+def _prefix(tree: Path) -> str:
+    return _PREFIXES.setdefault(tree.resolve(), f"at_{len(_PREFIXES)}_")
+
+
+@contextmanager
+def in_tree(tree: Path) -> Iterator[None]:
+    """Let imports find one version of a project, wherever in its worktree a module lies.
+
+    What Python would find in the worktree that one works in is found in the one that ``tree`` lies
+    in. Raises InputError where something of the other worktree was loaded nonetheless.
+    """
+    prefix, trees = _prefix(tree), Worktrees.of(tree.resolve())
+    path, finders = list(sys.path), list(sys.meta_path)
+    hidden = _take({*_named_in(tree), *filter(trees.is_of_either, sys.modules)})
+    known = {n.removeprefix(prefix): m for n, m in sys.modules.items() if n.startswith(prefix)}
+    sys.modules.update(known)
+    before = set(sys.modules)
+    sys.path[:] = [str(tree), *map(trees.moved, path)]
+    sys.meta_path.insert(0, trees)
     invalidate_caches()
     try:
-        import_module(name)
+        yield
     finally:
-        new = sys.modules.keys() - (before - hidden.keys())
-        for own, module in _take([each for each in new if _lies_in({tree}, each)]).items():
-            module.__name__ = prefix + own
+        sys.path[:], sys.meta_path[:] = path, finders
+        new = sys.modules.keys() - before
+        strays = _take([name for name in new if trees.is_astray(name)])
+        own = [name for name in new - strays.keys() if _belongs(name, tree, trees)]
+        _keep_as(prefix, {**known, **_take([*known, *own])})
+        sys.modules.update(hidden)
+    if strays:
+        raise InputError(
+            f"{', '.join(sorted(strays))} came from {trees.here}, not from {trees.there}; import "
+            "it by a path that both have, or leave the target out"
+        )
+
+
+def _belongs(name: str, tree: Path, trees: Worktrees) -> bool:
+    if name.startswith(OWN_FILE):
+        return False
+    return trees.is_of_either(name) or _lies_in({tree}, name)
+
+
+def _keep_as(prefix: str, modules: Mapping[str, ModuleType]) -> None:
+    """Give modules of one version names of their own."""
+    for name, module in modules.items():
+        if not module.__name__.startswith(prefix):
+            module.__name__ = prefix + name
             if module.__package__:
                 module.__package__ = prefix + module.__package__
-            sys.modules[prefix + own] = module
-        sys.modules.update(hidden)
-        sys.path[:] = path
-    return sys.modules[prefix + name]
+        sys.modules[prefix + name] = module

@@ -125,8 +125,9 @@ def regress(**given: Any) -> None:
 
 def _measure(given: dict[str, Any]) -> Any:
     from bench.analysis.gate import Thresholds
-    from bench.runner.regress import USUAL_TARGETS, RegressRequest, named_targets
+    from bench.runner.regress import RegressRequest
     from bench.runner.regress import regress as run_regress
+    from bench.runner.targets import USUAL_TARGETS, named_targets
 
     own, shape = given.pop("own"), given.pop("shape")
     if shape is not None and given["inputs"] is not None:

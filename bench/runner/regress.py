@@ -8,7 +8,7 @@ from pathlib import Path
 
 from bench.analysis.gate import Check, Measured, Thresholds, checks, new_target
 from bench.arms.parts import Part
-from bench.arms.sources import binds, digests, module_spec
+from bench.arms.sources import digests
 from bench.arms.specs import CONTROL_SHARE, inputs_for, precision_of, read_arm
 from bench.plans import Plan
 from bench.record import OWN_FACTOR, Arm, Comparison, InputError, Workload
@@ -17,6 +17,7 @@ from bench.runner.passes import probe
 from bench.runner.plan import check_devices
 from bench.runner.results import Results
 from bench.runner.run import Progress, execute
+from bench.runner.targets import check_here, is_at, root_of
 from bench.runner.trees import (
     checked_out,
     commit_of,
@@ -25,16 +26,6 @@ from bench.runner.trees import (
     temporary,
 )
 from bench.store import check_run_folder, new_run_id
-
-# What is gated where nobody says: every part that a forward pass is made of.
-TARGETS = {
-    "patcher": ("conv", "unfold", "linear"),
-    "attention": ("mha", "manual", "sdpa"),
-    "block": ("sdpa",),
-    "compile": ("compile_blocks",),
-    "model": ("sdpa",),
-}
-USUAL_TARGETS = ("patcher", "attention", "block")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -83,19 +74,6 @@ class Gated:
     base: str
 
 
-def named_targets(names: tuple[str, ...], variant: str) -> tuple[str, ...]:
-    """The arms behind names of TARGETS. Raises InputError for another name."""
-    found = []
-    for name in names:
-        if name not in TARGETS:
-            raise InputError(f"unknown target {name!r}; known: {', '.join(TARGETS)}")
-        factor = name if name in ("patcher", "attention", "compile") else "attention"
-        component = {"block": "block,", "compile": "block,", "model": "model,"}.get(name, "")
-        parts = f"component={component}" if component else ""
-        found += [f"vitcore:{parts}{factor}={each},variant={variant}" for each in TARGETS[name]]
-    return tuple(found)
-
-
 def regress(request: RegressRequest, progress: Progress) -> Gated:
     """Measure every target of this tree against itself at the base. Raises like ``run``."""
     here = Path.cwd()
@@ -107,8 +85,9 @@ def regress(request: RegressRequest, progress: Progress) -> Gated:
     folder = request.folder or parent / new_run_id(datetime.now(UTC))
     try:
         with checked_out(repository, commit, parent / "base") as base:
-            roots = {target: _root(target, repository) for target in request.targets}
-            known = {t: root for t, root in roots.items() if _is_at(base, t, root, repository)}
+            roots = {target: root_of(target, repository) for target in request.targets}
+            check_here(roots, repository)
+            known = {t: root for t, root in roots.items() if is_at(base, t, root, repository)}
             if not known:
                 return Gated(results=None, checks=_new(request, known), base=request.base)
             plan = _plan(request, folder.absolute().name, repository, base, known)
@@ -125,19 +104,6 @@ def regress(request: RegressRequest, progress: Progress) -> Gated:
     if not request.folder and all(check.outcome != "unknown" for check in found):
         shutil.rmtree(parent, ignore_errors=True)
     return Gated(results=results, checks=found, base=request.base)
-
-
-def _is_at(base: Path, target: str, root: Path, repository: Path) -> bool:
-    """Whether the base has what a target names, as far as reading its file tells."""
-    spec = read_arm(target)
-    if isinstance(spec, Part) or spec.file is None or spec.file.suffix != ".py":
-        return True
-    place = base / root.relative_to(repository)
-    if spec.is_file:
-        return binds(place / spec.place, spec.name)
-    *packages, last = spec.place.split(".")
-    folder = place.joinpath(*packages)
-    return any(binds(folder / each, spec.name) for each in (f"{last}.py", f"{last}/__init__.py"))
 
 
 def _new(request: RegressRequest, known: Mapping[str, Path]) -> list[Check]:
@@ -168,35 +134,6 @@ def _plan(
         commit=head_of(repository),
         sources=_sources(roots, repository),
         survey=True,
-    )
-
-
-def _root(target: str, repository: Path) -> Path:
-    """The folder of the tree from which a target is imported.
-
-    Raises InputError where it comes from elsewhere, as an installed package does.
-    """
-    spec = read_arm(target)
-    if not isinstance(spec, Part) and spec.is_file:
-        # The same path from the base's folder must be the base's file.
-        path = Path(spec.place)
-        if path.is_absolute() or not path.resolve().is_relative_to(repository):
-            raise InputError(
-                f"target {target!r} is no path from here into {repository}; give it as a relative "
-                "one, which both trees have"
-            )
-        return Path.cwd()
-    name = "vitcore" if isinstance(spec, Part) else spec.place
-    found = module_spec(name)
-    places = [found.origin] if found and found.has_location and found.origin else []
-    for place in map(Path, places):
-        levels = len(name.split(".")) + (place.name == "__init__.py") - 1
-        root = place.resolve().parents[levels]
-        if root.is_relative_to(repository):
-            return root
-    raise InputError(
-        f"target {target!r} is imported from {places[0] if places else 'nowhere'}, not from "
-        f"{repository}; run from the folder that holds it, or install it with pip install -e"
     )
 
 

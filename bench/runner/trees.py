@@ -86,6 +86,18 @@ def _is_alive(pid: int) -> bool:
     return True
 
 
+def _copy_generated(repository: Path, folder: Path) -> None:
+    """Give a worktree the modules that an installation writes beside the others, and git ignores.
+
+    Such as ``_version.py``; the package would not import without.
+    """
+    ignored = ("ls-files", "--others", "--ignored", "--exclude-standard", "-z", "--", "*.py")
+    for name in filter(None, _git(repository, *ignored).split("\0")):
+        goal = folder / name
+        if goal.parent.is_dir() and not goal.exists():
+            shutil.copy(repository / name, goal)
+
+
 @contextmanager
 def checked_out(repository: Path, commit: str, folder: Path) -> Iterator[Path]:
     """A worktree of one commit in a new folder, which is taken away afterwards.
@@ -95,6 +107,7 @@ def checked_out(repository: Path, commit: str, folder: Path) -> Iterator[Path]:
     _forget_the_dead(repository)
     _git(repository, "worktree", "add", "--quiet", "--detach", "--force", str(folder), commit)
     try:
+        _copy_generated(repository, folder)
         yield folder
     finally:
         shutil.rmtree(folder, ignore_errors=True)

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from bench.arms.neighbours import import_from
-from processes import command, ended, started, vitbench, wait_for
+from processes import command, ended, environment, started, vitbench, wait_for
 from repositories import GIT, make_repository
 
 pytestmark = pytest.mark.slow
@@ -183,3 +183,28 @@ def test_two_versions_stand_side_by_side(tmp_path: Path) -> None:
     assert "layers" not in sys.modules
     assert all(sys.modules[module.__name__] is module for module in found)
     assert found[0].Work is not found[1].Work
+
+
+def test_a_package_beside_the_factory_is_the_bases_too(tmp_path: Path) -> None:
+    """A factory of its own for the benchmark, and twice the work in the package that it imports."""
+    outer = {name.replace("layers", "src/layers"): text for name, text in PACKAGE.items()}
+    factory = {"benchmarks.py": "from layers.work import make\n"}
+    twice = {"src/layers/numbers.py": "REPEATS = 8\n"}
+    folder = make_repository(tmp_path / "project", outer | factory, twice)
+    words = ("regress", "--base", "HEAD~1", "--target", "benchmarks.py:make", "--input", "256,64")
+    asked = command(*words, *QUICK, "--json")
+    with started(*asked, cwd=folder, env={**environment(folder), "PYTHONPATH": "src"}) as process:
+        done = ended(process)
+    assert done.returncode == 1, done.stdout + done.stderr
+    found = {each["metric"]: each for each in map(json.loads, done.stdout.splitlines())}
+    assert found["flops"]["change"] == pytest.approx(1)
+    assert found["latency"]["low"] > 0.3
+
+
+def test_a_target_that_no_tree_has_is_a_mistake(tmp_path: Path) -> None:
+    """And not new for ever."""
+    folder = make_repository(tmp_path / "project", PACKAGE)
+    target = ("--target", "layers.work:mkae", "--input", "256,64")
+    done = vitbench("regress", "--base", "HEAD", *target, *QUICK, cwd=folder)
+    assert done.returncode == 2
+    assert "has no 'mkae'; name a function that this tree has" in done.stderr.splitlines()[-1]
