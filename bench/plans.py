@@ -90,7 +90,8 @@ class Plan:
     takes. ``weights`` multiply a comparison's share of the time, ``delta`` is the difference below
     which arms count as equivalent, ``case_timeout_s`` what one comparison may take in one pass.
     ``directory`` is the folder from which a user named arms of their own, ``commit`` what is
-    checked out there, ``sources`` the digests of their files, by paths from there. With ``survey``
+    checked out there, which ``has_changes`` or not, ``sources`` the digests of their files, by
+    paths from there. With ``survey``
     each arm is also looked at alone, with ``choose`` what the rows let choose by ``objective``,
     among arms of at most ``max_error``, is measured as a whole; in ``choice_passes``, once the run
     knows how many it has time for. With ``gate`` no further pass goes to what is surely less or
@@ -111,6 +112,7 @@ class Plan:
     comparisons: tuple[Comparison, ...]
     directory: Path | None = None
     commit: str | None = None
+    has_changes: bool = False
     sources: dict[str, str] = field(default_factory=dict)
     survey: bool = False
     choose: bool = False

@@ -17,7 +17,11 @@ OUTCOMES = ("ok", "worse", "undecided", "unknown", "new")
 # Whatever an interval says, nobody waits longer.
 _MOST_S = 86_400.0
 _ROUNDING = 1e-9
+# No interval is wide that is as narrow as this either way.
+_LEAST_WIDTH = 0.01
 _TREES = ("at the base", "in this tree")
+# How a note begins that says why an arm could not be looked at alone.
+_ALONE = "alone it "
 # Without these nobody is told that all is well; the others may be of no meaning for a target.
 _ALWAYS = ("memory",)
 
@@ -42,7 +46,8 @@ class Check:
     """One metric of one target: ``before`` at the base, ``after`` in the tree, and their change.
 
     ``need_s`` are seconds of measuring beyond those spent that would decide it; None where it is
-    decided, or a day would not do.
+    decided, or a day would not do. That is no wonder where it ``is_wide``: the interval is wider
+    than the threshold itself, and says nothing of how it would shrink.
     """
 
     target: str
@@ -55,6 +60,7 @@ class Check:
     low: float | None = None
     high: float | None = None
     need_s: float | None = None
+    is_wide: bool = False
     reason: str | None = None
 
 
@@ -89,8 +95,10 @@ def outcome(found: Sequence[Check]) -> str:
 def _checks(each: Measured, thresholds: Thresholds) -> Iterator[Check]:
     tree, base = each.tree, each.base
     yield _latency(each, thresholds.latency)
-    if tree.status in ("ok", "wrong"):
-        yield _error(each, thresholds.numeric_error)
+    if tree.status not in ("ok", "wrong"):
+        # Whatever kept it from being measured is the reason for all else.
+        return
+    yield _error(each, thresholds.numeric_error)
     if base is None:
         return
     counted: Mapping[str, tuple[float, float | None, float | None]] = {
@@ -128,6 +136,7 @@ def _latency(each: Measured, threshold: float) -> Check:
         need_s=_need_s(each.spent_s, change, (low, high), threshold)
         if said == "undecided"
         else None,
+        is_wide=said == "undecided" and high - low > 2 * max(threshold, _LEAST_WIDTH),
     )
 
 
@@ -169,8 +178,10 @@ def _untold(
 ) -> Check:
     """A metric that only one of the trees has, or neither: what nobody knows is not ok."""
     where = [name for name, value in zip(_TREES, values, strict=True) if value is None]
-    notes = each.tree.note or (each.base and each.base.note) or "no reason was told"
-    reason = f"not measured {' and '.join(where)} ({notes})"
+    told = [row.note for row in (each.tree, each.base) if row is not None and row.note]
+    best = (note for notes in told for note in notes.split("; ") if note.startswith(_ALONE))
+    reason = next(best, None) or next(iter(told), "no reason was told")
+    reason = f"not measured {' and '.join(where)} ({reason})"
     return _unknown(each, metric, threshold, reason)
 
 

@@ -103,17 +103,17 @@ def regress(**given: Any) -> None:
 
     as_json, undecided = given.pop("as_json"), given.pop("undecided")
     gated = _measure(given)
+    text = gate_markdown(gated.checks, gated.base)
+    if gated.results:
+        text = f"{text}\n\n{source_of(gated.results)}"
+    tell_job(text)
     if as_json:
         for check in gated.checks:
             # JSON knows no infinity: what grew out of nothing has no share of it.
             told = {k: None if v in (math.inf, -math.inf) else v for k, v in asdict(check).items()}
             click.echo(json.dumps(told, allow_nan=False))
     else:
-        text = gate_markdown(gated.checks, gated.base)
-        if gated.results:
-            text = f"{text}\n\n{source_of(gated.results)}"
         click.echo(text)
-        tell_job(text)
     code = _EXITS[outcome(gated.checks)]
     is_kept = gated.results and gated.results.folder.exists()
     if is_kept and any(check.outcome == "unknown" for check in gated.checks):

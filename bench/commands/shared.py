@@ -93,7 +93,8 @@ def source_of(results: Any) -> str:
     from bench.report.tables import provenance
 
     plan = results.plan
-    return provenance(results.environment, plan.command, plan.started, plan.commit)
+    own = (plan.commit, plan.has_changes)
+    return provenance(results.environment, plan.command, plan.started, *own)
 
 
 def show_verdicts(results: Any, views: Sequence[str] = (), aim: Any = None) -> None:

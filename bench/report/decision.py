@@ -11,7 +11,7 @@ from bench.analysis.decision import Aim, Decision
 from bench.analysis.intervals import Interval
 from bench.record import PLAIN
 from bench.report.tables import new_table, verdict
-from bench.report.units import bounds, images, memory, scientific, times
+from bench.report.units import bounds, escaped, images, memory, scientific, times
 
 _USUAL_PIXELS = 224
 _PLAIN_LEVELS = f"{PLAIN.patcher}, {PLAIN.attention}, {PLAIN.compile}, {PLAIN.precision}"
@@ -147,13 +147,13 @@ def decision_markdown(decisions: Sequence[Decision], aim: Aim) -> list[str]:
         return []
     marks = ["---" if heading in _WORDS else "---:" for heading in HEADINGS]
     return [
-        f"**{title(aim)}**, on {decisions[0].situation.device_name}:",
+        f"**{title(aim)}**, on {escaped(decisions[0].situation.device_name)}:",
         "",
         f"| {' | '.join(HEADINGS)} |",
         f"|{'|'.join(marks)}|",
-        *(f"| {' | '.join(cells(each))} |" for each in decisions),
+        *(f"| {' | '.join(map(escaped, cells(each)))} |" for each in decisions),
         "",
-        *(f"- {line}" for line in decision_notes(decisions, aim)),
+        *(f"- {escaped(line)}" for line in decision_notes(decisions, aim)),
         "",
     ]
 

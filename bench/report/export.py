@@ -31,7 +31,8 @@ def _name(record: Record) -> str:
 def as_markdown(told: Told) -> str:
     """What to choose and every verdict table, with its source."""
     first = decision_markdown(told.decisions, told.aim)
-    source = provenance(told.environment, told.command, told.started)
+    own = (told.own_commit, told.has_changes)
+    source = provenance(told.environment, told.command, told.started, *own)
     return f"{markdown(told.analysis, first=first)}\n{source}\n"
 
 

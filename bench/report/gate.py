@@ -109,9 +109,15 @@ def gate_notes(checks: Sequence[Check]) -> list[str]:
             f"About {duration(sum(told))} more of --budget would decide "
             f"{counted(len(told), 'undecided target')}."
         )
-    if len(told) < len(open_):
+    untold = [check for check in open_ if check.need_s is None]
+    if wide := sum(check.is_wide for check in untold):
         found.append(
-            f"{counted(len(open_) - len(told), 'target')} so near to what is allowed that no day "
+            f"Of {counted(wide, 'target')} too little was measured to tell how long deciding would "
+            "take: give a larger --budget."
+        )
+    if near := len(untold) - wide:
+        found.append(
+            f"{counted(near, 'target')} so near to what is allowed that no day "
             "would decide it: allow more, or less."
         )
     return found

@@ -34,7 +34,7 @@ def markdown(
     for group in by_factor(records):
         head = group[0]
         parts += [
-            f"**{factor_name(head)}**, against `{head.baseline}`, on {head.device_name}:",
+            f"**{factor_name(head)}**, against `{head.baseline}`, on {escaped(head.device_name)}:",
             "",
         ]
         parts += [f"| {' | '.join(HEADINGS)} |", "|---|---|" + "---:|" * (len(HEADINGS) - 2)]

@@ -150,7 +150,11 @@ def summary(
 
 
 def provenance(
-    environment: Environment, command: str, started: str, own_commit: str | None = None
+    environment: Environment,
+    command: str,
+    started: str,
+    own_commit: str | None = None,
+    has_changes: bool = False,  # noqa: FBT001, FBT002 (whether the commit has any)
 ) -> str:
     """Hardware, versions, commit, time and command, for a figure or a table.
 
@@ -161,7 +165,8 @@ def provenance(
     dirty = " with changes" if environment.dirty else ""
     versions = f"torch {environment.torch}, Python {environment.python}"
     if own_commit is not None:
-        commit = f"arms at commit {own_commit[:10]}, vitbench at {commit.removeprefix('commit ')}"
+        own = f"{own_commit[:10]}{' with changes' if has_changes else ''}"
+        commit = f"arms at commit {own}, vitbench at {commit.removeprefix('commit ')}"
     return f"{', '.join(hardware)}; {versions}; {commit}{dirty}; {started}\n{command}"
 
 

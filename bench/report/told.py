@@ -13,8 +13,8 @@ from bench.record import DELTA
 class Told:
     """A run's rows and what they let choose, where and how it was made.
 
-    ``own_commit`` is that of a user's own arms, ``folder`` where the run lies, ``left`` how
-    many measurements are still to come.
+    ``own_commit`` is that of a user's own arms, whose tree ``has_changes`` or not, ``folder`` where
+    the run lies, ``left`` how many measurements are still to come.
     """
 
     run_id: str
@@ -26,5 +26,6 @@ class Told:
     aim: Aim
     delta: float = DELTA
     own_commit: str | None = None
+    has_changes: bool = False
     folder: str | None = None
     left: int = 0

@@ -25,7 +25,7 @@ from bench.runner.passes import probe
 from bench.runner.plan import check_devices
 from bench.runner.results import Results
 from bench.runner.run import Progress, execute
-from bench.runner.trees import head_of
+from bench.runner.trees import has_changes, head_of
 from bench.store import check_run_folder, new_run_id
 
 
@@ -140,6 +140,7 @@ def _plan(request: CompareRequest, run_id: str, sources: dict[str, str]) -> Plan
         comparisons=comparisons,
         directory=Path.cwd(),
         commit=head_of(Path.cwd()),
+        has_changes=has_changes(Path.cwd()),
         sources=sources,
         survey=True,
     )

@@ -21,6 +21,7 @@ from bench.runner.targets import check_here, is_at, root_of
 from bench.runner.trees import (
     checked_out,
     commit_of,
+    has_changes,
     head_of,
     repository_of,
     temporary,
@@ -132,6 +133,7 @@ def _plan(
         comparisons=comparisons,
         directory=Path.cwd(),
         commit=head_of(repository),
+        has_changes=has_changes(repository),
         sources=_sources(roots, repository),
         survey=True,
     )
@@ -154,7 +156,8 @@ def _comparisons(
             workload=workload,
             baseline=base,
             arm=arm,
-            allow_different=request.allow_different,
+            # What outputs may be then is judged by that threshold, and by no precision's.
+            allow_different=request.allow_different or request.thresholds.numeric_error is not None,
         )
 
 

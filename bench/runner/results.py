@@ -77,6 +77,7 @@ class Results:
             aim=aim,
             delta=self.plan.delta,
             own_commit=self.plan.commit,
+            has_changes=self.plan.has_changes,
             folder=str(self.folder),
             left=self.left,
         )

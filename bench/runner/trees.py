@@ -60,6 +60,14 @@ def head_of(folder: Path) -> str | None:
         return None
 
 
+def has_changes(folder: Path) -> bool:
+    """Whether files that git knows are other than committed, in the tree in which a folder lies."""
+    try:
+        return bool(_git(folder, "status", "--porcelain", "--untracked-files=no"))
+    except InputError:
+        return False
+
+
 def temporary() -> Path:
     """A new folder that says by its name which process it belongs to."""
     return Path(tempfile.mkdtemp(prefix=f"{_PREFIX}{os.getpid()}-"))

@@ -80,6 +80,22 @@ def test_other_results_are_stopped(tmp_path: Path) -> None:
     assert "(numeric error)" in done.stdout
 
 
+def test_how_far_outputs_may_be_is_ones_own_choice(tmp_path: Path) -> None:
+    """Further than the precision explains too; JSON leaves a job's summary as Markdown does."""
+    near = {"layers/work.py": LAYER.replace("return y", "return y * 1.01")}
+    folder = make_repository(tmp_path / "project", PACKAGE, near)
+    asked = ("regress", "--base", "HEAD~1", *TARGET, *QUICK, "--max-error", "0.05", "--json")
+    summary = folder / "tmp" / "summary.md"
+    given = {**environment(folder), "GITHUB_STEP_SUMMARY": str(summary)}
+    with started(*command(*asked, "--undecided", "ok"), cwd=folder, env=given) as process:
+        done = ended(process)
+    assert done.returncode == 0, done.stdout + done.stderr
+    found = {each["metric"]: each for each in map(json.loads, done.stdout.splitlines())}
+    assert found["numeric error"]["outcome"] == "ok"
+    assert found["numeric error"]["after"] == pytest.approx(0.01, rel=0.1)
+    assert "numeric error 5.0e-02" in summary.read_text()
+
+
 def test_what_cannot_be_made_is_not_measured(tmp_path: Path) -> None:
     """A tree that does not import ends with 2, and says why."""
     broken = {

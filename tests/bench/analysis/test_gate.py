@@ -90,6 +90,30 @@ def test_what_would_decide_it() -> None:
     assert checked(row(0.030001, 0.04))["latency"].need_s is None
 
 
+def test_an_interval_that_says_nothing_is_wide() -> None:
+    """After two passes of a restless machine: that the target is near its threshold is not said."""
+    assert checked(row(0.05, 0.8))["latency"].is_wide
+    assert not checked(row(0.04, 0.02))["latency"].is_wide
+    assert not checked(row(0.5, 0.4))["latency"].is_wide
+    assert not checked(row(0.0, 0.005), latency=0.0)["latency"].is_wide
+
+
+def test_the_reason_is_that_of_the_look() -> None:
+    """Not whatever else is to be said of the arm."""
+    note = "energy not told: no meter; alone it was skipped: no time for it; unsteady"
+    found = checked(row(note=note), row(arm=OWN["baseline"], allocated_bytes=5))
+    assert found["memory"].reason == (
+        "not measured in this tree (alone it was skipped: no time for it)"
+    )
+
+
+def test_what_failed_has_one_reason() -> None:
+    """That of its time: nothing else was to be had."""
+    base = row(arm=OWN["baseline"], allocated_bytes=5, flop=7)
+    tree = row(**NOT_MEASURED, status="crashed", error="why")
+    assert list(checked(tree, base)) == ["latency"]
+
+
 def test_without_an_interval_nothing_is_decided() -> None:
     """One pass whose spread nobody knows."""
     found = checked(row(0.5, speedup_low=None, speedup_high=None))["latency"]

@@ -100,4 +100,6 @@ def test_what_to_do_about_the_undecided() -> None:
     endless = Check(target=MINE, metric="latency", outcome="undecided", threshold=0.03)
     *_, note = gate_notes([endless])
     assert "no day would decide it" in note
+    *_, note = gate_notes([replace(endless, is_wide=True)])
+    assert note.startswith("Of 1 target too little was measured to tell how long")
     assert gate_notes([OK]) == []

@@ -173,6 +173,8 @@ def test_own_arms_have_a_commit_of_their_own() -> None:
     """That of vitbench says nothing of them."""
     text = provenance(make_environment(), "vitbench compare", "2026", "c0ffee" * 6)
     assert "arms at commit c0ffeec0ff, vitbench at 0123456789" in text
+    text = provenance(make_environment(), "vitbench compare", "2026", "c0ffee" * 6, True)  # noqa: FBT003
+    assert "arms at commit c0ffeec0ff with changes, vitbench at 0123456789;" in text
 
 
 @pytest.mark.parametrize(

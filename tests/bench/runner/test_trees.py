@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from bench.record import InputError
-from bench.runner.trees import checked_out, commit_of, head_of, repository_of
+from bench.runner.trees import checked_out, commit_of, has_changes, head_of, repository_of
 from repositories import GIT, make_repository
 
 
@@ -87,4 +87,9 @@ def test_what_is_checked_out(repository: Path, tmp_path: Path) -> None:
     """Outside of any repository nothing is, and in one without a commit."""
     assert head_of(repository) == commit_of(repository, "HEAD")
     assert head_of(tmp_path) is None
+    assert not has_changes(repository)
+    assert not has_changes(tmp_path)
     assert head_of(make_repository(tmp_path / "empty")) is None
+    changed = next(path for path in repository.iterdir() if path.is_file())
+    changed.write_text("something else")
+    assert has_changes(repository)
