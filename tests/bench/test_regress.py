@@ -87,7 +87,9 @@ def test_how_far_outputs_may_be_is_ones_own_choice(tmp_path: Path) -> None:
     asked = ("regress", "--base", "HEAD~1", *TARGET, *QUICK, "--max-error", "0.05", "--json")
     summary = folder / "tmp" / "summary.md"
     given = {**environment(folder), "GITHUB_STEP_SUMMARY": str(summary)}
-    with started(*command(*asked, "--undecided", "ok"), cwd=folder, env=given) as process:
+    with started(
+        *command(*asked, "--threshold", "90%", "--undecided", "ok"), cwd=folder, env=given
+    ) as process:
         done = ended(process)
     assert done.returncode == 0, done.stdout + done.stderr
     found = {each["metric"]: each for each in map(json.loads, done.stdout.splitlines())}
