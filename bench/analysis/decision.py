@@ -6,25 +6,26 @@ The rule, for each device, variant, mode and batch size:
 2. A factor keeps its plain level unless an admissible arm is better by the objective: a verdict
    ``faster`` (latency), a ratio of throughputs whose interval lies above 1, at least 1 % less
    memory, at least 5 % less energy.
-3. Of those that are better, the best is chosen. Others that may be more than 2 % better are named.
+3. Of those that are better, the best is chosen, and of those that need alike much memory or energy
+   the fastest. Others that may be more than 2 % better are named.
 4. A factor that was measured at other batch sizes alone is judged by the nearest of them.
 5. The combination is measured as a whole: effects do not simply multiply. One that fails, errs by
-   more than is allowed or is worse than the plain arm is given up for that.
+   more than is allowed, is slower than the plain arm or needs as much is given up for that.
 """
 
 import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
+from bench.analysis.gains import LEAST, best_of, gain_of, is_better, may_beat, speedup_of
 from bench.analysis.intervals import Interval
 from bench.analysis.parts import Part, Repeats, expected_speedup
-from bench.record import CHOICE, DELTA, OBJECTIVES, PLAIN, Arm
+from bench.record import CHOICE, OBJECTIVES, PLAIN, Arm
 from bench.row import Record
 
 # What combines to one implementation. SGD is another algorithm than AdamW, not a faster way to it.
 DECIDED = ("patcher", "attention", "compile", "precision", "checkpoint", "optimizer")
 _OTHER_ALGORITHMS = ("sgd",)
-_LESS_MEMORY, _LESS_ENERGY = 1.01, 1.05
 # Of an arm that may not be chosen enough is known.
 _KNOWN = Interval(1.0)
 
@@ -72,16 +73,20 @@ class Decision:
     """What to choose in one situation, and what that was as a whole where it was measured.
 
     ``whole`` and ``plain`` are the rows of the combination and of what it is compared with;
-    ``expected`` is the speed-up that its parts, measured one by one, let expect of it. Of one that
-    is ``is_refuted`` the whole is worse than the plain arm, or cannot be had.
+    ``expected`` is the speed-up that its parts, measured one by one, let expect of it, ``gain`` how
+    many times better it is by another objective than latency. Of one that is ``is_refuted`` the
+    whole is no better than the plain arm, cannot be had, or ``errs`` by more than is allowed.
     """
 
     situation: Situation
     parts: tuple[Part, ...]
+    objective: str = OBJECTIVES[0]
     whole: Record | None = None
     plain: Record | None = None
     expected: Interval | None = None
+    gain: Interval | None = None
     is_refuted: bool = False
+    errs: bool = False
 
     @property
     def arm(self) -> Arm:
@@ -103,7 +108,8 @@ class Decision:
     @property
     def is_blind(self) -> bool:
         """Whether nothing could be chosen: what is chosen by was not measured."""
-        return all(part.is_blind for part in self.parts)
+        is_known = any(part.is_known for part in self.parts)
+        return not is_known and any(part.is_blind for part in self.parts)
 
     @property
     def differs(self) -> bool:
@@ -150,7 +156,7 @@ def _decision(
 ) -> Decision:
     by_factor = (_nearest([r for r in records if r.factor == name], place) for name in DECIDED)
     parts = tuple(_part(rows, aim) for rows in by_factor if rows)
-    found = Decision(situation=place, parts=parts)
+    found = Decision(situation=place, parts=parts, objective=aim.objective)
     here = [record for record in wholes if situation(record) == place]
     plain = next((r for r in here if r.is_control), None)
     rest = [record for record in here if not record.is_control]
@@ -160,7 +166,9 @@ def _decision(
         whole=whole,
         plain=plain,
         expected=expected_speedup(parts, plain or whole, place.batch_size, repeats),
+        gain=gain_of(whole, plain, aim.objective) if whole and aim.objective != "latency" else None,
         is_refuted=whole is not None and _is_refuted(whole, plain, aim),
+        errs=whole is not None and whole.status == "ok" and not aim.admits(whole),
     )
 
 
@@ -170,9 +178,9 @@ def _is_refuted(whole: Record, plain: Record | None, aim: Aim) -> bool:
         return False
     if not aim.admits(whole):
         return True
-    gain = _gain(whole, plain, aim.objective)
-    if aim.objective in ("memory", "energy"):
-        return gain is not None and gain.value < 1
+    gain = gain_of(whole, plain, aim.objective)
+    if aim.objective in LEAST:
+        return gain is not None and gain.value < LEAST[aim.objective]
     if aim.objective == "throughput" and whole.throughput_ratio is not None:
         return gain is not None and gain.high is not None and gain.high < 1
     return whole.verdict == "slower"
@@ -192,21 +200,23 @@ def _part(records: Sequence[Record], aim: Aim) -> Part:
     """What the rows of one factor at one workload say; the plain level where nothing is better."""
     control = next((record for record in records if record.is_control), None)
     rivals = [record for record in records if not record.is_control and aim.admits(record)]
-    gains = {record.arm: _gain(record, control, aim.objective) for record in rivals}
-    better = [r for r in rivals if _is_better(r, gains[r.arm], aim.objective)]
-    best = max(better, key=lambda r: _value(gains[r.arm]), default=None)
+    gains = {record.arm: gain_of(record, control, aim.objective) for record in rivals}
+    better = [r for r in rivals if is_better(r, gains[r.arm], aim.objective)]
+    best = best_of(better, gains, aim.objective)
     gain = gains[best.arm] if best else None
     first = records[0]
     return Part(
         factor=first.factor,
         level=best.arm if best else first.baseline,
         gain=gain or Interval(1.0, 1.0, 1.0),
-        speedup=(best and _speedup(best)) or Interval(1.0, 1.0, 1.0),
+        speedup=(best and speedup_of(best)) or Interval(1.0, 1.0, 1.0),
         component=first.component,
         batch_size=first.batch_size or 1,
         baseline_ms=control.latency_ms if control else None,
-        rivals=tuple(r.arm for r in rivals if r is not best and _may_beat(gains[r.arm], gain)),
-        is_blind=bool(gains) and not any(gains.values()),
+        rivals=tuple(r.arm for r in rivals if r is not best and may_beat(gains[r.arm], gain)),
+        is_known=any(gains.values()),
+        is_blind=(bool(gains) and not any(gains.values()))
+        or (control is not None and control.status != "ok"),
         silent=tuple(each.arm for each in records if _is_silent(each, gains)),
     )
 
@@ -216,48 +226,3 @@ def _is_silent(record: Record, gains: Mapping[str, Interval | None]) -> bool:
     if record.is_control or record.arm in _OTHER_ALGORITHMS:
         return False
     return record.status not in ("ok", "wrong") or gains.get(record.arm, _KNOWN) is None
-
-
-def _gain(record: Record, control: Record | None, objective: str) -> Interval | None:
-    """How many times better an arm is than the plain level; None where nobody could tell."""
-    if objective == "memory":
-        return Interval(1 / record.memory_ratio) if record.memory_ratio else None
-    if objective == "energy":
-        before = control.joules_per_image if control else None
-        after = record.joules_per_image
-        return Interval(before / after) if before and after else None
-    if objective == "throughput" and record.throughput_ratio is not None:
-        ratio, low, high = (
-            record.throughput_ratio,
-            record.throughput_low,
-            record.throughput_high,
-        )
-        return Interval(ratio, low, high)
-    return _speedup(record)
-
-
-def _speedup(record: Record) -> Interval | None:
-    if record.speedup is None:
-        return None
-    return Interval(record.speedup, record.speedup_low, record.speedup_high)
-
-
-def _is_better(record: Record, gain: Interval | None, objective: str) -> bool:
-    if gain is None:
-        return False
-    if objective in ("memory", "energy"):
-        return gain.value >= (_LESS_MEMORY if objective == "memory" else _LESS_ENERGY)
-    if objective == "throughput" and record.throughput_ratio is not None:
-        return gain.low is not None and gain.low > 1
-    return record.verdict == "faster"
-
-
-def _value(gain: Interval | None) -> float:
-    return gain.value if gain else 0.0
-
-
-def _may_beat(gain: Interval | None, best: Interval | None) -> bool:
-    """Whether an arm that was not chosen could be better by more than is too small to choose by."""
-    if gain is None or gain.high is None:
-        return False
-    return gain.high > (1 + DELTA) * (best.value if best else 1.0)

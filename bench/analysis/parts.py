@@ -21,8 +21,9 @@ class Part:
     ``gain`` is how many times better the chosen level is than the plain one by the objective,
     ``speedup`` how many times faster; both are 1 for the plain level. ``rivals`` may be better.
     ``component`` and ``batch_size`` are those that it was measured at, ``baseline_ms`` is what the
-    plain level took there. ``is_blind`` where there were arms to choose from, and of none of them
-    was measured what is chosen by; ``silent`` are those of which that is not known.
+    plain level took there. ``is_known`` where what is chosen by was measured of some arm,
+    ``is_blind`` where it was of none, though there were arms to choose from, or not even the plain
+    level could be measured; ``silent`` are those of which it is not known.
     """
 
     factor: str
@@ -33,6 +34,7 @@ class Part:
     batch_size: int
     baseline_ms: float | None = None
     rivals: tuple[str, ...] = ()
+    is_known: bool = False
     is_blind: bool = False
     silent: tuple[str, ...] = ()
 

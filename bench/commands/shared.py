@@ -106,7 +106,8 @@ def show_verdicts(results: Any, views: Sequence[str] = (), aim: Any = None) -> N
 
     from bench.machine import warnings
     from bench.report.costs import cost_tables
-    from bench.report.decision import decision_notes, decision_table, open_lines
+    from bench.report.decision import decision_table, open_lines
+    from bench.report.decision_words import decision_notes
     from bench.report.tables import NARROW_COLUMNS, summary
 
     console = output()

@@ -57,6 +57,7 @@ def as_json(told: Told) -> str:
         **run,
         "environment": asdict(told.environment),
         "objective": told.aim.objective,
+        "max_error": told.aim.max_error,
         "decisions": [*_decisions(told)],
         "rows": rows,
     }
@@ -72,10 +73,13 @@ def _finite(row: dict[str, Any]) -> dict[str, Any]:
 
 def _decisions(told: Told) -> Iterator[dict[str, Any]]:
     for each in told.decisions:
-        found, expected = each.speedup, each.expected
+        found, expected = None if each.is_refuted else each.speedup, each.expected
+        chosen = {part.factor: getattr(each.arm, part.factor) for part in each.parts}
         yield {
             **asdict(each.situation),
-            "choose": {part.factor: part.level for part in each.parts},
+            "choose": None if each.is_blind else chosen,
+            "given_up": each.combination.choice if each.is_refuted else None,
+            "gain": each.gain.value if each.gain and not each.is_refuted else None,
             "speedup": found.value if found else None,
             "speedup_low": found.low if found else None,
             "speedup_high": found.high if found else None,

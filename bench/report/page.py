@@ -12,7 +12,7 @@ from markupsafe import Markup
 
 from bench.analysis.costs import kernel_changes
 from bench.machine import Environment, warnings
-from bench.report import captions, decision
+from bench.report import captions, decision, decision_words
 from bench.report.cells import COLUMNS, Row, row_of
 from bench.report.findings import finding
 from bench.report.forest import Forest, latencies, memories, speedups
@@ -96,7 +96,7 @@ def _templates() -> Templates:
 def _page(told: Told, drawings: Sequence[tuple[str, str]]) -> Page:
     records, machine = told.analysis.records, told.environment
     rows = [decision.cells(each) for each in told.decisions]
-    used = [n for n, _ in enumerate(decision.HEADINGS) if any(row[n] for row in rows)]
+    used = decision.used_headings(rows)
     return Page(
         run_id=told.run_id,
         started=told.started,
@@ -105,7 +105,7 @@ def _page(told: Told, drawings: Sequence[tuple[str, str]]) -> Page:
         decision_title=decision.title(told.aim) if rows else "Verdicts",
         decision_headings=tuple(decision.HEADINGS[n] for n in used),
         decisions=[tuple(row[n] for n in used) for row in rows],
-        decision_notes=decision.decision_notes(told.decisions, told.aim),
+        decision_notes=decision_words.decision_notes(told.decisions, told.aim),
         part_headings=decision.PART_HEADINGS,
         parts=list(decision.part_cells(told.decisions)),
         trust=[*_unfinished(told.left), *trust(told.analysis)],

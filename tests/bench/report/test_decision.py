@@ -9,16 +9,15 @@ from bench.analysis.decision import Aim, Decision, decide
 from bench.record import CHOICE
 from bench.report.decision import (
     HEADINGS,
-    UNMEASURED,
     cells,
     decision_lines,
     decision_markdown,
-    decision_notes,
     decision_table,
     open_lines,
     part_cells,
     title,
 )
+from bench.report.decision_words import UNMEASURED, decision_notes
 from decided import arm, control, failed, only, repeats, run
 from golden_text import check_golden
 from makers import make_record

@@ -1,0 +1,76 @@
+"""bench.analysis.gains: what is better by an objective, what is best, and where nothing is."""
+
+from dataclasses import replace
+
+import pytest
+
+from bench.analysis.decision import Aim, decide
+from bench.record import CHOICE
+from decided import arm, control, failed, only, repeats, run
+
+MEMORY = Aim(objective="memory")
+
+
+def test_of_those_that_need_alike_much_the_fastest_is_chosen() -> None:
+    """Whichever stands first; one that needs still less is chosen however slow it is."""
+    rows = [
+        control("patcher"),
+        arm("patcher", "unfold", 0.9, memory_ratio=0.7),
+        arm("patcher", "linear", 1.1, memory_ratio=0.702),
+    ]
+    assert only(rows, MEMORY).arm.patcher == "linear"
+    assert only([*rows, arm("patcher", "small", 0.5, memory_ratio=0.5)], MEMORY).arm.patcher == (
+        "small"
+    )
+
+
+@pytest.mark.parametrize(("ratio", "chosen"), [(0.5, "bf16"), (1.0, "plain"), (0.995, "plain")])
+def test_a_whole_that_saves_nothing_is_given_up(ratio: float, chosen: str) -> None:
+    """A part's own peak need not be that of the whole."""
+    plain = control(CHOICE, allocated_bytes=1000)
+    whole = arm(CHOICE, "bf16", 2.0, memory_ratio=ratio, allocated_bytes=int(1000 * ratio))
+    found = only(run(plain, whole), MEMORY)
+    assert found.arm.choice == chosen
+    assert found.gain is not None
+    assert found.gain.value == pytest.approx(1 / ratio)
+
+
+def test_the_gain_is_by_the_objective() -> None:
+    """By latency it is the speed-up, which is told anyway."""
+    whole = arm(CHOICE, "linear+bf16", 2.0, throughput_ratio=1.4, throughput_low=1.3)
+    whole = replace(whole, throughput_high=1.5)
+    rows = run(control(CHOICE), whole)
+    rows = [
+        replace(row, throughput_ratio=row.speedup, throughput_low=row.speedup_low)
+        for row in rows[:-1]
+    ]
+    found = only([*rows, whole], Aim(objective="throughput"))
+    assert found.arm.choice == "linear+bf16"
+    assert found.gain is not None
+    assert (found.gain.value, found.gain.low, found.gain.high) == (1.4, 1.3, 1.5)
+    assert only([*run(control(CHOICE)), whole]).gain is None
+
+
+def test_where_nothing_was_measured_nothing_is_known() -> None:
+    """Not even that the plain arm is to be chosen."""
+    rows = [
+        failed(f, level, "crashed") for f, level in (("patcher", "conv"), ("patcher", "unfold"))
+    ]
+    (found,) = decide(rows, Aim(), repeats)
+    assert found.is_blind
+
+
+def test_one_factor_without_a_choice_hides_nothing() -> None:
+    """Where there is no compiler, and no meter either, energy is as unknown as without the first."""
+    rows = [*run(), control("compile"), failed("compile", "compile_blocks", "skipped")]
+    assert only(rows, Aim(objective="energy")).is_blind
+    assert not only(rows).is_blind
+
+
+@pytest.mark.parametrize(("error", "errs"), [(1e-2, False), (3e-2, True), (None, True)])
+def test_a_whole_may_err_more_than_its_parts(error: float | None, *, errs: bool) -> None:
+    """By more than is allowed, or by nobody knows how much: it is given up for that."""
+    whole = arm(CHOICE, "linear+bf16", 2.0, output_error=error)
+    rows = [replace(row, output_error=row.output_error or 1e-7) for row in run(control(CHOICE))]
+    found = only([*rows, whole], Aim(max_error=2e-2))
+    assert (found.errs, found.is_refuted) == (errs, errs)
