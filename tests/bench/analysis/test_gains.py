@@ -61,7 +61,7 @@ def test_where_nothing_was_measured_nothing_is_known() -> None:
 
 
 def test_one_factor_without_a_choice_hides_nothing() -> None:
-    """Where there is no compiler, and no meter either, energy is as unknown as without the first."""
+    """Where there is no compiler, and no meter either, energy is as unknown as with one."""
     rows = [*run(), control("compile"), failed("compile", "compile_blocks", "skipped")]
     assert only(rows, Aim(objective="energy")).is_blind
     assert not only(rows).is_blind

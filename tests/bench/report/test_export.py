@@ -12,7 +12,7 @@ from bench.commands import exporting
 from bench.record import CHOICE
 from bench.report.export import FORMATS, as_action_benchmark, as_csv, as_json, as_junit, as_markdown
 from bench.row import COLUMNS
-from decided import arm, control, failed
+from decided import arm, control, failed, run
 from makers import make_record
 from pages import HOSTILE, make_told, rows
 
@@ -45,6 +45,16 @@ def test_json_holds_everything() -> None:
     }
     assert (decision["speedup"], decision["variant"], decision["batch_size"]) == (1.9, "B/16", 1)
     assert (found["run_id"], found["objective"]) == ("20260102-030405", "latency")
+
+
+def test_json_says_what_the_table_says() -> None:
+    """Of what was given up as a whole, and of what nobody knows."""
+    whole = failed(CHOICE, "linear+bf16", "oom")
+    (found,) = parsed_json(as_json(make_told(run(control(CHOICE), whole))))["decisions"]
+    assert set(found["choose"].values()) == {"conv", "mha", "fp32"}
+    assert (found["given_up"], found["speedup"]) == ("linear+bf16", None)
+    (found,) = parsed_json(as_json(make_told([failed("patcher", "conv", "crashed")])))["decisions"]
+    assert found["choose"] is None
 
 
 def test_json_has_no_infinity() -> None:
