@@ -24,20 +24,25 @@ _ORDERS = 4999
 # A cut that is no better than this is not cut further either.
 _CANDIDATE = 0.05
 _ROUNDING = 1e-9
+_CONFIDENCE = 0.95
+_UNLIKELY = -2 * math.log(1 - math.sqrt(_CONFIDENCE))
 
 Values = NDArray[np.float64]
 
 
 @dataclass(frozen=True, kw_only=True)
 class Change:
-    """A lasting change of one series: ``index`` is the first value after it.
+    """A lasting change of one series: ``index`` is most likely the first value after it.
 
-    ``before`` and ``after`` are geometric means of the segments on both sides, ``p_value`` is
-    adjusted for all cuts of all series that were tried.
+    With 95 % confidence that is one from ``earliest`` to ``latest``. ``before`` and ``after`` are
+    geometric means of the segments on both sides, ``p_value`` is adjusted for all cuts of all
+    series that were tried.
     """
 
     series: str
     index: int
+    earliest: int
+    latest: int
     before: float
     after: float
     p_value: float
@@ -68,7 +73,7 @@ def changes(
         for (name, cut, _), p_value in zip(tried, adjusted, strict=True)
         if p_value <= share
     ]
-    return [change for name in logs for change in _between(name, logs[name], kept)]
+    return [change for name in logs for change in _between(name, logs[name], kept, least)]
 
 
 def _logs(name: str, values: Sequence[float]) -> Values:
@@ -136,14 +141,36 @@ def _best(rows: Values, least: int) -> tuple[NDArray[np.intp], Values]:
     return places[best], most / left
 
 
-def _between(name: str, values: Values, kept: Sequence[tuple[str, int, float]]) -> Iterator[Change]:
+def _span(values: Values, cut: int, least: int) -> tuple[int, int]:
+    """The first and the last place at which a segment's only change may lie, with 95 % confidence.
+
+    Those whose likelihood is not too far below the best one's (Siegmund 1988, "Confidence sets in
+    change-point problems"); twice the logarithm of their ratio is below x with probability
+    (1 - exp(-x / 2)) ** 2 (Yao 1987).
+    """
+    count = len(values)
+    places = np.arange(least, count - least + 1)
+    centred = values - values.mean()
+    explained = centred.cumsum()[places - 1] ** 2 * count / (places * (count - places))
+    left = np.maximum((centred**2).sum() - explained, np.finfo(np.float64).tiny)
+    likely = places[count * np.log(left / left.min()) <= _UNLIKELY]
+    return min(cut, int(likely.min())), max(cut, int(likely.max()))
+
+
+def _between(
+    name: str, values: Values, kept: Sequence[tuple[str, int, float]], least: int
+) -> Iterator[Change]:
     found = sorted((cut, p_value) for each, cut, p_value in kept if each == name)
     ends = [0, *(cut for cut, _ in found), len(values)]
     for place, (cut, p_value) in enumerate(found):
-        before, after = values[ends[place] : cut], values[cut : ends[place + 2]]
+        begin, end = ends[place], ends[place + 2]
+        before, after = values[begin:cut], values[cut:end]
+        first, last = _span(values[begin:end], cut - begin, least)
         yield Change(
             series=name,
             index=cut,
+            earliest=begin + first,
+            latest=begin + last,
             before=math.exp(before.mean()),
             after=math.exp(after.mean()),
             p_value=p_value,

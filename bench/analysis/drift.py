@@ -6,8 +6,9 @@ yardstick of the same run have only what does not cancel. In some histories a co
 series lastingly slower.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,8 +16,18 @@ from numpy.typing import NDArray
 from bench.analysis.changes import changes
 
 Values = NDArray[np.float64]
-# A history gives for each series the indices at which it is called changed.
-Method = Callable[[Values, Values], list[tuple[int, int]]]
+
+
+class Call(NamedTuple):
+    """A series that is called changed at a run, and in which range that lies, if any is told."""
+
+    series: int
+    run: int
+    span: tuple[int, int] | None = None
+
+
+# What is called changed, by raw times and ratios of a history.
+Method = Callable[[Values, Values], list[Call]]
 
 # Standard deviations of logarithms: of a machine's speed from run to run, of what does not cancel
 # in a ratio, and the jump to another kind of machine, once in so many runs.
@@ -29,13 +40,17 @@ _NEAR = 3
 class Found:
     """What one method said of histories in which some series became slower by ``change``.
 
-    ``found`` is the share of true changes told, ``false_alarms`` the number told per history where
-    there is none, ``false_share`` the share of all that is told.
+    ``found`` is the share of true changes told, at most three runs from their place, ``exact`` of
+    those the share told at it, ``held`` the share whose 95 % range holds it, where there is one.
+    ``false_alarms`` is the number told per history where there is none, ``false_share`` the share
+    of all that is told.
     """
 
     method: str
     change: float
     found: float
+    exact: float | None
+    held: float | None
     false_alarms: float
     false_share: float | None
 
@@ -71,34 +86,46 @@ def _judge(
 ) -> Found:
     told = [method(*history) for history in made]
     true = [sum(_is_true(each, truth) for each in calls) for calls in told]
-    hits = [len({place for place in truth if _hit(place, calls)}) for calls in told]
+    hits = [call for calls in told for place in truth for call in _hit(place, calls)]
+    spans = [(call, call.span) for call in hits if call.span]
+    at = dict(truth)
     total = sum(map(len, told))
     return Found(
         method=name,
         change=change,
-        found=sum(hits) / (len(truth) * len(made)),
+        found=len(hits) / (len(truth) * len(made)),
+        exact=_share(call.run == at[call.series] for call in hits),
+        held=_share(span[0] <= at[call.series] <= span[1] for call, span in spans),
         false_alarms=(total - sum(true)) / len(made),
         false_share=(total - sum(true)) / total if total else None,
     )
 
 
-def _is_true(call: tuple[int, int], truth: set[tuple[int, int]]) -> bool:
-    return any(call[0] == row and abs(call[1] - place) <= _NEAR for row, place in truth)
+def _share(given: Iterable[bool]) -> float | None:
+    answers = list(given)
+    return sum(answers) / len(answers) if answers else None
 
 
-def _hit(place: tuple[int, int], calls: Sequence[tuple[int, int]]) -> bool:
-    return any(row == place[0] and abs(index - place[1]) <= _NEAR for row, index in calls)
+def _is_true(call: Call, truth: set[tuple[int, int]]) -> bool:
+    return any(call.series == row and abs(call.run - place) <= _NEAR for row, place in truth)
 
 
-def _threshold(share: float, values: Values) -> list[tuple[int, int]]:
+def _hit(place: tuple[int, int], calls: Sequence[Call]) -> list[Call]:
+    """The call that is nearest to a true change, where one is near."""
+    near = [call for call in calls if _is_true(call, {place})]
+    return sorted(near, key=lambda call: abs(call.run - place[1]))[:1]
+
+
+def _threshold(share: float, values: Values) -> list[Call]:
     """Every run that is slower than the one before by more than a fixed share."""
     slower = values[:, 1:] > (1 + share) * values[:, :-1]
-    return [(int(row), int(index) + 1) for row, index in np.argwhere(slower)]
+    return [Call(int(row), int(index) + 1) for row, index in np.argwhere(slower)]
 
 
-def _change_points(values: Values) -> list[tuple[int, int]]:
+def _change_points(values: Values) -> list[Call]:
     named = {str(row): [float(value) for value in line] for row, line in enumerate(values)}
-    return [(int(each.series), each.index) for each in changes(named)]
+    found = changes(named)
+    return [Call(int(each.series), each.index, (each.earliest, each.latest)) for each in found]
 
 
 METHODS: Mapping[str, Method] = {

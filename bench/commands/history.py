@@ -117,8 +117,11 @@ def trend(
     changed = changes(ratios, least, false_share)
     if as_json:
         for each in changed:
-            between = commits(found[each.series], each.index)
+            points = found[each.series]
+            between = commits(points, each.earliest, each.latest)
+            likeliest = commits(points, each.index)
             told = {**asdict(each), "change": each.change, "commits": between}
+            told["most_likely"] = likeliest
             click.echo(json.dumps(told))
         return
     needed = least_runs(len(found), least, false_share)

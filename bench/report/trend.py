@@ -22,6 +22,15 @@ _COMMIT = 10
 _COLUMNS = 3
 # More panels could not be read; those with changes come first.
 _MOST_PANELS = 24
+_CHANGE_HEADINGS = (
+    "series",
+    "change",
+    "since",
+    "commits, 95 %",
+    "most likely",
+    "runs after",
+    "also changed",
+)
 _SLOWER, _FASTER = "#D55E00", "#009E73"
 
 
@@ -31,9 +40,9 @@ def by_series(points: Sequence[Point]) -> dict[str, list[Point]]:
     return {name: list(group) for name, group in groupby(ordered, lambda each: each.series)}
 
 
-def commits(points: Sequence[Point], index: int) -> str:
-    """The range in which a change lies: from the last commit before to the first after."""
-    before, after = points[index - 1].commit, points[index].commit
+def commits(points: Sequence[Point], first: int, last: int | None = None) -> str:
+    """What lies between two points: from the last commit before the first to the last one's."""
+    before, after = points[first - 1].commit, points[first if last is None else last].commit
     return f"{_short(before)}..{_short(after)}"
 
 
@@ -53,7 +62,7 @@ def moved(points: Sequence[Point], index: int) -> str:
 def trend_table(series: Series, changes: Sequence[Change]) -> Table:
     """A row for each change, the largest first."""
     table = new_table("Lasting changes of time / yardstick's time")
-    for name in ("series", "change", "since", "commits", "runs after", "also changed"):
+    for name in _CHANGE_HEADINGS:
         numbers = name in ("change", "runs after")
         table.add_column(name, justify="right" if numbers else "left", overflow="fold")
     for each in sorted(changes, key=lambda change: -abs(math.log(change.after / change.before))):
@@ -62,6 +71,7 @@ def trend_table(series: Series, changes: Sequence[Change]) -> Table:
             each.series,
             signed_percent(each.change),
             points[each.index].time[:10],
+            commits(points, each.earliest, each.latest),
             commits(points, each.index),
             str(len(points) - each.index),
             moved(points, each.index),
@@ -74,7 +84,15 @@ def trend_table(series: Series, changes: Sequence[Change]) -> Table:
 def simulation_table(found: Sequence[Found]) -> Table:
     """What each method finds and what it makes up, in simulated histories."""
     table = new_table("Simulated histories: 20 series, 40 runs, 5 series slower from the middle on")
-    headings = ("method", "slower by", "found", "false alarms per history", "false of all told")
+    headings = (
+        "method",
+        "slower by",
+        "found (±3 runs)",
+        "at the very run",
+        "95 % range holds it",
+        "false alarms per history",
+        "false of all told",
+    )
     for place, name in enumerate(headings):
         table.add_column(name, justify="right" if place else "left", overflow="fold")
     for each in found:
@@ -82,6 +100,8 @@ def simulation_table(found: Sequence[Found]) -> Table:
             each.method,
             percent(each.change),
             percent(each.found),
+            percent(each.exact),
+            percent(each.held),
             f"{each.false_alarms:.2f}",
             percent(each.false_share),
         )
@@ -105,7 +125,8 @@ def trend_figure(series: Series, changes: Sequence[Change], source: str) -> Figu
     changed = {change.series for change in changes}
     names = sorted(series, key=lambda name: (name not in changed, name))[:_MOST_PANELS]
     lines = math.ceil(len(names) / _COLUMNS)
-    title = "Time as a multiple of the yardstick's, run by run"
+    left_out = f", {len(names)} of {len(series)} series" if len(names) < len(series) else ""
+    title = f"Time as a multiple of the yardstick's, run by run{left_out}"
     figure = new_figure(4.2 * min(len(names), _COLUMNS), 0.9 + 2.1 * lines, title, source)
     axes = figure.subplots(lines, min(len(names), _COLUMNS), squeeze=False)
     for axis, name in zip(axes.flat, names, strict=False):
@@ -129,6 +150,7 @@ def _panel(axis: Axes, points: Sequence[Point], changes: Sequence[Change]) -> No
     for change in changes:
         colour = _SLOWER if change.change > 0 else _FASTER
         axis.axvline(change.index - 0.5, color=colour, lw=1, ls="--")
+        axis.axvspan(change.earliest - 0.5, change.latest - 0.5, color=colour, alpha=0.12, lw=0)
         axis.annotate(
             signed_percent(change.change),
             (change.index - 0.5, 1),

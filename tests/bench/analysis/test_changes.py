@@ -41,6 +41,29 @@ def test_several_changes_of_one_series() -> None:
     assert found[0].after == pytest.approx(found[1].before)
 
 
+@settings(deadline=None, max_examples=20)
+@given(seed=st.integers(0, 10_000), place=st.integers(6, 24), size=st.sampled_from(SIZES))
+def test_where_it_may_lie_is_around_where_it_is_told(seed: int, place: int, size: float) -> None:
+    """And no further than its neighbours."""
+    for each in changes({"a": shifted(seed, place, size)}):
+        assert 3 <= each.earliest <= each.index <= each.latest <= 27
+
+
+def test_ranges_hold_the_true_place() -> None:
+    """At least in 95 of 100 that are told; small changes are told less exactly."""
+    exact, wide, held, told = 0, 0, 0, 0
+    for seed in range(120):
+        for each in changes({"a": shifted(seed, 15, 0.05)}):
+            told += 1
+            exact += each.index == 15
+            held += each.earliest <= 15 <= each.latest
+            wide += each.latest > each.earliest
+    assert told > 100
+    assert held >= 0.95 * told
+    assert exact < held
+    assert wide > 0.3 * told
+
+
 def test_noise_is_left_alone() -> None:
     """Of forty histories of ten series without a change few have one: the share is 5 %."""
     alarms = sum(

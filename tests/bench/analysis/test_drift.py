@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from bench.analysis.drift import METHODS, Found, simulate_histories
+from bench.analysis.drift import METHODS, Call, Found, simulate_histories
 
 
 @pytest.fixture(scope="module", name="found")
@@ -23,6 +23,10 @@ def test_ratios_find_what_changed_and_little_else(found: dict[str, Found]) -> No
     trend = found["vitbench trend: change points of ratios"]
     assert trend.found >= 0.9
     assert trend.false_alarms <= 1.0
+    assert trend.exact is not None
+    assert trend.held is not None
+    assert 0.5 < trend.exact <= trend.held
+    assert trend.held >= 0.9
 
 
 def test_raw_times_tell_of_the_machine(found: dict[str, Found]) -> None:
@@ -43,9 +47,13 @@ def test_shares_are_what_they_say() -> None:
     assert silent.found == 0.0
     assert silent.false_alarms == 0.0
     assert silent.false_share is None
+    assert (silent.exact, silent.held) == (None, None)
 
 
 def test_a_threshold_is_one_run_against_the_one_before() -> None:
     """By more than its share, in either series."""
     raw = np.array([[1.0, 1.2, 1.2], [1.0, 1.05, 1.2]])
-    assert METHODS["10 % against the run before, raw times"](raw, raw) == [(0, 1), (1, 2)]
+    assert METHODS["10 % against the run before, raw times"](raw, raw) == [
+        Call(0, 1),
+        Call(1, 2),
+    ]

@@ -29,6 +29,15 @@ class Work(nn.Module):
 def make():
     return Work()
 """
+# Another job, which pushes its own history just before this one does, once.
+OTHER = """#!/bin/sh
+[ -e "$0.done" ] && exit 0
+touch "$0.done"
+unset GIT_DIR GIT_WORK_TREE GIT_INDEX_FILE
+git clone --quiet --branch history "$2" "$0.clone" && cd "$0.clone" &&
+git -c user.name=Another -c user.email=another@example.org commit --quiet --allow-empty -m other &&
+git push --quiet origin history
+"""
 INSTALL = {"inputs.install": "python -c 'import bench'"}
 
 
@@ -68,29 +77,30 @@ def test_the_gate_stops_a_slower_change(checkout: Path, tmp_path: Path) -> None:
 
 
 def test_every_push_goes_into_the_history(checkout: Path, tmp_path: Path) -> None:
-    """On a branch of its own, with its chart; the tree has no changes for that."""
+    """On a branch of its own, with its chart, also where another job pushes at the same time."""
     measure = "compare layers.py:make layers.py:make#2 --input 256,64 --passes 1 --budget 1s"
     for number in range(2):
         commit(checkout, {"CHANGES": str(number)})
         head = git(checkout, "rev-parse", "HEAD")
+        if number:
+            hook = checkout / ".git" / "hooks" / "pre-push"
+            hook.write_text(OTHER)
+            hook.chmod(0o755)
         known = {**INSTALL, "inputs.measure": f"{measure} --no-lock", "GITHUB_SHA": head}
         runner = Runner(checkout, tmp_path / f"runner-{number}", known)
         done = runner.run("history.yml", "history")
         assert done.returncode == 0, done.stdout + done.stderr
         assert "lasting change" in runner.summary.read_text()
-        git(
-            checkout,
-            "worktree",
-            "remove",
-            "--force",
-            str(tmp_path / f"runner-{number}/temp/history"),
-        )
+        kept = tmp_path / f"runner-{number}" / "temp" / "history"
+        git(checkout, "worktree", "remove", "--force", str(kept))
     git(checkout, "fetch", "--quiet", "origin", "history")
     assert git(checkout, "ls-tree", "--name-only", "FETCH_HEAD").split() == [
         "history.csv",
         "trend.png",
         "trend.svg",
     ]
+    said = git(checkout, "log", "--format=%s", "FETCH_HEAD").splitlines()
+    assert [each.partition(" ")[0] for each in said] == ["History", "other", "History"]
     lines = git(checkout, "show", "FETCH_HEAD:history.csv").splitlines()
     commits = {head[:10] for head in git(checkout, "log", "--format=%H", "-2").split()}
     assert all(any(head in line for line in lines[1:]) for head in commits)

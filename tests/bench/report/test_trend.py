@@ -68,7 +68,7 @@ def test_series_are_in_the_order_of_time() -> None:
 
 def test_the_table_names_the_commits() -> None:
     """Size, day, range of commits, and what else is another since."""
-    console = Console(width=160, color_system=None)
+    console = Console(width=200, color_system=None)
     with console.capture() as captured:
         console.print(trend_table(SERIES, FOUND))
     text = captured.get()
@@ -88,6 +88,27 @@ def test_the_table_names_the_commits() -> None:
     assert trend_line(SERIES, [], 0.05, 21) == (
         "2 series over 20 runs (too few to tell any: 21 would): no lasting change."
     )
+
+
+def test_a_change_lies_within_a_range() -> None:
+    """The commits of which one made it, and the likeliest; the chart shades them."""
+    (found,) = FOUND
+    wide = replace(found, earliest=9, latest=12)
+    console = Console(width=200, color_system=None)
+    with console.capture() as captured:
+        console.print(trend_table(SERIES, [wide]))
+    assert "0909090909..1313131313" in captured.get()
+    assert "1010101010..1111111111" in captured.get()
+    (shade,) = drawn_figure(trend_figure(SERIES, [wide], "source")).axes[0].patches
+    assert shade.get_extents().width > 0
+
+
+def test_a_chart_of_some_says_of_how_many() -> None:
+    """More panels could not be read."""
+    points = [point(f"series {n}", day, 1.0) for n in range(30) for day in (1, 2, 3)]
+    figure = drawn_figure(trend_figure(by_series(points), [], "source"))
+    assert any("24 of 30 series" in text for text in texts_of(figure))
+    assert not any(" of 2 series" in text for text in texts_of(trend_figure(SERIES, [], "source")))
 
 
 def test_what_else_changed() -> None:
