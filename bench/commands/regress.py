@@ -84,8 +84,9 @@ def regress(**given: Any) -> None:
     committed. Each target is loaded from both and measured in several fresh processes; further ones
     go to what is undecided while --budget lasts. Prints Markdown for a pull request.
 
-    Of your own package: what a function imports only when it is called is this tree's version,
-    unless by a relative import; extensions that must be compiled are not built for REV.
+    Of your own package: whatever of the repository a target imports is REV's own. What its calls
+    import later, while they are timed, is this tree's, unless by a relative import; extensions that
+    must be compiled are not built for REV. What REV does not have yet is new, and stops nothing.
 
     \b
     vitbench regress --base origin/main

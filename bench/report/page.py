@@ -1,7 +1,7 @@
 """``report.html``: a run as one file that needs no network, for people with and without a mouse."""
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache
 from shlex import quote
 from typing import Any
@@ -21,6 +21,9 @@ from bench.report.told import Told
 from bench.report.trust import trust
 from bench.report.units import counted, memory
 from bench.row import Record
+
+# Columns up to the verdict, which the style sheet counts on.
+_ALWAYS = 6
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -96,6 +99,7 @@ def _templates() -> Templates:
 def _page(told: Told, drawings: Sequence[tuple[str, str]]) -> Page:
     records, machine = told.analysis.records, told.environment
     rows = [decision.cells(each) for each in told.decisions]
+    columns, shown = _table(records)
     used = decision.used_headings(rows)
     return Page(
         run_id=told.run_id,
@@ -111,13 +115,26 @@ def _page(told: Told, drawings: Sequence[tuple[str, str]]) -> Page:
         trust=[*_unfinished(told.left), *trust(told.analysis)],
         sections=list(_sections(told, drawings)),
         filters=list(_filters(records)),
-        columns=tuple(COLUMNS),
-        rows=[row_of(record) for record in records],
+        columns=columns,
+        rows=shown,
         warnings=warnings(machine),
         remarks=[*remarks(records), *kernel_changes(records)],
         facts=list(_facts(machine)),
         commands=_commands(told),
     )
+
+
+def _table(records: Sequence[Record]) -> tuple[tuple[str, ...], list[Row]]:
+    """The columns under which some row says something, and the first ones; and the rows."""
+    rows = [row_of(record) for record in records]
+    used = [
+        (place, name)
+        for place, name in enumerate(COLUMNS)
+        if place < _ALWAYS or any(row.cells[place].text for row in rows)
+    ]
+    places = [place for place, _ in used]
+    shown = [replace(row, cells=tuple(row.cells[place] for place in places)) for row in rows]
+    return tuple(name for _, name in used), shown
 
 
 def _unfinished(left: int) -> list[str]:
