@@ -64,6 +64,8 @@ def _one_line_errors(what: str) -> Iterator[None]:
 def _remedy(error: BaseException) -> str:
     if "relative import" in str(error):
         return "name its package, package.module:factory, so that relative imports work"
+    if isinstance(error, ModuleNotFoundError):
+        return "install what it imports; what must be built first is in no other revision"
     return "expected code that imports and runs without an argument: correct it there"
 
 

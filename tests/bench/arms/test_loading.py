@@ -198,6 +198,8 @@ def test_every_mistake_is_one_line(tmp_path: Path, code: str, said: str) -> None
     message = refused(write(tmp_path / "arms.py", code))
     assert message.startswith("arm 'it'")
     assert said in message
+    if "ModuleNotFoundError" in message:
+        assert "install what it imports" in message
     if "cannot be made" in message and "def make" not in code:
         assert set(sys.modules) == before, "a module that did not load stays in the table"
 
