@@ -27,7 +27,7 @@ _CAPTIONS = {
     "compile": "Total time against images processed: what compiling costs first, and after how "
     "many images it has paid off.",
     "trend": "Time of each arm as a multiple of the yardstick's, run by run; lasting changes are "
-    "marked with their size.",
+    "marked with their size, and the runs among which they lie with 95 % confidence are shaded.",
 }
 
 
