@@ -154,7 +154,7 @@ def _who(refused: Timeout) -> str:
     try:
         note: dict[str, Any] = json.loads(_note(Path(refused.lock_file)).read_text("utf-8"))
         pid, words = int(note["pid"]), [note[key] for key in ("user", "since", "holder")]
-        alive = _is_alive(pid)
+        alive = is_alive(pid)
     except (OSError, ValueError, TypeError, KeyError, OverflowError):
         alive = False
     if not alive:
@@ -163,7 +163,7 @@ def _who(refused: Timeout) -> str:
     return f"process {pid} of {user} since {since} ({holder})"
 
 
-def _is_alive(pid: int) -> bool:
+def is_alive(pid: int) -> bool:
     """Whether a process exists, as far as this one can see. Raises OverflowError."""
     if pid <= 0:
         return False

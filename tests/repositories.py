@@ -9,6 +9,12 @@ GIT = shutil.which("git") or "git"
 _WHO = ("-c", "user.name=Somebody", "-c", "user.email=somebody@example.org")
 
 
+def git(folder: Path, *words: str) -> str:
+    """What git prints in a folder."""
+    done = subprocess.run([GIT, *words], cwd=folder, capture_output=True, text=True, check=True)
+    return done.stdout.strip()
+
+
 def commit(folder: Path, files: Mapping[str, str]) -> None:
     """Write files and commit them."""
     for name, text in files.items():

@@ -130,15 +130,20 @@ class _Cutter:
 
 def _best(rows: Values, least: int) -> tuple[NDArray[np.intp], Values]:
     """Of each row the place of its best cut, and how good that is: explained / left variance."""
+    places, explained, total = _variances(rows, least)
+    most = explained.max(axis=1)
+    left = np.maximum(total - most, np.finfo(np.float64).tiny)
+    return places[explained.argmax(axis=1)], most / left
+
+
+def _variances(rows: Values, least: int) -> tuple[NDArray[np.intp], Values, Values]:
+    """The places at which rows may be cut, what each explains of a row's variance, and all of it."""
     count = rows.shape[1]
     centred = rows - rows.mean(axis=1, keepdims=True)
     places = np.arange(least, count - least + 1)
     sums = centred.cumsum(axis=1)[:, places - 1]
     explained = sums**2 * count / (places * (count - places))
-    best = explained.argmax(axis=1)
-    most = explained.max(axis=1)
-    left = np.maximum((centred**2).sum(axis=1) - most, np.finfo(np.float64).tiny)
-    return places[best], most / left
+    return places, explained, (centred**2).sum(axis=1)
 
 
 def _span(values: Values, cut: int, least: int) -> tuple[int, int]:
@@ -148,12 +153,9 @@ def _span(values: Values, cut: int, least: int) -> tuple[int, int]:
     change-point problems"); twice the logarithm of their ratio is below x with probability
     (1 - exp(-x / 2)) ** 2 (Yao 1987).
     """
-    count = len(values)
-    places = np.arange(least, count - least + 1)
-    centred = values - values.mean()
-    explained = centred.cumsum()[places - 1] ** 2 * count / (places * (count - places))
-    left = np.maximum((centred**2).sum() - explained, np.finfo(np.float64).tiny)
-    likely = places[count * np.log(left / left.min()) <= _UNLIKELY]
+    places, explained, total = _variances(values[None], least)
+    left = np.maximum(total - explained[0], np.finfo(np.float64).tiny)
+    likely = places[len(values) * np.log(left / left.min()) <= _UNLIKELY]
     return min(cut, int(likely.min())), max(cut, int(likely.max()))
 
 

@@ -50,11 +50,12 @@ def best_of(
     better: Sequence[Record], gains: Mapping[str, Interval | None], objective: str
 ) -> Record | None:
     """The best of several; of those that need alike much memory or energy the fastest."""
-    most = max((_value(gains[each.arm]) for each in better), default=0.0)
-    if objective in LEAST:
-        near = (each for each in better if _value(gains[each.arm]) * LEAST[objective] > most)
-        return max(near, key=lambda each: each.speedup or 0.0, default=None)
-    return next((each for each in better if _value(gains[each.arm]) == most), None)
+    best = max(better, key=lambda each: _value(gains[each.arm]), default=None)
+    if best is None or objective not in LEAST:
+        return best
+    most = _value(gains[best.arm])
+    near = (each for each in better if _value(gains[each.arm]) * LEAST[objective] > most)
+    return max(near, key=lambda each: each.speedup or 0.0)
 
 
 def may_beat(gain: Interval | None, best: Interval | None) -> bool:

@@ -7,7 +7,7 @@ from importlib import import_module, invalidate_caches
 from pathlib import Path
 from types import ModuleType
 
-from bench.arms.worktrees import Worktrees
+from bench.arms.worktrees import Worktrees, origins
 from bench.record import InputError
 
 # Modules that cannot be loaded a second time, whatever a folder holds.
@@ -60,11 +60,9 @@ def _named_in(folder: Path) -> list[str]:
 
 def _lies_in(folders: Iterable[Path], name: str) -> bool:
     """Whether a loaded module comes from one of some folders, as its file or package."""
-    module = getattr(sys.modules[name], "__dict__", {})  # Anything may stand in the table.
-    origins = [module["__file__"]] if module.get("__file__") else module.get("__path__", ())
     return any(
         Path(origin) == folder / f"{name}.py" or Path(origin).is_relative_to(folder / _top(name))
-        for origin in origins
+        for origin in origins(name)
         for folder in folders
     )
 

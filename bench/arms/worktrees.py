@@ -39,14 +39,13 @@ class Worktrees(MetaPathFinder):
 
     def is_of_either(self, name: str) -> bool:
         """Whether a loaded module, of another program than this, lies in one of the worktrees."""
-        if name.partition(".")[0] == _OURS:
-            return False
-        return any(self._home(path) is not None for path in _places(sys.modules[name]))
+        return any(self._home(path) is not None for path in _places(name))
 
     def is_astray(self, name: str) -> bool:
         """Whether a loaded module lies here, where it should lie there."""
-        paths = _places(sys.modules[name]) if name.partition(".")[0] != _OURS else []
-        return self.here != self.there and any(self._home(path) == self.here for path in paths)
+        return self.here != self.there and any(
+            self._home(path) == self.here for path in _places(name)
+        )
 
     def find_spec(
         self, fullname: str, path: Sequence[str] | None, target: ModuleType | None = None
@@ -91,11 +90,16 @@ def _top(folder: Path) -> Path | None:
     return next((each for each in (folder, *folder.parents) if (each / ".git").exists()), None)
 
 
-def _places(module: ModuleType) -> list[Path]:
-    """Where a module was loaded from: its file, or the folders of a namespace."""
-    known = getattr(module, "__dict__", {})  # Anything may stand in the table.
+def origins(name: str) -> list[str]:
+    """Where a loaded module comes from: its file, or the folders of a namespace."""
+    known = getattr(sys.modules[name], "__dict__", {})  # Anything may stand in the table.
     found = [known["__file__"]] if known.get("__file__") else known.get("__path__", ())
-    return [_resolved(str(each)) for each in found]
+    return [str(each) for each in found]
+
+
+def _places(name: str) -> list[Path]:
+    """The same as real paths; of this program's own modules nothing."""
+    return [] if name.partition(".")[0] == _OURS else [*map(_resolved, origins(name))]
 
 
 @cache

@@ -118,10 +118,12 @@ def trend(
     if as_json:
         for each in changed:
             points = found[each.series]
-            between = commits(points, each.earliest, each.latest)
-            likeliest = commits(points, each.index)
-            told = {**asdict(each), "change": each.change, "commits": between}
-            told["most_likely"] = likeliest
+            told = {
+                **asdict(each),
+                "change": each.change,
+                "commits": commits(points, each.earliest, each.latest),
+                "most_likely": commits(points, each.index),
+            }
             click.echo(json.dumps(told))
         return
     needed = least_runs(len(found), least, false_share)

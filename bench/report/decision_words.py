@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 from bench.analysis.decision import Aim, Decision
 from bench.analysis.intervals import Interval
 from bench.record import PLAIN
-from bench.report.units import bounds, images, scientific, times
+from bench.report.units import images, scientific, times, times_within
 
 _USUAL_PIXELS = 224
 UNMEASURED = (
@@ -32,8 +32,7 @@ def choice_name(decision: Decision) -> str:
 
 def ratio(found: Interval, *, brief: bool = False) -> str:
     """A ratio with its interval, where it has one: ``×1.23 (1.20 to 1.26)``."""
-    said = "" if brief else bounds(found.low, found.high)
-    return f"{times(found.value)} ({said})" if said else times(found.value)
+    return times(found.value) if brief else times_within(found.value, found.low, found.high)
 
 
 def rule(aim: Aim) -> str:

@@ -15,13 +15,12 @@ from bench.report.tables import verdict
 from bench.report.ticks import BINARY, DECADES, RATIOS, WIDEST, ratio_range, ticks
 from bench.report.units import (
     bounded,
-    bounds,
     counted,
     images_per_s,
     memory,
     milliseconds,
     signed_percent,
-    times,
+    times_within,
 )
 from bench.row import Record
 
@@ -116,12 +115,11 @@ def _speedups(rows: Sequence[Record], delta: float) -> Forest:
 
 def _speedup(axis: Axis, record: Record) -> Line:
     value, low, high = record.speedup or 1.0, record.speedup_low, record.speedup_high
-    interval = bounds(low, high)
     shape = "ring" if record.is_control else "dot"
     return Line(
         arm=record.arm,
         marks=(_mark(shape, axis, value, low, high),),
-        text=times(value) + (f" ({interval})" if interval else ""),
+        text=times_within(value, low, high),
         said=verdict(record),
         kind=record.verdict or "",
     )

@@ -22,8 +22,8 @@ from bench.report.trust import trust
 from bench.report.units import counted, memory
 from bench.row import Record
 
-# Columns up to the verdict, which the style sheet counts on.
-_ALWAYS = 6
+# The style sheet counts on the columns up to the verdict, and on the two last, which are wide.
+_FIRST, _LAST = 6, 2
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -114,7 +114,7 @@ def _page(told: Told, drawings: Sequence[tuple[str, str]]) -> Page:
         parts=list(decision.part_cells(told.decisions)),
         trust=[*_unfinished(told.left), *trust(told.analysis)],
         sections=list(_sections(told, drawings)),
-        filters=list(_filters(records)),
+        filters=list(_filters(shown)),
         columns=columns,
         rows=shown,
         warnings=warnings(machine),
@@ -125,16 +125,13 @@ def _page(told: Told, drawings: Sequence[tuple[str, str]]) -> Page:
 
 
 def _table(records: Sequence[Record]) -> tuple[tuple[str, ...], list[Row]]:
-    """The columns under which some row says something, and the first ones; and the rows."""
+    """The columns under which some row says something, the first and last ones; and the rows."""
     rows = [row_of(record) for record in records]
-    used = [
-        (place, name)
-        for place, name in enumerate(COLUMNS)
-        if place < _ALWAYS or any(row.cells[place].text for row in rows)
-    ]
-    places = [place for place, _ in used]
-    shown = [replace(row, cells=tuple(row.cells[place] for place in places)) for row in rows]
-    return tuple(name for _, name in used), shown
+    names = tuple(COLUMNS)
+    kept = (*range(_FIRST), *range(len(names) - _LAST, len(names)))
+    places = [n for n in range(len(names)) if n in kept or any(row.cells[n].text for row in rows)]
+    shown = [replace(row, cells=tuple(row.cells[n] for n in places)) for row in rows]
+    return tuple(names[n] for n in places), shown
 
 
 def _unfinished(left: int) -> list[str]:
@@ -178,11 +175,11 @@ def _drawn(name: str, svg: str, records: Sequence[Record]) -> Drawn:
     )
 
 
-def _filters(records: Sequence[Record]) -> Iterator[tuple[str, list[str]]]:
+def _filters(rows: Sequence[Row]) -> Iterator[tuple[str, list[str]]]:
     """The columns that one chooses a value of, with the values that there are."""
     for name in ("factor", "verdict"):
         place = list(COLUMNS).index(name)
-        values = dict.fromkeys(row_of(record).cells[place].text for record in records)
+        values = dict.fromkeys(row.cells[place].text for row in rows)
         yield name, [value for value in values if value]
 
 

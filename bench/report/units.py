@@ -45,6 +45,12 @@ def bounds(low: float | None, high: float | None) -> str:
     return f"{_ratio(low)} to {_ratio(high)}"
 
 
+def times_within(value: float, low: float | None, high: float | None) -> str:
+    """A speed-up with its interval, where it has one: ``×1.23 (1.20 to 1.26)``."""
+    interval = bounds(low, high)
+    return f"{times(value)} ({interval})" if interval else times(value)
+
+
 def bounded(show: Callable[[float | None], str], low: float | None, high: float | None) -> str:
     """Any interval, as its ends are shown: ``120 to never``; empty where an end lacks.
 

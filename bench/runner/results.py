@@ -1,6 +1,7 @@
 """A run's folder, read back: what was measured, and what that says."""
 
 from dataclasses import dataclass, field
+from functools import cached_property
 from pathlib import Path
 
 from bench.analysis.decision import Aim, Decision
@@ -36,7 +37,7 @@ class Results:
     torn: int = 0
     spent_s: float = 0.0
 
-    @property
+    @cached_property
     def left(self) -> int:
         """How many measurements of the planned passes and looks of the survey are still to come."""
         passes = sum(len(group) for _, group in planned_left(self.plan, self.samples))

@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from bench.lock import is_alive
 from bench.record import InputError
 
 _SECONDS = 300.0
@@ -79,19 +80,9 @@ def _forget_the_dead(repository: Path) -> None:
     for line in lines:
         kind, _, place = line.partition(" ")
         found = _OWNER.fullmatch(Path(place).parent.name)
-        if kind == "worktree" and found and not _is_alive(int(found[1])):
+        if kind == "worktree" and found and not is_alive(int(found[1])):
             shutil.rmtree(Path(place).parent, ignore_errors=True)
     _git(repository, "worktree", "prune")
-
-
-def _is_alive(pid: int) -> bool:
-    try:
-        os.kill(pid, 0)
-    except ProcessLookupError:
-        return False
-    except PermissionError:
-        pass
-    return True
 
 
 def _copy_generated(repository: Path, folder: Path) -> None:

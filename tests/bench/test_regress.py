@@ -2,7 +2,6 @@
 
 import json
 import signal
-import subprocess
 import sys
 from pathlib import Path
 
@@ -10,7 +9,7 @@ import pytest
 
 from bench.arms.neighbours import import_from
 from processes import command, ended, environment, started, vitbench, wait_for
-from repositories import GIT, make_repository
+from repositories import git, make_repository
 
 pytestmark = pytest.mark.slow
 
@@ -52,10 +51,7 @@ def test_twice_the_work_is_stopped(tmp_path: Path) -> None:
     assert done.stdout.startswith("**✗ Worse than at `HEAD~1`: layers.work:make (latency)")
     assert "layers.work:make (flops)" in done.stdout.splitlines()[0]
     assert "- ✗ layers.work:make, flops: " in done.stdout
-    listed = subprocess.run(
-        [GIT, "worktree", "list"], cwd=folder, capture_output=True, text=True, check=True
-    )
-    assert len(listed.stdout.splitlines()) == 1
+    assert len(git(folder, "worktree", "list").splitlines()) == 1
 
 
 def test_what_is_not_committed_is_this_tree(tmp_path: Path) -> None:
@@ -183,10 +179,7 @@ def test_an_interrupt_leaves_nothing(tmp_path: Path) -> None:
     assert done.returncode == 130, done.stderr
     assert "resume" not in done.stderr
     assert list((folder / "tmp").glob("vitbench-*")) == []
-    listed = subprocess.run(
-        [GIT, "worktree", "list"], cwd=folder, capture_output=True, text=True, check=True
-    )
-    assert len(listed.stdout.splitlines()) == 1
+    assert len(git(folder, "worktree", "list").splitlines()) == 1
 
 
 def test_two_versions_stand_side_by_side(tmp_path: Path) -> None:

@@ -1,6 +1,5 @@
 """bench.arms.worktrees: of two versions of a repository each gets all of its own, and no more."""
 
-import subprocess
 import sys
 from collections.abc import Iterator
 from importlib import import_module
@@ -15,7 +14,7 @@ from bench.arms.worktrees import Worktrees
 from bench.record import InputError
 from bench.runner.trees import checked_out
 from own_arms import write
-from repositories import GIT, commit, make_repository
+from repositories import commit, git, make_repository
 
 # A factory, and the package that it measures, in another folder of the repository.
 FACTORY = """
@@ -177,10 +176,7 @@ def test_a_generated_module_stands_in_both(trees: tuple[Path, Path], tmp_path: P
     with checked_out(here, "HEAD", tmp_path / "again") as again:
         assert import_from(again / "src", "parts_of_mine._version").VERSION == 9
         assert not (again / "build").exists()
-        status = subprocess.run(
-            [GIT, "status", "--short"], cwd=again, capture_output=True, text=True, check=True
-        )
-        assert status.stdout == ""
+        assert git(again, "status", "--short") == ""
 
 
 def test_a_folder_without_repository_is_its_own(tmp_path: Path) -> None:

@@ -1,11 +1,10 @@
 """The workflows that gate and keep a history, in a project of its own, as a runner runs them."""
 
-import subprocess
 from pathlib import Path
 
 import pytest
 
-from repositories import GIT, commit, make_repository
+from repositories import commit, git, make_repository
 from workflows import Runner
 
 pytestmark = [pytest.mark.slow, pytest.mark.long]
@@ -39,12 +38,6 @@ git -c user.name=Another -c user.email=another@example.org commit --quiet --allo
 git push --quiet origin history
 """
 INSTALL = {"inputs.install": "python -c 'import bench'"}
-
-
-def git(folder: Path, *words: str) -> str:
-    """What git prints."""
-    done = subprocess.run([GIT, *words], cwd=folder, capture_output=True, text=True, check=True)
-    return done.stdout.strip()
 
 
 @pytest.fixture(name="checkout")

@@ -8,7 +8,7 @@ import pytest
 
 from bench.record import InputError
 from bench.runner.trees import checked_out, commit_of, has_changes, head_of, repository_of
-from repositories import GIT, make_repository
+from repositories import GIT, git, make_repository
 
 
 @pytest.fixture(name="repository")
@@ -23,10 +23,7 @@ def test_a_revision_stands_beside_the_tree(repository: Path, tmp_path: Path) -> 
         assert (base / "a.py").read_text() == "A = 1\n"
         assert (repository / "a.py").read_text() == "A = 3\n"
     assert not base.exists()
-    listed = subprocess.run(
-        [GIT, "worktree", "list"], cwd=repository, capture_output=True, text=True, check=True
-    )
-    assert len(listed.stdout.splitlines()) == 1
+    assert len(git(repository, "worktree", "list").splitlines()) == 1
 
 
 def test_it_is_taken_away_whatever_happens(repository: Path, tmp_path: Path) -> None:
@@ -77,10 +74,7 @@ def test_those_of_killed_processes_are_taken_away(repository: Path, tmp_path: Pa
     with checked_out(repository, commit_of(repository, "HEAD"), tmp_path / "base"):
         pass
     assert [place.exists() for place in places.values()] == [False, True, True]
-    listed = subprocess.run(
-        [GIT, "worktree", "list"], cwd=repository, capture_output=True, text=True, check=True
-    )
-    assert len(listed.stdout.splitlines()) == 3
+    assert len(git(repository, "worktree", "list").splitlines()) == 3
 
 
 def test_what_is_checked_out(repository: Path, tmp_path: Path) -> None:
