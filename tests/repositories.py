@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 GIT = shutil.which("git") or "git"
-_WHO = ("-c", "user.name=Somebody", "-c", "user.email=somebody@example.org")
+WHO = ("-c", "user.name=Somebody", "-c", "user.email=somebody@example.org")
 
 
 def git(folder: Path, *words: str) -> str:
@@ -22,7 +22,7 @@ def commit(folder: Path, files: Mapping[str, str]) -> None:
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(text, encoding="utf-8")
     subprocess.run([GIT, "add", "-A"], cwd=folder, check=True)
-    command = [GIT, *_WHO, "commit", "--quiet", "--no-verify", "-m", "a commit"]
+    command = [GIT, *WHO, "commit", "--quiet", "--no-verify", "-m", "a commit"]
     subprocess.run(command, cwd=folder, check=True)
 
 

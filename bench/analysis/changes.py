@@ -137,7 +137,7 @@ def _best(rows: Values, least: int) -> tuple[NDArray[np.intp], Values]:
 
 
 def _variances(rows: Values, least: int) -> tuple[NDArray[np.intp], Values, Values]:
-    """The places at which rows may be cut, what each explains of a row's variance, and all of it."""
+    """Places at which rows may be cut, the variance that each explains, and the total one."""
     count = rows.shape[1]
     centred = rows - rows.mean(axis=1, keepdims=True)
     places = np.arange(least, count - least + 1)

@@ -8,7 +8,6 @@ import json
 import platform
 import re
 import shutil
-import subprocess
 import sys
 import time
 from collections.abc import Iterable
@@ -21,6 +20,7 @@ from typing import Any
 
 from bench.machine import Environment
 from bench.measure.energy import NoMeter, meter_for
+from bench.measure.git import run_git
 from bench.measure.gpu import gpu_facts
 from bench.measure.host import host_facts
 
@@ -42,16 +42,12 @@ def git(*arguments: str, folder: Path = _HERE) -> str | None:
 
     An installed package may lie inside somebody else's repository, which does not track it.
     """
-    program = shutil.which("git")
-    if program is None:
+    try:
+        known = run_git(folder, "ls-files", "--error-unmatch", ".")
+        done = known if known.returncode else run_git(folder, *arguments)
+    except FileNotFoundError:
         return None
-    known = [program, "-C", str(folder), "ls-files", "--error-unmatch", "."]
-    command = [program, "-C", str(folder), *arguments]
-    for each in (known, command):
-        done = subprocess.run(each, capture_output=True, text=True, check=False)
-        if done.returncode:
-            return None
-    return done.stdout.strip()
+    return None if done.returncode else done.stdout.strip()
 
 
 def _version(package: str) -> str | None:

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any, NoReturn, Protocol, Self
 
 from bench.journal import JournalReader
+from bench.measure.git import without_repository
 from bench.plans import UNWRITABLE
 from bench.record import RunError
 from bench.runner.deaths import Death, death, oom_kills
@@ -153,11 +154,12 @@ def _raise_unwritable(task: Task) -> NoReturn:
 
 
 def _environment() -> dict[str, str]:
-    """This process's environment without the user's own pytest habits.
+    """This process's environment without the user's own pytest habits and git hook.
 
-    A plugin such as pytest-xdist would disable the benchmarks or run them side by side.
+    A plugin such as pytest-xdist would disable the benchmarks or run them side by side;
+    pytest-benchmark asks git for the commit.
     """
-    kept = {name: value for name, value in os.environ.items() if name != "PYTEST_ADDOPTS"}
+    kept = {name: value for name, value in without_repository().items() if name != "PYTEST_ADDOPTS"}
     return {**kept, "PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1"}
 
 

@@ -3,13 +3,13 @@
 import os
 import re
 import shutil
-import subprocess
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
 from bench.lock import is_alive
+from bench.measure.git import run_git
 from bench.record import InputError
 
 _SECONDS = 300.0
@@ -19,11 +19,10 @@ _OWNER = re.compile(_PREFIX + r"(\d+)-\w+")
 
 def _git(folder: Path, *arguments: str) -> str:
     """What git prints. Raises InputError with its own words where it fails."""
-    git = shutil.which("git")
-    if git is None:
-        raise InputError("git is not installed here; install it to compare with a revision")
-    command = [git, "-C", str(folder), *arguments]
-    done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=_SECONDS)
+    try:
+        done = run_git(folder, *arguments, timeout_s=_SECONDS)
+    except FileNotFoundError as error:
+        raise InputError(f"{error}; install it to compare with a revision") from error
     if done.returncode:
         said = done.stderr.strip().splitlines() or ["no message"]
         raise InputError(f"git {arguments[0]} failed in {folder}: {said[-1]}")

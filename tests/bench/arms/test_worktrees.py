@@ -170,7 +170,7 @@ def test_installed_packages_are_everyones(trees: tuple[Path, Path]) -> None:
 def test_a_generated_module_stands_in_both(trees: tuple[Path, Path], tmp_path: Path) -> None:
     """Git ignores it, and its package would not import without; other ignored files stay here."""
     here, _ = trees
-    commit(here, {".gitignore": "_version.py\nbuild/\n", "CHANGES": ""})
+    commit(here, {".gitignore": "_version.py\nbuild/\n__pycache__/\n", "CHANGES": ""})
     write(here / "src" / "parts_of_mine" / "_version.py", "VERSION = 9")
     write(here / "build" / "copied.py", "")
     with checked_out(here, "HEAD", tmp_path / "again") as again:

@@ -2,13 +2,28 @@
 
 import os
 import subprocess
+import sys
 from pathlib import Path
 
 import pytest
 
 from bench.record import InputError
 from bench.runner.trees import checked_out, commit_of, has_changes, head_of, repository_of
-from repositories import GIT, git, make_repository
+from repositories import GIT, WHO, git, make_repository
+
+ROOT = Path(__file__).parents[3]
+HOOK = """#!{python}
+import sys
+from pathlib import Path
+
+sys.path.insert(0, "{root}")
+from bench.runner.trees import checked_out, commit_of, has_changes, repository_of
+
+top, place = repository_of(Path.cwd()), Path("{folder}")
+has_changes(top)
+with checked_out(top, commit_of(top, "HEAD~1"), place / "base") as base:
+    (place / "found").write_text((base / "a.py").read_text())
+"""
 
 
 @pytest.fixture(name="repository")
@@ -87,3 +102,18 @@ def test_what_is_checked_out(repository: Path, tmp_path: Path) -> None:
     changed = next(path for path in repository.iterdir() if path.is_file())
     changed.write_text("something else")
     assert has_changes(repository)
+
+
+def test_a_hook_of_the_repository_keeps_its_commit(repository: Path, tmp_path: Path) -> None:
+    """A commit hook hands on its index and folder: a worktree made in it leaves both alone."""
+    (repository / "b.py").write_text("B = 1\n")
+    (repository / "a.py").write_text("A = 3\n")
+    hook, found = repository / ".git" / "hooks" / "pre-commit", tmp_path / "found"
+    hook.write_text(HOOK.format(python=sys.executable, root=ROOT, folder=tmp_path))
+    hook.chmod(0o755)
+    git(repository, "add", "a.py", "b.py")
+    git(repository, *WHO, "commit", "--quiet", "--message", "with a hook", "a.py")
+    assert git(repository, "show", "--format=", "--name-status") == "M\ta.py"
+    assert git(repository, "show", "HEAD:a.py") == "A = 3"
+    assert git(repository, "status", "--short") == "A  b.py"
+    assert found.read_text() == "A = 1\n"
