@@ -73,7 +73,7 @@ def types(session: nox.Session) -> None:
 def overhead(session: nox.Session) -> None:
     """Show what the suite itself costs: microseconds a round, seconds to start."""
     session.install("-e", ".")
-    session.run("python", "-m", "pytest", "bench/overhead.py", "-s", *session.posargs)
+    session.run("python", "-m", "pytest", "tests/overhead.py", "-s", *session.posargs)
 
 
 @nox.session

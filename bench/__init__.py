@@ -7,7 +7,7 @@ command line, ``vitbench`` or ``python -m bench``, does everything else.
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from bench.notebook import compare
+    from bench.api import compare
 
 __all__ = ["compare"]
 
@@ -16,6 +16,6 @@ def __getattr__(name: str) -> Any:
     """Load ``compare`` where it is first used: it needs torch, which takes seconds."""
     if name != "compare":
         raise AttributeError(f"module 'bench' has no attribute {name!r}")
-    from bench.notebook import compare as found
+    from bench.api import compare as found
 
     return found

@@ -11,17 +11,16 @@ from typing import Any, TextIO, cast
 
 import click
 
-from bench.commands.calibrate import calibrate, simulate
-from bench.commands.compare import compare
-from bench.commands.exporting import export
-from bench.commands.history import history, trend
-from bench.commands.memory import memory
-from bench.commands.model import shapes, summary
-from bench.commands.profiling import profile
-from bench.commands.regress import regress
-from bench.commands.report import report
-from bench.commands.run import run
-from bench.record import InputError, RunError
+from bench.cli.calibrate import calibrate, simulate
+from bench.cli.compare import compare
+from bench.cli.history import history, trend
+from bench.cli.memory import memory
+from bench.cli.model import shapes, summary
+from bench.cli.profiling import profile
+from bench.cli.regress import regress
+from bench.cli.report import export, report
+from bench.cli.run import run
+from bench.records.errors import InputError, RunError
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})

@@ -13,23 +13,24 @@ import click
 import pytest
 import torch
 
-from bench.allotment import Allotment, BudgetSpentError
-from bench.arms.duels import build_pair
-from bench.arms.turns import is_arm_first
-from bench.arms.yardstick import yardstick_s
-from bench.cases import COMPONENTS, Measure, Selection, expand
-from bench.lock import device_locks
-from bench.measure.clocks import clock_for
-from bench.measure.environment import git
-from bench.measure.load import watch_for
-from bench.measure.memory import forget_imports
-from bench.measure.pairs import MAX_OWN_ROUNDS, MAX_ROUNDS, Benchmark
-from bench.options import names, numbers
-from bench.plans import PassPlan
-from bench.record import CACHES, FACTORS, USUAL_FACTORS, Comparison, InputError, Sample
-from bench.session import Job, measure
-from bench.store import read_pass_plan
-from bench.worker import announce, finish_on_interrupt, keep
+from bench.arms.building import is_arm_first
+from bench.arms.pairs import build_pair
+from bench.cli.options import names, numbers
+from bench.files.lock import device_locks
+from bench.files.run_folder import read_pass_plan
+from bench.machine.environment import git
+from bench.machine.load import watch_for
+from bench.records.comparison import CACHES, FACTORS, USUAL_FACTORS, Comparison, Sample
+from bench.records.errors import InputError
+from bench.records.task import PassPlan
+from bench.suite.grid import COMPONENTS, Measure, Selection, expand
+from bench.timing.clocks import clock_for
+from bench.timing.device import forget_imports
+from bench.timing.pairs import MAX_OWN_ROUNDS, MAX_ROUNDS, Benchmark
+from bench.timing.yardstick import yardstick_s
+from bench.worker.budget import Allotment, BudgetSpentError
+from bench.worker.process import announce, finish_on_interrupt, keep
+from bench.worker.session import Job, measure
 
 PLAN = pytest.StashKey[PassPlan | None]()
 ALLOTMENT = pytest.StashKey[Allotment]()

@@ -5,8 +5,8 @@ from collections.abc import Iterator
 from itertools import product
 from typing import Any
 
-from bench.footprint import computed_in
-from bench.row import Record
+from bench.records.arm_costs import computed_in
+from bench.records.row import Record
 from makers import NOT_MEASURED, make_record
 from reported import EQUIVALENT
 

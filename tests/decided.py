@@ -3,8 +3,8 @@
 from typing import Any
 
 from bench.analysis.decision import Aim, Decision, decide
-from bench.record import CHOICE
-from bench.row import Record
+from bench.records.comparison import CHOICE
+from bench.records.row import Record
 from makers import NOT_MEASURED, make_record
 
 _COMPONENTS = {"patcher": "patcher", "attention": "attention", CHOICE: "model"}

@@ -13,8 +13,8 @@ from matplotlib.lines import Line2D
 from matplotlib.text import Text
 from matplotlib.transforms import Bbox
 
-from bench.record import VERDICTS
-from bench.row import Record
+from bench.records.comparison import VERDICTS
+from bench.records.row import Record
 from makers import make_record
 
 Draw = Callable[[Sequence[Record], str], Figure | None]

@@ -2,10 +2,10 @@
 
 from typing import Any
 
-from bench.measure.load import NoWatch
-from bench.measure.pairs import Rounds
-from bench.record import Comparison
-from bench.session import Job
+from bench.machine.load import NoWatch
+from bench.records.comparison import Comparison
+from bench.timing.pairs import Rounds
+from bench.worker.session import Job
 
 
 def make_job(comparison: Comparison, clock: Any, seconds: float = 0.0, **changes: Any) -> Job:

@@ -5,16 +5,17 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from bench.analysis.calibration import Rate
-from bench.analysis.passes import PassEstimate
+from bench.analysis.estimates import PassEstimate
 from bench.analysis.replication import Effect
 from bench.analysis.rows import Analysis
 from bench.analysis.verdicts import Controls
-from bench.footprint import Measured, Predicted, Survey
-from bench.machine import Environment
-from bench.plans import PassPlan, Plan, SurveyItem, SurveyPlan
-from bench.record import SCHEMA, Arm, Comparison, Sample, Workload
-from bench.row import Record
+from bench.records.arm_costs import Measured, Predicted, Survey
+from bench.records.calibration import Rate
+from bench.records.comparison import SCHEMA, Arm, Comparison, Sample, Workload
+from bench.records.environment import Environment
+from bench.records.plan import Plan
+from bench.records.row import Record
+from bench.records.task import PassPlan, SurveyItem, SurveyPlan
 
 WORKLOAD = Workload(
     component="attention",

@@ -4,7 +4,7 @@ from dataclasses import replace
 from pathlib import Path
 from textwrap import dedent
 
-from bench.record import Arm, Comparison, Workload
+from bench.records.comparison import Arm, Comparison, Workload
 
 
 def write(path: Path, code: str) -> Path:

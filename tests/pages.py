@@ -4,14 +4,13 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from bench.analysis.decision import Aim, decide
-from bench.machine import Environment
-from bench.record import CHOICE, DELTA
-from bench.report.captions import FIGURES
-from bench.report.page import page
-from bench.report.plots import draw
-from bench.report.svg import inlined
-from bench.report.told import Told
-from bench.row import Record
+from bench.records.comparison import CHOICE, DELTA
+from bench.records.environment import Environment
+from bench.records.row import Record
+from bench.report.page.document import page
+from bench.report.page.figures import FIGURES, inlined
+from bench.report.plots.speed import draw
+from bench.report.report_data import Told
 from decided import arm, control, failed, repeats, run
 from makers import make_analysis, make_environment
 

@@ -3,9 +3,9 @@
 from dataclasses import replace
 from typing import Any
 
-from bench.footprint import Case
-from bench.profiled import BETWEEN, PYTHON, Held, Profiled, Share, Timeline, Watched
-from bench.record import Arm
+from bench.records.arm_costs import Case
+from bench.records.call_profile import BETWEEN, PYTHON, Held, Profiled, Share, Timeline, Watched
+from bench.records.comparison import Arm
 from makers import WORKLOAD
 
 MEBI = 2**20

@@ -10,7 +10,7 @@ ranges of its own.
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Sequence
 
-from bench.profiled import BETWEEN, PYTHON, Share, Span, Stack
+from bench.records.call_profile import BETWEEN, PYTHON, Share, Span, Stack
 
 
 def owners(spans: Sequence[Span]) -> list[str]:

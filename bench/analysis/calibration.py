@@ -13,12 +13,12 @@ from statistics import fmean, median
 import numpy as np
 from scipy.special import betaincinv
 
-from bench.analysis.intervals import CONFIDENCE, Interval, geometric
-from bench.analysis.passes import estimate_pass
+from bench.analysis.estimates import CONFIDENCE, Interval, estimate_pass, geometric
 from bench.analysis.replication import Effect, effect, fit_spread
 from bench.analysis.rows import estimates
 from bench.analysis.verdicts import check_controls, judge, verdict
-from bench.record import Sample
+from bench.records.calibration import Rate
+from bench.records.comparison import Sample
 
 _RESAMPLES = 500
 
@@ -39,27 +39,6 @@ class Said:
     truth: float
     interval: Interval
     verdict: str
-
-
-@dataclass(frozen=True, kw_only=True)
-class Rate:
-    """What a method said of all trials of one kind.
-
-    ``different`` were called faster or slower, ``slower`` slower; ``covered`` is the share of the
-    intervals that hold the truth, ``half_width`` the median half of an interval, as part of the
-    speed-up. ``low`` and ``high`` bound the share called different (identical arms) or slower
-    (others) with 95 % confidence.
-    """
-
-    method: str
-    truth: float
-    trials: int
-    different: int
-    slower: int
-    covered: float
-    half_width: float
-    low: float
-    high: float
 
 
 def rates(trials: Sequence[Trial], controls: Sequence[Trial]) -> Iterator[Rate]:

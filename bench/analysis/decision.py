@@ -17,11 +17,20 @@ import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
-from bench.analysis.gains import LEAST, best_of, gain_of, is_better, may_beat, speedup_of
-from bench.analysis.intervals import Interval
-from bench.analysis.parts import Part, Repeats, expected_speedup
-from bench.record import CHOICE, OBJECTIVES, PLAIN, Arm
-from bench.row import Record
+from bench.analysis.estimates import Interval
+from bench.analysis.gains import (
+    LEAST,
+    Part,
+    Repeats,
+    best_of,
+    expected_speedup,
+    gain_of,
+    is_better,
+    may_beat,
+    speedup_of,
+)
+from bench.records.comparison import CHOICE, OBJECTIVES, PLAIN, Arm
+from bench.records.row import Record
 
 # What combines to one implementation. SGD is another algorithm than AdamW, not a faster way to it.
 DECIDED = ("patcher", "attention", "compile", "precision", "checkpoint", "optimizer")

@@ -10,7 +10,7 @@ import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
-from bench.row import Record
+from bench.records.row import Record
 
 METRICS = ("latency", "memory", "flops", "parameters", "compile time", "numeric error")
 OUTCOMES = ("ok", "worse", "undecided", "unknown", "new")

@@ -5,9 +5,9 @@
 
 from collections.abc import Iterator, Sequence
 
-from bench.analysis.passes import is_trending
-from bench.machine import Environment
-from bench.record import Comparison, Sample
+from bench.analysis.estimates import is_trending
+from bench.records.comparison import Comparison, Sample
+from bench.records.environment import Environment
 
 BETWEEN = "; "
 # The instructions without which a CPU computes a precision by converting to float32 and back.

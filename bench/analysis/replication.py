@@ -23,8 +23,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 from scipy.special import digamma, fdtrc, polygamma, stdtr, stdtrit
 
-from bench.analysis.intervals import CONFIDENCE, Interval
-from bench.analysis.passes import PassEstimate
+from bench.analysis.estimates import CONFIDENCE, Interval, PassEstimate
 
 # Before any comparison is repeated: processes differ by this (standard deviation of the logarithm),
 # known to so many degrees of freedom. Both are cautious against what calibrations found.

@@ -7,24 +7,16 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from bench.analysis.costs import with_costs
-from bench.analysis.intervals import Interval, geometric
+from bench.analysis.estimates import Interval, PassEstimate, estimate_pass, geometric
 from bench.analysis.notes import notes, outcome, unsteady
-from bench.analysis.passes import PassEstimate, estimate_pass
+from bench.analysis.ratios import with_throughput, with_yardstick
 from bench.analysis.replication import effect, fit_spread
-from bench.analysis.throughput import with_throughput
-from bench.analysis.verdicts import (
-    FALSE_SHARE,
-    Controls,
-    Judgement,
-    check_controls,
-    judge,
-)
-from bench.analysis.yardstick import with_yardstick
-from bench.footprint import Survey
-from bench.machine import Environment
-from bench.record import CHOICE, DELTA, SCHEMA, Comparison, Sample
-from bench.row import Record
+from bench.analysis.row_costs import with_costs
+from bench.analysis.verdicts import FALSE_SHARE, Controls, Judgement, check_controls, judge
+from bench.records.arm_costs import Survey
+from bench.records.comparison import CHOICE, DELTA, SCHEMA, Comparison, Sample
+from bench.records.environment import Environment
+from bench.records.row import Record
 
 # Fewer passes have no interval of their latency, which no other comparison could lend them.
 _LEAST_SPREAD = 3

@@ -19,9 +19,9 @@ from dataclasses import dataclass
 import numpy as np
 from scipy.special import chdtrc, ndtri
 
-from bench.analysis.intervals import Interval
+from bench.analysis.estimates import Interval
 from bench.analysis.replication import Effect
-from bench.record import DELTA
+from bench.records.comparison import DELTA
 
 # Of the verdicts of a run this share may be false.
 FALSE_SHARE = 0.02

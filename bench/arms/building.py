@@ -9,26 +9,71 @@ from collections.abc import Callable
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import torch
 from torch import Tensor, nn
 
-from bench.arms.candidates import Candidate, seeded
-from bench.arms.revisions import build_from
-from bench.arms.training import cross_entropy
-from bench.arms.turns import Pair, in_turn
-from bench.cases import config_for
-from bench.measure.accuracy import beyond_tolerance, gradient_error, relative_error
-from bench.measure.agreement import Agreement
-from bench.measure.trees import Inputs
-from bench.record import Arm, Comparison, Workload
+from bench.arms.agreement import Agreement, beyond_tolerance, gradient_error, relative_error
+from bench.arms.candidate import Candidate, seeded
+from bench.arms.levels import cross_entropy
+from bench.arms.tensors import Inputs
+from bench.records.comparison import Arm, Comparison, Workload
+from bench.records.errors import InputError, one_line
+from bench.suite.work import config_for
+from bench.usercode.imports import import_from
 from vitcore.attention import build_attention
 from vitcore.blocks import EncoderBlock
 from vitcore.config import ViTConfig
 from vitcore.model import ViT, initialise
 from vitcore.patchers import build_patcher
 from vitcore.weights import transfer
+
+T = TypeVar("T")
+Pair = tuple[T, T]
+
+
+def is_arm_first(key: str, pass_index: int) -> bool:
+    """Whether the arm of a comparison is made first: in every other pass, and for half the keys."""
+    return (zlib.crc32(key.encode()) + pass_index) % 2 == 1
+
+
+def in_turn(baseline: Callable[[], T], arm: Callable[[], T], *, arm_first: bool) -> Pair[T]:
+    """What both make, the baseline's at the front; ``arm_first`` says who begins."""
+    if arm_first:
+        made = arm()
+        return baseline(), made
+    return baseline(), arm()
+
+
+# Where each part has stood since vitcore has had a table of variants.
+_PLACES = {
+    "patcher": ("vitcore.patchers", "build_patcher"),
+    "attention": ("vitcore.attention", "build_attention"),
+    "block": ("vitcore.blocks", "EncoderBlock"),
+    "model": ("vitcore.model", "ViT"),
+}
+
+
+def build_from(tree: Path, workload: Workload, levels: dict[str, Any]) -> nn.Module:
+    """Build a workload's component by the vitcore in a folder, with that version's own config.
+
+    Raises InputError where it has no such part, or builds it otherwise.
+    """
+    place, name = _PLACES[workload.component]
+    try:
+        config = import_from(tree, "vitcore.config").ViTConfig
+        build = getattr(import_from(tree, place), name)
+        made: nn.Module = build(
+            config.from_name(workload.variant, image_size=workload.image_size, **levels)
+        )
+    except (ImportError, AttributeError, TypeError, ValueError) as error:
+        raise InputError(
+            f"vitcore in {tree} builds no {workload.component} of {workload.variant} "
+            f"({one_line(error)}); leave this target out, or compare with a later revision"
+        ) from error
+    return made
+
 
 _COMPONENTS: dict[str, Callable[[ViTConfig], nn.Module]] = {
     "patcher": build_patcher,

@@ -9,8 +9,9 @@ from pathlib import Path
 import torch
 from torch import nn
 
-from bench.measure.memory import forget_imports
-from bench.store import digest
+from bench.files.run_folder import digest
+from bench.records.errors import UnavailableError
+from bench.timing.device import forget_imports
 
 # Arms that differ by what the compiler is told to strive for.
 _MODES = {"reduce_overhead": "reduce-overhead", "max_autotune": "max-autotune"}
@@ -18,10 +19,6 @@ COLD, WARM = "cold", "warm"
 # Beside what the compiler made of an arm: that it is all there.
 _WHOLE = "whole"
 _START = "start"
-
-
-class UnavailableError(RuntimeError):
-    """The arm cannot run on this machine; the message says what to install or change."""
 
 
 def missing_compiler() -> str | None:

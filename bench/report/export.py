@@ -10,14 +10,14 @@ from itertools import groupby
 from typing import Any
 from xml.etree import ElementTree as ET
 
-from bench.record import SCHEMA
-from bench.report.decision import decision_markdown
-from bench.report.groups import factor_name, workload
-from bench.report.markdown import markdown
-from bench.report.tables import provenance, verdict
-from bench.report.told import Told
+from bench.records.comparison import SCHEMA
+from bench.records.row import COLUMNS, Record
+from bench.report.labels import factor_name, workload
+from bench.report.report_data import Told
+from bench.report.tables.decision import decision_markdown
+from bench.report.tables.markdown import markdown
+from bench.report.tables.verdicts import provenance, verdict
 from bench.report.units import bounds, times
-from bench.row import COLUMNS, Record
 
 # What XML cannot hold, however it is escaped.
 _CONTROL = dict.fromkeys([*range(9), 11, 12, *range(14, 32)], "\N{REPLACEMENT CHARACTER}")

@@ -9,10 +9,10 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn
 
 from bench.analysis.rows import speedup
-from bench.footprint import Case, Measured
-from bench.journal import samples_from, surveys_from
-from bench.plans import Plan
-from bench.record import Comparison, Sample
+from bench.files.journal import samples_from, surveys_from
+from bench.records.arm_costs import Case, Measured
+from bench.records.comparison import Comparison, Sample
+from bench.records.plan import Plan
 from bench.report.units import bounds, duration, memory, times
 
 # Drawing costs the processor that is being measured.

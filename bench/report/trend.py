@@ -9,11 +9,11 @@ from matplotlib.figure import Figure
 from rich.table import Table
 from rich.text import Text
 
-from bench.analysis.changes import Change
-from bench.analysis.drift import Found
-from bench.history import Point
-from bench.report.canvas import COLOURS, new_figure, shortened
-from bench.report.tables import new_table
+from bench.analysis.change_points import Change
+from bench.analysis.simulated_history import Found
+from bench.files.history_csv import Point
+from bench.report.plots.canvas import COLOURS, new_figure, shortened
+from bench.report.tables.verdicts import new_table
 from bench.report.units import counted, digits, percent, signed_percent
 
 Series = Mapping[str, Sequence[Point]]

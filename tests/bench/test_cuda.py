@@ -5,27 +5,26 @@ from dataclasses import replace
 import pytest
 import torch
 
-from bench.alone import measure as alone
+from bench.arms.agreement import TOLERANCES, gradient_error, relative_error
 from bench.arms.building import build_pair, build_reference
-from bench.arms.predicting import predict
-from bench.bench_attention import GRID as ATTENTION
-from bench.bench_compile import GRID as COMPILE
-from bench.bench_kernels import GRID as KERNELS
-from bench.bench_layout import GRID as LAYOUT
-from bench.bench_patchers import GRID as PATCHERS
-from bench.bench_precision import GRID as PRECISION
-from bench.cases import Selection, expand
-from bench.footprint import Case
-from bench.measure.accuracy import TOLERANCES, gradient_error, relative_error
-from bench.measure.caches import flusher
-from bench.measure.clocks import EventClock, clock_for
-from bench.measure.environment import read_environment
-from bench.measure.memory import fresh_memory, peak_bytes
-from bench.measure.pairs import timed
-from bench.plans import SurveyItem
-from bench.record import FACTORS, MODES, Arm, Comparison, Sample, Workload
-from bench.session import measure
-from bench.survey import Look
+from bench.costs.memory_prediction import predict
+from bench.machine.environment import read_environment
+from bench.records.arm_costs import Case
+from bench.records.comparison import FACTORS, MODES, Arm, Comparison, Sample, Workload
+from bench.records.task import SurveyItem
+from bench.suite.bench_attention import GRID as ATTENTION
+from bench.suite.bench_compile import GRID as COMPILE
+from bench.suite.bench_kernels import GRID as KERNELS
+from bench.suite.bench_layout import GRID as LAYOUT
+from bench.suite.bench_patchers import GRID as PATCHERS
+from bench.suite.bench_precision import GRID as PRECISION
+from bench.suite.grid import Selection, expand
+from bench.timing.clocks import EventClock, clock_for
+from bench.timing.device import flusher, fresh_memory, peak_bytes
+from bench.timing.pairs import timed
+from bench.worker.memory import measure as alone
+from bench.worker.session import measure
+from bench.worker.survey import Look
 from jobs import make_job
 from vitcore.config import VARIANTS
 

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from bench.analysis.attribution import by_component, by_operator, collapsed, owners, stacks
-from bench.profiled import BETWEEN, COMPONENTS, PYTHON, Span
+from bench.records.call_profile import BETWEEN, COMPONENTS, PYTHON, Span
 
 NAMES = ("aten::mm", "aten::add", "MmBackward0")
 

@@ -1,4 +1,4 @@
-"""bench.analysis.costs: what a first call takes, and after how many images that has paid off."""
+"""row_costs: what a first call takes, and after how many images that has paid off."""
 
 import math
 from typing import Any
@@ -7,9 +7,9 @@ import pytest
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
-from bench.analysis.costs import with_costs
-from bench.record import Sample
-from bench.row import Record
+from bench.analysis.row_costs import with_costs
+from bench.records.comparison import Sample
+from bench.records.row import Record
 from makers import make_comparison, make_record, make_sample
 
 COMPARISON = make_comparison("compile", factor="compile", baseline="eager")

@@ -10,8 +10,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import stats
 
-from bench.analysis.calibration import METHODS, Rate, Trial, bootstrap, rates, share_bounds
-from bench.record import Sample
+from bench.analysis.calibration import METHODS, Trial, bootstrap, rates, share_bounds
+from bench.records.calibration import Rate
+from bench.records.comparison import Sample
 from makers import make_comparison, make_sample
 
 OURS, ALONE, STUDENT, MEDIANS, PLAIN = METHODS

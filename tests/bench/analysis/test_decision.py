@@ -8,8 +8,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from bench.analysis.decision import Aim, decide
-from bench.record import CHOICE, OBJECTIVES, PLAIN, Arm
-from bench.row import Record
+from bench.records.comparison import CHOICE, OBJECTIVES, PLAIN, Arm
+from bench.records.row import Record
 from decided import arm, control, failed, only, repeats, run
 from makers import make_record
 

@@ -5,7 +5,7 @@ from dataclasses import replace
 import pytest
 
 from bench.analysis.decision import Aim, decide
-from bench.record import CHOICE
+from bench.records.comparison import CHOICE
 from decided import arm, control, failed, only, repeats, run
 
 MEMORY = Aim(objective="memory")

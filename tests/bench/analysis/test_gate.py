@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from bench.analysis.gate import Check, Measured, Thresholds, checks, is_open, outcome
-from bench.row import Record
+from bench.records.row import Record
 from makers import NOT_MEASURED, make_record
 
 TARGET = "mine.py:f"

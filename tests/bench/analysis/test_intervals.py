@@ -1,4 +1,4 @@
-"""bench.analysis.intervals: an interval's invariant, and Student's interval over passes."""
+"""bench.analysis.estimates: an interval's invariant, and Student's interval over passes."""
 
 import math
 import random
@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import stats
 
-from bench.analysis.intervals import Interval, geometric
+from bench.analysis.estimates import Interval, geometric
 
 LOGS = st.lists(st.integers(-3000, 3000).map(lambda n: n / 1000), min_size=2, max_size=9)
 DIFFERENT_LOGS = LOGS.filter(lambda logs: len(set(logs)) > 1)

@@ -1,10 +1,10 @@
-"""bench.analysis.costs: an arm whose kernels change from workload to workload."""
+"""bench.analysis.row_costs: an arm whose kernels change from workload to workload."""
 
 from typing import Any
 
 import pytest
 
-from bench.analysis.costs import kernel_changes
+from bench.analysis.row_costs import kernel_changes
 from makers import make_record
 
 

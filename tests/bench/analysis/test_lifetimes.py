@@ -1,11 +1,11 @@
-"""bench.analysis.lifetimes: the peak of what lives at once, against counting it event by event."""
+"""memory_timeline: the peak of what lives at once, against counting it event by event."""
 
 from collections.abc import Sequence
 
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bench.analysis.lifetimes import Block, curve, peak
+from bench.analysis.memory_timeline import Block, curve, peak
 
 KINDS = ("parameters", "activations", "temporaries")
 

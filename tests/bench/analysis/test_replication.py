@@ -13,7 +13,7 @@ from scipy import stats
 from scipy.optimize import brentq
 from scipy.special import digamma, polygamma
 
-from bench.analysis.passes import PassEstimate
+from bench.analysis.estimates import PassEstimate
 from bench.analysis.replication import Effect, Spread, effect, fit_spread
 from makers import make_effect, make_estimate
 

@@ -7,9 +7,9 @@ from typing import Any
 import pytest
 
 from bench.analysis.rows import Analysis, analyse, speedup
-from bench.machine import Environment
-from bench.record import SCHEMA, Comparison, Sample
-from bench.row import Record
+from bench.records.comparison import SCHEMA, Comparison, Sample
+from bench.records.environment import Environment
+from bench.records.row import Record
 from makers import (
     NOT_MEASURED,
     make_comparison,

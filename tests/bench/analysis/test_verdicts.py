@@ -9,14 +9,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import stats
 
-from bench.analysis.intervals import Interval
-from bench.analysis.verdicts import (
-    FALSE_SHARE,
-    adjusted,
-    judge,
-    verdict,
-)
-from bench.record import DELTA, VERDICTS
+from bench.analysis.estimates import Interval
+from bench.analysis.verdicts import FALSE_SHARE, adjusted, judge, verdict
+from bench.records.comparison import DELTA, VERDICTS
 from makers import make_controls, make_effect
 
 LOWER, UPPER = 1 / (1 + DELTA), 1 + DELTA

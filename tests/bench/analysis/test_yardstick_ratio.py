@@ -1,8 +1,8 @@
-"""bench.analysis.yardstick: ratios within a pass, over passes."""
+"""bench.analysis.ratios: ratios within a pass, over passes."""
 
 import pytest
 
-from bench.analysis.yardstick import with_yardstick
+from bench.analysis.ratios import with_yardstick
 from makers import make_comparison, make_record, make_sample
 
 COMPARISON = make_comparison()

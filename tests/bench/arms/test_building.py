@@ -5,15 +5,15 @@ from dataclasses import replace
 import pytest
 import torch
 
+from bench.arms.agreement import TOLERANCES, gradient_error, relative_error
 from bench.arms.building import build_module, build_pair, build_reference, random_inputs
-from bench.arms.compiling import UnavailableError
-from bench.arms.precision import pin_precision
-from bench.bench_attention import GRID as ATTENTION
-from bench.bench_patchers import GRID as PATCHERS
-from bench.bench_precision import GRID as PRECISION
-from bench.cases import Grid, Selection, expand
-from bench.measure.accuracy import TOLERANCES, gradient_error, relative_error
-from bench.record import Arm, Comparison, Workload
+from bench.arms.levels import pin_precision
+from bench.records.comparison import Arm, Comparison, Workload
+from bench.records.errors import UnavailableError
+from bench.suite.bench_attention import GRID as ATTENTION
+from bench.suite.bench_patchers import GRID as PATCHERS
+from bench.suite.bench_precision import GRID as PRECISION
+from bench.suite.grid import Grid, Selection, expand
 
 # One patch of 32 x 32 pixels: the sizes of ViT-B at next to no work.
 SMALL = Selection(variants=("B/32",), image_size=32, batch_sizes=(2,), component="block")

@@ -9,13 +9,8 @@ import torch
 from torch import nn
 from torch._inductor.runtime.cache_dir_utils import cache_dir
 
-from bench.arms.compiling import (
-    UnavailableError,
-    compile_in_place,
-    compiled_whole,
-    keep_compiled,
-    missing_compiler,
-)
+from bench.arms.compiling import compile_in_place, compiled_whole, keep_compiled, missing_compiler
+from bench.records.errors import UnavailableError
 
 
 @pytest.fixture

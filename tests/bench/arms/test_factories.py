@@ -1,4 +1,4 @@
-"""bench.arms.factories: arms and inputs made from what a user names."""
+"""bench.arms.pairs: arms and inputs made from what a user names."""
 
 from pathlib import Path
 
@@ -6,10 +6,10 @@ import pytest
 import torch
 from torch import nn
 
-from bench.arms.compiling import UnavailableError
-from bench.arms.factories import Made, make_arm, make_inputs
-from bench.measure.trees import Inputs
-from bench.record import Arm, InputError
+from bench.arms.pairs import Made, make_arm, make_inputs
+from bench.arms.tensors import Inputs
+from bench.records.comparison import Arm
+from bench.records.errors import InputError, UnavailableError
 from own_arms import compare, write
 from vitcore import ViT
 from vitcore.attention import SdpaAttention, TorchAttention
@@ -51,7 +51,7 @@ def test_making_an_arm_leaves_the_callers_random_numbers_alone() -> None:
     torch.manual_seed(7)
     expected = torch.rand(1)
     torch.manual_seed(7)
-    made("bench.stacks:linear_20")
+    made("bench.suite.stacks:linear_20")
     inputs_of("2,3")
     assert torch.equal(torch.rand(1), expected)
 

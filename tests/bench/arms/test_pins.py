@@ -1,4 +1,4 @@
-"""bench.arms.pins: a pinned kernel is the one that runs, a layout is the one in memory."""
+"""bench.arms.levels: a pinned kernel is the one that runs, a layout is the one in memory."""
 
 from collections.abc import Callable
 from contextlib import nullcontext
@@ -10,11 +10,11 @@ from torch import Tensor, nn
 from torch.backends import cuda, mha
 
 from bench.arms.building import build_candidate, build_pair, check
-from bench.arms.candidates import Candidate
-from bench.arms.pins import laid_out, lay_out, pinned_kernel
-from bench.cases import LEVELS
-from bench.measure.kernels import FLASH, MATH, NATIVE_MHA, kernels_of
-from bench.record import Arm, Comparison
+from bench.arms.candidate import Candidate
+from bench.arms.levels import laid_out, lay_out, pinned_kernel
+from bench.costs.kernels import FLASH, MATH, NATIVE_MHA, kernels_of
+from bench.records.comparison import Arm, Comparison
+from bench.suite.grid import LEVELS
 from makers import make_workload
 
 SMALL = {"variant": "B/32", "patch_size": 32, "image_size": 64}

@@ -1,4 +1,4 @@
-"""bench.arms.candidates: a rehearsal does the work and leaves everything as it was."""
+"""bench.arms.candidate: a rehearsal does the work and leaves everything as it was."""
 
 from copy import deepcopy
 from typing import Any
@@ -8,10 +8,10 @@ import torch
 from torch import Tensor, nn
 
 from bench.arms.building import build_candidate
-from bench.arms.candidates import Candidate
-from bench.cases import LEVELS
-from bench.measure.trees import Inputs
-from bench.record import Arm, Workload
+from bench.arms.candidate import Candidate
+from bench.arms.tensors import Inputs
+from bench.records.comparison import Arm, Workload
+from bench.suite.grid import LEVELS
 from makers import make_workload
 
 ON_CPU = [each for each in LEVELS["precision"] if each != "tf32"]

@@ -1,11 +1,11 @@
-"""bench.arms.training: optimizers that take the same step, and blocks that compute twice."""
+"""bench.arms.levels: optimizers that take the same step, and blocks that compute twice."""
 
 import pytest
 import torch
 from torch import Tensor, nn
 
-from bench.arms.training import checkpoint_blocks, optimizer_of
-from bench.cases import LEVELS
+from bench.arms.levels import checkpoint_blocks, optimizer_of
+from bench.suite.grid import LEVELS
 
 
 def stepped(name: str) -> Tensor:

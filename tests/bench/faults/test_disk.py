@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from bench.journal import read_samples
-from bench.table import read_csv
+from bench.files.journal import read_samples
+from bench.files.results_csv import read_csv
 from processes import Ended, children, command, ended, none_left, started, vitbench, wait_for
 
 pytestmark = pytest.mark.slow

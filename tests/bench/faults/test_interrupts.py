@@ -7,9 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from bench.journal import read_samples
-from bench.measure.pairs import MAX_OWN_ROUNDS
-from bench.table import read_csv
+from bench.files.journal import read_samples
+from bench.files.results_csv import read_csv
+from bench.timing.pairs import MAX_OWN_ROUNDS
 from processes import (
     COMPARE,
     Ended,

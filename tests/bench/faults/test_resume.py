@@ -8,9 +8,9 @@ from typing import Any
 
 import pytest
 
-from bench.journal import append_event, read_samples
-from bench.record import SCHEMA
-from bench.table import read_csv
+from bench.files.journal import append_event, read_samples
+from bench.files.results_csv import read_csv
+from bench.records.comparison import SCHEMA
 from processes import Ended, vitbench
 
 pytestmark = pytest.mark.slow

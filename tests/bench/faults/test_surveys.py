@@ -11,11 +11,11 @@ from typing import Any
 
 import pytest
 
-from bench.journal import read_events, surveys_from
-from bench.row import Record
-from bench.runner.survey import items
-from bench.store import read_plan
-from bench.table import read_csv
+from bench.files.journal import read_events, surveys_from
+from bench.files.results_csv import read_csv
+from bench.files.run_folder import read_plan
+from bench.records.row import Record
+from bench.runs.survey import items
 from processes import (
     children,
     command,
@@ -82,7 +82,7 @@ def survey_of(process: subprocess.Popen[str]) -> int:
 
 def is_survey(pid: int) -> bool:
     """Whether a process looks at cases."""
-    return b"bench.survey" in Path(f"/proc/{pid}/cmdline").read_bytes()
+    return b"bench.worker.survey" in Path(f"/proc/{pid}/cmdline").read_bytes()
 
 
 def test_a_killed_survey_costs_one_case(surveying: tuple[Path, subprocess.Popen[str]]) -> None:

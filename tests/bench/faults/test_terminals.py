@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from bench.journal import read_samples
-from bench.table import read_csv
+from bench.files.journal import read_samples
+from bench.files.results_csv import read_csv
 from processes import COMPARE, command, ended, none_left, started, wait_for, with_arms
 
 pytestmark = pytest.mark.slow

@@ -8,10 +8,10 @@ from xml.etree import ElementTree as ET
 
 import pytest
 
-from bench.commands import exporting
-from bench.record import CHOICE
+from bench.cli import report as exporting
+from bench.records.comparison import CHOICE
+from bench.records.row import COLUMNS
 from bench.report.export import FORMATS, as_action_benchmark, as_csv, as_json, as_junit, as_markdown
-from bench.row import COLUMNS
 from decided import arm, control, failed, run
 from makers import make_record
 from pages import HOSTILE, make_told, rows

@@ -9,9 +9,9 @@ from typing import Any
 import pytest
 from rich.console import Console
 
-from bench.footprint import Case, Measured, Survey
-from bench.plans import Plan
-from bench.record import Sample
+from bench.records.arm_costs import Case, Measured, Survey
+from bench.records.comparison import Sample
+from bench.records.plan import Plan
 from bench.report.progress import RunProgress
 from makers import make_comparison, make_plan, make_sample, make_survey
 

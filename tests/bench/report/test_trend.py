@@ -10,8 +10,8 @@ from click.testing import CliRunner
 from rich.console import Console
 
 from bench.__main__ import cli
-from bench.analysis.changes import changes
-from bench.history import Point, append
+from bench.analysis.change_points import changes
+from bench.files.history_csv import Point, append
 from bench.report.trend import by_series, commits, moved, trend_figure, trend_line, trend_table
 from bench.report.units import signed_percent
 from figures import drawn_figure, texts_of

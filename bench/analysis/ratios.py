@@ -1,0 +1,70 @@
+"""Calls queued one behind the other: how many times more of them an arm does than its baseline."""
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from statistics import median
+
+from bench.analysis.estimates import Interval, geometric
+from bench.records.comparison import Comparison, Sample
+from bench.records.row import Record
+
+
+def with_yardstick(record: Record, samples: Sequence[Sample]) -> Record:
+    """A row with how many times longer its arm takes than the yardstick; as it was without one."""
+    both = [(each.arm_s, each.yardstick_s) for each in samples if each.arm_s and each.yardstick_s]
+    if not both:
+        return record
+    logs = [math.log(median(arm_s) / (stick_s or 1.0)) for arm_s, stick_s in both]
+    found = geometric(logs)
+    if len(both) < _LEAST_PASSES:
+        found = Interval(found.value)
+    return replace(
+        record,
+        yardstick_ms=1e3 * median(stick_s or 0.0 for _, stick_s in both),
+        yardstick_ratio=found.value,
+        yardstick_low=found.low,
+        yardstick_high=found.high,
+    )
+
+
+# Fewer passes have no interval, which no other comparison could lend them.
+_LEAST_PASSES = 3
+
+
+def throughput_ratio(baseline: Sequence[Sample], arm: Sequence[Sample]) -> Interval | None:
+    """The baseline's queued seconds a call / the arm's, pass by pass; None where nothing queues.
+
+    ``baseline`` are the samples of the control, whose arm is a copy of the baseline.
+    """
+    before = {each.pass_index: each.arm_queued_s for each in baseline}
+    logs = [
+        math.log(before_s / each.arm_queued_s)
+        for each in arm
+        if each.arm_queued_s and (before_s := before.get(each.pass_index))
+    ]
+    if not logs:
+        return None
+    found = geometric(logs)
+    return found if len(logs) >= _LEAST_PASSES else Interval(found.value)
+
+
+def control_key(comparison: Comparison) -> str:
+    """Name of the control that a comparison's baseline is known by."""
+    return f"{comparison.factor}-{comparison.workload}-{comparison.baseline_name}"
+
+
+def with_throughput(
+    record: Record, comparison: Comparison, by_key: Mapping[str, Sequence[Sample]]
+) -> Record:
+    """A row with what its arm does when calls queue, by the samples of the run."""
+    baseline, arm = (by_key.get(key, ()) for key in (control_key(comparison), comparison.key))
+    found = throughput_ratio(baseline, arm)
+    if found is None:
+        return record
+    return replace(
+        record,
+        throughput_ratio=found.value,
+        throughput_low=found.low,
+        throughput_high=found.high,
+    )

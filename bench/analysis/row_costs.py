@@ -1,0 +1,228 @@
+"""What each row's arm costs: from the surveys and first calls to fields of ``Record``."""
+
+import math
+import statistics
+from collections import defaultdict
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import replace
+from typing import Any
+
+from bench.analysis.notes import BETWEEN, one_note
+from bench.records.arm_costs import Case, Limit, Measured, Survey, computed_in
+from bench.records.comparison import Arm, Comparison, Sample
+from bench.records.row import Record
+
+_GIBI = 2**30
+_BETWEEN_KERNELS = "; "
+# A prediction is meant to be within this, a limit not to be passed by more than its noise.
+_FAR_OFF, _BEYOND = 0.05, 1.02
+
+
+def with_costs(
+    record: Record,
+    comparison: Comparison,
+    samples: Sequence[Sample],
+    surveys: Mapping[str, Survey],
+) -> Record:
+    """The row with what its arm costs; what nobody could tell stays None, with the reason noted.
+
+    A run without any survey was asked for none, so it needs no reason.
+    """
+    record = replace(record, **_compile(record, samples))
+    if not surveys:
+        return record
+    survey, baseline = (
+        surveys.get(key) or _not_reached(key)
+        for key in (_key(comparison, comparison.arm), _key(comparison, comparison.baseline))
+    )
+    found = {
+        **_memory(survey, baseline),
+        "compile_extra_bytes": _compile_extra(comparison, survey, baseline),
+        **_work(record, survey, baseline),
+        **_told(survey),
+        **_outcome(record, survey, baseline),
+    }
+    return replace(record, **found)
+
+
+def _key(comparison: Comparison, arm: Arm) -> str:
+    return Case(workload=comparison.workload, arm=arm).key
+
+
+def _not_reached(key: str) -> Survey:
+    late = Measured(status="skipped", error="the run ended before its turn")
+    return Survey(key=key, measured=late)
+
+
+def _memory(survey: Survey, baseline: Survey) -> dict[str, Any]:
+    found, predicted = survey.measured, survey.predicted
+    need = predicted.total_bytes if predicted else None
+    allocated = found.allocated_bytes
+    other = baseline.measured.allocated_bytes
+    return {
+        "allocated_bytes": allocated,
+        "reserved_bytes": found.reserved_bytes,
+        "process_bytes": found.process_bytes,
+        "unexplained_bytes": found.unexplained_bytes,
+        "predicted_bytes": need,
+        "prediction_error": need / allocated - 1 if need and allocated else None,
+        "memory_ratio": allocated / other if allocated and other else None,
+    }
+
+
+def _compile_extra(comparison: Comparison, survey: Survey, baseline: Survey) -> int | None:
+    """What the process of a compiled arm has beyond that of its eager baseline."""
+    if comparison.arm.compile == comparison.baseline.compile:
+        return None
+    found, other = survey.measured.process_bytes, baseline.measured.process_bytes
+    return found - other if found is not None and other is not None else None
+
+
+def _work(record: Record, survey: Survey, baseline: Survey) -> dict[str, Any]:
+    """What was achieved, and how near it comes to what the products alone reach.
+
+    What vitcore is to compute is a matter of the workload, so the baseline's look tells it as well;
+    of a user's own arms each does what it does.
+    """
+    flop, latency_ms = survey.flop, record.latency_ms
+    if flop is None and record.variant is not None:
+        flop = baseline.flop
+    limit, share = _limit(record, survey, baseline)
+    copied = baseline.copy_bytes_per_s or survey.copy_bytes_per_s
+    return {
+        "flop": flop,
+        "moved_bytes": survey.moved_bytes,
+        "gflop_per_s": flop / latency_ms / 1e6 if flop and latency_ms else None,
+        "limit_gflop_per_s": limit.gflop_per_s if limit else None,
+        "limit_library": limit.library if limit else None,
+        "limit_share": share,
+        "copy_gb_per_s": copied / 1e9 if copied else None,
+    }
+
+
+def _limit(record: Record, survey: Survey, baseline: Survey) -> tuple[Limit | None, float | None]:
+    """The limit of what the arm computes in, and its time / the arm's.
+
+    It was measured against the baseline's call, and so was the arm's call: the two ratios'
+    product is what is wanted, and a machine that changed its speed cancels.
+    """
+    name = computed_in(record.precision)
+    shared, own = baseline.limits.get(name), survey.limits.get(name)
+    if shared and record.speedup:
+        return shared, shared.time_ratio * record.speedup
+    return own or shared, own.time_ratio if own else None
+
+
+def _told(survey: Survey) -> dict[str, Any]:
+    graphs = survey.graphs
+    return {
+        "parameters": survey.parameters,
+        "top1_agreement": survey.top1_agreement,
+        "graph_breaks": graphs.breaks if graphs else None,
+        "recompiles": graphs.recompiles if graphs else None,
+        "kernels": _BETWEEN_KERNELS.join(survey.kernels) or None,
+        "joules_per_image": survey.joules_per_image,
+    }
+
+
+def _outcome(record: Record, survey: Survey, baseline: Survey) -> dict[str, Any]:
+    """Status, error and note, where the surveys have something to add to them."""
+    found: dict[str, Any] = {}
+    more = list(survey.notes)
+    if survey.error and record.status == "ok":
+        found |= {"status": "wrong", "error": survey.error, "verdict": None}
+    elif survey.error:
+        more.append(survey.error)
+    if record.status == "oom" and survey.predicted:
+        need = f"predicted need: {survey.predicted.total_bytes / _GIBI:.2f} GiB"
+        found["error"] = f"{record.error}; {need}" if record.error else need
+    alone, other = survey.measured, baseline.measured
+    if alone.status not in ("ok", record.status):
+        more.append(f"alone it was {alone.status}: {alone.error}")
+    more += _doubts(survey, found_share=_limit(record, survey, baseline)[1])
+    if alone.status == "ok" and other.status != "ok":
+        more.append(f"no memory ratio and no limit: alone {record.baseline} was {other.status}")
+    notes = dict.fromkeys([record.note, *map(one_note, more)])
+    return {**found, "note": BETWEEN.join(filter(None, notes)) or None}
+
+
+def _doubts(survey: Survey, found_share: float | None) -> Iterator[str]:
+    """What is further from where it should be than its error explains."""
+    allocated, predicted = survey.measured.allocated_bytes, survey.predicted
+    if allocated and predicted and abs(predicted.total_bytes / allocated - 1) > _FAR_OFF:
+        yield "predicted memory off by more than 5 %: a library's own scratch is not predicted"
+    if found_share is not None and found_share > _BEYOND:
+        yield "beyond its limit: the libraries tried for it are slower than what the arm dispatches"
+
+
+def _compile(record: Record, samples: Sequence[Sample]) -> dict[str, Any]:
+    """What the first call took, and after how many images that has paid off."""
+    cold_s, warm_s = (_first_s(samples, state) for state in ("cold", "warm"))
+    return {
+        "compile_cold_s": cold_s,
+        "compile_warm_s": warm_s,
+        "break_even_images": _break_even(record, cold_s, record.speedup),
+        "break_even_low_images": _break_even(record, cold_s, record.speedup_high),
+        "break_even_high_images": _break_even(record, cold_s, record.speedup_low),
+    }
+
+
+def _first_s(samples: Sequence[Sample], state: str) -> float | None:
+    """Seconds to load the compiler and make the first call, the median of the processes."""
+    found = [
+        each.first_call_s + (each.compiler_start_s or 0.0)
+        for each in samples
+        if each.first_call_s is not None and each.first_call_cache == state
+    ]
+    return statistics.median(found) if found else None
+
+
+def _break_even(record: Record, first_s: float | None, speedup: float | None) -> float | None:
+    """Images after which the first call is made up for by the calls after it; ``inf`` is never.
+
+    An arm's call takes t and its baseline's speedup x t, so each call saves (speedup - 1) x t.
+    """
+    batch_size, latency_ms = record.batch_size, record.latency_ms
+    if first_s is None or speedup is None or batch_size is None or latency_ms is None:
+        return None
+    saved_s = (speedup - 1) * latency_ms / 1e3
+    extra_s = max(first_s - latency_ms / 1e3, 0.0)
+    return extra_s / saved_s * batch_size if saved_s > 0 else math.inf
+
+
+def kernel_changes(records: Iterable[Record]) -> list[str]:
+    """A line for each arm that dispatched other kernels on one workload than on another.
+
+    What it dispatched on all of them is left out. The usual arm, which several factors have, is
+    called by the first one's name.
+    """
+    found: dict[tuple[str, ...], dict[str, list[str]]] = defaultdict(lambda: defaultdict(list))
+    names: dict[tuple[str, ...], str] = {}
+    for record in records:
+        if record.kernels:
+            arm = () if record.is_usual else (record.factor, record.arm)
+            key = (record.device, record.component, *arm)
+            places = found[key][record.kernels]
+            places += [place for place in [_place(record)] if place not in places]
+            name = f"{record.factor} {record.arm} ({record.component}, {record.device})"
+            names.setdefault(key, name)
+    return [
+        f"{names[key]} changed its kernels between workloads: {BETWEEN.join(_differing(by))}"
+        for key, by in found.items()
+        if len(by) > 1
+    ]
+
+
+def _place(record: Record) -> str:
+    if record.inputs is not None:
+        return f"{record.inputs} {record.mode}"
+    return f"{record.variant} b{record.batch_size} {record.mode}"
+
+
+def _differing(by_kernels: Mapping[str, Sequence[str]]) -> Iterator[str]:
+    """What was dispatched on some places alone, and where."""
+    sets = [set(kernels.split(_BETWEEN_KERNELS)) for kernels in by_kernels]
+    common = set.intersection(*sets)
+    for kernels, places in zip(sets, by_kernels.values(), strict=True):
+        others = ", ".join(sorted(kernels - common)) or "nothing else"
+        yield f"{others} on {' and '.join(places)}"

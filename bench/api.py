@@ -1,0 +1,234 @@
+"""``bench.compare``: two callables against each other in the calling process, as in a notebook."""
+
+import copy
+import math
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import ExitStack, contextmanager
+from dataclasses import asdict, replace
+from functools import partial
+from typing import Any
+
+import torch
+from rich.console import Console
+from rich.progress import Progress
+from torch import Tensor, nn
+
+from bench.analysis.replication import PRIOR_SD
+from bench.analysis.rows import analyse
+from bench.arms.candidate import Candidate
+from bench.arms.pairs import Made, pair_of
+from bench.arms.tensors import Inputs
+from bench.files.lock import device_locks
+from bench.machine.environment import read_environment
+from bench.machine.load import watch_for
+from bench.records.comparison import (
+    CACHES,
+    DELTA,
+    DEVICES,
+    MODES,
+    OWN,
+    Comparison,
+    Sample,
+    Workload,
+)
+from bench.records.errors import InputError
+from bench.records.row import Record
+from bench.report.notebook_result import Compared
+from bench.suite.grid import CONTROL_SHARE, against_first
+from bench.timing.clocks import clock_for
+from bench.timing.pairs import MAX_OWN_ROUNDS, Rounds
+from bench.worker.session import Job, measure
+from vitcore.config import known
+
+Work = Callable[..., Any]
+# Drawing costs the processor that is being measured.
+_REDRAW_S = 0.5
+
+
+def compare(
+    baseline: Work,
+    candidate: Work,
+    *,
+    inputs: Tensor | tuple[Any, ...] | list[Any] | Mapping[str, Any],
+    device: str | torch.device | None = None,
+    mode: str = "forward",
+    budget_s: float = 10.0,
+    cache: str = "cold",
+    delta: float = DELTA,
+    allow_different: bool = False,
+    show_progress: bool = True,
+    lock: bool = True,
+) -> Compared:
+    """Compare two modules or callables on equal inputs, in alternating pairs.
+
+    ``inputs`` are what a call takes: a tensor, a tuple by position or a mapping by name; any shape.
+    Modules are copied, and where both have parameters of the same names and shapes the baseline's
+    weights are used in both; yours stay as they are. ``device`` is that of the inputs where it is
+    not given. ``budget_s`` is the time to measure in seconds, of which a fifth goes to a control,
+    the baseline against itself. One process is one replicate: how much another would differ is
+    taken from calibrations, and the result says so. Raises InputError for what cannot be compared,
+    or where another run measures on the device (``lock=False`` measures beside it).
+    """
+    made = _inputs(inputs)
+    device = device.type if isinstance(device, torch.device) else device or _device_of(made)
+    _check(device, mode, cache, (baseline, candidate))
+    _check_number("budget_s", budget_s, "seconds, above 0", math.inf)
+    _check_number("delta", delta, "a share above 0 and below 1", 1.0)
+    comparisons = against_first(
+        [_name(baseline), _name(candidate)],
+        Workload(component="callable", mode=mode, device=device, inputs=_shapes(made)),
+        precision=OWN,
+        cache=cache,
+        allow_different=allow_different,
+    )
+    share = CONTROL_SHARE / (1 + CONTROL_SHARE)
+    parts = ((baseline, budget_s * share), (candidate, budget_s * (1 - share)))
+    with _locked(device, lock=lock), _progress(show=show_progress) as advance:
+        samples = [
+            _sample(comparison, (baseline, work), made, seconds, advance)
+            for comparison, (work, seconds) in zip(comparisons, parts, strict=True)
+        ]
+    analysis = analyse("in this process", comparisons, samples, read_environment(), delta)
+    record = _in_python(analysis.records[1])
+    return Compared(**asdict(record), leaves_open=tuple(_open(record, analysis.records[0])))
+
+
+def _sample(
+    comparison: Comparison,
+    works: tuple[Work, Work],
+    inputs: Inputs,
+    seconds: float,
+    advance: Callable[[], bool],
+) -> Sample:
+    def build(_: Comparison) -> tuple[Candidate, Candidate]:
+        sides = (comparison.baseline, comparison.arm)
+        made = [Made(work=_own(w), levels=arm) for w, arm in zip(works, sides, strict=True)]
+        return pair_of(comparison, made[0], made[1], inputs)
+
+    clock = clock_for(comparison.workload.device)
+    job = Job(
+        comparison=comparison,
+        benchmark=Rounds(clock),
+        clock=clock,
+        watch=watch_for(comparison.workload.device),
+        measuring_s=lambda _: seconds,
+        check=True,
+        most_rounds=MAX_OWN_ROUNDS,
+        stop=advance,
+        build=build,
+    )
+    return replace(measure(job), pass_index=0)
+
+
+@contextmanager
+def _locked(device: str, *, lock: bool) -> Iterator[None]:
+    """Measure alone on the device. Raises InputError, in words of this function's arguments."""
+    with ExitStack() as stack:
+        try:
+            if lock:
+                stack.enter_context(device_locks([device], "bench.compare"))
+        except InputError as error:
+            text = str(error).replace("give --no-lock", "pass lock=False")
+            raise InputError(text) from error
+        yield
+
+
+def _in_python(record: Record) -> Record:
+    """The record with the option of this function in its error instead of the command line's."""
+    if record.error is None:
+        return record
+    return replace(record, error=record.error.replace("--allow-different", "allow_different=True"))
+
+
+def _own(work: Work) -> Work:
+    """A copy of a module: measuring moves it, trains it and gives it other weights."""
+    return copy.deepcopy(work) if isinstance(work, nn.Module) else work
+
+
+def _inputs(given: object) -> Inputs:
+    if isinstance(given, Tensor):
+        return Inputs(args=(given,))
+    if isinstance(given, Mapping):
+        return Inputs(kwargs=dict(given))
+    if isinstance(given, list | tuple):
+        return Inputs(args=tuple(given))
+    raise InputError(
+        f"inputs are a {type(given).__name__}; expected a tensor, a tuple of what a call takes by "
+        "position, or a dict of what it takes by name"
+    )
+
+
+def _check(device: str, mode: str, cache: str, works: tuple[object, object]) -> None:
+    """Raise InputError for what cannot be compared."""
+    chosen = (("device", device, DEVICES), ("mode", mode, MODES), ("cache state", cache, CACHES))
+    try:
+        for kind, name, allowed in chosen:
+            known(kind, name, allowed)
+    except ValueError as error:
+        raise InputError(str(error)) from error
+    if device == "cuda" and not torch.cuda.is_available():
+        raise InputError("device 'cuda' asked for, but torch finds none here; found: cpu")
+    for work in works:
+        if not callable(work):
+            raise InputError(f"{work!r:.80} cannot be called; expected a module or a function")
+
+
+def _check_number(name: str, value: object, expected: str, below: float) -> None:
+    """Raise InputError for what is no number between 0 and ``below``."""
+    if isinstance(value, bool) or not isinstance(value, int | float) or not 0 < value < below:
+        raise InputError(f"{name} is {value!r:.80}; expected {expected}")
+
+
+def _device_of(inputs: Inputs) -> str:
+    tensors = inputs.tensors().values()
+    return "cuda" if any(tensor.is_cuda for tensor in tensors) else "cpu"
+
+
+def _shapes(inputs: Inputs) -> str:
+    return "; ".join(",".join(map(str, t.shape)) for t in inputs.tensors().values()) or "none"
+
+
+def _name(work: Work) -> str:
+    """What to call it: a function by its name, whatever holds it; a module by its class."""
+    while isinstance(work, partial):
+        work = work.func
+    name = str(getattr(work, "__qualname__", type(work).__name__))
+    return name.rpartition("<locals>.")[2]
+
+
+def _open(record: Record, control: Record) -> Iterator[str]:
+    """What the reader must know, besides the numbers."""
+    if not record.rounds:
+        return
+    yield (
+        f"one process: how much another would differ was not measured but taken as {PRIOR_SD:.0%} "
+        "(one standard deviation); vitbench compare measures it"
+    )
+    if control.verdict in ("faster", "slower"):
+        yield "the baseline was called different from itself: the machine is too restless"
+    if record.unsteady:
+        yield f"warm-up had not ended: {record.unsteady}; give a larger budget_s"
+    if record.disturbed:
+        yield f"{record.disturbed} of {record.rounds} pairs were disturbed by foreign load"
+    if record.note:
+        yield record.note
+
+
+@contextmanager
+def _progress(*, show: bool) -> Iterator[Callable[[], bool]]:
+    """A bar that moves between pairs; drawing it meanwhile would disturb them."""
+    console = Console(stderr=True)
+    bar = Progress(console=console, transient=True, auto_refresh=False, disable=not show)
+    with bar:
+        task = bar.add_task("pairs", total=None)
+        drawn_s = [0.0]
+
+        def advance() -> bool:
+            now_s = bar.get_time()
+            bar.update(task, advance=1, description=f"pair {int(bar.tasks[0].completed) + 1}")
+            if now_s - drawn_s[0] > _REDRAW_S:
+                bar.refresh()
+                drawn_s[0] = now_s
+            return False
+
+        yield advance

@@ -1,0 +1,213 @@
+"""Whether two arms of a user's own give the same numbers, and how far apart they are."""
+
+import math
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from bench.arms.tensors import Leaves
+
+# Largest relative norm that rounding alone explains, for outputs and gradients of a whole model;
+# an arm above it computes something else. Unit roundoffs: fp64 1e-16, fp32 6e-8, tf32 and fp16
+# 5e-4, bf16 4e-3.
+TOLERANCES = {
+    "fp64": 1e-10,
+    "fp32": 1e-4,
+    "tf32": 2e-2,
+    "amp_fp16": 2e-2,
+    "fp16": 2e-2,
+    "amp_bf16": 1e-1,
+    "bf16": 1e-1,
+}
+
+
+def relative_error(value: Tensor, reference: Tensor) -> float:
+    """||value - reference|| / ||reference||, both float64 and of one shape."""
+    return float((value - reference).norm() / reference.norm())
+
+
+def gradient_error(values: Mapping[str, Tensor], references: Mapping[str, Tensor]) -> float:
+    """Relative norm of the error over all gradients together, matched by name.
+
+    Raises KeyError where a parameter got no gradient.
+    """
+    wrong = sum(float((values[name] - g).norm() ** 2) for name, g in references.items())
+    return math.sqrt(wrong / sum(float(g.norm() ** 2) for g in references.values()))
+
+
+def beyond_tolerance(precision: str, errors: Mapping[str, float | None]) -> str | None:
+    """Why an arm counts as wrong, or None where every error is within its precision's tolerance.
+
+    A NaN is never within.
+    """
+    limit = TOLERANCES[precision]
+    for name, error in errors.items():
+        if error is not None and not error <= limit:
+            return f"{name} error {error:.2g} against float64; {precision} allows {limit:.0e}"
+    return None
+
+
+_PRECISIONS = {
+    torch.float64: "fp64",
+    torch.complex128: "fp64",
+    torch.float32: "fp32",
+    torch.complex64: "fp32",
+    torch.float16: "fp16",
+    torch.bfloat16: "bf16",
+}
+_ACCEPT = "or accept it with --allow-different"
+_SHOWN = 4
+
+
+@dataclass(frozen=True, kw_only=True)
+class Agreement:
+    """How far an arm's numbers are from the expected ones, as relative norms.
+
+    ``largest_error`` is the largest absolute difference of an output. ``None`` is no number: not
+    looked at, or the shapes allow none. ``error`` says in one line why
+    the two do not compute the same, ``note`` what was accepted although it is so.
+    """
+
+    output_error: float | None = None
+    gradient_error: float | None = None
+    largest_error: float | None = None
+    error: str | None = None
+    note: str | None = None
+
+
+def agreement(
+    answer: tuple[Leaves, Leaves], expected: tuple[Leaves, Leaves], precisions: Iterable[str]
+) -> Agreement:
+    """Compare outputs and gradients of an arm with those of its baseline.
+
+    The coarsest of ``precisions``, those that the arms compute in, and of the outputs' types says
+    how much is allowed. Whole numbers must be equal. Gradients count where both arms have them.
+    """
+    outputs, wanted = _paired(answer[0], expected[0])
+    if error := _misfit(outputs, wanted):
+        return Agreement(error=error)
+    precision = _coarsest([*outputs.values(), *wanted.values()], precisions)
+    gradients, targets = _common(answer[1], expected[1])
+    output_error = _distance(outputs, wanted)
+    gradient_error = _distance(gradients, targets) if targets else None
+    error = (
+        _miscounted(outputs, wanted)
+        or _beyond("outputs", output_error, precision)
+        or _beyond("gradients", gradient_error, precision)
+    )
+    return Agreement(
+        output_error=_number(output_error),
+        gradient_error=_number(gradient_error),
+        largest_error=_number(_largest(outputs, wanted)),
+        error=error,
+    )
+
+
+def _paired(values: Leaves, references: Leaves) -> tuple[Leaves, Leaves]:
+    """A tensor alone is the same as a tuple or mapping that holds just that one."""
+    if len(values) == len(references) == 1:
+        return {"output": next(iter(values.values()))}, {"output": next(iter(references.values()))}
+    return values, references
+
+
+def _common(values: Leaves, references: Leaves) -> tuple[Leaves, Leaves]:
+    names = [n for n, each in references.items() if n in values and values[n].shape == each.shape]
+    return {n: values[n] for n in names}, {n: references[n] for n in names}
+
+
+def _misfit(values: Leaves, references: Leaves) -> str | None:
+    """Why two outputs cannot be compared number by number, or None where they can."""
+    if not values and not references:
+        return f"outputs hold no tensor to compare: return one from both, {_ACCEPT}"
+    if values.keys() != references.keys():
+        return (
+            f"outputs differ in structure: {_places(values)} against {_places(references)}: "
+            f"return the same from both, {_ACCEPT}"
+        )
+    for place, reference in references.items():
+        if values[place].shape != reference.shape:
+            where = "" if len(references) == 1 else f" at {place}"
+            return (
+                f"outputs differ in shape{where}: {tuple(values[place].shape)} against "
+                f"{tuple(reference.shape)}: return the same from both, {_ACCEPT}"
+            )
+    return None
+
+
+def _places(values: Leaves) -> str:
+    shown = [*list(values)[:_SHOWN], *(["…"] if len(values) > _SHOWN else [])]
+    return ", ".join(shown) or "no tensor"
+
+
+def _coarsest(values: Iterable[Tensor], precisions: Iterable[str]) -> str:
+    """The precision that allows the largest error; float8 has no name here and counts as bf16."""
+    floating = (v.dtype for v in values if v.is_floating_point() or v.is_complex())
+    names = [*precisions, *(_PRECISIONS.get(dtype, "bf16") for dtype in floating)]
+    return max((n for n in names if n in TOLERANCES), key=TOLERANCES.__getitem__, default="fp32")
+
+
+def _distance(values: Leaves, references: Leaves) -> float:
+    """||value - reference|| / ||reference|| over all tensors together.
+
+    Numbers that are equal count as such, infinite ones too; a NaN makes the distance NaN.
+    """
+    wrong = norm = 0.0
+    for place, each in references.items():
+        reference = _wide(each)
+        wrong += float(_difference(values[place], each).norm()) ** 2
+        norm += float(reference[reference.isfinite()].norm()) ** 2
+    if wrong == 0:
+        return 0.0
+    return math.nan if math.isnan(wrong) else math.sqrt(wrong / norm) if norm else math.inf
+
+
+def _difference(value: Tensor, reference: Tensor) -> Tensor:
+    """Zero where both are equal, which infinite numbers may be."""
+    value, reference = _wide(value), _wide(reference)
+    return torch.where(value == reference, 0.0, value - reference)
+
+
+def _wide(value: Tensor) -> Tensor:
+    return (torch.view_as_real(value.resolve_conj()) if value.is_complex() else value).double()
+
+
+def _beyond(what: str, distance: float | None, precision: str) -> str | None:
+    limit = TOLERANCES[precision]
+    if distance is None or distance <= limit:
+        return None
+    if math.isnan(distance):
+        return f"{what} hold NaN, which equals nothing: give other inputs, {_ACCEPT}"
+    return (
+        f"{what} differ by {distance:.2g} (relative norm), {precision} allows {limit:.0e}: "
+        f"give both the same weights, {_ACCEPT}"
+    )
+
+
+def _miscounted(values: Leaves, references: Leaves) -> str | None:
+    """Why whole numbers are not the same; a small share of them is no rounding error."""
+    for place, reference in references.items():
+        value = values[place]
+        if not (_is_whole(value) and _is_whole(reference)):
+            continue
+        if different := int((value != reference).sum()):
+            return (
+                f"outputs differ in {different} of {value.numel()} whole numbers: "
+                f"give both the same weights, {_ACCEPT}"
+            )
+    return None
+
+
+def _is_whole(value: Tensor) -> bool:
+    return not (value.is_floating_point() or value.is_complex())
+
+
+def _largest(values: Leaves, references: Leaves) -> float | None:
+    """The largest absolute difference of two numbers; None where there are none."""
+    found = (_difference(values[place], each) for place, each in references.items())
+    return max((float(each.abs().max()) for each in found if each.numel()), default=None)
+
+
+def _number(distance: float | None) -> float | None:
+    return distance if distance is not None and math.isfinite(distance) else None

@@ -1,0 +1,236 @@
+"""Arms ready to run, whatever they are made of: a forward call or a training step."""
+
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager, nullcontext
+from functools import partial
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from bench.arms.compiling import compile_in_place
+from bench.arms.levels import (
+    Context,
+    Loss,
+    autocast,
+    checkpoint_blocks,
+    dtype_of,
+    half_mean_squares,
+    laid_out,
+    lay_out,
+    optimizer_of,
+    pinned_kernel,
+    tf32,
+)
+from bench.arms.tensors import Inputs, Leaves, leaves, named
+from bench.records.comparison import OWN, Arm, Workload
+
+Work = Callable[..., object]
+
+# GradScaler's own start of 2**16 overflows float16 in the first steps, which it would skip.
+_LOSS_SCALE = 2.0**10
+
+
+@contextmanager
+def seeded(device: str) -> Iterator[None]:
+    """The same random numbers inside each time; the caller's go on afterwards as if untouched."""
+    with torch.random.fork_rng([0] if device == "cuda" else []):
+        torch.manual_seed(0)
+        yield
+
+
+class Candidate:
+    """An arm ready to run: calling it does the timed work once.
+
+    ``work`` is a module, which is moved to the workload's device and the precision's type, or any
+    callable, which is left alone. ``forward`` is one call under inference mode; ``train`` is one
+    step: forward, loss, backward, optimizer; where there is nothing to train, gradients go to the
+    inputs. Inputs are copied: no arm finds those of another in the cache. With ``one_image`` only
+    the first image of the batch is checked.
+    """
+
+    def __init__(
+        self,
+        arm: Arm,
+        workload: Workload,
+        work: Work,
+        inputs: Inputs,
+        *,
+        loss: Loss | None = None,
+        one_image: bool = False,
+    ) -> None:
+        self.arm, self.work, self.device = arm, work, workload.device
+        self.loss, self.one_image = loss or half_mean_squares, one_image
+        self.module = work if isinstance(work, nn.Module) else nn.Module()
+        self._prepare(inputs, train=workload.mode == "train")
+        # Autocast is for the forward pass alone; TF32 is for the products of backward too.
+        self.autocast = autocast(arm.precision, self.device)
+        self.products: Context = tf32 if arm.precision == "tf32" else nullcontext
+        self.kernel = pinned_kernel(arm.kernel)
+        self.scaler = torch.GradScaler(
+            self.device, init_scale=_LOSS_SCALE, enabled=arm.precision == "amp_fp16"
+        )
+        self.trains = workload.mode == "train"
+        step: Callable[[], object] = self._train if self.trains else self._call
+        self.step = step
+        for pin in (self.products, self.kernel):
+            if pin is not nullcontext:
+                self.step = _inside(pin, self.step)
+        if self.trains and arm.checkpoint == "blocks":
+            checkpoint_blocks(self.module)
+        compile_in_place(self.module, arm.compile)
+
+    def __call__(self) -> None:
+        """Do the timed work once."""
+        with self.surroundings():
+            self.once()
+
+    def surroundings(self) -> AbstractContextManager[object]:
+        """What every call of ``once`` stands in, entered once: no timed call is to pay for it."""
+        return nullcontext() if self.trains else torch.inference_mode()
+
+    def once(self) -> None:
+        """Do the timed work once, inside ``surroundings``.
+
+        The result is dropped in here, so that freeing it is part of every arm's time alike: whoever
+        times one call may keep what it returns, and whoever times the other not.
+        """
+        self.step()
+
+    def outputs(self) -> Leaves:
+        """Every tensor of a forward call's output by its place, on the CPU."""
+        with seeded(self.device), self.products(), self.kernel():
+            return self._kept(self._forward())
+
+    def outputs_and_gradients(self) -> tuple[Leaves, Leaves]:
+        """The outputs as training sees them, and the gradients by name, float64, on the CPU."""
+        inputs = self.inputs.map(lambda value: value[:1]) if self.one_image else self.inputs
+        with seeded(self.device), self.products(), self.kernel():
+            output, _ = self._there_and_back(inputs)
+        gradients = self._gradients()
+        self.forget_gradients()
+        return self._kept(output), gradients
+
+    def rehearse(self) -> None:
+        """Do the work once, but leave the weights as they are: in training without its step."""
+        if not self.trains:
+            self()
+            return
+        with self.products(), self.kernel():
+            self._there_and_back(self.inputs)
+        self.forget_gradients()
+
+    def output(self) -> Tensor:
+        """The output of an arm that gives one tensor, float64 on the CPU."""
+        (only,) = self.outputs().values()
+        return only.double()
+
+    def output_and_gradients(self) -> tuple[Tensor, Leaves]:
+        """The output of an arm that gives one tensor, and the gradients, float64 on the CPU."""
+        outputs, gradients = self.outputs_and_gradients()
+        (only,) = outputs.values()
+        return only.double(), gradients
+
+    def optimizer_state(self) -> Iterator[Tensor]:
+        """Every tensor that the optimizer keeps between steps."""
+        states: Any = self.optimizer.state.values() if self.optimizer else ()
+        return (each for state in states for each in state.values() if isinstance(each, Tensor))
+
+    def _prepare(self, inputs: Inputs, *, train: bool) -> None:
+        dtype = dtype_of(self.arm.precision)
+        _move(self.module, self.device, dtype)
+        if self.arm.precision == OWN:
+            # Inputs follow what the module was made in; a plain function takes them as they are.
+            floating = (each.dtype for each in self.module.parameters() if each.is_floating_point())
+            dtype = next(floating, None)
+        self.module.train(train)
+        lay_out(self.module, self.arm.layout)
+        own: Leaves = {n: p for n, p in self.module.named_parameters() if p.requires_grad}
+        copied = partial(
+            _copied,
+            device=self.device,
+            dtype=dtype,
+            layout=self.arm.layout,
+            needs_grad=train and not own,
+        )
+        self.inputs = inputs.map(copied)
+        # What gets gradients, by name.
+        self.trained = own or {n: t for n, t in self.inputs.tensors().items() if t.requires_grad}
+        step = train and bool(own)
+        self.optimizer = optimizer_of(self.arm.optimizer, own.values()) if step else None
+
+    def _kept(self, output: object) -> Leaves:
+        """Copies: a call may return the very tensors that the next one writes to."""
+        found = leaves(output, "output")
+        checked = ((place, leaf[:1] if self.one_image else leaf) for place, leaf in found)
+        return {place: leaf.detach().to("cpu", copy=True) for place, leaf in checked}
+
+    def _gradients(self) -> Leaves:
+        """Gradients without the loss's scale; zero where none arrived."""
+        scale = self.scaler.get_scale()
+        found = {
+            name: torch.zeros_like(each) if each.grad is None else each.grad
+            for name, each in self.trained.items()
+        }
+        return named({name: each.double().cpu() / scale for name, each in found.items()})
+
+    def forget_gradients(self) -> None:
+        """Free every gradient."""
+        if self.optimizer:
+            self.optimizer.zero_grad(set_to_none=True)
+        else:
+            for each in self.trained.values():
+                each.grad = None
+
+    def _forward(self) -> object:
+        with torch.inference_mode(), self.autocast():
+            return self.work(*self.inputs.args, **self.inputs.kwargs)
+
+    def _call(self) -> object:
+        if self.autocast is nullcontext:
+            return self.work(*self.inputs.args, **self.inputs.kwargs)
+        with self.autocast():
+            return self.work(*self.inputs.args, **self.inputs.kwargs)
+
+    def _there_and_back(self, inputs: Inputs) -> tuple[object, Tensor]:
+        """Output and loss; the gradients are left where the optimizer looks for them."""
+        self.forget_gradients()
+        with self.autocast():
+            output = self.work(*inputs.args, **inputs.kwargs)
+            loss = self.loss(output)
+        self.scaler.scale(loss).backward()
+        return output, loss
+
+    def _train(self) -> Tensor:
+        _, loss = self._there_and_back(self.inputs)
+        if self.optimizer:
+            self.scaler.step(self.optimizer)
+            self.scaler.update()
+        return loss
+
+
+def _move(module: nn.Module, device: str, dtype: torch.dtype | None) -> None:
+    """Move a module's floating parameters and buffers; complex ones keep their type."""
+    if any(each.device.type != device for each in (*module.parameters(), *module.buffers())):
+        module.to(device)
+    for tensor in [*module.parameters(), *module.buffers()]:
+        if dtype and tensor.is_floating_point() and tensor.dtype != dtype:
+            tensor.data = tensor.data.to(dtype)
+
+
+def _inside(context: Context, step: Callable[[], object]) -> Callable[[], object]:
+    """The same step, with a context entered around each call."""
+
+    def inside() -> object:
+        with context():
+            return step()
+
+    return inside
+
+
+def _copied(
+    value: Tensor, *, device: str, dtype: torch.dtype | None, layout: str, needs_grad: bool
+) -> Tensor:
+    floating = value.is_floating_point()
+    copied = laid_out(value.detach().to(device, dtype if floating else None, copy=True), layout)
+    return copied.requires_grad_(needs_grad and floating)

@@ -1,0 +1,232 @@
+"""Both arms of a comparison: built with equal weights and inputs, and checked.
+
+The one place that tells parts of vitcore, which float64 judges, from a user's own arms, which
+have only each other.
+"""
+
+import copy
+import zlib
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
+from functools import partial
+from pathlib import Path
+from typing import TypeVar
+
+import torch
+from torch import Tensor, nn
+
+from bench.arms import building
+from bench.arms.agreement import Agreement, agreement
+from bench.arms.building import Pair, build_module, in_turn
+from bench.arms.candidate import Candidate, Work, seeded
+from bench.arms.tensors import Inputs, Leaves, named
+from bench.records.comparison import OWN, Arm, Comparison, Workload
+from bench.records.errors import InputError, UnavailableError, one_line
+from bench.timing.device import is_out_of_memory
+from bench.usercode.loading import call, described
+from bench.usercode.spec import Shapes, Source, inputs_for, read_arm, read_inputs
+from bench.usercode.vitcore_spec import Part
+
+# Random whole numbers are below this: indices that every table has.
+_INDICES = 10
+
+
+@dataclass(frozen=True, kw_only=True)
+class Made:
+    """A user's arm, made: the work that it does, and the levels at which it does it."""
+
+    work: Work
+    levels: Arm
+
+
+def make_arm(arm: Arm, device: str) -> Made:
+    """Make a user's own arm with seeded random numbers; tensors are made on the device.
+
+    Raises InputError where it cannot be made, UnavailableError where this machine cannot run it.
+    """
+    text = str(arm.factory)
+    spec = read_arm(text)
+    if isinstance(spec, Part):
+        return _part(spec, arm, device)
+    what = f"arm {text!r}"
+    with seeded(device), torch.device(device):
+        work = call(spec, what, Path(arm.tree) if arm.tree else None)
+    if not callable(work):
+        raise InputError(
+            f"{what} returned {described(work)}; expected a module or a function to call: end "
+            "the factory with return …"
+        )
+    return Made(work=work, levels=replace(arm, compile="eager"))
+
+
+def _part(part: Part, arm: Arm, device: str) -> Made:
+    wanted = "fp32" if arm.precision == OWN else arm.precision
+    levels = replace(part.arm(wanted), factory=arm.factory, tree=arm.tree)
+    if levels.precision == "tf32" and device != "cuda":
+        raise UnavailableError("tf32 is a precision of CUDA devices; choose another here")
+    workload = Workload(
+        component=part.component,
+        mode="forward",
+        device=device,
+        variant=part.variant,
+        image_size=part.image_size,
+    )
+    return Made(work=build_module(levels, workload, head=part.head), levels=levels)
+
+
+def make_inputs(comparison: Comparison) -> Inputs:
+    """Make the inputs of a comparison of a user's own arms, the same at every call.
+
+    Raises InputError where they cannot be made.
+    """
+    arms = [read_arm(str(each.factory)) for each in (comparison.baseline, comparison.arm)]
+    text = inputs_for(comparison.workload.inputs, arms)
+    spec = read_inputs(text)
+    if isinstance(spec, Shapes):
+        return _random(spec, text, comparison.baseline.precision)
+    with seeded("cpu"):
+        return _given(call(spec, f"input {text!r}"), spec)
+
+
+def _random(spec: Shapes, text: str, precision: str) -> Inputs:
+    """Standard normal numbers, or small whole ones, on the CPU."""
+    generator = torch.Generator().manual_seed(zlib.crc32(text.encode()))
+    dtype = getattr(torch, precision, None)
+    if isinstance(dtype, torch.dtype):
+        high = 2 if dtype is torch.bool else _INDICES
+        made = (torch.randint(high, shape, generator=generator).to(dtype) for shape in spec.shapes)
+    else:
+        made = (torch.randn(shape, generator=generator) for shape in spec.shapes)
+    return Inputs(args=tuple(made))
+
+
+def _given(made: object, source: Source) -> Inputs:
+    if isinstance(made, Tensor):
+        return Inputs(args=(made,))
+    if isinstance(made, Mapping):
+        return Inputs(kwargs={str(name): value for name, value in made.items()})
+    if isinstance(made, list | tuple):
+        return Inputs(args=tuple(made))
+    raise InputError(
+        f"input {str(source)!r} returned {described(made)}; expected a tensor, a tuple of what "
+        "the arm takes by position, or a dict of what it takes by name"
+    )
+
+
+T = TypeVar("T")
+
+
+class ArmError(RuntimeError):
+    """One of a user's arms failed when it was called; the message says which, and how."""
+
+
+@dataclass(frozen=True)
+class _Kind:
+    build: Callable[..., Pair[Candidate]]
+    check: Callable[[Comparison, Candidate, Candidate], Agreement]
+
+
+def build_pair(comparison: Comparison, *, arm_first: bool = False) -> Pair[Candidate]:
+    """Build baseline and candidate with equal inputs, and equal weights where they can have them.
+
+    ``arm_first`` says which is made first, and so lies first in memory; they are returned alike.
+    Raises UnavailableError where this machine cannot run one of them, InputError where what a user
+    names cannot be made.
+    """
+    return _kind(comparison).build(comparison, arm_first=arm_first)
+
+
+def build_one(comparison: Comparison) -> Candidate:
+    """Build the candidate of a comparison alone. Raises like ``build_pair``."""
+    workload, arm = comparison.workload, comparison.arm
+    if arm.factory is None:
+        return building.build_candidate(arm, workload)
+    made = make_arm(arm, workload.device)
+    return Candidate(made.levels, workload, made.work, make_inputs(comparison))
+
+
+def check(comparison: Comparison, baseline: Candidate, arm: Candidate) -> Agreement:
+    """Whether the arm computes what it should, and how far from it."""
+    return _kind(comparison).check(comparison, baseline, arm)
+
+
+def pair_of(
+    comparison: Comparison, baseline: Made, arm: Made, inputs: Inputs, *, arm_first: bool = False
+) -> Pair[Candidate]:
+    """Two arms of a user's own, ready to run."""
+    if isinstance(arm.work, nn.Module) and arm.work is baseline.work:
+        # The second call must not find the first one's weights in the cache, nor train them.
+        arm = replace(arm, work=copy.deepcopy(arm.work))
+    if isinstance(baseline.work, nn.Module) and isinstance(arm.work, nn.Module):
+        share_weights(baseline.work, arm.work)
+    workload = comparison.workload
+    ready = (
+        partial(Candidate, each.levels, workload, each.work, inputs) for each in (baseline, arm)
+    )
+    return in_turn(*ready, arm_first=arm_first)
+
+
+def share_weights(source: nn.Module, target: nn.Module) -> None:
+    """Give ``target`` the weights of ``source`` where both have the same names and shapes.
+
+    Names are vitcore's canonical ones, so that its arms fit each other and nn.MultiheadAttention.
+    """
+    into = _state(target)
+    have, want = named(_state(source)), named(into)
+    if {n: v.shape for n, v in have.items()} != {n: v.shape for n, v in want.items()}:
+        return
+    with torch.no_grad():
+        for name, value in zip(want, into.values(), strict=True):
+            value.copy_(have[name].reshape(value.shape))
+
+
+def _state(module: nn.Module) -> Leaves:
+    """Without what a module's own code may add to its state."""
+    return {n: value for n, value in module.state_dict().items() if isinstance(value, Tensor)}
+
+
+def _build_own(comparison: Comparison, *, arm_first: bool) -> Pair[Candidate]:
+    device = comparison.workload.device
+    inputs = make_inputs(comparison)
+    arms = (comparison.baseline, comparison.arm)
+    made = in_turn(*(partial(make_arm, arm, device) for arm in arms), arm_first=arm_first)
+    return pair_of(comparison, *made, inputs, arm_first=arm_first)
+
+
+def _check_own(comparison: Comparison, baseline: Candidate, arm: Candidate) -> Agreement:
+    answers = []
+    for who, each in (("baseline", baseline), ("candidate", arm)):
+        before = [tensor.clone() for tensor in each.inputs.tensors().values()]
+        answers.append(_called(who, partial(_answer, comparison, each)))
+        if not all(map(_is_same, before, each.inputs.tensors().values())):
+            return Agreement(error=f"the {who} changes its input: let it work on a copy")
+    expected, answer = answers
+    found = agreement(answer, expected, (baseline.arm.precision, arm.arm.precision))
+    if found.error and comparison.allow_different:
+        return replace(found, error=None, note=f"accepted: {found.error.partition(':')[0]}")
+    return found
+
+
+def _is_same(before: Tensor, after: Tensor) -> bool:
+    return torch.equal(before.nan_to_num(), after.detach().nan_to_num())
+
+
+def _answer(comparison: Comparison, arm: Candidate) -> tuple[Leaves, Leaves]:
+    if comparison.workload.mode == "train":
+        return arm.outputs_and_gradients()
+    return arm.outputs(), {}
+
+
+def _called(who: str, answer: Callable[[], T]) -> T:
+    try:
+        return answer()
+    except (Exception, SystemExit) as error:
+        if is_out_of_memory(error):
+            raise
+        raise ArmError(f"the {who} raised {one_line(error)}") from error
+
+
+def _kind(comparison: Comparison) -> _Kind:
+    if comparison.baseline.factory is not None:
+        return _Kind(_build_own, _check_own)
+    return _Kind(building.build_pair, building.check)

@@ -1,0 +1,104 @@
+"""What several commands share: how they print, tell their progress and name themselves."""
+
+import os
+import shlex
+import sys
+from collections.abc import Sequence
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
+
+import click
+
+from bench.records.errors import RunError
+from bench.report.write import source_of
+
+# A table in a file or a pipe must not be cut to a terminal's width.
+_PIPE_COLUMNS = 140
+# GitHub's name for the file that a job's page shows.
+_JOB_SUMMARY = "GITHUB_STEP_SUMMARY"
+
+
+def command_line() -> str:
+    """The command that runs now, as a user would type it."""
+    return shlex.join(["vitbench", *sys.argv[1:]])
+
+
+def output() -> Any:
+    """A console on standard output."""
+    from rich.console import Console
+
+    return Console(width=None if sys.stdout.isatty() else _PIPE_COLUMNS)
+
+
+def progress() -> Any:
+    """What tells how far a run is, on standard error."""
+    from rich.console import Console
+
+    from bench.report.progress import RunProgress
+
+    return RunProgress(Console(stderr=True))
+
+
+def show_verdicts(results: Any, views: Sequence[str] = (), aim: Any = None) -> None:
+    """Print what to choose, a run's warnings, its verdict tables, and views of its costs.
+
+    ``aim`` is what to choose by, where it is not what the run was to choose by.
+    """
+    from rich.text import Text
+
+    from bench.records.environment import warnings
+    from bench.report.tables.costs import cost_tables
+    from bench.report.tables.decision import decision_table, open_lines
+    from bench.report.tables.decision_notes import decision_notes
+    from bench.report.tables.verdicts import NARROW_COLUMNS, summary
+
+    console = output()
+    narrow = console.width < NARROW_COLUMNS
+    decisions, aim = results.decisions(aim), aim or results.aim
+    first: list[Any] = []
+    if decisions:
+        notes = map(Text, [*decision_notes(decisions, aim), *open_lines(decisions)])
+        first = [decision_table(decisions, aim, narrow=narrow), *notes]
+    parts = summary(
+        results.analysis,
+        warnings(results.environment),
+        narrow=narrow,
+        more=lambda records: cost_tables(records, views, console.width),
+        first=first,
+    )
+    for part in parts.renderables:
+        # A sentence in a file or a pipe is one line, for whoever greps it.
+        console.print(part, soft_wrap=isinstance(part, Text) and not sys.stdout.isatty())
+
+
+def show_run(results: Any, views: Sequence[str], aim: Any = None) -> None:
+    """Print a run's tables and write its plots."""
+    from bench.report.tables.decision import decision_lines
+    from bench.report.tables.verdicts import share_line
+
+    show_verdicts(results, views, aim)
+    output().print(share_line(results.measuring_share, results.measure_s))
+    source = source_of(results)
+    click.echo(source)
+    if not results.folder.exists():
+        raise RunError(f"{results.folder} was removed; there is nowhere to write the plots")
+    from bench.report.write import write_drawings
+
+    count = write_drawings(results, aim or results.aim)
+    click.echo(f"Written: {results.folder}/report.html, results.csv and {count} plots beside it.")
+    for line in decision_lines(results.decisions(aim)):
+        click.echo(line)
+    if os.environ.get(_JOB_SUMMARY):
+        from bench.report.export import as_markdown
+
+        tell_job(as_markdown(results.told(aim or results.aim)))
+
+
+def tell_job(text: str) -> None:
+    """Add to the summary of a CI job, where this is one that shows it."""
+    path = os.environ.get(_JOB_SUMMARY)
+    if path:
+        # Whoever made the folder may have taken it away; the text stands in the log as well.
+        with suppress(OSError), Path(path).open("a", encoding="utf-8") as file:
+            file.write(text + "\n")

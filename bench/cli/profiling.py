@@ -1,0 +1,116 @@
+"""``vitbench profile``: where the time of one call goes, by component and by operator."""
+
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import click
+
+from bench.cli.options import no_lock_option, pixels
+from bench.cli.output import command_line, output
+from bench.records.comparison import DEVICES, FACTORS, MODES
+from bench.records.errors import InputError
+
+_COMPONENTS = ("model", "block", "attention", "patcher")
+_COUNT = click.IntRange(1, 10**6)
+
+
+@click.command()
+@click.argument("variant")
+@click.option("--device", type=click.Choice(DEVICES), default="cpu", show_default=True)
+@click.option("--mode", type=click.Choice(MODES), default="forward", show_default=True)
+@click.option(
+    "--component",
+    type=click.Choice(_COMPONENTS),
+    default="model",
+    show_default=True,
+    help="The whole model, or a part of it alone.",
+)
+@click.option("--precision", default="fp32", show_default=True)
+@click.option("--attention", default="sdpa", show_default=True)
+@click.option("--patcher", default="conv", show_default=True)
+@click.option("--compile", default="eager", show_default=True, help="compile_blocks, or compile.")
+@click.option("--checkpoint", default="none", show_default=True, help="blocks: compute again.")
+@click.option("--optimizer", default="adamw", show_default=True)
+@click.option("--batch-size", type=_COUNT, default=1, show_default=True)
+@click.option("--image-size", type=pixels, default="224", show_default=True)
+@click.option(
+    "--calls",
+    type=click.IntRange(1, 1000),
+    default=5,
+    show_default=True,
+    help="Profiled calls, each beside a plain one.",
+)
+@click.option("--top", type=_COUNT, default=15, show_default=True, help="Operators to show.")
+@click.option(
+    "--out", type=click.Path(path_type=Path), help="New folder  [default: results/profile-<time>]"
+)
+@click.option("--json", "as_json", is_flag=True, help="Print profile.json, nothing else.")
+@no_lock_option
+def profile(**given: Any) -> None:
+    """Show where the time of one call of VARIANT (such as B/16) goes.
+
+    A table says the share of each component (forward and backward together), another that of each
+    operator. The folder holds bar plots of both, a trace for ui.perfetto.dev, collapsed stacks for
+    flame graphs, memory over the call, and everything as data. Plain and profiled calls alternate,
+    so that what the profiler itself costs is told.
+
+    \b
+    vitbench profile B/16
+    vitbench profile B/16 --mode train --component block --attention manual
+    vitbench profile L/16 --device cuda --mode train --batch-size 32 --precision amp_bf16
+    """  # noqa: D301 (click wants the character itself)
+    as_json, case = given.pop("as_json"), _case(given)
+    from bench.files.run_folder import new_run_id
+    from bench.worker.profiling import ProfileRequest, profile_case
+
+    request = ProfileRequest(
+        case=case,
+        calls=given["calls"],
+        top=given["top"],
+        folder=given["out"] or Path("results") / f"profile-{new_run_id(datetime.now(UTC))}",
+        command=command_line(),
+        lock=not given["no_lock"],
+    )
+    profiled = profile_case(request, lambda said: click.echo(said, err=True))
+    if as_json:
+        click.echo((request.folder / "profile.json").read_text(encoding="utf-8"), nl=False)
+        return
+    from bench.report.tables.call_profile import (
+        component_table,
+        files_line,
+        heading,
+        memory_table,
+        notes,
+        operator_table,
+    )
+
+    click.echo(f"Time of one call: {heading(case)}")
+    output().print(component_table(profiled), operator_table(profiled, request.top))
+    if profiled.watched is not None:
+        output().print(memory_table(profiled.watched))
+    for note in notes(profiled):
+        click.echo(note)
+    click.echo(files_line(request.folder, sorted(path.name for path in request.folder.iterdir())))
+
+
+def _case(given: dict[str, Any]) -> Any:
+    """The case that the options name; takes theirs from ``given``. Raises InputError."""
+    from bench.records.arm_costs import Case
+    from bench.records.comparison import Arm, Workload
+    from bench.suite.grid import LEVELS, Selection
+    from vitcore.config import VARIANTS, known
+
+    levels = {factor: given.pop(factor) for factor in FACTORS if factor in given}
+    sizes = {name: given.pop(name) for name in ("variant", "image_size", "batch_size")}
+    Selection(variants=(sizes["variant"],), image_size=sizes["image_size"])
+    try:
+        for factor, level in levels.items():
+            known(factor, level, LEVELS[factor])
+    except ValueError as error:
+        raise InputError(str(error)) from error
+    if levels["precision"] == "tf32" and given["device"] == "cpu":
+        raise InputError("precision 'tf32' is of GPUs alone; give --device cuda, or another one")
+    work = {name: given.pop(name) for name in ("component", "mode", "device")}
+    patch_size = VARIANTS[sizes["variant"]]["patch_size"]
+    return Case(workload=Workload(**work, **sizes, patch_size=patch_size), arm=Arm(**levels))

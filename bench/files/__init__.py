@@ -1,0 +1,1 @@
+"""Files of a run and of a history, both ways: journal, results.csv, history.csv, locks."""

@@ -1,0 +1,189 @@
+"""The journal of a run: one line an event, on disk before the next comparison starts.
+
+An event is ``process`` (one starts to run a pass), ``start`` (a comparison begins in a pass) or
+``sample`` (what the pass measured of it); ``survey_start`` and ``survey`` are the same for a look
+at a case alone; ``choice`` has the comparisons that measure what the run chose. Everything else in
+a run's folder can be made again from the journal, the plan and the environment. Each line ends with
+a checksum of what stands before it, so that a line cut off by a kill is told from one changed by
+hand.
+"""
+
+import json
+import os
+import re
+import time
+import zlib
+from collections.abc import Iterable
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any, TypeVar
+
+from bench.files.run_folder import check_schema, record_from
+from bench.records.arm_costs import Survey
+from bench.records.comparison import CHOICE, SCHEMA, Sample
+from bench.records.errors import InputError
+from bench.records.plan import Choice
+
+T = TypeVar("T")
+
+_CHECKED = re.compile(rb'(.*), "crc": "([0-9a-f]{8})"\}', flags=re.DOTALL)
+# Lines of this schema had no checksum yet.
+_UNCHECKED_SCHEMA = 1
+
+
+def _line(event: dict[str, Any]) -> bytes:
+    body = json.dumps(event)[:-1].encode()
+    return body + f', "crc": "{zlib.crc32(body):08x}"}}\n'.encode()
+
+
+def append_event(journal: Path, kind: str, **event: Any) -> None:
+    """Append one line to the journal; it is on disk when this returns.
+
+    Raises OSError where it cannot be: no space, or the folder is gone.
+    """
+    line = _line({"schema": SCHEMA, "kind": kind, "time_s": time.time(), **event})
+    with journal.open("ab+") as file:
+        # Whoever was killed while writing left half a line, which must not spoil this one.
+        torn = file.tell() > 0 and (file.seek(-1, os.SEEK_END), file.read(1))[1] != b"\n"
+        file.write((b"\n" if torn else b"") + line)
+        file.flush()
+        os.fsync(file.fileno())
+
+
+def append_sample(journal: Path, sample: Sample) -> None:
+    """Append what a pass measured of one comparison."""
+    append_event(journal, "sample", **asdict(sample))
+
+
+def append_survey(journal: Path, survey: Survey, *, died: bool = False) -> None:
+    """Append what a look at a case alone told; ``died``: the process ended while it looked."""
+    append_event(journal, "survey", **asdict(survey), died=died)
+
+
+class JournalReader:
+    """Reads a journal that another process appends to, each event once.
+
+    A line still being written is left for the next call. ``torn`` counts half-written lines, whose
+    writer was killed, since the last process began: what an earlier one lost was measured again.
+    """
+
+    def __init__(self, journal: Path) -> None:
+        self.journal = journal
+        self.position = 0
+        self.lines = 0
+        self.torn = 0
+        self._last_torn = 0
+
+    def new_events(self, *, final: bool = False) -> list[dict[str, Any]]:
+        """The events since the last call; with ``final`` nobody writes any more.
+
+        Raises InputError where a line was changed by hand or is of a later schema.
+        """
+        if not self.journal.exists():
+            return []
+        with self.journal.open("rb") as file:
+            file.seek(self.position)
+            text = file.read()
+        whole, end, rest = text.rpartition(b"\n")
+        self.position += len(whole) + len(end)
+        lines = whole.split(b"\n") if end else []
+        if final and rest:
+            self.position += len(rest)
+            lines.append(rest)
+        return [event for line in lines if (event := self._event(line))]
+
+    def _event(self, line: bytes) -> dict[str, Any] | None:
+        self.lines += 1
+        event = _parsed(line)
+        if event:
+            check_schema(self.journal, event.get("schema"))
+        if event and _is_whole(line, event):
+            self._follows(event)
+            return event
+        # A line that was cut off is no whole JSON.
+        if event or _CHECKED.fullmatch(line):
+            raise InputError(
+                f"{self.journal} line {self.lines} was changed by hand (its checksum does not "
+                "fit); restore it, or remove the line to have it measured again"
+            )
+        if line:
+            self.torn, self._last_torn = self.torn + 1, self.lines
+        return None
+
+    def _follows(self, event: dict[str, Any]) -> None:
+        """After a half-written line its writer is dead: only whoever started it goes on."""
+        goes_on = event["kind"] in ("process", CHOICE) or event.get("died")
+        if self._last_torn and not goes_on:
+            raise InputError(
+                f"{self.journal} line {self._last_torn} was changed by hand (it is no JSON); "
+                "restore it, or remove the line to have it measured again"
+            )
+        self._last_torn = 0
+        self.torn *= event["kind"] != "process"
+
+
+def _is_whole(line: bytes, event: dict[str, Any]) -> bool:
+    """Whether a line is as it was written: its checksum fits, or its schema knows none."""
+    checked = _CHECKED.fullmatch(line)
+    if "kind" not in event or checked is None:
+        return "kind" in event and event["schema"] == _UNCHECKED_SCHEMA
+    return f"{zlib.crc32(checked[1]):08x}" == checked[2].decode()
+
+
+def _parsed(line: bytes) -> dict[str, Any] | None:
+    try:
+        event = json.loads(line)
+    except ValueError:
+        return None
+    return event if isinstance(event, dict) else None
+
+
+def read_events(journal: Path) -> tuple[list[dict[str, Any]], int]:
+    """Every event of a journal that nobody writes to, and the number of half-written lines."""
+    reader = JournalReader(journal)
+    return reader.new_events(final=True), reader.torn
+
+
+def read_samples(run: Path) -> list[Sample]:
+    """Every sample of a run so far. Raises InputError where the journal was changed by hand."""
+    events, _ = read_events(run / "journal.jsonl")
+    return samples_from(events)
+
+
+def samples_from(events: Iterable[dict[str, Any]]) -> list[Sample]:
+    """The samples among a journal's events, in the order in which they were measured.
+
+    A comparison counts once for each pass. Raises InputError for one that is no sample.
+    """
+    found: dict[tuple[str, int], Sample] = {}
+    for event in events:
+        if event["kind"] == "sample":
+            sample = _event_as(Sample, event)
+            found.setdefault((sample.key, sample.pass_index), sample)
+    return list(found.values())
+
+
+def surveys_from(events: Iterable[dict[str, Any]]) -> dict[str, Survey]:
+    """The surveys among a journal's events by key of the case; the first of each counts.
+
+    Raises InputError for one that is no survey.
+    """
+    found: dict[str, Survey] = {}
+    for event in events:
+        if event["kind"] == "survey":
+            survey = _event_as(Survey, event)
+            found.setdefault(survey.key, survey)
+    return found
+
+
+def choices_from(events: Iterable[dict[str, Any]]) -> list[Choice]:
+    """What a run chose, each time that it did. Raises InputError for an event that is no choice."""
+    return [_event_as(Choice, event) for event in events if event["kind"] == CHOICE]
+
+
+def _event_as(kind: type[T], event: dict[str, Any]) -> T:
+    try:
+        return record_from(event, kind)
+    except ValueError as error:
+        name = kind.__name__.lower()
+        raise InputError(f"a line of the journal is no {name} ({error}); restore it") from error

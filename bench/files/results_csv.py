@@ -1,0 +1,107 @@
+"""``results.csv`` both ways: records to a file that never stands half-written, and back."""
+
+import csv
+import io
+import itertools
+from collections.abc import Iterable, Sequence
+from dataclasses import asdict, fields
+from pathlib import Path
+from typing import Any, get_args
+
+from bench.files.run_folder import check_schema, digest
+from bench.records.calibration import Rate
+from bench.records.errors import InputError
+from bench.records.row import COLUMNS, Record
+
+# Columns that files of an earlier schema lack.
+_LATER_COLUMNS = (
+    *("detectable_effect", "p_value", "disturbed", "unsteady", "inputs"),
+    *COLUMNS[COLUMNS.index("largest_error") :],
+)
+
+
+def write_csv(path: Path, records: Iterable[Record]) -> Path | None:
+    """Write ``results.csv`` whole or not at all; a missing value is an empty cell.
+
+    A file that was changed since it was written is kept beside it: the path of the copy, or None.
+    """
+    text = _text(COLUMNS, (asdict(record) for record in records))
+    part, seal = path.with_suffix(".part"), path.with_name(f".{path.name}.sha256")
+    try:
+        part.write_text(text, encoding="utf-8")
+    except OSError:
+        part.unlink(missing_ok=True)
+        raise
+    kept = _set_aside(path) if _was_changed(path, seal, text) else None
+    seal.write_text(digest(text.encode()), encoding="utf-8")
+    part.replace(path)
+    return kept
+
+
+def _text(columns: Sequence[str], rows: Iterable[dict[str, Any]]) -> str:
+    file = io.StringIO()
+    writer = csv.DictWriter(file, columns, lineterminator="\n")
+    writer.writeheader()
+    writer.writerows(rows)
+    return file.getvalue()
+
+
+def write_rates(path: Path, rates: Sequence[Rate]) -> None:
+    """Write ``calibration.csv``: a row for each method and kind of trial."""
+    columns = [each.name for each in fields(Rate)]
+    path.write_text(_text(columns, (asdict(rate) for rate in rates)), encoding="utf-8")
+
+
+def _was_changed(path: Path, seal: Path, text: str) -> bool:
+    """Whether the file is neither what is to be written nor what was written last."""
+    if not path.exists():
+        return False
+    found = path.read_bytes()
+    written = seal.read_text(encoding="utf-8") if seal.exists() else ""
+    return found != text.encode() and digest(found) != written
+
+
+def _set_aside(path: Path) -> Path:
+    numbers = itertools.count(1)
+    copy = next(c for n in numbers if not (c := path.with_suffix(f".old-{n}.csv")).exists())
+    path.rename(copy)
+    return copy
+
+
+def read_csv(path: Path) -> list[Record]:
+    """Read ``results.csv``. Raises InputError for a file that lacks a column."""
+    if not path.exists():
+        raise InputError(f"{path} does not exist; make it with: vitbench report {path.parent}")
+    with path.open(encoding="utf-8", newline="") as file:
+        reader = csv.DictReader(file)
+        given = reader.fieldnames or ()
+        lacking = [name for name in COLUMNS if name not in given and name not in _LATER_COLUMNS]
+        if lacking:
+            raise InputError(
+                f"{path} lacks the column {lacking[0]!r}; make it again with: "
+                f"vitbench report {path.parent}"
+            )
+        rows = list(reader)
+    for row in rows:
+        check_schema(path, int(row["schema"]) if row["schema"].isdecimal() else row["schema"])
+    try:
+        return [_record(row) for row in rows]
+    except ValueError as error:
+        raise InputError(
+            f"{path} was changed by hand ({error}); make it again with: "
+            f"vitbench report {path.parent}"
+        ) from error
+
+
+def _record(row: dict[Any, Any]) -> Record:
+    if None in row or None in row.values():
+        raise ValueError("a row has too few or too many cells")
+    return Record(**{f.name: _cell(row.get(f.name, ""), f.type) for f in fields(Record)})
+
+
+def _cell(text: str, kind: Any) -> Any:
+    """A cell as its column's type; empty is None where the column may lack a value."""
+    options = get_args(kind) or (kind,)
+    if text == "" and type(None) in options:
+        return None
+    return options[0](text)

@@ -1,0 +1,184 @@
+"""Files of a run: names, plans, environment, and ``results.csv`` both ways. No torch.
+
+A run is one folder::
+
+    results/<run>/plan.json         what was asked for, and every comparison
+                  environment.json  the machine
+                  journal.jsonl     see bench.files.journal
+                  passes/           pytest-benchmark's raw JSON and the output of each pass
+                  results.csv       one row for each arm of each comparison
+                  plots/            PNG and SVG
+"""
+
+import hashlib
+import json
+import os
+import shutil
+from collections.abc import Iterable, Iterator
+from dataclasses import asdict
+from datetime import datetime
+from pathlib import Path
+from typing import Any, TypeVar
+
+import msgspec
+
+from bench.records.comparison import SCHEMA
+from bench.records.environment import Environment
+from bench.records.errors import InputError
+from bench.records.plan import Plan
+from bench.records.task import PassPlan, SurveyPlan
+
+T = TypeVar("T")
+
+
+def digest(content: bytes) -> str:
+    """What tells a file's content from any other."""
+    return hashlib.sha256(content).hexdigest()
+
+
+def new_run_id(now: datetime) -> str:
+    """Name of a run's folder where the user gives none: the time it began."""
+    return now.strftime("%Y%m%d-%H%M%S")
+
+
+def check_run_folder(folder: Path) -> None:
+    """Raise InputError, before anything is done, where a run's folder exists or cannot be made."""
+    try:
+        exists = folder.exists()
+        parent = next(path for path in folder.absolute().parents if path.exists())
+    except OSError as error:
+        raise InputError(
+            f"output folder {folder} cannot be made ({error.strerror}); give --out another"
+        ) from error
+    if exists:
+        raise InputError(
+            f"output folder {folder} exists; give --out a new name (nothing was overwritten)"
+        )
+    if not (parent.is_dir() and os.access(parent, os.W_OK)):
+        raise InputError(
+            f"output folder {folder} cannot be made in {parent}; give --out a folder that you "
+            "may write"
+        )
+
+
+def create_run_folder(folder: Path, plan: Plan, environment: Environment) -> None:
+    """Make a run's folder with its plan and environment, whole or not at all.
+
+    Raises InputError where it exists or cannot be made.
+    """
+    check_run_folder(folder)
+    part = folder.with_name(f".{folder.name}.{os.getpid()}.part")
+    try:
+        (part / "passes").mkdir(parents=True)
+        write_json(part / "plan.json", plan)
+        write_json(part / "environment.json", environment)
+        part.rename(folder)
+        _sync(folder.absolute().parent)
+    except OSError as error:
+        shutil.rmtree(part, ignore_errors=True)
+        raise InputError(
+            f"output folder {folder} cannot be made ({error.strerror}); give --out another"
+        ) from error
+
+
+def _sync(folder: Path) -> None:
+    """Have a folder's names on disk."""
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def write_json(path: Path, record: Plan | PassPlan | SurveyPlan | Environment) -> None:
+    """Write one record as a JSON file; it is on disk when this returns."""
+    text = json.dumps({"schema": SCHEMA, **asdict(record)}, indent=1, default=str)
+    with path.open("w", encoding="utf-8") as file:
+        file.write(text + "\n")
+        file.flush()
+        os.fsync(file.fileno())
+
+
+def _read_json(path: Path) -> dict[str, Any]:
+    try:
+        plain: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise InputError(
+            f"{path} cannot be read ({error.strerror}); expected the folder of a run, such as "
+            "results/<run>"
+        ) from error
+    except ValueError as error:
+        raise InputError(f"{path} is no JSON ({error}); restore it or run again") from error
+    if not isinstance(plain, dict):
+        raise InputError(f"{path} is no JSON object; restore it or run again")
+    check_schema(path, plain.pop("schema", None))
+    return plain
+
+
+def check_schema(path: Path, schema: object) -> None:
+    """Raise InputError where a file is of a schema that this version cannot read."""
+    if schema not in range(1, SCHEMA + 1):
+        raise InputError(
+            f"{path} has schema {schema}; this vitbench reads schemas 1 to {SCHEMA}: "
+            "use the version that wrote it"
+        )
+
+
+def read_plan(run: Path) -> Plan:
+    """Read a run's plan."""
+    return _read(run / "plan.json", Plan)
+
+
+def read_pass_plan(path: Path) -> PassPlan:
+    """Read what a pass process is told."""
+    return _read(path, PassPlan)
+
+
+def read_survey_plan(path: Path) -> SurveyPlan:
+    """Read what a survey process is told."""
+    return _read(path, SurveyPlan)
+
+
+def read_environment(run: Path) -> Environment:
+    """Read the machine that a run was made on."""
+    return _read(run / "environment.json", Environment)
+
+
+def record_from(plain: dict[str, Any], kind: type[T]) -> T:
+    """Build a record from what JSON gives, which knows no tuples, and check its types.
+
+    Raises ValueError where a field lacks or is of another type; says where.
+    """
+    return msgspec.convert(plain, kind, dec_hook=_other)
+
+
+def _other(kind: type[Any], value: Any) -> Any:
+    """A field of a type that JSON has no like of: a path."""
+    return kind(value)
+
+
+def _read(path: Path, kind: type[T]) -> T:
+    plain = _read_json(path)
+    try:
+        record = record_from(plain, kind)
+    except ValueError as error:
+        raise _changed(path, error) from error
+    for name in _more(plain, msgspec.to_builtins(record, enc_hook=str)):
+        raise _changed(path, f"there is no {name!r}")
+    return record
+
+
+def _changed(path: Path, how: object) -> InputError:
+    return InputError(f"{path} was changed by hand ({how}); restore it or run again")
+
+
+def _more(plain: Any, kept: Any) -> Iterator[str]:
+    """The names that JSON gives and the record made of it does not have."""
+    inner: Iterable[tuple[Any, Any]] = ()
+    if isinstance(plain, dict):
+        yield from sorted(plain.keys() - kept.keys())
+        inner = [(value, kept[name]) for name, value in plain.items() if name in kept]
+    elif isinstance(plain, list):
+        inner = zip(plain, kept, strict=True)
+    for part, made in inner:
+        yield from _more(part, made)

@@ -1,0 +1,1 @@
+"""The machine: processor, GPU, container, load, counters, energy, git."""

@@ -1,0 +1,234 @@
+"""The kernel's counters that tell what other work takes from this process. Linux; no torch.
+
+Each source reads its counters and judges their change over a stretch of pairs. A source that this
+machine lacks raises OSError when it is made.
+"""
+
+import os
+import resource
+import time
+import weakref
+from collections.abc import Collection, Sequence
+from contextlib import suppress
+from pathlib import Path
+from typing import Protocol, TypeVar
+
+from bench.machine.host import group_folders, throttling_files
+
+C = TypeVar("C")
+
+# A look at the scheduler's waits takes 6 microseconds in a loop, but up to 100 after a model's
+# call has taken the caches; pairs that are shorter than this share one.
+NEAR_S = 0.005
+# Looks that cost more, or whose counters say little about less time than this.
+FAR_S = 0.02
+# /proc/stat counts in ticks of 10 ms; so many of them make a share of the cores.
+TICKS_S = 0.1
+# More threads than this cost too much for NEAR_S.
+FEW_THREADS = 4
+
+# A wait of this share of a pair can move its ratio by the least difference that a verdict calls
+# one (2 %). The kernel's own threads take turns that are shorter than this share of NEAR_S.
+WAIT_SHARE = 0.02
+# Involuntary switches for each second of processor time: 17 to 25 on a quiet machine, 240 to 280
+# beside one busy program (a switch every scheduler tick); this is the middle, by ratio. A few may
+# fall together by chance.
+SWITCHES_PER_S = 75
+FEW_SWITCHES = 3
+# Stalls of this share: next to nothing (0 in 99 % of the looks) stalls on a quiet machine.
+STALL_SHARE = 0.1
+# A cloud's machines lose one or two percent all the time, which both arms of a pair share.
+STEAL_SHARE = 0.05
+# Background services stay below a tenth of the cores.
+OTHERS_SHARE = 0.1
+# Each counter is rounded to a tick, so a difference may be one tick too large at either end.
+_ROUNDING_TICKS = 2
+
+WAITING = "waiting for a core"
+PREEMPTED = "preempted"
+CORES_SHORT = "pressure on the cores"
+MEMORY_SHORT = "memory pressure"
+STEAL = "steal"
+OTHERS = "others' load"
+THROTTLED = "throttled"
+
+
+class Source(Protocol[C]):
+    """Counters of one kind. ``every_s`` is the least time between two looks at them, in s."""
+
+    every_s: float
+
+    def read(self) -> C:
+        """Read the counters as they stand now. Raises OSError, ValueError or IndexError."""
+
+    def causes(self, before: C, after: C, elapsed_s: float) -> tuple[str, ...]:
+        """What disturbed the pairs between two looks; empty where nothing clearly did."""
+
+
+class CounterFile:
+    """A file that stays open, since opening it anew costs more than reading it."""
+
+    def __init__(self, path: Path, size: int = 512) -> None:
+        self._descriptor = os.open(path, os.O_RDONLY)
+        self._size = size
+        weakref.finalize(self, os.close, self._descriptor)
+
+    def read(self) -> bytes:
+        """Give the first ``size`` bytes as they are now. Raises OSError."""
+        return os.pread(self._descriptor, self._size, 0)
+
+
+class RunQueue:
+    """How long the threads of this process were ready to run and got no core.
+
+    The scheduler counts it for each thread in nanoseconds. The thread that waited longest counts:
+    the others of a parallel region wait for it. Threads that start later are not seen.
+    """
+
+    def __init__(self, tasks: Path = Path("/proc/self/task")) -> None:
+        self._files: list[CounterFile] = []
+        ran_ns = 0
+        for task in tasks.iterdir():
+            with suppress(OSError):  # The thread has ended.
+                file = CounterFile(task / "schedstat")
+                ran_ns += int(file.read().split()[0])
+                self._files.append(file)
+        if not ran_ns:
+            raise OSError("this kernel keeps no account of its threads")
+        self.every_s = NEAR_S if len(self._files) <= FEW_THREADS else FAR_S
+
+    def read(self) -> list[int]:
+        """Each thread's wait in ns."""
+        return [_waited_ns(file) for file in self._files]
+
+    def causes(self, before: list[int], after: list[int], elapsed_s: float) -> tuple[str, ...]:
+        """Waiting where a thread did so for more than 2 % of the time."""
+        waited_ns = max(now - then for then, now in zip(before, after, strict=True))
+        return (WAITING,) if 1e-9 * waited_ns > WAIT_SHARE * elapsed_s else ()
+
+
+def _waited_ns(file: CounterFile) -> int:
+    try:
+        return int(file.read().split()[1])
+    except OSError:
+        return 0  # A thread that has ended waits no more.
+
+
+class Switches:
+    """Involuntary context switches of this process, by the processor time that it used."""
+
+    every_s = TICKS_S
+
+    def read(self) -> tuple[int, float]:
+        """Switches of all threads, and the seconds of processor time that they used."""
+        return resource.getrusage(resource.RUSAGE_SELF).ru_nivcsw, time.process_time()
+
+    def causes(
+        self, before: tuple[int, float], after: tuple[int, float], elapsed_s: float
+    ) -> tuple[str, ...]:
+        """Preempted where switches come as fast as the scheduler's ticks."""
+        del elapsed_s
+        switches = after[0] - before[0]
+        many = switches > SWITCHES_PER_S * (after[1] - before[1])
+        return (PREEMPTED,) if many and switches > FEW_SWITCHES else ()
+
+
+class Pressure:
+    """Pressure-stall information: how long some task had to wait for a resource.
+
+    That of the process's own control group where it has one (version 2), else the machine's.
+    """
+
+    every_s = FAR_S
+
+    def __init__(self, resource_name: str, cause: str, folders: Sequence[Path] = ()) -> None:
+        files = [folder / f"{resource_name}.pressure" for folder in folders]
+        machine = Path("/proc/pressure") / resource_name
+        self._file = CounterFile(next((file for file in files if file.exists()), machine))
+        self._cause = cause
+
+    def read(self) -> int:
+        """Microseconds in which some task was stalled."""
+        return int(self._file.read().partition(b"total=")[2].split(maxsplit=1)[0])
+
+    def causes(self, before: int, after: int, elapsed_s: float) -> tuple[str, ...]:
+        """The cause where tasks stalled for a tenth of the time."""
+        return (self._cause,) if 1e-6 * (after - before) > STALL_SHARE * elapsed_s else ()
+
+
+class CoreTimes:
+    """Time of the cores that this process may use, from /proc/stat: stolen, and spent by others.
+
+    Where it may use all cores the line of their sum is read, which is rounded once. Only the
+    causes in ``judged`` are named.
+    """
+
+    every_s = TICKS_S
+
+    def __init__(
+        self,
+        judged: Collection[str] = (STEAL, OTHERS),
+        *,
+        path: Path = Path("/proc/stat"),
+        allowed: Collection[int] | None = None,
+    ) -> None:
+        allowed = os.sched_getaffinity(0) if allowed is None else allowed
+        all_of_them = len(allowed) == os.sysconf("SC_NPROCESSORS_ONLN")
+        self._file = CounterFile(path, size=512 if all_of_them else 2**16)
+        self._names = {b"cpu"} if all_of_them else {b"cpu%d" % each for each in allowed}
+        self._judged, self._cores = judged, len(allowed)
+        self._tick_s = 1 / os.sysconf("SC_CLK_TCK")
+
+    def read(self) -> tuple[float, float, float]:
+        """Seconds stolen, seconds busy, and this process's own, over all its cores."""
+        stolen = busy = 0
+        for line in self._file.read().splitlines():
+            name, *fields = line.split()
+            if name in self._names:
+                # user nice system idle iowait irq softirq steal …
+                ticks = [int(field) for field in fields[:8]]
+                busy += sum(ticks[:3]) + sum(ticks[5:7])
+                stolen += ticks[7]
+        return stolen * self._tick_s, busy * self._tick_s, time.process_time()
+
+    def causes(
+        self,
+        before: tuple[float, float, float],
+        after: tuple[float, float, float],
+        elapsed_s: float,
+    ) -> tuple[str, ...]:
+        """Steal where the hypervisor ran others, load where this machine did."""
+        stolen_s, busy_s, own_s = (now - then for then, now in zip(before, after, strict=True))
+        cores_s = self._cores * elapsed_s
+        rounding_s = _ROUNDING_TICKS * self._tick_s * len(self._names)
+        found = {
+            STEAL: stolen_s >= max(rounding_s, STEAL_SHARE * cores_s),
+            OTHERS: busy_s - own_s > OTHERS_SHARE * cores_s + rounding_s,
+        }
+        return tuple(cause for cause in self._judged if found[cause])
+
+
+class Throttling:
+    """Periods in which the quota of a control group was used up and its threads stood still."""
+
+    every_s = FAR_S
+
+    def __init__(self, files: Sequence[Path]) -> None:
+        if not files:
+            raise OSError("no control group around this process has a quota")
+        self._files = [CounterFile(file) for file in files]
+
+    @classmethod
+    def of_this_process(cls) -> "Throttling":
+        """The groups around this process that have a quota. Raises OSError where none has."""
+        return cls(throttling_files(group_folders("cpu")))
+
+    def read(self) -> int:
+        """Throttled periods of all these groups."""
+        fields = [file.read().split() for file in self._files]
+        return sum(int(each[each.index(b"nr_throttled") + 1]) for each in fields)
+
+    def causes(self, before: int, after: int, elapsed_s: float) -> tuple[str, ...]:
+        """Throttled in any period: the threads then stood still for the rest of it."""
+        del elapsed_s
+        return (THROTTLED,) if after > before else ()

@@ -1,1 +1,0 @@
-"""Clocks, pairs, caches, memory, numeric error and the machine: how one case is measured."""

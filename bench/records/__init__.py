@@ -1,0 +1,1 @@
+"""Frozen records with units in their names; standard library only."""

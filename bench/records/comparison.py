@@ -1,0 +1,193 @@
+"""The records that everything else makes or reads. Standard library only.
+
+A ``Comparison`` is what to measure, a ``Sample`` what one pass (one process) measured of it. Units
+stand in the names.
+"""
+
+from dataclasses import dataclass, field, fields, replace
+
+SCHEMA = 4
+
+DEVICES = ("cpu", "cuda")
+MODES = ("forward", "train")
+STATUSES = ("ok", "oom", "timeout", "crashed", "wrong", "skipped")
+# What an implementation may be chosen by; the first where nobody says.
+OBJECTIVES = ("latency", "throughput", "memory", "energy")
+VERDICTS = ("faster", "slower", "equivalent", "undecided")
+CACHES = ("cold", "warm")
+# What compiles a whole model, of which a block knows nothing.
+MODEL_ARMS = ("compile", "reduce_overhead", "max_autotune")
+# The precision of a user's arm whose type nobody chose: modules stay as they were made.
+OWN = "own"
+# A difference of less than this is of no interest to somebody who chooses an implementation.
+DELTA = 0.02
+
+
+@dataclass(frozen=True, kw_only=True)
+class Workload:
+    """What is done, whichever arm does it. Sizes are in pixels; images are square.
+
+    A part of vitcore has a variant and sizes. A user's own arms have ``inputs`` instead: a shape
+    such as ``1,197,768``, or ``FILE.py:make_inputs``, a function that makes them.
+    """
+
+    component: str
+    mode: str
+    device: str
+    variant: str | None = None
+    patch_size: int | None = None
+    image_size: int | None = None
+    batch_size: int | None = None
+    inputs: str | None = None
+
+    def __str__(self) -> str:
+        """Short name for people and for pytest: ``B/16-model-b1-forward-cpu``."""
+        if self.inputs is not None:
+            return f"{self.component}-{self.inputs}-{self.mode}-{self.device}"
+        return f"{self.variant}-{self.component}-b{self.batch_size}-{self.mode}-{self.device}"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Arm:
+    """One way to do the work: a level of every factor.
+
+    ``factory`` names a user's own arm (``FILE.py:factory``, ``package.module:factory`` or
+    ``vitcore:attention=sdpa``, of another revision with ``@main``); of the other levels only
+    ``precision`` then says anything: the type of the inputs. ``tree`` is the folder from which it
+    is imported, where that is not the working directory. ``kernel`` pins what PyTorch would choose
+    by itself for attention.
+    """
+
+    patcher: str = "conv"
+    attention: str = "sdpa"
+    compile: str = "eager"
+    precision: str = "fp32"
+    checkpoint: str = "none"
+    optimizer: str = "adamw"
+    kernel: str = "auto"
+    layout: str = "contiguous"
+    factory: str | None = None
+    tree: str | None = None
+
+    def level(self, factor: str) -> str:
+        """The arm's level of one factor, by which a comparison calls it."""
+        return str(getattr(self, factor))
+
+    def as_part(self, component: str) -> "Arm":
+        """The arm as a workload knows it: a block has no patcher, and is compiled as one."""
+        if component != "block":
+            return self
+        compiled = "compile_blocks" if self.compile in MODEL_ARMS else self.compile
+        return replace(self, patcher=PLAIN.patcher, compile=compiled)
+
+    @property
+    def choice(self) -> str:
+        """The levels in which the arm differs from the plain one: ``linear+sdpa+bf16``."""
+        levels = (self.level(name) for name in FACTORS if self.level(name) != PLAIN.level(name))
+        return "+".join(levels) or "plain"
+
+
+# What everything chosen is compared with: the baseline of every factor.
+PLAIN = Arm(attention="mha")
+# The factors of ``vitbench compare`` and of what a run itself chose; then what a run can vary.
+OWN_FACTOR = "factory"
+CHOICE = "choice"
+FACTORS = tuple(each.name for each in fields(Arm) if each.name not in (OWN_FACTOR, "tree"))
+# What a run measures only where it is asked for: of interest once an implementation is chosen.
+ASKED_FACTORS = ("kernel", "layout")
+USUAL_FACTORS = tuple(name for name in FACTORS if name not in ASKED_FACTORS)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Comparison:
+    """A candidate arm against a baseline arm on one workload; equal arms make a control.
+
+    ``allow_different`` accepts an arm that computes something else than its baseline.
+    """
+
+    factor: str
+    workload: Workload
+    baseline: Arm
+    arm: Arm
+    cache: str = "cold"
+    allow_different: bool = False
+
+    @property
+    def arm_name(self) -> str:
+        """The candidate's level of the factor."""
+        return self.arm.level(self.factor)
+
+    @property
+    def baseline_name(self) -> str:
+        """The baseline's level of the factor."""
+        return self.baseline.level(self.factor)
+
+    @property
+    def is_control(self) -> bool:
+        """Whether the baseline is compared with a second copy of itself."""
+        return self.arm == self.baseline
+
+    @property
+    def key(self) -> str:
+        """Name of the comparison, unique within a run."""
+        return f"{self.factor}-{self.workload}-{self.arm_name}"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Sample:
+    """One comparison as one pass measured it.
+
+    ``baseline_s`` and ``arm_s`` hold the seconds of each timed call, pair by pair; the baseline
+    went first in the pairs of even index. They are device time on CUDA, wall time elsewhere;
+    ``*_wall_s`` hold the synchronised wall time of the same calls where the two differ. Errors
+    are relative norms against float64 (a user's own arms: against the baseline), ``largest_error``
+    the largest absolute one of an output; ``None`` where this pass did not look. ``first_call_s``
+    is the first call of an arm that compiles, ``first_call_cache`` whether its compiler's cache on
+    disk was ``cold`` or ``warm``, ``compiler_start_s`` what loading the compiler took before.
+    ``yardstick_s`` is one call of the yardstick right after (see ``bench.timing.yardstick``).
+    ``resolution_s`` is the step of the clock. ``unsettled`` names the arms (``baseline``, ``arm``)
+    whose warm-up ended for want of time. ``disturbed`` holds the indices of
+    the pairs that foreign load disturbed, ``causes`` how many of them by which cause. ``died``:
+    the process ended while it was measured.
+    """
+
+    key: str
+    pass_index: int
+    status: str = "ok"
+    error: str | None = None
+    note: str | None = None
+    baseline_s: tuple[float, ...] = ()
+    arm_s: tuple[float, ...] = ()
+    baseline_wall_s: tuple[float, ...] = ()
+    arm_wall_s: tuple[float, ...] = ()
+    arm_queued_s: float | None = None
+    output_error: float | None = None
+    gradient_error: float | None = None
+    largest_error: float | None = None
+    first_call_s: float | None = None
+    first_call_cache: str | None = None
+    compiler_start_s: float | None = None
+    yardstick_s: float | None = None
+    peak_memory_bytes: int | None = None
+    resolution_s: float = 0.0
+    unsettled: tuple[str, ...] = ()
+    disturbed: tuple[int, ...] = ()
+    causes: dict[str, int] = field(default_factory=dict)
+    prepare_s: float = 0.0
+    measure_s: float = 0.0
+    died: bool = False
+
+    def __post_init__(self) -> None:
+        if self.status not in STATUSES:
+            raise ValueError(f"status is {self.status!r}; expected one of {', '.join(STATUSES)}")
+        if len(self.baseline_s) != len(self.arm_s):
+            raise ValueError(
+                f"{self.key}: {len(self.baseline_s)} baseline and {len(self.arm_s)} arm times "
+                "make no pairs"
+            )
+
+    @property
+    def timed_s(self) -> float:
+        """Seconds spent inside timed calls."""
+        wall = self.baseline_wall_s + self.arm_wall_s
+        return sum(wall or self.baseline_s + self.arm_s)

@@ -1,0 +1,196 @@
+"""What a machine is, as a record; how two differ, and what one should warn of. No torch."""
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any
+
+from bench.records.comparison import DEVICES
+
+# Work of others when a run begins: shares of the cores, and of the last ten seconds.
+_BUSY_SHARE = 0.5
+_WAITING_PERCENT = 10
+
+
+@dataclass(frozen=True, kw_only=True)
+class Environment:
+    """Where a run was made. Units stand in the names; ``None`` where the machine does not tell.
+
+    ``cores`` are those that this process may use, of the machine's ``cores_total``;
+    ``quota_cores`` and ``memory_limit_bytes`` are a container's limits, ``None`` without one.
+    ``variables`` holds the environment variables that were set and change how torch computes.
+    ``load_1min`` and ``waiting_percent`` (the share of ten seconds in which some process waited for
+    a core) are of the moment before the run. What begins with ``gpu_`` is of the GPU that is
+    measured; its clocks are those of that moment. ``code`` is a digest of the code that measures
+    and is measured.
+    """
+
+    host: str
+    os: str
+    python: str
+    torch: str
+    torch_build: str
+    cpu: str
+    cpu_flags: tuple[str, ...]
+    cores: int
+    threads: int
+    memory_bytes: int | None
+    last_level_cache_bytes: int | None
+    cxx: str | None
+    gpus: tuple[str, ...]
+    gpu_driver: str | None
+    cuda: str | None
+    commit: str | None
+    dirty: bool | None
+    packages: dict[str, str | None]
+    import_torch_s: float
+    code: str | None = None
+    cores_total: int | None = None
+    cores_physical: int | None = None
+    quota_cores: float | None = None
+    memory_limit_bytes: int | None = None
+    governor: str | None = None
+    turbo: bool | None = None
+    interop_threads: int | None = None
+    math_libraries: dict[str, str] = field(default_factory=dict)
+    variables: dict[str, str] = field(default_factory=dict)
+    load_1min: float | None = None
+    waiting_percent: float | None = None
+    gpu_sm_mhz: int | None = None
+    gpu_sm_max_mhz: int | None = None
+    gpu_memory_mhz: int | None = None
+    gpu_memory_max_mhz: int | None = None
+    gpu_power_limit_w: float | None = None
+    gpu_persistence: bool | None = None
+    gpu_mig: bool | None = None
+    gpu_other_processes: int | None = None
+    no_energy: dict[str, str] = field(default_factory=dict)
+
+    def device_name(self, device: str) -> str:
+        """The name of the processor behind ``cpu`` or ``cuda``."""
+        return self.gpus[0] if device == "cuda" and self.gpus else self.cpu
+
+    @property
+    def devices(self) -> tuple[str, ...]:
+        """The devices that can be measured here."""
+        return DEVICES if self.gpus else DEVICES[:1]
+
+    @property
+    def usable_cores(self) -> int:
+        """How many threads can run at once, by the affinity and the container's quota."""
+        quota = self.cores if self.quota_cores is None else max(1, int(self.quota_cores))
+        return min(self.cores, quota)
+
+
+def _size(size_bytes: int) -> str:
+    return f"{size_bytes / 2**30:.1f} GiB"
+
+
+def _names(names: tuple[str, ...]) -> str:
+    return ", ".join(names) or "none"
+
+
+def _short(digest: str) -> str:
+    return digest[:10]
+
+
+# What a run needs to be the same from its first pass to its last, and how to write each value.
+_IDENTITY: dict[str, tuple[str, Callable[[Any], str]]] = {
+    "cpu": ("CPU", str),
+    "cores": ("number of cores", str),
+    "quota_cores": ("quota of cores", str),
+    "memory_limit_bytes": ("memory limit", _size),
+    "gpus": ("GPUs", _names),
+    "threads": ("number of torch threads", str),
+    "torch": ("torch", str),
+    "python": ("Python", str),
+    "commit": ("commit", _short),
+    "code": ("code of vitbench", _short),
+}
+# Of these None says that nobody knows, which is no difference; of the others that there is none.
+_UNKNOWN = ("commit", "code")
+
+
+def differences(before: Environment, now: Environment) -> list[str]:
+    """What forbids going on with a run here, such as ``torch was 2.9.0, is 2.15.0``.
+
+    Another machine, commit, code, Python or torch counts; what changes from minute to minute does
+    not. Empty where the run may go on.
+    """
+    found = []
+    for name, (label, text) in _IDENTITY.items():
+        was, is_now = getattr(before, name), getattr(now, name)
+        if was == is_now or (name in _UNKNOWN and None in (was, is_now)):
+            continue
+        was, is_now = ("none" if each is None else text(each) for each in (was, is_now))
+        found.append(f"{label} was {was}, is {is_now}")
+    return found
+
+
+def warnings(environment: Environment) -> list[str]:
+    """What makes measurements here worse than they need be: a line each, with the remedy."""
+    checks = (_threads, _governor, _load, _waiting, _persistence, _other_processes, _mig)
+    return [line for line in (check(environment) for check in checks) if line is not None]
+
+
+def _threads(environment: Environment) -> str | None:
+    cores, threads = environment.usable_cores, environment.threads
+    if threads <= cores:
+        return None
+    return (
+        f"{threads} torch threads share {cores} of the cores and wait for each other; "
+        f"set OMP_NUM_THREADS={cores}"
+    )
+
+
+def _governor(environment: Environment) -> str | None:
+    if environment.governor in {None, "performance"}:
+        return None
+    return (
+        f"the CPU's governor is {environment.governor}: its clock follows the load; "
+        "set it with: sudo cpupower frequency-set -g performance"
+    )
+
+
+def _load(environment: Environment) -> str | None:
+    load, cores = environment.load_1min, environment.cores_total or environment.cores
+    if load is None or load <= _BUSY_SHARE * cores:
+        return None
+    return (
+        f"the load average is {load:.1f} on {cores} cores before the run begins; "
+        "stop other programs (top shows them)"
+    )
+
+
+def _waiting(environment: Environment) -> str | None:
+    percent = environment.waiting_percent
+    if percent is None or percent <= _WAITING_PERCENT:
+        return None
+    return (
+        f"programs waited for a core in {percent:.0f} % of the last 10 s; "
+        "stop other programs (top shows them)"
+    )
+
+
+def _persistence(environment: Environment) -> str | None:
+    if environment.gpu_persistence is not False:
+        return None
+    return (
+        "the GPU's persistence mode is off: its driver unloads between passes; "
+        "set it with: sudo nvidia-smi -pm 1"
+    )
+
+
+def _other_processes(environment: Environment) -> str | None:
+    count = environment.gpu_other_processes
+    if not count:
+        return None
+    return f"processes of others on the GPU: {count}; end them (nvidia-smi shows them)"
+
+
+def _mig(environment: Environment) -> str | None:
+    if not environment.gpu_mig:
+        return None
+    return (
+        "the GPU is divided (MIG): its parts share power and memory bandwidth; "
+        "end that with: sudo nvidia-smi -mig 0"
+    )

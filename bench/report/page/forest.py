@@ -1,0 +1,226 @@
+"""Forest plots of the page: a line of text for each arm, with its marks on an axis beside it.
+
+They are tables, so that they are read on a phone, aloud and on paper as they are on a desk.
+"""
+
+import math
+from collections import Counter
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, replace
+from functools import partial
+
+from bench.records.comparison import VERDICTS
+from bench.records.row import Record
+from bench.report.labels import by_factor, distinct, factor_name, grouped, workload
+from bench.report.plots.canvas import BINARY, DECADES, RATIOS, WIDEST, ratio_range, ticks
+from bench.report.tables.verdicts import verdict
+from bench.report.units import (
+    bounded,
+    counted,
+    images_per_s,
+    memory,
+    milliseconds,
+    signed_percent,
+    times_within,
+)
+
+# A plot of more lines opens when it is asked for.
+_OPEN_LINES = 100
+# Labels have less room than in a figure: on a phone an axis is as wide as four of them.
+_ROOM = 0.2
+_MARGIN = 1.3
+
+
+@dataclass(frozen=True, kw_only=True)
+class Axis:
+    """A logarithmic axis from ``low`` to ``high``."""
+
+    low: float
+    high: float
+
+    def place(self, value: float) -> float:
+        """Where a value stands, in percent of the axis's length; beyond an end, at that end."""
+        share = math.log(value / self.low) / math.log(self.high / self.low)
+        return round(100 * min(max(share, 0.0), 1.0), 2)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Mark:
+    """A mark ``at`` so many percent of the axis: dot, ring or tick; an interval reaches further."""
+
+    shape: str
+    at: float
+    low: float | None = None
+    high: float | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Line:
+    """An arm's marks and, in words, what they say; ``kind`` is what colours them."""
+
+    arm: str
+    marks: tuple[Mark, ...]
+    text: str
+    said: str = ""
+    kind: str = ""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Forest:
+    """A plot: lines by workload, ticks with their labels, a reference with its band."""
+
+    heading: str
+    summary: str
+    axis: str
+    value: str
+    ticks: tuple[tuple[float, str], ...]
+    groups: dict[str, list[Line]]
+    one: float | None = None
+    band: tuple[float, float] | None = None
+
+    @property
+    def is_open(self) -> bool:
+        """Whether it is small enough to be shown unasked."""
+        return sum(map(len, self.groups.values())) <= _OPEN_LINES
+
+
+def _lines(rows: Sequence[Record], line: Callable[[Record], Line]) -> dict[str, list[Line]]:
+    return {name: [line(record) for record in g] for name, g in grouped(rows, workload).items()}
+
+
+def speedups(records: Sequence[Record], delta: float) -> Iterator[Forest]:
+    """Speed-up of each arm with its interval: a plot for each device and factor."""
+    for rows in by_factor(records):
+        if shown := [record for record in rows if record.speedup is not None]:
+            yield _speedups(shown, delta)
+
+
+def _speedups(rows: Sequence[Record], delta: float) -> Forest:
+    low, high = ratio_range(rows)
+    axis = Axis(low=low, high=high)
+    start, end = axis.place(1 / (1 + delta)), axis.place(1 + delta)
+    first = rows[0]
+    said = Counter(record.verdict for record in rows if not record.is_control)
+    return Forest(
+        heading=f"{factor_name(first)} on {first.device}, against {first.baseline}",
+        summary=", ".join(f"{said[each]} {each}" for each in VERDICTS if said[each]),
+        axis="speed-up, logarithmic",
+        value="speed-up, 95 % interval, verdict",
+        ticks=tuple((axis.place(tick), f"×{tick:g}") for tick in ticks(RATIOS, low, high, _ROOM)),
+        groups=_lines(rows, partial(_speedup, axis)),
+        one=axis.place(1.0),
+        band=(start, round(end - start, 2)),
+    )
+
+
+def _speedup(axis: Axis, record: Record) -> Line:
+    value, low, high = record.speedup or 1.0, record.speedup_low, record.speedup_high
+    shape = "ring" if record.is_control else "dot"
+    return Line(
+        arm=record.arm,
+        marks=(_mark(shape, axis, value, low, high),),
+        text=times_within(value, low, high),
+        said=verdict(record),
+        kind=record.verdict or "",
+    )
+
+
+def latencies(records: Sequence[Record]) -> Iterator[Forest]:
+    """Time of a call with its interval, and throughput: a plot for each device."""
+    for device, rows in grouped(records, lambda record: record.device).items():
+        if shown := list(distinct(record for record in rows if record.latency_ms)):
+            yield _latencies(device, shown)
+
+
+def _latencies(device: str, rows: Sequence[Record]) -> Forest:
+    axis = _axis([record.latency_ms or 1.0 for record in rows])
+    places = ticks(DECADES, axis.low, axis.high, _ROOM)
+    return Forest(
+        heading=f"Time of one call, on {device}",
+        summary=counted(len(rows), "case"),
+        axis="latency, logarithmic",
+        value="latency, 95 % interval; images a second",
+        ticks=tuple((axis.place(tick), f"{tick:g} ms") for tick in places),
+        groups=_lines(rows, partial(_latency, axis)),
+    )
+
+
+def _latency(axis: Axis, record: Record) -> Line:
+    value, low, high = record.latency_ms or 1.0, record.latency_low_ms, record.latency_high_ms
+    interval = bounded(milliseconds, low, high)
+    speed = images_per_s(record.images_per_s)
+    return Line(
+        arm=record.arm,
+        marks=(_mark("dot", axis, value, low, high),),
+        text=f"{milliseconds(value)} ({interval or 'no interval'})"
+        + (f"; {speed}" if speed else ""),
+        said="" if record.status == "ok" else record.status,
+    )
+
+
+def _axis(values: Sequence[float]) -> Axis:
+    """One that holds them all; two ticks at least stand on it, however alike they are."""
+    low, high = min(values) / _MARGIN, max(values) * _MARGIN
+    return Axis(low=min(low, high / 8), high=max(high, low * 8))
+
+
+def _mark(shape: str, axis: Axis, value: float, low: float | None, high: float | None) -> Mark:
+    """A mark with its interval, which is cut where it would reach far beyond others."""
+    mark = Mark(shape=shape, at=axis.place(value))
+    if low is None or high is None:
+        return mark
+    start, end = max(low, value / WIDEST), min(high, value * WIDEST)
+    return replace(mark, low=axis.place(start), high=axis.place(end))
+
+
+def memories(records: Sequence[Record]) -> Iterator[Forest]:
+    """Peak of live tensors, measured and predicted, and of the process: a plot for each device."""
+    for device, rows in grouped(records, lambda record: record.device).items():
+        told = (record for record in rows if record.allocated_bytes or record.predicted_bytes)
+        if shown := list(distinct(told)):
+            yield _memories(device, shown)
+
+
+def _memories(device: str, rows: Sequence[Record]) -> Forest:
+    axis = _axis([size for record in rows for size in _sizes(record) if size])
+    places = ticks(BINARY, axis.low, axis.high, _ROOM)
+    return Forest(
+        heading=f"Memory at its peak in steady state, on {device}",
+        summary=counted(len(rows), "case"),
+        axis="memory, logarithmic",
+        value="live tensors; the whole process",
+        ticks=tuple((axis.place(tick), _size(tick)) for tick in places),
+        groups=_lines(rows, partial(_memory, axis)),
+    )
+
+
+def _size(power_of_two: float) -> str:
+    value, unit = memory(power_of_two).rsplit(" ", 1)
+    return f"{float(value):g} {unit}"
+
+
+def _sizes(record: Record) -> tuple[int | None, int | None, int | None]:
+    return record.predicted_bytes, record.allocated_bytes, record.process_bytes
+
+
+def _memory(axis: Axis, record: Record) -> Line:
+    shapes = zip(("ring", "dot", "tick"), _sizes(record), strict=True)
+    return Line(
+        arm=record.arm,
+        marks=tuple(Mark(shape=shape, at=axis.place(size)) for shape, size in shapes if size),
+        text="; ".join(_remarks(record)),
+        said="" if record.status == "ok" else record.status,
+    )
+
+
+def _remarks(record: Record) -> Iterator[str]:
+    """Every size that is known, with its unit."""
+    error = record.prediction_error
+    if record.allocated_bytes:
+        yield memory(record.allocated_bytes) + (
+            f" (predicted {signed_percent(error)})" if error is not None else ""
+        )
+    elif record.predicted_bytes:
+        yield f"{memory(record.predicted_bytes)} predicted"
+    if record.process_bytes:
+        yield f"process {memory(record.process_bytes)}"

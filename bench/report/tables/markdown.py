@@ -1,0 +1,44 @@
+"""The verdict tables as Markdown, for a README or a pull request."""
+
+from collections.abc import Sequence
+
+from bench.analysis.row_costs import kernel_changes
+from bench.analysis.rows import Analysis
+from bench.records.errors import InputError
+from bench.report.labels import by_factor, factor_name
+from bench.report.tables.costs import cost_markdown
+from bench.report.tables.run_quality import trust
+from bench.report.tables.verdicts import HEADINGS, cells, remarks
+from bench.report.units import escaped
+
+
+def markdown(
+    analysis: Analysis,
+    factors: Sequence[str] | None = None,
+    views: Sequence[str] = (),
+    first: Sequence[str] = (),
+) -> str:
+    """What to know and the verdict tables, of all factors or of some, as Markdown.
+
+    ``views`` are what else to show of what the arms cost (``report.tables.costs``), ``first``
+    are the lines at the top.
+
+    Raises InputError for a factor that the run does not have.
+    """
+    had = list(dict.fromkeys(record.factor for record in analysis.records))
+    for name in factors or ():
+        if name not in had:
+            raise InputError(f"factor {name!r} was not measured; expected some of {', '.join(had)}")
+    records = [record for record in analysis.records if record.factor in (factors or had)]
+    parts = [*first, *(f"- {line}" for line in trust(analysis)), ""]
+    for group in by_factor(records):
+        head = group[0]
+        parts += [
+            f"**{factor_name(head)}**, against `{head.baseline}`, on {escaped(head.device_name)}:",
+            "",
+        ]
+        parts += [f"| {' | '.join(HEADINGS)} |", "|---|---|" + "---:|" * (len(HEADINGS) - 2)]
+        parts += [f"| {' | '.join(map(escaped, cells(record)))} |" for record in group]
+        parts += ["", *cost_markdown(group, views)]
+    notes = [f"- {escaped(each)}" for each in (*remarks(records), *kernel_changes(records))]
+    return "\n".join([*parts, *notes, ""] if notes else parts)

@@ -1,0 +1,89 @@
+"""Memory of cases for people: predicted beside measured, by what it is for."""
+
+from collections.abc import Sequence
+
+from rich import box
+from rich.table import Table
+
+from bench.records.arm_costs import KINDS, Case, Footprint
+from bench.records.call_profile import COMPONENTS
+from bench.records.comparison import FACTORS, Arm
+from bench.report.units import memory, signed_percent
+
+# Images come before everything that a model does with them.
+_ORDER = ("input", *COMPONENTS)
+
+
+def case_name(case: Case) -> str:
+    """Short name of a case: the workload, and what its arm has of its own."""
+    work, usual = case.workload, Arm()
+    own = [case.arm.level(each) for each in FACTORS if case.arm.level(each) != usual.level(each)]
+    return " ".join([f"{work.variant} b{work.batch_size} {work.mode}", *own])
+
+
+def memory_table(found: Sequence[Footprint]) -> Table:
+    """A row for each case; what a kind does not have is empty."""
+    kinds = [kind for kind in KINDS if any(kind in each.predicted.by_kind for each in found)]
+    device = found[0].case.workload.device
+    title = f"Memory of one call at its peak, on {device}"
+    table = Table(title=title, title_justify="left", title_style="bold", box=box.HEAVY_HEAD)
+    table.add_column("case", overflow="fold")
+    measured = ("measured", "error", "process") if any(each.measured for each in found) else ()
+    for name in (*kinds, "predicted", *measured):
+        table.add_column(name, justify="right")
+    for each in found:
+        parts = [memory(each.predicted.by_kind.get(kind)) for kind in kinds]
+        total = memory(each.predicted.total_bytes)
+        cells = _measured(each) if measured else ()
+        table.add_row(case_name(each.case), *parts, total, *cells)
+    return table
+
+
+def component_table(footprint: Footprint) -> Table:
+    """A row for each component of one case: what is its own at the peak, by what it is for."""
+    parts = footprint.predicted.by_component
+    kinds = [kind for kind in KINDS if any(kind in part for part in parts.values())]
+    title = f"{case_name(footprint.case)}: predicted memory at its peak, by component"
+    table = Table(title=title, title_justify="left", title_style="bold", box=box.HEAVY_HEAD)
+    table.add_column("component")
+    for name in (*kinds, "all"):
+        table.add_column(name, justify="right")
+    for name in sorted(parts, key=_ORDER.index):
+        cells = [memory(parts[name].get(kind)) for kind in kinds]
+        table.add_row(name, *cells, memory(sum(parts[name].values())))
+    return table
+
+
+def _measured(footprint: Footprint) -> tuple[str, str, str]:
+    found = footprint.measured
+    if found is None:
+        return "", "", ""
+    if found.status != "ok":
+        return found.status, "", ""
+    allocated, process = memory(found.allocated_bytes), memory(found.process_bytes)
+    return allocated, signed_percent(footprint.error), process
+
+
+def notes(found: Sequence[Footprint]) -> list[str]:
+    """Why cases were not measured, or failed; and the largest batches, predicted and found."""
+    said = [(each.case, each.note or _error(each)) for each in found]
+    said += [(each.case, _largest(each)) for each in found]
+    lines = [f"{case_name(case)}: {text}" for case, text in said if text]
+    if any("gradients" in each.predicted.by_kind for each in found):
+        lines.append(
+            "Each kind is what it has when all together have most: gradients may be few then."
+        )
+    return lines
+
+
+def _error(footprint: Footprint) -> str | None:
+    return footprint.measured.error if footprint.measured else None
+
+
+def _largest(footprint: Footprint) -> str | None:
+    if footprint.largest_batch is None:
+        return None
+    predicted = footprint.case.workload.batch_size
+    return (
+        f"the largest batch that fits is {footprint.largest_batch} by trying, {predicted} by shapes"
+    )

@@ -1,0 +1,73 @@
+"""What to know of a run before its tables: controls, false verdicts, disturbances."""
+
+from bench.analysis.rows import Analysis
+from bench.analysis.verdicts import FALSE_SHARE, Controls
+from bench.records.row import Record
+from bench.report.units import counted, digits
+
+
+def trust(analysis: Analysis) -> list[str]:
+    """What to know before the table: what the controls say, and how many verdicts may be false."""
+    lines = [
+        _controls(found, f" on {device}" if len(analysis.controls) > 1 else "")
+        for device, found in analysis.controls.items()
+    ]
+    if analysis.decided:
+        expected = digits(analysis.expected_false, 2)
+        verdicts = counted(analysis.decided, "verdict")
+        lines.append(
+            f"Of {verdicts} at most {expected} are expected to be false (share of false "
+            f"discoveries held to {100 * FALSE_SHARE:.0f} %)."
+        )
+    short = sum(map(_falls_short, analysis.records))
+    if short:
+        lines.append(
+            f"{counted(short, 'undecided row')} would have a verdict but for the adjustment to the "
+            "number of comparisons."
+        )
+    return [*lines, *_disturbances(analysis)]
+
+
+def _controls(controls: Controls, where: str) -> str:
+    if not controls.count:
+        return f"Controls{where}: none was measured."
+    said = f"Controls{where}: {controls.strayed} of {controls.count} copies of a baseline were "
+    said += "called different"
+    if controls.withheld:
+        return (
+            f"{said}; they stray {controls.widening:.1f} times as far as their intervals allow, so "
+            "NO VERDICT IS GIVEN: quiet the machine or give more time, and measure again."
+        )
+    if controls.widening > 1:
+        return (
+            f"{said}; they stray further than their intervals allow, so every interval was widened "
+            f"to {controls.widening:.2f} times its width."
+        )
+    return f"{said}."
+
+
+def _falls_short(record: Record) -> bool:
+    """Whether a candidate's interval excludes 1 although it is undecided."""
+    low, high = record.speedup_low, record.speedup_high
+    if record.is_control or record.verdict != "undecided" or low is None or high is None:
+        return False
+    return low > 1 or high < 1
+
+
+def _disturbances(analysis: Analysis) -> list[str]:
+    """How many pairs foreign load disturbed and what became of them; what never settled."""
+    lines, records = [], analysis.records
+    rounds, disturbed = sum(r.rounds for r in records), sum(r.disturbed or 0 for r in records)
+    if disturbed:
+        causes = ", ".join(f"{cause} {count}" for cause, count in analysis.causes.items())
+        kept = disturbed - analysis.left_out
+        why = f", {kept} kept where less than half of a pass was calm (a median bears them)"
+        lines.append(
+            f"{disturbed} of {rounds} pairs were disturbed by foreign load ({causes}): "
+            f"{analysis.left_out} were left out{why if kept else ''}."
+        )
+    unsteady = sum(record.unsteady is not None for record in records)
+    if unsteady:
+        rows = "row is" if unsteady == 1 else "rows are"
+        lines.append(f"{unsteady} {rows} unsteady: still getting faster, or warm-up had no time.")
+    return lines

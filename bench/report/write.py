@@ -1,0 +1,101 @@
+"""Plots and page of a run: drawn here, or for the page alone in a process beside this one."""
+
+from collections.abc import Iterator, Sequence
+from concurrent.futures import Executor, ProcessPoolExecutor
+from contextlib import contextmanager
+from importlib import import_module
+from multiprocessing import get_all_start_methods, get_context
+from pathlib import Path
+from typing import Any
+
+import click
+
+from bench.records.errors import InputError
+
+# A history of fewer has no trend to show.
+_LEAST_RUNS = 3
+
+
+def write_drawings(results: Any, aim: Any) -> int:
+    """Write a run's page and every plot; how many files the plots are."""
+    from bench.report.page.document import page
+    from bench.report.page.figures import inlined
+    from bench.report.plots.speed import draw, write_plots
+
+    source = source_of(results)
+    drawn = draw(results.records, source, results.plan.delta) + _trend(results.folder.parent)
+    _write_page(results.folder, page(results.told(aim), inlined(drawn)))
+    return len(write_plots(results.folder / "plots", drawn))
+
+
+@contextmanager
+def drawing_beside() -> Iterator[Executor]:
+    """A process to draw in, which loads what it needs for that while this one reads the run."""
+    # A fork starts at once, and nothing is loaded yet that would not bear one.
+    how = "fork" if "fork" in get_all_start_methods() else None
+    with ProcessPoolExecutor(1, mp_context=get_context(how)) as beside:
+        beside.submit(import_module, "bench.report.plots.speed")
+        yield beside
+
+
+def page_alone(results: Any, aim: Any, beside: Executor) -> Path:
+    """Write a run's page, with figures that are drawn beside; its path."""
+    shown = (results.records, source_of(results), results.plan.delta)
+    drawings = beside.submit(_drawings, *shown, results.folder.parent)
+    # This takes a while, too.
+    from bench.report.page.document import page
+
+    told = results.told(aim)
+    return _write_page(results.folder, page(told, drawings.result()))
+
+
+def _drawings(
+    records: Sequence[Any], source: str, delta: float, folder: Path
+) -> list[tuple[str, str]]:
+    from bench.report.page.figures import FIGURES, inlined
+    from bench.report.plots.speed import draw
+
+    return inlined(draw(records, source, delta, FIGURES) + _trend(folder))
+
+
+def _trend(folder: Path) -> list[tuple[str, Any]]:
+    """The chart of the history beside a run, where there is one of several runs."""
+    from bench.files.history_csv import USUAL_NAME, read
+
+    path = folder / USUAL_NAME
+    try:
+        points = read(path) if path.exists() else []
+    except InputError as error:
+        # A history is another matter than this run.
+        click.echo(f"the page has no chart of the history: {error}", err=True)
+        return []
+    if len({point.run_id for point in points}) < _LEAST_RUNS:
+        return []
+    import matplotlib as mpl
+
+    from bench.analysis.change_points import changes
+    from bench.report.plots.canvas import STYLE
+    from bench.report.trend import by_series, trend_figure
+
+    series = by_series(points)
+    ratios = {name: [point.ratio for point in each] for name, each in series.items()}
+    with mpl.rc_context(STYLE):
+        return [("trend", trend_figure(series, changes(ratios), str(path)))]
+
+
+def _write_page(folder: Path, text: str) -> Path:
+    """Write ``report.html`` whole or not at all."""
+    path = folder / "report.html"
+    part = path.with_suffix(".part")
+    part.write_text(text, encoding="utf-8")
+    part.replace(path)
+    return path
+
+
+def source_of(results: Any) -> str:
+    """Hardware, versions, commit, time and command of a run."""
+    from bench.report.tables.verdicts import provenance
+
+    plan = results.plan
+    own = (plan.commit, plan.has_changes)
+    return provenance(results.environment, plan.command, plan.started, *own)

@@ -1,1 +1,0 @@
-"""Passes as processes: plan, start, watch, merge."""

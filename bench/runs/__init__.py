@@ -1,0 +1,1 @@
+"""A request to results: plan, schedule, start worker processes, merge. No torch."""

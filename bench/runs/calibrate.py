@@ -1,0 +1,141 @@
+"""Calibration: comparisons whose answer is known, measured like any others."""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+
+from bench.analysis.calibration import Trial, rates
+from bench.files.run_folder import check_run_folder
+from bench.records.calibration import Rate
+from bench.records.comparison import Arm, Comparison, Workload
+from bench.records.errors import InputError
+from bench.records.plan import Plan
+from bench.runs.checks import check_budget, check_devices
+from bench.runs.results import Results, load
+from bench.runs.run import Progress, execute
+from bench.runs.tasks import probe
+
+
+@dataclass(frozen=True)
+class Kind:
+    """Comparisons of one known speed-up: two stacks, how many in ten minutes, and their time.
+
+    ``weight`` is the time of each beside that of one of identical arms.
+    """
+
+    truth: float
+    baseline: str
+    arm: str
+    in_ten_minutes: int
+    weight: float
+
+
+# Of nine minutes of measuring the identical arms get about 3 s each, slow-downs of 5 % 18 s and of
+# 2 % 52 s: within the 20 and 60 s in which they should be found.
+KINDS = (
+    Kind(1.0, "bench.suite.stacks:linear_20", "bench.suite.stacks:linear_20", 40, 1.0),
+    Kind(20 / 21, "bench.suite.stacks:linear_20", "bench.suite.stacks:linear_21", 8, 5.5),
+    Kind(50 / 51, "bench.suite.stacks:linear_50", "bench.suite.stacks:linear_51", 4, 16.0),
+)
+_TEN_MINUTES_S = 600.0
+# The calls differ in size, so that no single one decides: rows of the input.
+_ROWS = (128, 160, 192, 224, 256)
+
+
+@dataclass(frozen=True, kw_only=True)
+class CalibrateRequest:
+    """What a user asked for."""
+
+    budget_s: float
+    passes: int
+    device: str
+    seed: int
+    folder: Path
+    command: str
+    lock: bool = True
+
+
+@dataclass(frozen=True, kw_only=True)
+class Calibration:
+    """A calibration's run and its rates."""
+
+    results: Results
+    rates: tuple[Rate, ...]
+
+
+def comparisons(budget_s: float, device: str) -> Iterator[tuple[Comparison, float]]:
+    """Every comparison that the budget covers, with its weight; controls among them."""
+    for kind in KINDS:
+        count = max(round(kind.in_ten_minutes * budget_s / _TEN_MINUTES_S), 2)
+        for place in range(count):
+            rows = _ROWS[place % len(_ROWS)]
+            if place < len(_ROWS) and kind.truth != KINDS[1].truth:
+                yield _comparison(kind, kind.baseline, rows, device), KINDS[0].weight
+            yield _comparison(kind, f"{kind.arm}#{place + 2}", rows, device), kind.weight
+
+
+def _comparison(kind: Kind, arm: str, rows: int, device: str) -> Comparison:
+    return Comparison(
+        factor="factory",
+        workload=Workload(
+            component="callable", mode="forward", device=device, inputs=f"{rows},256"
+        ),
+        baseline=Arm(factory=kind.baseline),
+        arm=Arm(factory=arm),
+        cache="warm",
+        # Stacks of different length compute different things; their relative cost is what counts.
+        allow_different=True,
+    )
+
+
+def calibrate(request: CalibrateRequest, progress: Progress) -> Calibration:
+    """Measure comparisons with known answers, and score every method on them.
+
+    Raises like ``bench.runs.run.run``.
+    """
+    check_run_folder(request.folder)
+    environment = probe()
+    check_devices((request.device,), environment)
+    check_budget(request.budget_s, request.passes, environment)
+    weights = dict(comparisons(request.budget_s, request.device))
+    plan = Plan(
+        run_id=request.folder.absolute().name,
+        started=datetime.now(UTC).isoformat(timespec="seconds"),
+        command=request.command,
+        passes=request.passes,
+        seed=request.seed,
+        budget_s=request.budget_s,
+        weights={each.key: weight for each, weight in weights.items()},
+        comparisons=tuple(weights),
+    )
+    results = execute(plan, environment, request.folder, progress, lock=request.lock)
+    return Calibration(results=results, rates=_rates(results))
+
+
+def read(folder: Path) -> Calibration:
+    """Score a calibration again from its journal. Raises InputError where it is none."""
+    results = load(folder)
+    return Calibration(results=results, rates=_rates(results))
+
+
+def _rates(results: Results) -> tuple[Rate, ...]:
+    truths = {(kind.baseline, kind.arm): kind.truth for kind in KINDS}
+    trials: list[Trial] = []
+    controls: list[Trial] = []
+    for comparison in results.plan.comparisons:
+        arms = (comparison.baseline_name, comparison.arm_name.partition("#")[0])
+        truth = 1.0 if comparison.is_control else truths.get(arms)
+        samples = tuple(s for s in results.samples if s.key == comparison.key and s.arm_s)
+        if truth is not None and samples:
+            group = controls if comparison.is_control else trials
+            group.append(Trial(key=comparison.key, truth=truth, samples=samples))
+    return _scored(results.folder, trials, controls)
+
+
+def _scored(folder: Path, trials: Sequence[Trial], controls: Sequence[Trial]) -> tuple[Rate, ...]:
+    if not trials or not controls:
+        raise InputError(
+            f"{folder} holds no calibration with measured pairs; make one with: vitbench calibrate"
+        )
+    return tuple(rates(trials, controls))

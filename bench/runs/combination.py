@@ -1,0 +1,107 @@
+"""What a run chooses by its own rows, and the comparisons that measure it as a whole."""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
+
+from bench.analysis.decision import Aim, Decision, decide
+from bench.records.comparison import CHOICE, PLAIN, Comparison, Workload
+from bench.records.plan import Choice, Plan
+from bench.records.row import Record
+from bench.suite.grid import CONTROL_SHARE, choose_component
+from bench.suite.work import flops, repeats
+from bench.worker.budget import Need
+
+# An objective by which only the survey can choose.
+SURVEYED = ("memory", "energy")
+_WHOLES = ("block", "model")
+# Six pairs and settling, as multiples of a pair's guessed work, which is a generous one.
+_LEAST_WORK = 4.0
+
+
+def decisions(records: Sequence[Record], aim: Aim) -> list[Decision]:
+    """What the rows of a run let choose, one decision for each situation."""
+    return decide(records, aim, _repeats)
+
+
+def _repeats(whole: Record, part: str) -> int:
+    return repeats(str(whole.variant), whole.component, part)
+
+
+def aim_of(plan: Plan) -> Aim:
+    """What the run was to choose by."""
+    return Aim(objective=plan.objective, max_error=plan.max_error)
+
+
+def wanted(plan: Plan, records: Sequence[Record]) -> list[Comparison]:
+    """What the rows choose and the plan does not measure yet, the cheapest first.
+
+    For each combination the control of the plain arm, too. Nothing where the plain arm is chosen.
+    """
+    known = {each.key for each in plan.comparisons}
+    found = sorted(decisions(records, aim_of(plan)), key=lambda each: flops(_workload(each, plan)))
+    pairs = (pair for each in found if each.arm != PLAIN for pair in _pair(each, plan))
+    return [each for each in pairs if each.key not in known]
+
+
+def _pair(decision: Decision, plan: Plan) -> Iterator[Comparison]:
+    workload = _workload(decision, plan)
+    chosen = decision.arm.as_part(workload.component)
+    if chosen == PLAIN:
+        return
+    caches = (c.cache for c in plan.comparisons if c.workload.component != "model")
+    cache = "warm" if workload.component == "model" else next(caches, "cold")
+    for arm in (PLAIN, chosen):
+        yield Comparison(factor=CHOICE, workload=workload, baseline=PLAIN, arm=arm, cache=cache)
+
+
+def _workload(decision: Decision, plan: Plan) -> Workload:
+    """The whole that the situation's own rows were measured on, else what ``auto`` would take."""
+    place = decision.situation
+    workload = Workload(
+        component="model",
+        mode=place.mode,
+        device=place.device,
+        variant=place.variant,
+        patch_size=place.patch_size,
+        image_size=place.image_size,
+        batch_size=place.batch_size,
+    )
+    works = (each.workload for each in plan.comparisons if each.workload.component in _WHOLES)
+    known = (work for work in works if replace(work, component="model") == workload)
+    return next(known, None) or choose_component(workload, "auto")
+
+
+def affordable(
+    comparisons: Sequence[Comparison], seconds: float, startup_s: float, most_passes: int
+) -> Choice | None:
+    """As many, the first ones first, as fit into one pass of ``seconds``; then as many passes.
+
+    None where not even one control and its candidate fit.
+    """
+    chosen, pass_s = 0, startup_s
+    for count in range(2, len(comparisons) + 1, 2):
+        need_s = startup_s + sum(map(_least_s, comparisons[:count]))
+        if need_s <= seconds:
+            chosen, pass_s = count, need_s
+    if not chosen:
+        return None
+    passes = min(int(seconds / pass_s), most_passes)
+    return Choice(comparisons=tuple(comparisons[:chosen]), passes=passes)
+
+
+def _least_s(comparison: Comparison) -> float:
+    """Roughly what a comparison takes at least."""
+    need = Need.of(comparison)
+    return need.ready_s + _LEAST_WORK * need.work
+
+
+def with_choices(plan: Plan, choices: Sequence[Choice]) -> Plan:
+    """The plan with what the run chose since: each comparison once, controls in less time."""
+    found = {each.key: each for choice in choices for each in choice.comparisons}
+    lighter = {key: CONTROL_SHARE for key, each in found.items() if each.is_control}
+    return replace(
+        plan,
+        comparisons=(*plan.comparisons, *found.values()),
+        weights={**plan.weights, **lighter},
+        choice_passes=max((choice.passes for choice in choices), default=0),
+    )

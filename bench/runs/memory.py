@@ -1,0 +1,196 @@
+"""Predicts the memory of cases and, where their device is here and has room, measures it."""
+
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, replace
+from functools import cache
+
+from bench.records.arm_costs import Case, Footprint, Predicted
+from bench.records.comparison import FACTORS, Arm, Workload
+from bench.records.errors import InputError
+from bench.report.units import memory as text
+from bench.runs.tasks import measure_alone
+from bench.suite.grid import LEVELS, Selection
+from vitcore.config import VARIANTS, known
+
+# The bracket grows by this factor until it holds the limit.
+_GROWTH = 4
+# So often is a straight line followed before each halving: costs may have corners.
+_LINES = 3
+
+
+def largest(cost: Callable[[int], float], limit: float, most: int) -> int:
+    """The largest number from 1 to ``most`` whose cost is at most ``limit``; 0 where none is.
+
+    ``cost`` must not fall. Where it is nearly straight it is looked at about ten times: between
+    what fits and what does not, a straight line says where to look next (regula falsi).
+    """
+    look = cache(cost)
+    low, high = 0, 1
+    while look(high) <= limit:
+        if high == most:
+            return most
+        low, high = high, min(_GROWTH * high, most)
+    step = 0
+    while high - low > 1 and low:
+        step += 1
+        guess = (low + high) // 2
+        if step % (_LINES + 1):
+            guess = low + int((limit - look(low)) / (look(high) - look(low)) * (high - low))
+        guess = min(max(guess, low + 1), high - 1)
+        low, high = (guess, high) if look(guess) <= limit else (low, guess)
+    return low
+
+
+def largest_near(fits: Callable[[int], bool], guess: int, most: int) -> int:
+    """The largest number from 1 to ``most`` that fits; 0 where none does.
+
+    Looked for around a guess that is nearly right, since each look is dear: first in steps of a
+    hundredth of it that double, then by halving. Whatever is smaller than what fits must fit.
+    """
+    low, high = 0, most + 1
+    at, step = min(max(guess, 1), most), max(guess // 100, 1)
+    while high - low > 1:
+        if fits(at):
+            low = at
+        else:
+            high = at
+        if low and high <= most:
+            at = (low + high) // 2
+        else:
+            at = min(low + step, most) if low else max(high - step, 1)
+            step *= 2
+    return low
+
+
+# Building a large model and two of its steps, on a slow machine.
+_LIMIT_S = 600.0
+# No device holds more images; a search needs an end.
+LARGEST_BATCH = 10**6
+
+
+@dataclass(frozen=True, kw_only=True)
+class MemoryRequest:
+    """What a user asked for; checked at birth (InputError says what cannot be).
+
+    With ``limit_bytes`` the batch size is the largest that fits into so much.
+    """
+
+    variants: tuple[str, ...]
+    arm: Arm
+    mode: str
+    batch_size: int
+    image_size: int
+    device: str
+    measure: bool
+    limit_bytes: int | None = None
+
+    def __post_init__(self) -> None:
+        Selection(variants=self.variants, image_size=self.image_size)
+        try:
+            for factor in FACTORS:
+                known(factor, self.arm.level(factor), LEVELS[factor])
+        except ValueError as error:
+            raise InputError(str(error)) from error
+        if self.arm.precision == "tf32" and self.device != "cuda":
+            raise InputError(
+                "precision 'tf32' is of GPUs alone; give --device cuda, or another one"
+            )
+        for factor in ("optimizer", "checkpoint"):
+            if self.mode != "train" and self.arm.level(factor) != Arm().level(factor):
+                raise InputError(f"--{factor} says nothing with --mode forward; give --mode train")
+
+    @property
+    def cases(self) -> Iterator[Case]:
+        """One case for each variant."""
+        for variant in self.variants:
+            workload = Workload(
+                component="model",
+                mode=self.mode,
+                device=self.device,
+                variant=variant,
+                patch_size=VARIANTS[variant]["patch_size"],
+                image_size=self.image_size,
+                batch_size=self.batch_size,
+            )
+            yield Case(workload=workload, arm=self.arm)
+
+
+def look(
+    request: MemoryRequest, tell: Callable[[str], object] = lambda _: None
+) -> Iterator[Footprint]:
+    """Predict each case, and measure it in a process of its own where that can be done here.
+
+    ``tell`` hears what was predicted and what is under way. Where a measurement is interrupted, its
+    prediction comes all the same, before KeyboardInterrupt goes on.
+
+    Raises InputError for what cannot be predicted, or fits nowhere.
+    """
+    from bench.costs import memory_prediction as predicting
+
+    predict = cache(predicting.predict)
+    for asked in request.cases:
+        start_s = time.perf_counter()
+        limit = request.limit_bytes
+        case = asked if limit is None else _largest(asked, limit, predict)
+        predicted = predict(case)
+        seconds = time.perf_counter() - start_s
+        found = Footprint(case=case, predicted=predicted, seconds=seconds)
+        tell(f"{case.key}: predicted {text(predicted.total_bytes)} in {seconds:.1f} s")
+        try:
+            if request.measure:
+                found = _measured(found, tell)
+            if limit is not None and found.measured is not None:
+                found = _tried(found, limit, tell)
+        except KeyboardInterrupt:
+            yield replace(found, note="interrupted: not measured")
+            raise
+        yield found
+
+
+def _sized(case: Case, batch_size: int) -> Case:
+    return replace(case, workload=replace(case.workload, batch_size=batch_size))
+
+
+def _largest(case: Case, limit_bytes: int, predict: Callable[[Case], Predicted]) -> Case:
+    """The case with the largest batch that is predicted to fit."""
+
+    def need_bytes(batch_size: int) -> int:
+        return predict(_sized(case, batch_size)).total_bytes
+
+    batch_size = largest(need_bytes, limit_bytes, LARGEST_BATCH)
+    if not batch_size:
+        less = ", or --checkpoint blocks" if case.workload.mode == "train" else ""
+        raise InputError(
+            f"{case.workload.variant} {case.workload.mode} needs {text(need_bytes(1))} for one "
+            f"image, more than the limit of {text(limit_bytes)}; give a larger --limit{less}"
+        )
+    return _sized(case, batch_size)
+
+
+def _tried(found: Footprint, limit_bytes: int, tell: Callable[[str], object]) -> Footprint:
+    """The same with the largest batch that fits indeed, each tried in a process of its own."""
+    case = found.case
+
+    def fits(batch_size: int) -> bool:
+        tell(f"{case.workload.variant}: trying batch {batch_size} in a process of its own")
+        tried = measure_alone(_sized(case, batch_size), _LIMIT_S)
+        if tried.status not in ("ok", "oom"):
+            raise InputError(f"{case.workload} at batch {batch_size} {tried.status}: {tried.error}")
+        return tried.status == "ok" and (tried.allocated_bytes or 0) <= limit_bytes
+
+    guess = case.workload.batch_size or 1
+    return replace(found, largest_batch=largest_near(cache(fits), guess, LARGEST_BATCH))
+
+
+def _measured(found: Footprint, tell: Callable[[str], object]) -> Footprint:
+    """The same with what a process of its own took, or why there was none."""
+    from bench.machine.host import room_bytes
+
+    room, need = room_bytes(found.case.workload.device), found.predicted.total_bytes
+    if room is None:
+        return replace(found, note=f"no {found.case.workload.device} here: not measured")
+    if need > room:
+        return replace(found, note=f"needs {text(need)}, {text(room)} are free: not measured")
+    tell(f"{found.case.key}: measuring in a process of its own (--no-measure leaves it out)")
+    return replace(found, measured=measure_alone(found.case, _LIMIT_S))

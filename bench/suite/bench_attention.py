@@ -1,0 +1,21 @@
+"""Attention: nn.MultiheadAttention against attention written by hand.
+
+``mha`` calls nn.MultiheadAttention with ``need_weights=False`` and is the baseline;
+``mha_weights`` leaves ``need_weights`` on, as a plain call does; ``manual`` is matmul, softmax,
+matmul; ``sdpa`` is F.scaled_dot_product_attention.
+"""
+
+from bench.records.comparison import Comparison
+from bench.suite.grid import Grid, Measure
+
+GRID = Grid(
+    factor="attention",
+    component="attention",
+    arms=("mha", "mha_weights", "manual", "sdpa"),
+    batch_sizes={"cpu": (1, 8), "cuda": (1, 8, 64)},
+)
+
+
+def bench_attention(comparison: Comparison, measure: Measure) -> None:
+    """Time one attention against the baseline."""
+    measure(comparison)

@@ -1,0 +1,15 @@
+"""What a run chose by its own verdicts, as a whole, against the plain arm.
+
+The plain arm has the baseline of every factor. Its comparisons come from the plan of a pass alone:
+nobody knows them before the run.
+"""
+
+from bench.records.comparison import Comparison
+from bench.suite.grid import Grid, Measure
+
+GRID = Grid(factor="choice", component="encoder", arms=(), batch_sizes={})
+
+
+def bench_choice(comparison: Comparison, measure: Measure) -> None:
+    """Time the chosen combination against the plain arm."""
+    measure(comparison)

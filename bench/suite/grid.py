@@ -1,0 +1,246 @@
+"""The grid: which comparisons a run measures. No torch; arithmetic on names and sizes only."""
+
+import pkgutil
+import random
+import re
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from importlib import import_module
+from itertools import chain, count, product
+from pathlib import Path
+
+from bench.records.comparison import (
+    CACHES,
+    CHOICE,
+    DEVICES,
+    FACTORS,
+    MODEL_ARMS,
+    MODES,
+    OWN_FACTOR,
+    USUAL_FACTORS,
+    Arm,
+    Comparison,
+    Workload,
+)
+from bench.records.errors import InputError
+from bench.suite.work import flops
+from vitcore.config import ATTENTIONS, PATCHERS, VARIANTS, ViTConfig, known
+
+COMPONENTS = ("auto", "block", "model")
+LEVELS: dict[str, tuple[str, ...]] = {
+    "patcher": PATCHERS,
+    "attention": ATTENTIONS,
+    "compile": ("eager", "compile", "compile_blocks", "reduce_overhead", "max_autotune"),
+    "precision": ("fp32", "tf32", "amp_bf16", "amp_fp16", "bf16"),
+    "checkpoint": ("none", "blocks"),
+    "optimizer": ("adamw", "adamw_loop", "adamw_foreach", "adamw_fused", "sgd"),
+    "kernel": ("auto", "flash", "efficient", "cudnn", "math", "no_fast_path"),
+    "layout": ("contiguous", "channels_last"),
+}
+
+# On a CPU a call above this is measured on one encoder block instead of the whole model, so that
+# a run of the default size ends within its ten minutes: B/16 forward at batch 1 is 35 GFLOP.
+CPU_MODEL_LIMIT_FLOPS = 50e9
+# Arms that other devices lack.
+_CUDA_ARMS = ("tf32", "reduce_overhead", "max_autotune", "efficient", "cudnn")
+LARGEST_BATCH = 10**10
+# What is measured where the user does not say: hardly anybody trains a ViT on a CPU.
+MODES_OF = {"cpu": ("forward",), "cuda": MODES}
+
+
+@dataclass(frozen=True, kw_only=True)
+class Grid:
+    """What one benchmark module compares.
+
+    ``arms`` are levels of ``factor``, the baseline first. ``component`` is ``patcher``,
+    ``attention`` or ``encoder``: the last means the whole model or one block, whichever
+    ``Selection.component`` says. ``batch_sizes`` are for each device; the user may give others.
+    ``modes`` are those in which the arms differ, ``levels`` what all arms have of other factors on
+    a device, where that is not the usual.
+    A user's own arms and what a run chose are in no selection: their grids are empty.
+    """
+
+    factor: str
+    component: str
+    arms: tuple[str, ...]
+    batch_sizes: Mapping[str, tuple[int, ...]]
+    modes: tuple[str, ...] = MODES
+    levels: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        known("factor", self.factor, (*FACTORS, OWN_FACTOR, CHOICE))
+        for arm in self.arms:
+            known(self.factor, arm, LEVELS[self.factor])
+
+
+@dataclass(frozen=True, kw_only=True)
+class Selection:
+    """Which part of the grid to measure; checked at birth (InputError lists what is known)."""
+
+    variants: tuple[str, ...] = ("B/16", "L/16", "H/14")
+    factors: tuple[str, ...] = USUAL_FACTORS
+    devices: tuple[str, ...] = ("cpu",)
+    modes: tuple[str, ...] | None = None
+    batch_sizes: tuple[int, ...] | None = None
+    image_size: int = 224
+    component: str = "auto"
+    cache: str = "cold"
+
+    def __post_init__(self) -> None:
+        try:
+            self._check_names()
+            for variant in self.variants:
+                ViTConfig.from_name(variant, image_size=self.image_size)
+        except ValueError as error:
+            raise InputError(str(error)) from error
+        if self.batch_sizes == ():
+            raise InputError("no batch size given; expected whole numbers of at least 1")
+        for size in self.batch_sizes or ():
+            if not 1 <= size <= LARGEST_BATCH:
+                raise InputError(
+                    f"batch size is {size}; expected a whole number from 1 to {LARGEST_BATCH}"
+                )
+
+    def _check_names(self) -> None:
+        checked: tuple[tuple[str, tuple[str, ...], Sequence[str]], ...] = (
+            ("variant", self.variants, tuple(VARIANTS)),
+            ("factor", self.factors, FACTORS),
+            ("device", self.devices, DEVICES),
+            ("mode", MODES if self.modes is None else self.modes, MODES),
+            ("component", (self.component,), COMPONENTS),
+            ("cache state", (self.cache,), CACHES),
+        )
+        for kind, names, allowed in checked:
+            if not names:
+                raise InputError(f"no {kind} given; known: {', '.join(allowed)}")
+            for name in names:
+                known(kind, name, tuple(allowed))
+
+
+Measure = Callable[[Comparison], None]
+
+
+def expand(grid: Grid, selection: Selection) -> Iterator[Comparison]:
+    """Every comparison of one grid: for each workload the control, then each candidate."""
+    if grid.factor not in selection.factors:
+        return
+    for device in selection.devices:
+        sizes = selection.batch_sizes or grid.batch_sizes[device]
+        modes = [m for m in selection.modes or MODES_OF[device] if m in grid.modes]
+        for variant, mode, batch_size in product(selection.variants, modes, sizes):
+            workload = _workload(grid, selection, device, variant, mode, batch_size)
+            yield from _comparisons(grid, workload, selection.cache)
+
+
+def _workload(
+    grid: Grid, selection: Selection, device: str, variant: str, mode: str, batch_size: int
+) -> Workload:
+    workload = Workload(
+        component=grid.component,
+        variant=variant,
+        patch_size=VARIANTS[variant]["patch_size"],
+        image_size=selection.image_size,
+        batch_size=batch_size,
+        mode=mode,
+        device=device,
+    )
+    if grid.component == "encoder":
+        return choose_component(workload, selection.component)
+    return workload
+
+
+def choose_component(workload: Workload, wanted: str) -> Workload:
+    """The same work on the whole model or one block; ``auto`` takes the model where that is quick.
+
+    On a CPU that is up to CPU_MODEL_LIMIT_FLOPS a call.
+    """
+    model = replace(workload, component="model")
+    if wanted != "auto":
+        return replace(workload, component=wanted)
+    if workload.device == "cpu" and flops(model) > CPU_MODEL_LIMIT_FLOPS:
+        return replace(workload, component="block")
+    return model
+
+
+def _comparisons(grid: Grid, workload: Workload, cache: str) -> Iterator[Comparison]:
+    baseline = replace(Arm(), **grid.levels.get(workload.device, {}))
+    baseline = replace(baseline, **{grid.factor: grid.arms[0]})
+    for name in grid.arms:
+        if _applies(name, workload):
+            yield Comparison(
+                factor=grid.factor,
+                workload=workload,
+                baseline=baseline,
+                arm=replace(baseline, **{grid.factor: name}),
+                # Inside a whole model no part finds its weights in the cache anyway.
+                cache="warm" if workload.component == "model" else cache,
+            )
+
+
+def _applies(arm: str, workload: Workload) -> bool:
+    if arm in _CUDA_ARMS and workload.device != "cuda":
+        return False
+    return arm not in MODEL_ARMS or workload.component == "model"
+
+
+def shuffled(comparisons: Sequence[Comparison], seed: int) -> list[Comparison]:
+    """The same comparisons in an order that the seed decides."""
+    order = list(comparisons)
+    random.Random(seed).shuffle(order)  # noqa: S311 (an order, not a secret)
+    return order
+
+
+def grids() -> Iterator[Grid]:
+    """The grid of every benchmark module beside this one, by name of the module."""
+    for module in pkgutil.iter_modules([str(Path(__file__).parent)]):
+        if module.name.startswith("bench_"):
+            grid: Grid = import_module(f"bench.suite.{module.name}").GRID
+            yield grid
+
+
+def comparisons(selection: Selection) -> tuple[Comparison, ...]:
+    """Every comparison that a selection asks for. Raises InputError where that is none."""
+    found = tuple(each for grid in grids() for each in expand(grid, selection))
+    if not found:
+        raise InputError(
+            f"nothing to compare: factors {', '.join(selection.factors)} differ in training only; "
+            "give --modes train"
+        )
+    return found
+
+
+COPY_SUFFIX = re.compile(r"#[0-9]+$")
+# A control gets this much of a candidate's time: what it has to show is seen sooner.
+CONTROL_SHARE = 0.25
+
+
+def distinct(names: Sequence[str]) -> list[str]:
+    """The same names, in which those given again are numbered: ``a.py:f``, ``a.py:f#2``."""
+    found: list[str] = []
+    for name in names:
+        copies = (f"{COPY_SUFFIX.sub('', name)}#{number}" for number in count(2))
+        found.append(next(each for each in chain([name], copies) if each not in found))
+    return found
+
+
+def against_first(
+    names: Sequence[str],
+    workload: Workload,
+    *,
+    precision: str,
+    cache: str,
+    allow_different: bool,
+) -> tuple[Comparison, ...]:
+    """Compare each of a user's arms with the first: the control, then the candidates."""
+    baseline, *_ = arms = [Arm(factory=each, precision=precision) for each in distinct(names)]
+    return tuple(
+        Comparison(
+            factor="factory",
+            workload=workload,
+            baseline=baseline,
+            arm=arm,
+            cache=cache,
+            allow_different=allow_different,
+        )
+        for arm in arms
+    )

@@ -1,0 +1,1 @@
+"""Time and device memory: clocks, alternating pairs, the yardstick."""

@@ -1,0 +1,1 @@
+"""A user's files and git revisions: names, loading, imports, failures."""

@@ -1,0 +1,141 @@
+"""Calls a function of a user's file or module; whatever goes wrong becomes one line."""
+
+import inspect
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from difflib import get_close_matches
+from importlib import import_module
+from importlib.util import module_from_spec, spec_from_file_location
+from itertools import count
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+from torch import nn
+
+from bench.records.errors import InputError, one_line
+from bench.timing.device import is_out_of_memory
+from bench.usercode.failures import own_line
+from bench.usercode.imports import OWN_FILE, at_home, in_tree
+from bench.usercode.spec import Source
+
+_NUMBERS = count(1)
+_SHOWN = 8
+
+
+def call(source: Source, what: str, tree: Path | None = None) -> Any:
+    """Import a file or module and call its function, which takes no argument.
+
+    With ``tree`` it is the version that lies in that folder. Raises InputError, which begins with
+    ``what``, for whatever goes wrong but want of memory.
+    """
+    if tree is not None:
+        with _one_line_errors(what), in_tree(tree):
+            return _call_in(tree, source, what)
+    folder = Path(source.place).resolve().parent if source.is_file else Path.cwd()
+    with _one_line_errors(what), at_home(folder, alone=source.is_file):
+        return _function(_module(source, what), source, what)()
+
+
+def _call_in(tree: Path, source: Source, what: str) -> Any:
+    """The same with the version of everything that lies in one worktree."""
+    if not source.is_file:
+        return _function(import_module(source.place), source, what)()
+    file = (tree / source.place).resolve()
+    with at_home(file.parent, alone=True):
+        return _function(_run_file(file), source, what)()
+
+
+@contextmanager
+def _one_line_errors(what: str) -> Iterator[None]:
+    try:
+        yield
+    except InputError:
+        raise
+    except (Exception, SystemExit) as error:
+        if is_out_of_memory(error):
+            raise
+        raise InputError(
+            f"{what} cannot be made: {one_line(error)}{own_line(error)}; {_remedy(error)}"
+        ) from error
+
+
+def _remedy(error: BaseException) -> str:
+    if "relative import" in str(error):
+        return "name its package, package.module:factory, so that relative imports work"
+    if isinstance(error, ModuleNotFoundError):
+        return "install what it imports; what must be built first is in no other revision"
+    return "expected code that imports and runs without an argument: correct it there"
+
+
+def _module(source: Source, what: str) -> ModuleType:
+    if source.is_file:
+        return _run_file(Path(source.place).resolve())
+    try:
+        return import_module(source.place)
+    except ModuleNotFoundError as error:
+        # Another name is that of a module which the user's module wants.
+        if error.name is None or not f"{source.place}.".startswith(f"{error.name}."):
+            raise
+        raise InputError(
+            f"{what}: no module {error.name!r} here; install it, run from the folder that holds "
+            "it, or give a file: FILE.py:factory"
+        ) from error
+
+
+def _run_file(path: Path) -> ModuleType:
+    """The module of a file under a name of its own, so that it takes no other module's place."""
+    name = f"{OWN_FILE}{next(_NUMBERS)}_{path.stem}"
+    spec = spec_from_file_location(name, path)
+    if spec is None or spec.loader is None:
+        raise ImportError(f"{path.name} is no Python file")
+    # Dataclasses and pickle look a class's module up by its name.
+    sys.modules[name] = module = module_from_spec(spec)
+    try:
+        spec.loader.exec_module(module)
+    except BaseException:
+        del sys.modules[name]
+        raise
+    return module
+
+
+def _function(module: ModuleType, source: Source, what: str) -> Callable[[], Any]:
+    """The function that was named. Raises InputError where it cannot be called without argument."""
+    if not hasattr(module, source.name):
+        raise InputError(
+            f"{what}: {source.place} has no {source.name!r}; {_others(module, source)}"
+        )
+    found: Any = getattr(module, source.name)
+    if isinstance(found, nn.Module) or not callable(found):
+        raise InputError(
+            f"{what}: {source.name} is {described(found)}; expected a function that returns what "
+            f"is wanted: def make(): return {source.name}"
+        )
+    try:
+        inspect.signature(found).bind()
+    except TypeError as error:
+        raise InputError(
+            f"{what}: {source.name} takes arguments ({error}); expected a function without any: "
+            f"def make(): return {source.name}, or {source.name}(…) with your arguments"
+        ) from error
+    except ValueError:  # Some of those written in C do not tell.
+        pass
+    result: Callable[[], Any] = found
+    return result
+
+
+def described(value: object) -> str:
+    """What a value is, for a message."""
+    return "None" if value is None else f"an object of type {type(value).__name__}"
+
+
+def _others(module: ModuleType, source: Source) -> str:
+    """What could have been meant."""
+    public = [n for n, each in vars(module).items() if callable(each) and not n.startswith("_")]
+    if close := get_close_matches(source.name, public, n=1):
+        return f"did you mean {close[0]!r}?"
+    if not public:
+        return "it has no function; write one: def make(): return …"
+    more = ", …" if len(public) > _SHOWN else ""
+    return f"it has {', '.join(public[:_SHOWN])}{more}"

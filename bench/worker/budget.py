@@ -1,0 +1,96 @@
+"""How a pass shares its time among its comparisons."""
+
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+
+from bench.records.comparison import Comparison
+from bench.records.task import PassPlan
+from bench.suite.work import flops, parameters
+
+# What a comparison costs before it measures, whatever its size: building, checking, compiling.
+_BUILD_S = 0.2
+_BUILD_S_PER_PARAMETER = 4e-8
+_COMPILE_S = {"compile_blocks": 12.0, "compile": 18.0}
+# How the rest of the time is shared: the work of a pair beside what each pair costs anyway.
+_PAIR_S = 0.3
+_FLOPS_PER_S = 50e9
+# Of its share a comparison plans to use this much: small overruns must not starve the last one.
+_PLANNED_SHARE = 0.9
+
+
+class BudgetSpentError(RuntimeError):
+    """The pass has no time left for this comparison."""
+
+
+@dataclass(frozen=True)
+class Need:
+    """A rough guess of one comparison's needs: seconds to get ready, and a weight of its work."""
+
+    ready_s: float
+    work: float
+
+    @classmethod
+    def of(cls, comparison: Comparison) -> "Need":
+        """Guess from names and sizes; nothing is known of a user's own arms."""
+        if comparison.baseline.factory is not None:
+            return cls(_BUILD_S, _PAIR_S)
+        build_s = _BUILD_S + _BUILD_S_PER_PARAMETER * parameters(comparison.workload)
+        ready_s = build_s + _COMPILE_S.get(comparison.arm.compile, 0.0)
+        return cls(ready_s, _PAIR_S + flops(comparison.workload) / _FLOPS_PER_S)
+
+    def told(self, weight: float | None, ready_s: float | None) -> "Need":
+        """The same need with more or less work, and what it took before to get ready."""
+        return Need(
+            self.ready_s if ready_s is None else ready_s,
+            self.work * (1.0 if weight is None else weight),
+        )
+
+
+@dataclass
+class Allotment:
+    """Shares the time that a pass has left among the comparisons that it has left.
+
+    Each gets the time to get ready and a part of the rest in proportion to its work, so that
+    large and small comparisons get similar numbers of pairs; what one leaves over goes to those
+    after it. After the pass's deadline each gets the least, and after the run's end nothing. Both
+    are in seconds since the epoch. With ``each_s`` every comparison gets so many seconds, times
+    its weight, to measure, however long it takes to get ready.
+    """
+
+    deadline_s: float
+    end_s: float
+    needs: dict[str, Need]
+    each_s: float | None = None
+    weights: Mapping[str, float] = field(default_factory=dict)
+
+    @classmethod
+    def of(cls, plan: PassPlan) -> "Allotment":
+        """The time of a pass, shared as its plan says."""
+        needs = {
+            each.key: Need.of(each).told(plan.weights.get(each.key), plan.ready_s.get(each.key))
+            for each in plan.comparisons
+        }
+        return cls(plan.deadline_s, plan.end_s, needs, plan.each_s, plan.weights)
+
+    def measuring(self, key: str) -> Callable[[float], float]:
+        """For a comparison that starts now: seconds to measure, from those it took to get ready.
+
+        Raises BudgetSpentError.
+        """
+        if self.each_s is not None:
+            each_s = self.each_s * self.weights.get(key, 1.0)
+            return lambda _: each_s
+        # What it does not need to get ready goes to those after it; what it needs more is its own.
+        ready_s, share_s = self.needs[key].ready_s, self.take(key)
+        return lambda prepare_s: share_s - max(prepare_s, ready_s)
+
+    def take(self, key: str) -> float:
+        """Seconds for one comparison, which then no longer counts. Raises BudgetSpentError."""
+        now_s, all_needs = time.time(), self.needs.values()
+        if now_s >= self.end_s:
+            raise BudgetSpentError("budget spent before its turn; give a larger --budget")
+        to_share_s = max(0.0, self.deadline_s - now_s - sum(need.ready_s for need in all_needs))
+        total = sum(need.work for need in all_needs)
+        need = self.needs.pop(key)
+        return need.ready_s + _PLANNED_SHARE * to_share_s * need.work / total

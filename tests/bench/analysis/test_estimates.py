@@ -1,0 +1,231 @@
+"""bench.analysis.estimates: properties of the ratio of one process and of how sure it is."""
+
+import math
+import random
+from collections.abc import Sequence
+from itertools import permutations
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from bench.analysis.estimates import PassEstimate, estimate_pass, is_trending, kendall_p
+
+TIMES_S = st.floats(1e-6, 1e3)
+RATIOS = st.floats(0.1, 10)
+PAIRS = st.lists(st.tuples(TIMES_S, TIMES_S), min_size=1, max_size=15)
+# Two pairs in each order at least, so that both arms go first.
+BOTH_ORDERS = st.lists(st.tuples(TIMES_S, TIMES_S), min_size=2, max_size=15)
+
+
+def estimate(pairs: Sequence[tuple[float, float]], disturbed: Sequence[int] = ()) -> PassEstimate:
+    """The estimate of pairs of a baseline's and an arm's time."""
+    return estimate_pass([b for b, _ in pairs], [a for _, a in pairs], disturbed)
+
+
+def correlated(seed: int, count: int, correlation: float, deviation: float = 0.02) -> list[float]:
+    """Normal noise whose neighbours are correlated."""
+    values = np.random.default_rng(seed).normal(0, deviation, count)
+    for index in range(1, count):
+        fresh = math.sqrt(1 - correlation**2) * values[index]
+        values[index] = correlation * values[index - 1] + fresh
+    return [float(value) for value in values]
+
+
+def of_logs(logs: Sequence[float]) -> PassEstimate:
+    """The estimate of pairs with these logarithms of their ratios."""
+    return estimate_pass(np.exp(logs).tolist(), [1.0] * len(logs))
+
+
+@settings(deadline=None)
+@given(ratio=RATIOS, drift=st.lists(TIMES_S, min_size=1, max_size=15))
+def test_drift_cancels(ratio: float, drift: list[float]) -> None:
+    """What slows both calls of a pair alike does not change the ratio, nor makes it less sure."""
+    found = estimate([(ratio * each_s, each_s) for each_s in drift])
+    assert found.log_ratio == pytest.approx(math.log(ratio), abs=1e-9)
+    assert found.variance == pytest.approx(0, abs=1e-18)
+    assert (found.rounds, found.left_out) == (len(drift), 0)
+
+
+@settings(deadline=None)
+@given(
+    calm=st.lists(st.floats(0.9, 1.1), min_size=24, max_size=24),
+    wild=st.dictionaries(st.integers(0, 3), st.tuples(TIMES_S, TIMES_S)),
+    step=st.sampled_from([3, 5, 6]),
+)
+def test_a_third_of_wild_pairs_moves_little(
+    calm: list[float], wild: dict[int, tuple[float, float]], step: int
+) -> None:
+    """With up to a third of the pairs of each order wild, the ratio is still within the calm."""
+    pairs = [(ratio, 1.0) for ratio in calm]
+    for index in range(0, 24, step):
+        pairs[index] = wild.get(index // step % 4, pairs[index])
+    found = math.exp(estimate(pairs).log_ratio)
+    assert min(calm) - 1e-9 <= found <= max(calm) + 1e-9
+
+
+@settings(deadline=None)
+@given(pairs=BOTH_ORDERS, second=st.floats(0.5, 2))
+def test_going_second_cancels(pairs: list[tuple[float, float]], second: float) -> None:
+    """What the second call of a pair costs is in neither arm's favour, also in odd numbers."""
+    slowed = [
+        (b * second, a) if index % 2 else (b, a * second) for index, (b, a) in enumerate(pairs)
+    ]
+    before, after = estimate(pairs), estimate(slowed)
+    assert after.log_ratio == pytest.approx(before.log_ratio, abs=1e-9)
+
+
+@settings(deadline=None)
+@given(pairs=PAIRS, factor=st.floats(1e-3, 1e3))
+def test_unit_does_not_matter(pairs: list[tuple[float, float]], factor: float) -> None:
+    """Times in another unit have the same ratio and are as sure."""
+    before, after = estimate(pairs), estimate([(factor * b, factor * a) for b, a in pairs])
+    assert after.log_ratio == pytest.approx(before.log_ratio, abs=1e-9)
+    assert after.variance == pytest.approx(before.variance, rel=1e-6, abs=1e-15)
+
+
+@settings(deadline=None)
+@given(pairs=PAIRS)
+def test_swapped_arms(pairs: list[tuple[float, float]]) -> None:
+    """The arm over the baseline is the inverse of the baseline over the arm, and as sure."""
+    there, back = estimate(pairs), estimate([(a, b) for b, a in pairs])
+    assert back.log_ratio == pytest.approx(-there.log_ratio, abs=1e-9)
+    assert back.variance == pytest.approx(there.variance, rel=1e-6, abs=1e-15)
+
+
+@pytest.mark.parametrize(("baseline", "arm"), [(3, 2), (2, 3), (1, 0), (0, 0)])
+def test_no_pairs(baseline: int, arm: int) -> None:
+    """Times that do not make pairs are refused, with how many there are."""
+    with pytest.raises(ValueError, match=f"{baseline} baseline and {arm} arm times"):
+        estimate_pass([1.0] * baseline, [1.0] * arm)
+
+
+@pytest.mark.parametrize(
+    ("rounds", "disturbed", "left_out"),
+    [
+        (12, range(6), 6),
+        (12, range(7), 0),  # five calm ones are too few
+        (10, range(4), 4),
+        (10, range(5), 0),
+        (40, range(20), 20),
+        (40, range(21), 0),  # less than half were calm
+        (12, range(1, 12, 2), 0),  # in all calm pairs the baseline went first
+        (12, (99,), 0),
+        (12, (), 0),
+    ],
+)
+def test_disturbed_pairs_are_left_out_where_enough_are_calm(
+    rounds: int, disturbed: Sequence[int], left_out: int
+) -> None:
+    """At least half of the pairs, six or more, and both orders must remain; else all are kept."""
+    found = estimate([(1.0 + index, 1.0) for index in range(rounds)], disturbed)
+    assert (found.left_out, found.rounds) == (left_out, rounds - left_out)
+
+
+@settings(deadline=None)
+@given(pairs=st.lists(st.tuples(TIMES_S, TIMES_S), min_size=8, max_size=8), data=st.data())
+def test_what_is_left_out_does_not_matter(
+    pairs: list[tuple[float, float]], data: st.DataObject
+) -> None:
+    """However wild a disturbed pair is, the estimate is that of the calm ones."""
+    disturbed = [2, 5]
+    others = [
+        data.draw(st.tuples(TIMES_S, TIMES_S)) if index in disturbed else pair
+        for index, pair in enumerate(pairs)
+    ]
+    assert estimate(pairs, disturbed) == estimate(others, disturbed)
+
+
+@pytest.mark.parametrize(
+    ("logs", "variance"),
+    [([0.3], 0.0), ([0.1, 0.3], 0.04), ([0.1, 0.0, 0.5], 0.25)],
+)
+def test_few_pairs_count_with_their_whole_spread(logs: list[float], variance: float) -> None:
+    """The spread of fewer than four pairs says nothing: the widest difference stands for it."""
+    assert of_logs(logs).variance == pytest.approx(variance)
+
+
+@pytest.mark.parametrize("correlation", [0.0, 0.5])
+def test_the_variance_is_that_of_the_estimate(correlation: float) -> None:
+    """Over simulated passes the variance that each claims is what the estimates scatter by."""
+    found = [of_logs(correlated(seed, 40, correlation)) for seed in range(400)]
+    scatter = np.var([each.log_ratio for each in found])
+    assert 0.75 < np.mean([each.variance for each in found]) / scatter < 1.6
+
+
+def test_correlation_makes_less_sure() -> None:
+    """The more neighbouring pairs are alike, the less do they tell together."""
+    variances = [
+        np.mean([of_logs(correlated(seed, 60, correlation)).variance for seed in range(100)])
+        for correlation in (0.0, 0.3, 0.6, 0.9)
+    ]
+    assert variances == sorted(variances)
+    assert variances[-1] > 4 * variances[0]
+
+
+@settings(deadline=None)
+@given(logs=st.lists(st.floats(-1, 1), min_size=4, max_size=30), order=st.randoms())
+def test_the_variance_is_bounded(logs: list[float], order: random.Random) -> None:
+    """In whatever order pairs come, the variance is finite and below that of a single pair."""
+    found = of_logs(order.sample(logs, len(logs)))
+    assert 0 <= found.variance <= np.ptp(logs) ** 2 * 1.4826**2 * math.pi / 2
+
+
+def falling(by: float, count: int = 30) -> list[float]:
+    """Times that fall evenly, by this share of the first, with a little noise."""
+    return [1 - by * index / count + 0.001 * (index % 3) for index in range(count)]
+
+
+STEADY = falling(0.0)
+
+
+@pytest.mark.parametrize(
+    ("own", "partner", "trending"),
+    [
+        (falling(0.2), STEADY, True),
+        (falling(0.2), falling(0.2), False),  # the machine got faster, for both
+        (falling(0.2), falling(0.1), True),
+        (falling(0.1), falling(0.2), False),
+        (falling(0.02), STEADY, False),  # too little to matter
+        (falling(-0.2), STEADY, False),  # it got slower
+        (STEADY, falling(0.2), False),  # the other one does
+        (STEADY, falling(-0.2), False),  # the other one got slower
+        (falling(0.5, 9), STEADY[:9], True),
+        (falling(0.5, 8), STEADY[:8], False),  # too short to tell
+        ([], [], False),
+    ],
+)
+def test_trending(own: list[float], partner: list[float], trending: bool) -> None:  # noqa: FBT001
+    """An arm has not settled where its times fall, and fall against those of its partner."""
+    assert is_trending(own, partner) is trending
+
+
+def test_noise_is_no_trend() -> None:
+    """Steady arms are hardly ever taken for trending, however noisy."""
+    found = [
+        is_trending(np.exp(correlated(seed, 30, 0, 0.1)).tolist(), [1.0] * 30)
+        for seed in range(300)
+    ]
+    assert sum(found) <= 6
+
+
+@pytest.mark.parametrize("index", range(0, 720, 90))
+def test_kendall_is_the_share_of_orders_that_fall_as_far(index: int) -> None:
+    """The probability is near that of counting all orders of six values."""
+    orders = [np.array(order, dtype=float) for order in permutations(range(6))]
+
+    def falls(values: np.ndarray) -> int:
+        return sum(int(values[i] > values[j]) for i in range(6) for j in range(i + 1, 6))
+
+    exact = np.mean([falls(order) >= falls(orders[index]) for order in orders])
+    assert kendall_p(orders[index]) == pytest.approx(exact, abs=0.02)
+
+
+@given(resolution_s=st.floats(1e-9, 1e-3))
+def test_the_steps_of_a_clock_stay_in_the_variance(resolution_s: float) -> None:
+    """Calls that all fall on one step of the clock leave a step open, however many they are."""
+    few, many = (
+        estimate_pass([0.01] * count, [0.01] * count, (), resolution_s) for count in (6, 60)
+    )
+    assert few.variance == many.variance == pytest.approx(2 * (resolution_s / 0.01) ** 2 / 12)

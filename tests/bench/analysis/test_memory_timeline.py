@@ -1,0 +1,129 @@
+"""bench.analysis.memory_timeline: memory over a call, against counting it event by event."""
+
+from itertools import pairwise
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from bench.analysis.memory_timeline import Block, peak, thinned, timeline, watched
+from bench.records.call_profile import BETWEEN, Timeline
+
+KINDS = ("parameters", "activations", "temporaries")
+
+
+@st.composite
+def blocks(draw: st.DrawFn) -> list[Block]:
+    """Blocks whose births and deaths fall on events of their own, as a tracker counts them."""
+    count = draw(st.integers(0, 10))
+    events = draw(st.permutations(range(2 * count)))
+    found = []
+    for place in range(count):
+        born, died = sorted(events[2 * place : 2 * place + 2])
+        kind, size = draw(st.sampled_from(KINDS)), draw(st.integers(0, 1000))
+        ends = draw(st.booleans())
+        found.append(Block(size_bytes=size, kind=kind, born=born, died=died if ends else None))
+    return found
+
+
+@given(blocks(), st.integers(0, 20))
+def test_each_kind_is_what_lives_of_it(given_blocks: list[Block], since: int) -> None:
+    """At every event from the call's first, and in the moment before it."""
+    kept = [b for b in given_blocks if b.died is None or b.died >= since]
+    found = timeline(kept, KINDS, since)
+    for place, event in enumerate(found.events):
+        now = event + since - 1
+        for kind, values in found.live_bytes.items():
+            living = [
+                b.size_bytes
+                for b in kept
+                if b.kind == kind and b.born <= now and (b.died is None or now < b.died)
+            ]
+            assert values[place] == sum(living)
+
+
+@given(blocks())
+def test_the_highest_point_is_the_peak(given_blocks: list[Block]) -> None:
+    """What is drawn reaches as high as what is predicted, thinned or not."""
+    found = timeline(given_blocks, KINDS)
+    highest = peak(given_blocks).total_bytes
+    assert max(found.total_bytes) == highest
+    assert max(thinned(found, 2).total_bytes) == highest
+
+
+@given(blocks(), st.integers(1, 30))
+def test_thinning_keeps_points_and_their_order(given_blocks: list[Block], stretches: int) -> None:
+    """At most two for each stretch and the ends; each is one that was there."""
+    found = timeline(given_blocks, KINDS)
+    few = thinned(found, stretches)
+    assert len(few.events) <= 2 * stretches + 2
+    assert (few.events[0], few.events[-1]) == (found.events[0], found.events[-1])
+    assert all(one < other for one, other in pairwise(few.events))
+    points = set(zip(found.events, found.total_bytes, strict=True))
+    assert set(zip(few.events, few.total_bytes, strict=True)) <= points
+    assert min(few.total_bytes) == min(found.total_bytes)
+
+
+def test_kinds_come_in_their_order_and_only_where_they_occur() -> None:
+    """The order is that of the legend, not that of the births."""
+    given_blocks = [
+        Block(size_bytes=1, kind="temporaries", born=0),
+        Block(size_bytes=2, kind="parameters", born=1),
+    ]
+    found = timeline(given_blocks, KINDS)
+    assert list(found.live_bytes) == ["parameters", "temporaries"]
+    assert found.total_bytes == (0, 1, 3)
+
+
+def test_a_call_begins_with_what_was_there() -> None:
+    """What was born before stands at event 0; phases are counted from there too."""
+    given_blocks = [
+        Block(size_bytes=5, kind="parameters", born=2),
+        Block(size_bytes=7, kind="temporaries", born=10, died=12),
+    ]
+    found = timeline(given_blocks, KINDS, since=10, phases={"forward": 10, "backward": 11})
+    assert (found.events, found.total_bytes) == ((0, 1, 3), (5, 12, 5))
+    assert found.phases == {"forward": 1, "backward": 2}
+    assert thinned(found, 1).phases == found.phases
+
+
+def test_an_unknown_kind_is_refused() -> None:
+    """A kind that the legend does not have would be left out of every sum."""
+    with pytest.raises(ValueError, match="unknown kind 'weights'; known: parameters, "):
+        timeline([Block(size_bytes=1, kind="weights", born=0)], KINDS)
+
+
+def test_a_timeline_has_a_value_for_each_event() -> None:
+    """Rows of another length could not be drawn."""
+    with pytest.raises(
+        ValueError, match="1 values of 'inputs' for 2 events; expected one for each"
+    ):
+        Timeline(events=(0, 1), live_bytes={"inputs": (3,)})
+
+
+def test_changes_are_told_to_the_innermost_component() -> None:
+    """By when they happen; what a component keeps is what its turns leave behind."""
+    ranges = [(0, 100, BETWEEN), (10, 50, "attention"), (20, 30, "norm"), (60, 70, "attention")]
+    changes = [(5, 7), (12, 100), (25, 50), (28, -50), (40, -20), (65, 3), (80, -7), (120, 1)]
+    found = watched(changes, ranges, 1000)
+    assert found.live_bytes == (1000, 1007, 1107, 1157, 1107, 1087, 1090, 1083, 1084)
+    assert found.seconds[:3] == pytest.approx((0.0, 0.0, 7e-9))
+    held = {each.name: (each.most_bytes, each.kept_bytes) for each in found.components}
+    assert held == {"norm": (1157, 0), "attention": (1107, 83), BETWEEN: (1084, 1)}
+    assert [each.name for each in found.components] == ["norm", "attention", BETWEEN]
+
+
+@given(
+    changes=st.lists(st.tuples(st.integers(0, 99), st.integers(-50, 50)), max_size=20),
+    cuts=st.lists(st.integers(0, 99), max_size=6, unique=True),
+)
+def test_nothing_is_lost_between_components(
+    changes: list[tuple[int, int]], cuts: list[int]
+) -> None:
+    """Whatever the ranges, their shares add up to the call, and one of them had the peak."""
+    places = sorted(cuts)
+    ranges = [(a, b - 1, f"part {a}") for a, b in pairwise(places)]
+    found = watched(sorted(changes), ranges, 10_000)
+    assert sum(each.kept_bytes for each in found.components) == sum(size for _, size in changes)
+    if changes:
+        assert max(each.most_bytes for each in found.components) == max(found.live_bytes[1:])

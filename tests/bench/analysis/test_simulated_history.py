@@ -1,0 +1,59 @@
+"""simulated_history: simulated histories, and that the method that is used is the better one."""
+
+import numpy as np
+import pytest
+
+from bench.analysis.simulated_history import METHODS, Call, Found, simulate_histories
+
+
+@pytest.fixture(scope="module", name="found")
+def _found() -> dict[str, Found]:
+    told = simulate_histories(histories=6, runs=30, series=12, change=0.08, seed=1)
+    return {each.method: each for each in told}
+
+
+def test_every_method_is_tried(found: dict[str, Found]) -> None:
+    """In their order, on the same histories."""
+    assert list(found) == list(METHODS)
+    assert {each.change for each in found.values()} == {0.08}
+
+
+def test_ratios_find_what_changed_and_little_else(found: dict[str, Found]) -> None:
+    """Nearly all of it; what else is told is rare."""
+    trend = found["vitbench trend: change points of ratios"]
+    assert trend.found >= 0.9
+    assert trend.false_alarms <= 1.0
+    assert trend.exact is not None
+    assert trend.held is not None
+    assert 0.5 < trend.exact <= trend.held
+    assert trend.held >= 0.9
+
+
+def test_raw_times_tell_of_the_machine(found: dict[str, Found]) -> None:
+    """A fixed threshold alarms for every other run, change points for every machine."""
+    trend = found["vitbench trend: change points of ratios"]
+    for name in ("10 % against the run before, raw times", "change points of raw times"):
+        assert found[name].false_alarms > 3 * max(trend.false_alarms, 1.0)
+        assert (found[name].false_share or 0.0) > 0.5
+
+
+def test_shares_are_what_they_say() -> None:
+    """A method that tells nothing finds nothing, and nothing of it is false."""
+    (silent,) = [
+        each
+        for each in simulate_histories(histories=2, runs=12, series=4, change=1e-6)
+        if each.method == "10 % against the run before, ratios"
+    ]
+    assert silent.found == 0.0
+    assert silent.false_alarms == 0.0
+    assert silent.false_share is None
+    assert (silent.exact, silent.held) == (None, None)
+
+
+def test_a_threshold_is_one_run_against_the_one_before() -> None:
+    """By more than its share, in either series."""
+    raw = np.array([[1.0, 1.2, 1.2], [1.0, 1.05, 1.2]])
+    assert METHODS["10 % against the run before, raw times"](raw, raw) == [
+        Call(0, 1),
+        Call(1, 2),
+    ]

@@ -1,0 +1,73 @@
+"""bench.arms.building: the arms are made in turn, and come back in their places."""
+
+from collections.abc import Callable
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from bench.arms import building
+from bench.arms import pairs as duels
+from bench.arms.building import in_turn, is_arm_first
+from bench.records.comparison import Arm, Comparison
+from bench.suite.bench_attention import GRID
+from bench.suite.grid import Selection, expand
+from own_arms import compare
+
+SMALL = Selection(variants=("B/32",), image_size=32, batch_sizes=(1,), modes=("forward",))
+_, _, PARTS, _ = expand(GRID, SMALL)
+OWN = compare("vitcore:attention=mha,variant=B/32", "vitcore:attention=sdpa,variant=B/32", None)
+
+
+@given(key=st.text(), pass_index=st.integers(0, 50))
+def test_the_arms_take_turns_from_pass_to_pass(key: str, pass_index: int) -> None:
+    """In every other pass the other one is made first."""
+    assert is_arm_first(key, pass_index) is not is_arm_first(key, pass_index + 1)
+
+
+def test_half_of_the_comparisons_begin_with_the_arm() -> None:
+    """So an odd number of passes favours neither side of a run."""
+    first = sum(is_arm_first(f"attention-B/16-{number}", 0) for number in range(1000))
+    assert 400 < first < 600
+
+
+@pytest.mark.parametrize("arm_first", [False, True])
+def test_order_and_places(*, arm_first: bool) -> None:
+    """Who begins is as asked; what is returned stands in the same place."""
+    made: list[str] = []
+
+    def make(name: str) -> Callable[[], str]:
+        def note() -> str:
+            made.append(name)
+            return name
+
+        return note
+
+    assert in_turn(make("baseline"), make("arm"), arm_first=arm_first) == ("baseline", "arm")
+    assert made == (["arm", "baseline"] if arm_first else ["baseline", "arm"])
+
+
+@pytest.mark.parametrize("comparison", [PARTS, OWN], ids=["parts", "own"])
+@pytest.mark.parametrize("arm_first", [False, True])
+def test_both_are_made_in_that_order_with_equal_weights(
+    comparison: Comparison, monkeypatch: pytest.MonkeyPatch, *, arm_first: bool
+) -> None:
+    """Parts of vitcore and a user's own arms alike; they agree whoever was first."""
+    order: list[str] = []
+
+    def noting(build: Callable[..., object]) -> Callable[..., object]:
+        def noted(arm: Arm, *given: object, **changes: object) -> object:
+            order.append(arm.attention)
+            return build(arm, *given, **changes)
+
+        return noted
+
+    monkeypatch.setattr("bench.arms.pairs.build_module", noting(building.build_module))
+    for name in ("build_module", "_blank"):
+        monkeypatch.setattr(building, name, noting(getattr(building, name)))
+    baseline, arm = duels.build_pair(comparison, arm_first=arm_first)
+    names = [baseline.arm.attention, arm.arm.attention]
+    assert order == (names[::-1] if arm_first else names)
+    assert names[0] == "mha"
+    assert names[0] != names[1]
+    assert duels.check(comparison, baseline, arm).error is None

@@ -1,0 +1,253 @@
+"""bench.arms.pairs: two arms with equal weights and inputs, and whether they agree."""
+
+import re
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from torch import nn
+
+from bench.arms import building
+from bench.arms.agreement import Agreement
+from bench.arms.pairs import ArmError, build_pair, check, share_weights
+from bench.records.comparison import Comparison, Sample
+from bench.records.errors import InputError
+from bench.suite.bench_factory import GRID
+from bench.suite.bench_patchers import GRID as PATCHERS
+from bench.suite.grid import Selection, expand, grids
+from bench.timing.clocks import WallClock
+from bench.worker.session import measure
+from jobs import make_job
+from own_arms import compare, write
+
+# Factories as a user would write them, one file for all tests.
+CODE = """
+    import torch
+    from torch import nn
+
+    SHARED = nn.Linear(8, 8)
+
+    class Other(nn.Module):
+        def __init__(self, scale=1.0):
+            super().__init__()
+            torch.rand(5)  # Draws other first weights than nn.Linear alone.
+            self.weight, self.bias = nn.Parameter(torch.rand(8, 8)), nn.Parameter(torch.rand(8))
+            self.scale = scale
+        def forward(self, x):
+            return (x @ self.weight.T + self.bias) * self.scale
+
+    def linear(): return nn.Linear(8, 8)
+    def other(): return Other()
+    def scaled(): return Other(scale=2.0)
+    def wide(): return nn.Linear(8, 9)
+    def compiled(): return torch.compile(nn.Linear(8, 8), backend="eager")
+    def shared(): return SHARED
+    def function(): return torch.tanh
+    def pieces(): return lambda x: {"out": torch.tanh(x), "more": [x.sum(), None]}
+    def nan(): return torch.log
+    def in_place(): return lambda x: x.mul_(1.5)
+    def whole(): return lambda x: x.argmax(-1)
+    def shifted(): return lambda x: x.argmax(-1) + 1
+    def nothing(): return lambda x: None
+    def raises(): return lambda x: x.no_such_thing
+    def leaves(): return lambda x: (_ for _ in ()).throw(SystemExit(3))
+    def full(): return lambda x: (_ for _ in ()).throw(MemoryError("full"))
+"""
+
+
+@pytest.fixture(name="own")
+def _own(tmp_path: Path) -> Callable[..., Comparison]:
+    """A function that makes a comparison of two factories of the file."""
+    path = write(tmp_path / "arms.py", CODE)
+
+    def make(baseline: str, arm: str, **changes: Any) -> Comparison:
+        return compare(f"{path}:{baseline}", f"{path}:{arm}", **changes)
+
+    return make
+
+
+def checked(comparison: Comparison) -> Agreement:
+    """Build both arms and check them."""
+    return check(comparison, *build_pair(comparison))
+
+
+def sample_of(comparison: Comparison) -> Sample:
+    """Measure a comparison for a twentieth of a second."""
+    return measure(make_job(comparison, WallClock(), 0.05))
+
+
+@pytest.mark.parametrize("mode", ["forward", "train"])
+@pytest.mark.parametrize(
+    ("baseline", "arm"),
+    [("linear", "linear"), ("linear", "other"), ("linear", "compiled"), ("shared", "shared")],
+)
+def test_modules_of_equal_names_and_shapes_get_equal_weights(
+    own: Callable[..., Comparison], baseline: str, arm: str, mode: str
+) -> None:
+    """However they were made first, both then compute the same, and train alike."""
+    comparison = own(baseline, arm, mode=mode)
+    found = checked(comparison)
+    assert found.error is None
+    assert found.output_error is not None
+    assert found.output_error < 1e-6
+    assert (found.gradient_error is not None) is (mode == "train")
+    assert sample_of(comparison).status == "ok"
+
+
+def test_two_copies_never_share_their_weights(own: Callable[..., Comparison]) -> None:
+    """Not even where a factory returns the same module again."""
+    baseline, arm = build_pair(own("shared", "shared", mode="train"))
+    arm()
+    pairs = zip(baseline.module.parameters(), arm.module.parameters(), strict=True)
+    assert not any(torch.equal(first, second) for first, second in pairs)
+
+
+def test_inputs_of_both_arms_are_equal(own: Callable[..., Comparison]) -> None:
+    """Equal numbers in memory of their own."""
+    first, second = (each.inputs.args[0] for each in build_pair(own("linear", "other")))
+    assert torch.equal(first, second)
+    assert first.data_ptr() != second.data_ptr()
+
+
+@pytest.mark.parametrize(
+    ("baseline", "arm", "said"),
+    [
+        ("linear", "scaled", "outputs differ by 1 (relative norm), fp32 allows 1e-04: give both"),
+        ("linear", "wide", "outputs differ in shape: (2, 9) against (2, 8)"),
+        ("function", "pieces", "outputs differ in structure: output['out'], output['more'][0]"),
+        ("nan", "nan", "outputs hold NaN"),
+        ("whole", "shifted", "outputs differ in 2 of 2 whole numbers"),
+        ("nothing", "nothing", "outputs hold no tensor to compare"),
+    ],
+)
+def test_arms_that_differ_are_wrong_unless_accepted(
+    own: Callable[..., Comparison], baseline: str, arm: str, said: str
+) -> None:
+    """One line says how they differ; --allow-different measures them all the same."""
+    wrong = sample_of(own(baseline, arm))
+    assert wrong.status == "wrong"
+    assert said in str(wrong.error)
+    assert wrong.arm_s == ()
+    accepted = sample_of(own(baseline, arm, allow_different=True))
+    assert (accepted.status, accepted.error) == ("ok", None)
+    assert accepted.arm_s
+    assert accepted.output_error == wrong.output_error
+    assert str(accepted.note).startswith("accepted: ")
+
+
+@pytest.mark.parametrize(("baseline", "arm"), [("in_place", "function"), ("function", "in_place")])
+def test_an_arm_that_changes_its_input_is_wrong(
+    own: Callable[..., Comparison], baseline: str, arm: str
+) -> None:
+    """Its numbers would run away from call to call: which arm it is stands in the row."""
+    who = "baseline" if baseline == "in_place" else "candidate"
+    found = checked(own(baseline, arm, allow_different=True))
+    assert found.error == f"the {who} changes its input: let it work on a copy"
+
+
+def test_gradients_that_differ_are_wrong(tmp_path: Path) -> None:
+    """Equal outputs are not enough where training is measured."""
+    code = """
+        import torch
+        def right(): return torch.tanh
+        def wrong(): return lambda x: torch.tanh(x).detach() + x - x.detach()
+    """
+    path = write(tmp_path / "arms.py", code)
+    texts = f"{path}:right", f"{path}:wrong"
+    assert checked(compare(*texts)).error is None
+    found = checked(compare(*texts, mode="train"))
+    assert found.output_error is not None
+    assert found.output_error < 1e-6
+    assert str(found.error).startswith("gradients differ by")
+
+
+def test_outputs_of_any_structure_are_compared(own: Callable[..., Comparison]) -> None:
+    """Dicts and lists are looked into, forward and in training."""
+    for mode in ("forward", "train"):
+        assert checked(own("pieces", "pieces", mode=mode)).error is None
+
+
+def test_a_failing_call_says_whose_it_was(own: Callable[..., Comparison]) -> None:
+    """The exception alone would not tell which of the two raised it."""
+    with pytest.raises(ArmError, match="the candidate raised AttributeError: 'Tensor' object has"):
+        checked(own("function", "raises"))
+    for name, said in (("raises", "AttributeError"), ("leaves", "SystemExit: 3")):
+        sample = sample_of(own(name, "function"))
+        assert sample.status == "crashed"
+        assert f"the baseline raised {said}" in str(sample.error)
+        assert re.search(r" \(\w+\.py, line \d+\)$", str(sample.error))
+
+
+def test_nothing_to_train_is_said(own: Callable[..., Comparison]) -> None:
+    """Whole numbers have no gradient; the row says what to measure instead."""
+    sample = sample_of(own("whole", "whole", mode="train"))
+    assert sample.status == "crashed"
+    assert "measure --mode forward" in str(sample.error)
+
+
+def test_want_of_memory_is_its_own_status(own: Callable[..., Comparison]) -> None:
+    """A call that does not fit is no crash."""
+    assert sample_of(own("full", "function")).status == "oom"
+
+
+def test_what_cannot_be_made_is_one_line(own: Callable[..., Comparison]) -> None:
+    """A mistake in a file is said as it is on the command line."""
+    with pytest.raises(InputError, match="did you mean 'linear'"):
+        build_pair(own("linear", "lineal"))
+
+
+def test_vitcores_arms_agree_with_each_other_and_with_torchs() -> None:
+    """Patchers and attentions get one set of weights, nn.MultiheadAttention by its names too."""
+    small = "variant=B/32,image_size=32"
+    for one, other in (("attention=mha", "attention=manual"), ("patcher=conv", "patcher=unfold")):
+        pair = f"vitcore:{one},{small}", f"vitcore:{other},{small}"
+        for mode in ("forward", "train"):
+            assert checked(compare(*pair, None, mode=mode)).error is None, one
+    conv, linear = nn.Conv2d(3, 4, 2).to(memory_format=torch.channels_last), nn.Linear(12, 4)
+    share_weights(linear, conv)
+    assert torch.equal(conv.weight.reshape(4, 12), linear.weight)
+
+
+def test_a_users_attention_can_be_compared_with_vitcores(tmp_path: Path) -> None:
+    """An own module with nn.MultiheadAttention in it gets vitcore's weights."""
+    code = """
+        from torch import nn
+        class Attention(nn.Module):
+            def __init__(self):
+                super().__init__()
+                self.mha = nn.MultiheadAttention(768, 12, batch_first=True)
+            def forward(self, x):
+                return self.mha(x, x, x)
+    """
+    path = write(tmp_path / "arms.py", code)
+    comparison = compare("vitcore:attention=sdpa", f"{path}:Attention", "1,5,768")
+    outputs = build_pair(comparison)[1].outputs()
+    assert list(outputs) == ["output[0]", "output[1]"]
+    write(path, code.replace("(x, x, x)", "(x, x, x, need_weights=False)"))
+    assert checked(comparison).error is None
+
+
+def test_weights_that_do_not_fit_stay_as_they_were_made() -> None:
+    """Other shapes, other names or other numbers of parameters leave the target alone."""
+    for source in (nn.Linear(2, 3), nn.Linear(3, 2, bias=False), nn.ReLU(), nn.LayerNorm(2)):
+        target = nn.Linear(3, 2)
+        before = target.weight.clone()
+        share_weights(source, target)
+        assert torch.equal(target.weight, before)
+
+
+def test_vitcores_own_comparisons_are_still_judged_by_float64() -> None:
+    """A comparison without a factory goes the other way."""
+    selection = Selection(variants=("B/32",), image_size=32, batch_sizes=(1,))
+    (_, comparison, _) = expand(PATCHERS, selection)
+    pair = build_pair(comparison)
+    assert check(comparison, *pair) == building.check(comparison, *pair)
+    assert check(comparison, *pair).output_error
+
+
+def test_no_run_measures_own_arms_by_itself() -> None:
+    """The module is found among the others, and has nothing to compare without a plan."""
+    assert GRID in list(grids())
+    assert list(expand(GRID, Selection())) == []

@@ -1,0 +1,74 @@
+"""bench.arms.tensors: tensors in whatever is nested, and names that no arm changes."""
+
+from collections import OrderedDict, UserDict
+from typing import Any, NamedTuple
+
+import pytest
+import torch
+from torch import Tensor, nn
+
+from bench.arms.tensors import Inputs, leaves, named
+
+LOGITS_AND_HIDDEN = ["output['logits']", "output['hidden'][0]", "output['hidden'][1]"]
+A, B = torch.ones(1), torch.ones(2)
+
+
+class Pair(NamedTuple):
+    """Two tensors with names."""
+
+    first: Tensor
+    second: Tensor
+
+
+@pytest.mark.parametrize(
+    ("value", "places"),
+    [
+        (A, ["output"]),
+        ((A, B), ["output[0]", "output[1]"]),
+        ([A, None, "text", 3, B], ["output[0]", "output[4]"]),
+        ({"logits": A, "hidden": (A, B)}, LOGITS_AND_HIDDEN),
+        (OrderedDict(last=A), ["output['last']"]),
+        (UserDict({"last": A}), ["output['last']"]),
+        (Pair(A, B), ["output[0]", "output[1]"]),
+        (None, []),
+        ([], []),
+    ],
+)
+def test_every_tensor_has_its_place(value: Any, places: list[str]) -> None:
+    """Tuples, lists and mappings are looked into, in their order; the rest is passed over."""
+    found = list(leaves(value, "output"))
+    assert [place for place, _ in found] == places
+
+
+def test_names_do_not_depend_on_compiling_or_on_the_attention() -> None:
+    """The same parameters come under the same names, with the shapes of a Linear."""
+    plain = nn.ModuleDict({"mha": nn.MultiheadAttention(4, 2)})
+    compiled: Any = torch.compile(plain, backend="eager")
+    expected = {"in_proj.weight", "in_proj.bias", "out_proj.weight", "out_proj.bias"}
+    assert named(plain.state_dict()).keys() == expected
+    assert named(compiled.state_dict()).keys() == expected
+    (weight, _) = named(nn.Conv2d(3, 5, 2).state_dict()).values()
+    assert weight.shape == (5, 12)
+
+
+def test_names_stay_where_two_would_become_one() -> None:
+    """A module that really has both names keeps both."""
+    values = {"mha.weight": A, "weight": B}
+    assert named(values) == values
+
+
+def test_inputs_are_changed_wherever_they_are() -> None:
+    """Every tensor of nested arguments is changed, types stay, and the original keeps its own."""
+    inputs = Inputs(args=(A, [B, 3], Pair(A, B)), kwargs={"mask": {"inner": A}, "flag": True})
+    changed = inputs.map(lambda value: value + 1)
+    assert [t.tolist() for t in changed.tensors().values()] == [[2], [2, 2], [2], [2, 2], [2]]
+    assert type(changed.args[2]) is Pair
+    assert changed.args[1][1] == 3
+    assert changed.kwargs["flag"] is True
+    assert inputs.args[0].tolist() == [1]
+
+
+def test_inputs_have_places() -> None:
+    """Arguments by position and by name are told apart."""
+    inputs = Inputs(args=(A, (B,)), kwargs={"mask": A})
+    assert list(inputs.tensors()) == ["input[0]", "input[1][0]", "input['mask']"]

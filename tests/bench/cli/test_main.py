@@ -1,0 +1,229 @@
+"""The command line: names, errors in one line, start without torch."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+import click
+import pytest
+
+from bench.__main__ import cli, main
+from bench.files.results_csv import read_csv
+
+OPTIONS = {
+    "run": {
+        *("--budget", "--quick", "--variants", "--factors", "--devices", "--modes"),
+        *("--batch-sizes", "--image-size", "--component", "--cache", "--passes", "--seed", "--out"),
+        *(
+            "--precision",
+            "--delta",
+            "--case-timeout",
+            "--resume",
+            "--no-lock",
+            "--survey",
+            "--choose",
+            "--objective",
+            "--max-error",
+            "--show",
+        ),
+    },
+    "compare": {
+        *("baseline", "candidates", "--input", "--inputs", "--dtype", "--device", "--mode"),
+        *("--budget", "--passes", "--cache", "--delta", "--allow-different", "--case-timeout"),
+        *("--seed", "--json", "--out", "--no-lock", "--show"),
+    },
+    "regress": {
+        *("--base", "--targets", "--target", "--variant", "--input", "--inputs", "--dtype"),
+        *("--device", "--mode", "--threshold", "--memory", "--flops", "--parameters"),
+        *(
+            "--compile-time",
+            "--max-error",
+            "--budget",
+            "--passes",
+            "--undecided",
+            "--allow-different",
+        ),
+        *("--case-timeout", "--seed", "--json", "--out", "--no-lock"),
+    },
+    "export": {"folder", "--format", "--out", "--objective", "--max-error"},
+    "history": set(),
+    "trend": {"--file", "--series", "--false-share", "--least", "--out", "--json", "--simulate"},
+    "calibrate": {
+        *("--budget", "--passes", "--device", "--seed", "--out", "--again", "--no-lock"),
+    },
+    "simulate": {"--runs", "--seed", "--markdown"},
+    "memory": {
+        *("variants", "--mode", "--batch-size", "--precision", "--patcher", "--attention"),
+        *("--optimizer", "--checkpoint", "--image-size", "--device", "--measure", "--max-batch"),
+        *("--limit", "--json", "--by"),
+    },
+    "profile": {
+        *("variant", "--device", "--mode", "--component", "--precision", "--attention"),
+        *("--patcher", "--compile", "--checkpoint", "--optimizer", "--batch-size", "--image-size"),
+        *("--calls", "--top", "--out", "--json", "--no-lock"),
+    },
+    "report": {
+        *("folder", "--markdown", "--decision", "--page", "--factors", "--show", "--objective"),
+        "--max-error",
+    },
+    "summary": {
+        *("variant", "--patcher", "--attention", "--head", "--classes", "--image-size"),
+        *("--channels", "--heads", "--batch-size", "--depth"),
+    },
+    "shapes": {
+        *("variant", "--patcher", "--attention", "--head", "--classes", "--image-size"),
+        *("--channels", "--heads", "--batch-size"),
+    },
+}
+
+
+def error_of(
+    arguments: list[str], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> str:
+    """The one line on standard error of a call that ends with exit code 2."""
+    monkeypatch.setattr(sys, "argv", ["vitbench", *arguments])
+    with pytest.raises(SystemExit) as ended:
+        main()
+    printed = capsys.readouterr()
+    assert ended.value.code == 2
+    assert printed.out == ""
+    assert printed.err.startswith("vitbench: ")
+    assert printed.err.count("\n") == 1
+    return printed.err
+
+
+def test_the_surface_is_frozen() -> None:
+    """Commands and options are those that people's scripts use."""
+    assert set(cli.commands) == set(OPTIONS)
+    for name, command in cli.commands.items():
+        found = {parameter.opts[0] for parameter in command.params if not _is_help(parameter)}
+        assert found == OPTIONS[name]
+
+
+def _is_help(parameter: click.Parameter) -> bool:
+    return parameter.name == "help"
+
+
+@pytest.mark.parametrize(
+    ("arguments", "says"),
+    [
+        ("run --variants B/17", "unknown variant 'B/17'; known: B/16, B/32, L/16, L/32, H/14"),
+        ("run --factors speed", "unknown factor 'speed'; known: patcher, attention, compile"),
+        ("run --devices tpu", "unknown device 'tpu'; known: cpu, cuda"),
+        ("run --modes eval", "unknown mode 'eval'; known: forward, train"),
+        ("run --component head", "unknown component 'head'; known: auto, block, model"),
+        ("run --cache hot", "unknown cache state 'hot'; known: cold, warm"),
+        ("run --variants ,", "no variant given; known: B/16"),
+        ("run --image-size 100", "image height 100 is no multiple of patch size 16; use 96 or 112"),
+        ("run --batch-sizes 0", "batch size is 0; expected a whole number from 1 to"),
+        ("run --batch-sizes ,", "no batch size given; expected whole numbers of at least 1"),
+        ("run --batch-sizes one", "'one' is no list of whole numbers; expected such as 1,8"),
+        ("run --budget 10", "'10' is no duration; expected such as 90s, 10m or 1.5h"),
+        ("run --passes 0", "0 is not in the range x>=1"),
+        ("run --speed", "No such option '--speed'"),
+        ("run --precision 1", "'1' is no share; expected such as 2% or 0.02"),
+        ("run --case-timeout 300", "'300' is no duration; expected such as 90s, 10m or 1.5h"),
+        ("run --resume nowhere", "nowhere/plan.json cannot be read (No such file or directory); "),
+        ("run --resume run --passes 2", "--passes says nothing with --resume: the run's own plan"),
+        ("compare mine.py:old", "Missing argument 'CANDIDATE...'"),
+        ("compare mine.py:old mine.py:new", "arm 'mine.py:old': there is no file 'mine.py'; "),
+        ("compare vitcore:attention=sdpa vitcore:attention=flash", "unknown attention 'flash'; "),
+        ("run --factors optimizer --devices cpu", "give --modes train"),
+        ("memory B/17", "unknown variant 'B/17'; known: B/16"),
+        ("memory B/16 --optimizer adam", "unknown optimizer 'adam'; known: adamw, adamw_loop"),
+        ("memory B/16 --limit 2GiB", "--limit says nothing without --max-batch; give both"),
+        ("memory B/16 --limit 24", "'24' is no size; expected such as 24GiB or 512MiB"),
+        ("memory B/16 --limit 1MiB --max-batch --no-measure", "for one image, more than the limit"),
+        ("profile B/17", "unknown variant 'B/17'; known: B/16"),
+        ("profile B/16 --attention flash", "unknown attention 'flash'; known: mha, mha_weights"),
+        ("profile B/16 --component head", "'head' is not one of 'model', 'block', 'attention'"),
+        ("profile B/16 --precision tf32", "precision 'tf32' is of GPUs alone; give --device cuda"),
+        ("profile B/16 --image-size 100", "image height 100 is no multiple of patch size 16"),
+        ("fly", "No such command 'fly'"),
+        ("shapes B/16 --patcher fold", "unknown patcher 'fold'; known: unfold, conv, linear"),
+        ("shapes B/16 --attention flash", "unknown attention 'flash'; known: mha, mha_weights"),
+        ("shapes B/16 --head big", "unknown head 'big'; known: linear, mlp"),
+        ("shapes B/16 --heads 7", "7 heads do not divide width 768; fitting numbers of heads: 1,"),
+        ("shapes B/16 --image-size 224x100", "image width 100 is no multiple of patch size 16"),
+        ("shapes B/16 --image-size big", "'big' is no image size; expected such as 224 or 224x192"),
+        ("shapes B/16 --channels 0", "0 is not in the range 1<=x<=1000000"),
+        ("summary X/1", "unknown variant 'X/1'; known: B/16"),
+        ("report nowhere", "nowhere/plan.json cannot be read (No such file or directory); "),
+    ],
+)
+def test_bad_input_is_one_line_and_exit_code_2(
+    arguments: str,
+    says: str,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    """The line says what came, what was expected and what to do; there is no traceback."""
+    assert says in error_of(arguments.split(), monkeypatch, capsys)
+
+
+@pytest.mark.parametrize("out", ["taken", "file/below"])
+def test_no_output_folder_is_overwritten(
+    out: str,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    """A folder that exists, or cannot be made, is refused before anything is measured."""
+    (tmp_path / "taken").mkdir()
+    (tmp_path / "taken" / "results.csv").write_text("kept")
+    (tmp_path / "file").write_text("kept")
+    error = error_of(["run", "--out", str(tmp_path / out)], monkeypatch, capsys)
+    assert f"output folder {tmp_path / out}" in error
+    assert (tmp_path / "taken" / "results.csv").read_text() == "kept"
+    assert (tmp_path / "file").read_text() == "kept"
+
+
+@pytest.mark.parametrize(
+    ("arguments", "says"),
+    [
+        (["--budget", "1s"], "budget is 1s; expected at least"),
+        (["--devices", "cuda"], "device 'cuda' asked for, but torch"),
+    ],
+)
+def test_what_this_machine_cannot_do_is_refused(
+    arguments: list[str],
+    says: str,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    """Too small a budget, or a device that is not there, leaves no folder behind."""
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "")
+    out = tmp_path / "run"
+    assert says in error_of(["run", *arguments, "--out", str(out)], monkeypatch, capsys)
+    assert not out.exists()
+
+
+def test_a_run_without_a_measurement_is_an_error(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Where every comparison fails its rows say why, and the exit code is not 0."""
+    # Another run on this machine must not keep this one out: locks lie with temporary files.
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
+    size = ["--variants", "B/32", "--image-size", "32", "--batch-sizes", str(10**10)]
+    out = ["--factors", "patcher", "--passes", "1", "--out", str(tmp_path / "run")]
+    monkeypatch.setattr(sys, "argv", ["vitbench", "run", *size, *out])
+    with pytest.raises(SystemExit) as ended:
+        main()
+    assert ended.value.code == 2
+    assert "nothing was measured" in capsys.readouterr().err.splitlines()[-1]
+    assert {record.status for record in read_csv(tmp_path / "run" / "results.csv")} == {"oom"}
+
+
+@pytest.mark.parametrize(
+    "arguments", ["--help", "run --help", "profile --help", "report --help", "--version"]
+)
+def test_help_starts_without_torch(arguments: str) -> None:
+    """Whoever only reads the help does not wait for torch, pandas or matplotlib."""
+    code = (
+        "import sys; from bench.__main__ import cli\n"
+        f"cli.main({arguments.split()!r}, standalone_mode=False)\n"
+        "print(sorted({'torch', 'pandas', 'matplotlib', 'scipy'} & set(sys.modules)))"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.splitlines()[-1] == "[]"

@@ -1,0 +1,124 @@
+"""bench.costs.memory: what really was allocated, against tensors of known size."""
+
+import subprocess
+import sys
+
+import pytest
+import torch
+
+from bench.costs import memory as allocations
+from bench.costs.memory import Ground, live_bytes, peak_tensor_bytes, watch_allocations
+from bench.machine.host import room_bytes
+
+MEBI = 2**20
+
+
+def test_storages_count_once() -> None:
+    """Views and repetitions share their memory."""
+    tensor = torch.zeros(MEBI, dtype=torch.uint8)
+    assert live_bytes([tensor, tensor[1:], tensor.view(2, -1)]) == MEBI
+    assert live_bytes([tensor, tensor.clone()]) == 2 * MEBI
+    assert live_bytes([]) == 0
+
+
+def test_the_peak_is_of_what_lived_at_once() -> None:
+    """Two tensors of three live together; what was there before is added."""
+    kept: list[torch.Tensor] = []
+
+    def call() -> None:
+        first = torch.zeros(3 * MEBI, dtype=torch.uint8)
+        second = torch.zeros(2 * MEBI, dtype=torch.uint8)
+        del first
+        kept.append(second)
+        torch.zeros(MEBI, dtype=torch.uint8)
+
+    assert peak_tensor_bytes(call, 7 * MEBI) == 12 * MEBI
+
+
+WATCHED = """
+import torch
+from bench.costs.memory import peak_resident_bytes, reset_peak_resident
+resets = [reset_peak_resident()]
+peaks = [peak_resident_bytes()]
+large = torch.ones(256 * 2**20, dtype=torch.uint8)
+peaks.append(peak_resident_bytes())
+del large
+resets.append(reset_peak_resident())
+peaks.append(peak_resident_bytes())
+assert all(resets)
+print(*peaks)
+"""
+
+
+def test_resident_memory_has_a_peak_that_can_be_reset() -> None:
+    """It rises with what is touched, and forgets what is gone; in a process of its own."""
+    command = [sys.executable, "-c", WATCHED]
+    done = subprocess.run(command, capture_output=True, text=True, check=True)
+    before, high, after = map(int, done.stdout.split())
+    assert high - before > 200 * MEBI
+    assert high - after > 200 * MEBI
+
+
+def test_the_machine_has_room() -> None:
+    """Free memory is known, and it is not all the memory in the world."""
+    room = room_bytes("cpu")
+    assert room is not None
+    assert MEBI < room < 2**50
+
+
+def test_allocations_are_watched_with_the_ranges_around_them() -> None:
+    """Signed bytes in their order, and when each component began and ended."""
+
+    def call() -> None:
+        with torch.profiler.record_function("vitbench::MLP"):
+            kept.append(torch.zeros(3 * MEBI, dtype=torch.uint8))
+        torch.zeros(MEBI, dtype=torch.uint8)
+
+    kept: list[torch.Tensor] = []
+    changes, ranges = watch_allocations(call, "cpu")
+    assert [size for _, size in changes] == [3 * MEBI, MEBI, -MEBI]
+    ((begin, end, name),) = ranges
+    assert name == "MLP"
+    assert begin <= changes[0][0] <= end <= changes[1][0]
+
+
+def test_a_case_has_no_part_of_what_was_left_before_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Nor is the compiler only that case's which happened to load it."""
+    resident = iter([100, 180, 190, 240, 300, 310, 310, 312, 350])
+    monkeypatch.setattr(allocations, "resident_bytes", lambda: next(resident))
+    ground = Ground()
+    ground.begin()
+    assert ground.alone(230) == 100 + 230 - 180
+    ground.begin()
+    ground.compiler(lambda: None)
+    assert ground.alone(400) == 100 + 400 - 190
+    ground.begin()
+    ground.compiler(lambda: None)
+    assert ground.alone(330) == 100 + 330 - 310 + (300 - 240)
+    ground.begin()
+    assert ground.alone(360) == 100 + 360 - 350
+
+
+def test_without_linux_nobody_knows(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A missing figure is None."""
+    monkeypatch.setattr(allocations, "resident_bytes", lambda: None)
+    ground = Ground()
+    ground.begin()
+    ground.compiler(lambda: None)
+    assert ground.alone(1) is None
+    assert Ground().alone(None) is None
+
+
+def test_the_next_case_finds_the_ground_as_it_was() -> None:
+    """What a case freed is not counted as the next one's, in a real process."""
+    code = (
+        "import torch; from bench.costs.memory import *\n"
+        "ground = Ground(); ground.begin()\n"
+        "for _ in range(2):\n"
+        "    ground.begin(); reset_peak_resident()\n"
+        "    parts = [torch.ones(2**20) for _ in range(64)]; del parts\n"
+        "    print(ground.alone(peak_resident_bytes()))\n"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    first, second = map(int, done.stdout.split())
+    assert abs(first - second) < 64 * MEBI

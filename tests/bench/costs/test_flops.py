@@ -1,0 +1,120 @@
+"""bench.costs.flops: arithmetic and torch's counter agree, and where they do not, it is told."""
+
+from dataclasses import replace
+
+import pytest
+import torch
+
+from bench.costs import flops as counting
+from bench.costs.flops import counted_flops, disagreement
+from bench.records.comparison import Arm, Workload
+from bench.suite.work import config_for
+from vitcore import costs
+from vitcore.config import ATTENTIONS, PATCHERS, VARIANTS
+
+# Four patches: the sizes of ViT-B at little work for its Python code.
+SMALL = Workload(
+    component="model",
+    mode="forward",
+    device="cpu",
+    variant="B/32",
+    patch_size=32,
+    image_size=64,
+    batch_size=3,
+)
+TRAIN = replace(SMALL, mode="train")
+
+
+@pytest.mark.parametrize("mode", costs.MODES)
+@pytest.mark.parametrize("component", costs.COMPONENTS)
+@pytest.mark.parametrize("attention", ATTENTIONS)
+@pytest.mark.parametrize("patcher", PATCHERS)
+def test_every_arm_agrees(component: str, mode: str, attention: str, patcher: str) -> None:
+    """The same products for every patcher and attention, forward and backward."""
+    workload = replace(SMALL, component=component, mode=mode)
+    assert disagreement(Arm(patcher=patcher, attention=attention), workload) is None
+
+
+@pytest.mark.parametrize("variant", VARIANTS)
+def test_every_variant_agrees_at_its_own_size(variant: str) -> None:
+    """The table's models at 224 pixels."""
+    patch_size = VARIANTS[variant]["patch_size"]
+    workload = replace(SMALL, variant=variant, patch_size=patch_size, image_size=224, batch_size=1)
+    assert disagreement(Arm(), workload) is None
+
+
+def test_the_count_is_the_published_one() -> None:
+    """B/16 takes 17.564 GMAC, says torchvision; the counter has two FLOPs for each."""
+    workload = replace(SMALL, variant="B/16", patch_size=16, image_size=224, batch_size=1)
+    assert f"{counted_flops(Arm(), workload) / 2e9:.3f}" == "17.564"
+
+
+@pytest.mark.parametrize("workload", [SMALL, TRAIN], ids=lambda w: w.mode)
+def test_a_batch_counts_for_each_image(workload: Workload) -> None:
+    """Three images take three times the FLOPs of one."""
+    one = replace(workload, batch_size=1)
+    assert counted_flops(Arm(), workload) == 3 * counted_flops(Arm(), one)
+    assert disagreement(Arm(), one) is None
+
+
+@pytest.mark.parametrize("levels", [{"checkpoint": "blocks"}, {"compile": "compile_blocks"}])
+def test_how_an_arm_goes_about_it_does_not_count(levels: dict[str, str]) -> None:
+    """What is computed again to save memory is no useful work, and nothing is compiled."""
+    assert counted_flops(Arm(**levels), TRAIN) == counted_flops(Arm(), TRAIN)
+
+
+@pytest.mark.parametrize("device", ["cpu", "cuda"])
+def test_any_device_is_counted_anywhere(device: str) -> None:
+    """Counting needs no GPU, and no memory for a batch that no machine holds."""
+    workload = replace(TRAIN, device=device, batch_size=10**9)
+    assert disagreement(Arm(), workload) is None
+
+
+def test_a_wrong_count_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Arithmetic that forgets one multiply-accumulate of an image stands in a line, exactly."""
+    macs = costs.training_macs(config_for(TRAIN), "model")
+    monkeypatch.setattr(costs, "training_macs", lambda *_: macs - 1)
+    right, wrong = 6 * macs, 6 * (macs - 1)
+    told = f"FLOPs: {wrong:,} by arithmetic, {right:,} by FlopCounterMode"
+    assert disagreement(Arm(), TRAIN) == told
+
+
+def test_a_wrong_forward_count_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Arithmetic of another model does not pass for this one's."""
+    other = costs.model(config_for(replace(SMALL, image_size=96)))
+    monkeypatch.setattr(costs, "cost_of", lambda *_: other)
+    told = disagreement(Arm(), SMALL)
+    assert told is not None
+    assert told.startswith(f"FLOPs: {3 * other.flops:,} by arithmetic, ")
+
+
+@pytest.mark.parametrize("enabled", [True, False])
+def test_the_fast_path_is_left_as_it_was(
+    enabled: bool,  # noqa: FBT001
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """A caller's choice outlives the count, even one that fails on an image of no fitting size."""
+    before = torch.backends.mha.get_fastpath_enabled()
+    torch.backends.mha.set_fastpath_enabled(enabled)
+    try:
+        counted_flops(Arm(attention="mha"), SMALL)
+        monkeypatch.setattr(counting, "random_inputs", lambda _: torch.empty(1, 3, 32, 32))
+        with pytest.raises(ValueError, match="image has shape"):
+            counted_flops(Arm(), SMALL)
+        assert torch.backends.mha.get_fastpath_enabled() is enabled
+    finally:
+        torch.backends.mha.set_fastpath_enabled(before)
+
+
+def test_counting_leaves_the_callers_random_numbers_alone() -> None:
+    """Neither weights nor inputs draw from the global generator."""
+    before = torch.random.get_rng_state()
+    counted_flops(Arm(), SMALL)
+    assert torch.equal(torch.random.get_rng_state(), before)
+
+
+def test_a_users_own_arms_are_not_counted() -> None:
+    """What is no part of vitcore has no arithmetic to agree with."""
+    own = Workload(component="own", mode="forward", device="cpu", inputs="1,197,768")
+    with pytest.raises(ValueError, match="no part of vitcore"):
+        disagreement(Arm(), own)

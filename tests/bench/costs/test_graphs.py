@@ -1,0 +1,123 @@
+"""bench.costs.graphs: graph breaks and recompiles, counted without compiling anything."""
+
+from collections.abc import Callable
+
+import pytest
+import torch
+from torch import Tensor, nn
+
+from bench.arms import building
+from bench.costs.graphs import graphs_of
+from bench.records.arm_costs import Graphs
+from bench.records.comparison import Arm, Workload
+from makers import make_workload
+from vitcore.config import ViTConfig
+
+MODEL = make_workload(component="model", variant="B/32", patch_size=32, image_size=64)
+BLOCK = make_workload(component="block", variant="B/32", patch_size=32, image_size=64)
+
+
+class Linear(nn.Module):
+    """A Linear layer of a model's width; ``between`` is done to what comes out of it."""
+
+    def __init__(self, config: ViTConfig, between: Callable[[Tensor], Tensor]) -> None:
+        super().__init__()
+        self.linear, self.between = nn.Linear(config.width, config.width), between
+
+    def forward(self, x_BND: Tensor) -> Tensor:
+        """Two products, so that there is something before and after."""
+        out_BND: Tensor = self.linear(self.between(self.linear(x_BND)))
+        return out_BND
+
+
+def breaks(x_BND: Tensor) -> Tensor:
+    """Let Python look in between."""
+    torch._dynamo.graph_break()
+    return x_BND
+
+
+def breaks_twice(x_BND: Tensor) -> Tensor:
+    """Let Python look in between, and do something, and look again."""
+    return breaks(breaks(x_BND) + 1)
+
+
+def branches(x_BND: Tensor) -> Tensor:
+    """Do something else for each number of images."""
+    return x_BND * len(x_BND) if len(x_BND) in (1, 2) else x_BND / 8
+
+
+def fails(x_BND: Tensor) -> Tensor:
+    """Take one image only."""
+    if len(x_BND) > 1:
+        raise ValueError("one image at a time")
+    return x_BND
+
+
+def with_block(monkeypatch: pytest.MonkeyPatch, between: Callable[[Tensor], Tensor]) -> None:
+    """Let a block of a model be something else."""
+    monkeypatch.setitem(building._COMPONENTS, "block", lambda config: Linear(config, between))
+
+
+@pytest.mark.parametrize("workload", [MODEL, BLOCK], ids=lambda each: each.component)
+@pytest.mark.parametrize("attention", ["sdpa", "manual"])
+@pytest.mark.parametrize("how", ["compile", "compile_blocks"])
+def test_vitcore_has_one_graph(workload: Workload, attention: str, how: str) -> None:
+    """It never breaks, and is compiled again once: as soon as there is a batch."""
+    found = graphs_of(Arm(attention=attention, compile=how), workload)
+    assert found == Graphs(breaks=0, recompiles=1)
+
+
+@pytest.mark.parametrize(("between", "times"), [(breaks, 1), (breaks_twice, 2)])
+def test_breaks_are_counted(
+    between: Callable[[Tensor], Tensor], times: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As many as one call meets; for a batch each of the graphs between them is made anew."""
+    with_block(monkeypatch, between)
+    expected = Graphs(breaks=times, recompiles=times + 1)
+    assert graphs_of(Arm(compile="compile"), BLOCK) == expected
+
+
+def test_every_block_breaks_by_itself(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A model of twelve blocks that break leaves its graphs twelve times a call."""
+    monkeypatch.setattr("vitcore.model.EncoderBlock", lambda config: Linear(config, breaks))
+    assert graphs_of(Arm(compile="compile_blocks"), MODEL).breaks == 12
+
+
+def test_what_depends_on_the_batch_is_compiled_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Once for two images and once for eight; for one image the first graph is still there."""
+    with_block(monkeypatch, branches)
+    assert graphs_of(Arm(compile="compile"), BLOCK) == Graphs(breaks=0, recompiles=2)
+
+
+def test_the_compiler_is_left_as_it_was(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Nothing that was compiled before counts, and nothing is left, though a module raises."""
+    assert is_forgotten_after(lambda: graphs_of(Arm(compile="compile"), BLOCK))
+    with_block(monkeypatch, fails)
+    assert is_forgotten_after(raises)
+
+
+def raises() -> None:
+    """Count a module that cannot be called."""
+    with pytest.raises(ValueError, match="one image at a time"):
+        graphs_of(Arm(compile="compile"), BLOCK)
+
+
+def is_forgotten_after(call: Callable[[], object]) -> bool:
+    """Whether a compiled function is compiled anew after something."""
+    made = []
+
+    def backend(graph: torch.fx.GraphModule, _: list[object]) -> Callable[..., object]:
+        made.append(graph)
+        return graph.forward
+
+    compiled = torch.compile(lambda x: x + 1, backend=backend)
+    compiled(torch.ones(2))
+    call()
+    compiled(torch.ones(2))
+    return len(made) == 2
+
+
+def test_nothing_is_allocated() -> None:
+    """It is told by shapes alone: even the largest model at a batch that no machine holds."""
+    huge = make_workload(component="model", variant="H/14", patch_size=14, image_size=2240)
+    assert graphs_of(Arm(compile="compile_blocks"), huge).breaks == 0

@@ -1,0 +1,159 @@
+"""memory_prediction: memory told from shapes alone, against what the allocator gives."""
+
+from dataclasses import replace
+from typing import Any
+
+import pytest
+
+from bench.analysis.memory_timeline import peak
+from bench.costs.memory_prediction import predict, trace
+from bench.records.arm_costs import KINDS, Case
+from bench.records.call_profile import COMPONENTS
+from bench.records.comparison import Arm, Workload
+from bench.records.errors import InputError
+from bench.worker import memory as alone
+from vitcore import costs
+from vitcore.config import ViTConfig
+
+SMALL = Workload(
+    component="model",
+    mode="train",
+    device="cpu",
+    variant="B/16",
+    patch_size=16,
+    image_size=64,
+    batch_size=2,
+)
+PARAMETERS = costs.model(ViTConfig.from_name("B/16", image_size=64)).parameters
+
+
+def case(mode: str = "train", **levels: Any) -> Case:
+    """A small model, in one mode, with some levels of its arm."""
+    return Case(workload=replace(SMALL, mode=mode), arm=Arm(**levels))
+
+
+BLOCK = replace(SMALL, component="block", image_size=224)
+ARMS: list[dict[str, Any]] = [
+    {"attention": "manual"},
+    {"attention": "mha"},
+    {"attention": "mha_weights"},
+    {"precision": "amp_bf16"},
+    {"precision": "bf16"},
+    {"optimizer": "adamw_foreach"},
+    {"optimizer": "adamw_fused"},
+    {"optimizer": "sgd"},
+    {"checkpoint": "blocks"},
+]
+
+
+@pytest.mark.parametrize("mode", ["forward", "train"])
+@pytest.mark.parametrize("levels", ARMS, ids=lambda levels: "-".join(levels.values()))
+def test_what_is_predicted_of_a_block_is_what_is_allocated(
+    mode: str, levels: dict[str, Any]
+) -> None:
+    """Within five percent, for every arm that changes what is kept."""
+    check(Case(workload=replace(BLOCK, mode=mode), arm=Arm(**levels)))
+
+
+@pytest.mark.parametrize("mode", ["forward", "train"])
+@pytest.mark.parametrize("patcher", ["conv", "unfold"])
+def test_what_is_predicted_of_a_model_is_what_is_allocated(mode: str, patcher: str) -> None:
+    """All twelve blocks, their gradients and the optimizer's state."""
+    check(case(mode, patcher=patcher))
+
+
+def check(each: Case) -> None:
+    """Compare what is predicted of a case with what the allocator gave."""
+    predicted, measured = predict(each), alone.measure(each)
+    assert measured.status == "ok"
+    assert predicted.total_bytes == pytest.approx(measured.allocated_bytes, rel=0.05)
+
+
+def test_kinds_are_told_apart() -> None:
+    """Parameters and gradients have four bytes a number, AdamW keeps two numbers for each."""
+    found = predict(case())
+    assert sum(found.by_kind.values()) == found.total_bytes
+    assert set(found.by_kind) <= set(KINDS)
+    assert found.by_kind["parameters"] == 4 * PARAMETERS
+    assert found.by_kind["optimizer"] == pytest.approx(8 * PARAMETERS, rel=0.001)
+
+
+def test_inference_keeps_nothing() -> None:
+    """Without training there are neither gradients nor an optimizer."""
+    assert set(predict(case("forward")).by_kind) <= {"parameters", "inputs", "temporaries"}
+
+
+@pytest.mark.parametrize("checkpoint", ["none", "blocks"])
+def test_a_trace_has_the_peak_and_the_parts_of_the_call(checkpoint: str) -> None:
+    """What is predicted is the trace's peak; a step frees gradients and makes them anew."""
+    each = case(checkpoint=checkpoint)
+    found = trace(each)
+    assert peak(found.blocks).total_bytes == predict(each).total_bytes
+    assert list(found.phases) == ["forward", "backward", "optimizer"]
+    forward, backward, optimizer = found.phases.values()
+    assert found.since == forward < backward < optimizer
+    gradients = [block for block in found.blocks if block.kind == "gradients"]
+    before = [block for block in gradients if block.born < forward]
+    assert len(gradients) == 2 * len(before)
+    for block in gradients:
+        assert block.died is not None if block in before else backward < block.born < optimizer
+
+
+def test_a_trace_of_inference_has_one_part() -> None:
+    """Nothing is an activation that would be kept for backward."""
+    found = trace(case("forward"))
+    assert list(found.phases) == ["forward"]
+    assert {block.kind for block in found.blocks} == {"parameters", "inputs", "temporaries"}
+
+
+def test_activations_grow_with_the_batch_and_parameters_do_not() -> None:
+    """Twice the images, twice the activations."""
+    large = replace(SMALL, image_size=224)
+    one, many = (replace(case(), workload=replace(large, batch_size=size)) for size in (32, 64))
+    few, more = predict(one).by_kind, predict(many).by_kind
+    assert more["activations"] == pytest.approx(2 * few["activations"], rel=0.01)
+    assert more["parameters"] == few["parameters"]
+
+
+def test_nothing_is_allocated_to_predict() -> None:
+    """The largest model at a batch that no machine holds is predicted like any other."""
+    huge = replace(SMALL, variant="H/14", patch_size=14, image_size=224, batch_size=10_000)
+    assert predict(Case(workload=huge, arm=Arm())).total_bytes > 2**40
+
+
+def test_a_compiled_arm_is_not_predicted() -> None:
+    """What the compiler keeps is its own; the error says so."""
+    with pytest.raises(InputError, match=r"'compile' cannot be predicted: .* expected eager"):
+        predict(case(compile="compile"))
+
+
+@pytest.mark.parametrize("mode", ["forward", "train"])
+@pytest.mark.parametrize("component", ["model", "block", "attention", "patcher"])
+def test_components_make_up_the_whole(component: str, mode: str) -> None:
+    """Every byte belongs to one component and one kind."""
+    found = predict(Case(workload=replace(BLOCK, component=component, mode=mode), arm=Arm()))
+    parts = found.by_component.values()
+    for kind, size_bytes in found.by_kind.items():
+        assert sum(part.get(kind, 0) for part in parts) == size_bytes
+    assert set(found.by_component) <= {"input", *COMPONENTS}
+
+
+def test_parameters_stand_with_their_component() -> None:
+    """As the arithmetic has them, and the optimizer keeps two numbers for each."""
+    config = ViTConfig.from_name("B/16", image_size=64)
+    parts = predict(case()).by_component
+    counted = {
+        "patcher": costs.patcher(config),
+        "embedding": costs.embedding(config),
+        "attention": costs.attention(config) * config.depth,
+        "MLP": costs.mlp(config) * config.depth,
+        "norm": costs.norm(config) * (2 * config.depth),
+        "head": costs.head(config),
+    }
+    assert {name: parts[name]["parameters"] for name in counted} == {
+        name: 4 * cost.parameters for name, cost in counted.items()
+    }
+    for name in counted:
+        # Beside them AdamW counts its steps, in four bytes for each tensor.
+        moments = parts[name]["optimizer"] / parts[name]["parameters"]
+        assert moments == pytest.approx(2, rel=0.01)

@@ -1,0 +1,129 @@
+"""bench.files.history_csv: runs go in once, come out as they were, and nothing is half written."""
+
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from bench.files.history_csv import COLUMNS, Point, append, points, read, series_name
+from bench.records.comparison import CHOICE
+from bench.records.errors import InputError
+from makers import make_environment, make_record
+
+STICK = {"yardstick_ratio": 0.4, "yardstick_low": 0.39, "yardstick_high": 0.41}
+ROW = make_record(**STICK)
+
+
+def of(run_id: str, ratio: float = 0.4) -> list[Point]:
+    """The points of a run of one arm."""
+    row = replace(ROW, run_id=run_id, yardstick_ratio=ratio)
+    return points([row], make_environment(), "2026-01-02T03:04:05+00:00")
+
+
+def test_the_columns_are_frozen() -> None:
+    """What lives in git does not change its form."""
+    assert ",".join(COLUMNS) == (
+        "schema,time,commit,run_id,device,device_name,torch,series,ratio,low,high"
+    )
+
+
+def test_runs_come_out_as_they_went_in(tmp_path: Path) -> None:
+    """One after the other; the file begins with a header, once, in a folder that it makes."""
+    path = tmp_path / "new" / "history.csv"
+    append(path, of("one"))
+    append(path, of("two", 0.5))
+    assert read(path) == [*of("one"), *of("two", 0.5)]
+    assert path.read_text().count("schema,") == 1
+    assert [each.name for each in path.parent.iterdir()] == ["history.csv"]
+
+
+def test_a_run_counts_once(tmp_path: Path) -> None:
+    """And what stands there stays."""
+    path = tmp_path / "history.csv"
+    append(path, of("one"))
+    before = path.read_text()
+    with pytest.raises(InputError, match="has run 'one' already"):
+        append(path, [*of("two"), *of("one")])
+    assert path.read_text() == before
+
+
+def test_what_belongs_into_a_history() -> None:
+    """What was measured beside the yardstick; choices are others every time."""
+    rows = [
+        ROW,
+        replace(ROW, yardstick_ratio=None),
+        replace(ROW, status="wrong"),
+        replace(ROW, factor=CHOICE),
+    ]
+    (only,) = points(rows, make_environment(), "2026")
+    assert (only.ratio, only.low, only.high) == (0.4, 0.39, 0.41)
+    assert (only.torch, only.device_name, only.commit) == ("2.9.0", ROW.device_name, ROW.commit)
+
+
+def test_series_are_told_apart() -> None:
+    """By all that makes an arm another; the usual image size is not said."""
+    assert series_name(ROW) == "attention B/16 attention b1 forward cpu manual"
+    changes = [{"mode": "train"}, {"batch_size": 8}, {"device": "cuda"}, {"image_size": 384}]
+    changes += [{"arm": "sdpa"}, {"variant": "L/16"}, {"component": "block"}, {"factor": "kernel"}]
+    names = {series_name(replace(ROW, **change)) for change in changes}  # type: ignore[arg-type]
+    assert len(names | {series_name(ROW)}) == len(changes) + 1
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "message"),
+    [
+        ("schema,", "scheme,", "is no history: it lacks the column 'schema'"),
+        (",0.4,", ",-0.4,", r"line 2 is no point of a history \(ratio is -0.4"),
+        (",0.4,", ",fast,", "line 2 is no point of a history"),
+        ("\n1,", "\n9,", r"line 2 is no point of a history \(schema is 9"),
+        (",0.39,0.41", "", "line 2 is no point of a history"),
+    ],
+)
+def test_a_damaged_history_is_told(tmp_path: Path, old: str, new: str, message: str) -> None:
+    """By its line; nothing is added to it."""
+    path = tmp_path / "history.csv"
+    append(path, of("one"))
+    path.write_text(path.read_text().replace(old, new))
+    for use in (lambda: read(path), lambda: append(path, of("two"))):
+        with pytest.raises(InputError, match=message):
+            use()
+
+
+def test_no_history_says_how_to_begin_one(tmp_path: Path) -> None:
+    """With the command."""
+    with pytest.raises(InputError, match="begin a history with: vitbench history add"):
+        read(tmp_path / "none.csv")
+
+
+def test_own_arms_have_the_commit_of_their_own_tree() -> None:
+    """Not that of vitbench; and a name that says on what they were measured."""
+    own = replace(ROW, factor="factory", variant=None, inputs="8,197,768", arm="mine.py:make")
+    (only,) = points([own], make_environment(), "2026", "c0ffee")
+    assert only.commit == "c0ffee"
+    assert only.series == "compare 8,197,768 forward cpu mine.py:make"
+    (usual,) = points([ROW], make_environment(), "2026", "c0ffee")
+    assert usual.commit == ROW.commit
+
+
+def test_a_file_that_was_edited_by_hand_loses_nothing(tmp_path: Path) -> None:
+    """Neither its last line, which has no end, nor the order of its columns."""
+    path = tmp_path / "history.csv"
+    append(path, of("one"))
+    header, line = path.read_text().splitlines()
+    cells = dict(zip(header.split(","), line.split(","), strict=True))
+    path.write_text(",".join(reversed(cells)) + "\n" + ",".join(reversed(cells.values())))
+    append(path, of("two"))
+    assert read(path) == [*of("one"), *of("two")]
+
+
+@pytest.mark.parametrize(
+    ("damage", "message"),
+    [(b"\xff\xfe", "no text in UTF-8"), (b",surplus\n", "line 2 is no point .* too many cells")],
+)
+def test_damage_is_told_in_a_line(tmp_path: Path, damage: bytes, message: str) -> None:
+    """With the file, and the line where there is one."""
+    path = tmp_path / "history.csv"
+    append(path, of("one"))
+    path.write_bytes(path.read_bytes().rstrip(b"\n") + damage)
+    with pytest.raises(InputError, match=message):
+        read(path)

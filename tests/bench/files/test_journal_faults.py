@@ -1,0 +1,183 @@
+"""journal under faults: lines changed by hand, other schemas, and disks without room."""
+
+import json
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from bench.files.journal import append_event, append_sample, read_events, read_samples
+from bench.records.comparison import SCHEMA
+from bench.records.errors import InputError
+from disks import files_of_at_most
+from makers import make_comparison, make_sample
+
+SAMPLE = make_sample(make_comparison())
+
+
+@pytest.fixture(name="journal")
+def _journal(tmp_path: Path) -> Path:
+    """Where a journal is to be."""
+    return tmp_path / "journal.jsonl"
+
+
+def write(journal: Path, keys: str) -> list[bytes]:
+    """Append a sample for each letter; all lines of the journal then."""
+    for key in keys:
+        append_sample(journal, replace(SAMPLE, key=key))
+    return journal.read_bytes().splitlines(keepends=True)
+
+
+def keys_of(events: list[dict[str, Any]]) -> str:
+    """The keys of events, in their order."""
+    return "".join(event["key"] for event in events)
+
+
+@pytest.mark.parametrize(
+    ("old", "new"),
+    [
+        (b'"key": "b"', b'"key": "x"'),
+        (b"0.008", b"0.007"),
+        (b'"status": "ok"', b'"status": "oom"'),
+        (b'"schema": 4', b'"schema": 1'),
+        (b'"kind": "sample"', b'"kind":"sample"'),
+        (b'{"schema"', b'["schema"'),
+    ],
+)
+def test_a_line_changed_by_hand_is_an_error(journal: Path, old: bytes, new: bytes) -> None:
+    """Whatever was changed in a line, the error names the file, the line and what to do."""
+    first, second, third = write(journal, "abc")
+    assert old in second
+    journal.write_bytes(first + second.replace(old, new) + third)
+    message = rf"{journal} line 2 was changed by hand .*; restore it, or remove the line"
+    with pytest.raises(InputError, match=message):
+        read_events(journal)
+    with pytest.raises(InputError, match=message):
+        read_samples(journal.parent)
+
+
+def test_the_line_of_the_error_counts_torn_lines_too(journal: Path) -> None:
+    """Lines are counted as an editor counts them, whatever stands in them."""
+    first, second = write(journal, "ab")
+    changed = second.replace(b"0.01", b"0.02")
+    journal.write_bytes(first + second[:50] + b"\n\n" + changed)
+    with pytest.raises(InputError, match="line 4 was changed"):
+        read_events(journal)
+
+
+def test_removing_a_changed_line_mends_the_journal(journal: Path) -> None:
+    """What the error proposes works: without the line the rest is read."""
+    first, _, third = write(journal, "abc")
+    journal.write_bytes(first + third)
+    events, torn = read_events(journal)
+    assert (keys_of(events), torn) == ("ac", 0)
+
+
+def checked(event: dict[str, Any], journal: Path) -> bytes:
+    """The line that a program writes for an event, with its checksum."""
+    append_event(journal, **{"kind": "start", **event})
+    line = journal.read_bytes()
+    journal.unlink()
+    return line
+
+
+@pytest.mark.parametrize("lost", [1, 2])
+def test_what_is_no_json_between_events_was_changed_by_hand(journal: Path, lost: int) -> None:
+    """Whoever was cut off writes no more: the next line is that of its parent or of a new process.
+
+    A line that is damaged elsewhere is no half-written one.
+    """
+    lines = write(journal, "abcd")
+    lines[lost] = b"garbage\n"
+    journal.write_bytes(b"".join(lines))
+    with pytest.raises(InputError, match=rf"line {lost + 1} was changed by hand \(it is no JSON\)"):
+        read_events(journal)
+
+
+def test_after_a_cut_off_line_its_parent_goes_on(journal: Path) -> None:
+    """The sample of a process that died, or another process, follows half a line."""
+    (first,) = write(journal, "a")
+    journal.write_bytes(first + first[:30])
+    append_sample(journal, replace(SAMPLE, key="b", died=True))
+    events, torn = read_events(journal)
+    assert (keys_of(events), torn) == ("ab", 1)
+
+
+@pytest.mark.parametrize("later", [b'{"schema": 5, "what": "sum", "hash": "0"}', b'{"schema": 5}'])
+def test_a_later_schema_may_look_otherwise(journal: Path, later: bytes) -> None:
+    """A later version's line is told by its schema, whatever else it has or lacks."""
+    write(journal, "a")
+    journal.write_bytes(journal.read_bytes() + later + b"\n")
+    with pytest.raises(InputError, match="has schema 5; this vitbench reads schemas 1 to 4"):
+        read_events(journal)
+
+
+def test_what_was_measured_again_is_no_loss(journal: Path) -> None:
+    """Half-written lines count until another process begins: it measures them again."""
+    first, _ = write(journal, "ab")
+    journal.write_bytes(first + first[:40] + b"\n")
+    assert read_events(journal)[1] == 1
+    append_event(journal, "process", pass_index=0)
+    assert read_events(journal)[1] == 0
+
+
+def test_a_schema_from_the_future_is_refused(journal: Path) -> None:
+    """A line of a later version is refused by its schema, with the remedy."""
+    append_event(journal, "start", key="a")
+    line = checked({"schema": SCHEMA + 1}, journal.with_name("later.jsonl"))
+    with journal.open("ab") as file:
+        file.write(line)
+    with pytest.raises(InputError, match=rf"has schema {SCHEMA + 1}; this vitbench reads schemas"):
+        read_events(journal)
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda plain: plain.pop("key"),
+        lambda plain: plain.update(status="fine"),
+        lambda plain: plain.update(arm_s=[0.1]),
+    ],
+    ids=["no key", "another status", "no pairs"],
+)
+def test_what_is_no_sample_is_an_error(
+    journal: Path, change: Callable[[dict[str, Any]], object]
+) -> None:
+    """An event of the first schema that was changed by hand is no sample, in one line."""
+    plain: dict[str, Any] = {"schema": 1, "kind": "sample", "key": "a", "pass_index": 0}
+    change(plain)
+    journal.write_text(f"{json.dumps(plain)}\n", "utf-8")
+    with pytest.raises(InputError, match=r"no sample \(.*\); restore it"):
+        read_samples(journal.parent)
+
+
+@pytest.mark.parametrize("room_bytes", [0, 1, 60])
+def test_a_full_disk_is_an_error_that_loses_nothing(journal: Path, room_bytes: int) -> None:
+    """What does not fit raises; the lines before stay, and with room again the next is read."""
+    (line,) = write(journal, "a")
+    full = files_of_at_most(len(line) + room_bytes)
+    with full, pytest.raises(OSError, match="too large"):
+        append_sample(journal, replace(SAMPLE, key="b"))
+    append_sample(journal, replace(SAMPLE, key="c", died=True))
+    events, torn = read_events(journal)
+    assert (keys_of(events), torn) == ("ac", int(room_bytes > 0))
+
+
+def test_a_removed_folder_is_an_error(journal: Path) -> None:
+    """Where the run's folder is gone nothing is made anew in its place."""
+    with pytest.raises(FileNotFoundError):
+        append_sample(journal.parent / "gone" / journal.name, SAMPLE)
+    assert not (journal.parent / "gone").exists()
+
+
+@pytest.mark.parametrize("rewrite", [(b"\n", b"\r\n"), (b', "crc": "', b', "sum": "')])
+def test_a_journal_rewritten_by_a_program_is_an_error(
+    journal: Path, rewrite: tuple[bytes, bytes]
+) -> None:
+    """Whole lines without their checksum are changed, not torn: nothing is dropped in silence."""
+    write(journal, "a")
+    journal.write_bytes(journal.read_bytes().replace(*rewrite))
+    with pytest.raises(InputError, match="line 1 was changed by hand"):
+        read_events(journal)

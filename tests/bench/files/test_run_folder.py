@@ -1,0 +1,147 @@
+"""run_folder: what is written is read back as it was, and a run's folder is whole or not there."""
+
+from collections.abc import Callable
+from datetime import UTC, datetime
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from bench.files import run_folder as store
+from bench.records.errors import InputError
+from makers import make_comparison, make_environment, make_pass_plan, make_plan
+
+NO_SIZES: dict[str, Any] = dict.fromkeys(("variant", "patch_size", "image_size", "batch_size"))
+OWN = make_comparison(
+    "a.py:f",
+    baseline="vitcore:attention=sdpa",
+    factor="factory",
+    component="callable",
+    inputs="1,8",
+    **NO_SIZES,
+)
+PLAN = make_plan(
+    command="vitbench run --variants 'B/16'",
+    seed=1,
+    budget_s=540.5,
+    precision=0.01,
+    delta=0.05,
+    each_s=20.0,
+    weights={make_comparison().key: 0.25},
+    comparisons=(
+        make_comparison(),
+        make_comparison("bf16", factor="precision", baseline="fp32"),
+        OWN,
+    ),
+)
+ENVIRONMENT = make_environment(
+    gpus=("H200",),
+    dirty=None,
+    quota_cores=1.5,
+    math_libraries={"mkl": "2024.2"},
+    variables={"OMP_NUM_THREADS": "2"},
+)
+create = partial(store.create_run_folder, plan=PLAN, environment=ENVIRONMENT)
+
+
+def everything_below(folder: Path) -> list[str]:
+    """The names of all files and folders below one."""
+    return sorted(str(path.relative_to(folder)) for path in folder.rglob("*"))
+
+
+def test_plan_and_environment_round_trip(tmp_path: Path) -> None:
+    """A run's folder holds its plan and environment as they were, from its first moment."""
+    create(tmp_path / "run")
+    assert store.read_plan(tmp_path / "run") == PLAN
+    assert store.read_environment(tmp_path / "run") == ENVIRONMENT
+
+
+def test_pass_plan_round_trip(tmp_path: Path) -> None:
+    """A pass reads the plan that it was given: the journal's path and every number of times."""
+    plan = make_pass_plan(
+        tmp_path / "journal.jsonl",
+        pass_index=1,
+        each_s=4.5,
+        weights={"a": 0.25},
+        checked=("a", "b"),
+        comparisons=PLAN.comparisons,
+    )
+    store.write_json(tmp_path / "pass.json", plan)
+    assert store.read_pass_plan(tmp_path / "pass.json") == plan
+
+
+@pytest.mark.parametrize("read", [store.read_plan, store.read_environment])
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        (None, r"cannot be read \(No such file or directory\); expected the folder of a run"),
+        ("[]", "is no JSON object; restore it or run again"),
+        ("null", "is no JSON object; restore it or run again"),
+        ('{"schema": 1, "run_id"', "is no JSON .*; restore it or run again"),
+        ('{"schema": 999}', "has schema 999; this vitbench reads schemas 1 to 4: use the version"),
+        ("{}", "has schema None; this vitbench reads schemas 1 to 4"),
+        ('{"schema": 3}', "was changed by hand .*; restore it or run again"),
+    ],
+)
+def test_unreadable_json(
+    tmp_path: Path, read: Callable[[Path], object], text: str | None, message: str
+) -> None:
+    """A file that cannot be used is refused by its path, with what to do."""
+    name = "plan.json" if read is store.read_plan else "environment.json"
+    if text is not None:
+        (tmp_path / name).write_text(text, "utf-8")
+    with pytest.raises(InputError, match=f"{name} {message}"):
+        read(tmp_path)
+
+
+def test_new_run_folder(tmp_path: Path) -> None:
+    """A run's folder is made with its parents, its plan, and a place for the passes, only."""
+    create(tmp_path / "results" / "run")
+    assert everything_below(tmp_path) == [
+        *("results", "results/run", "results/run/environment.json"),
+        *("results/run/passes", "results/run/plan.json"),
+    ]
+
+
+MakesFolder = Callable[[Path], None]
+both_ways = pytest.mark.parametrize("make", [store.check_run_folder, create])
+
+
+@both_ways
+def test_existing_run_folder(tmp_path: Path, make: MakesFolder) -> None:
+    """A folder that exists is refused and left as it was."""
+    (tmp_path / "results.csv").write_text("mine", "utf-8")
+    with pytest.raises(InputError, match=r"exists; give --out a new name \(nothing was over"):
+        make(tmp_path)
+    assert [path.read_text("utf-8") for path in tmp_path.iterdir()] == ["mine"]
+
+
+@both_ways
+@pytest.mark.parametrize("below", ["run", "results/run"])
+def test_run_folder_below_a_file(tmp_path: Path, make: MakesFolder, below: str) -> None:
+    """A folder that cannot be made is refused before anything is."""
+    (tmp_path / "file").write_text("mine", "utf-8")
+    with pytest.raises(InputError, match=r"file/.*run cannot be made .*give --out"):
+        make(tmp_path / "file" / below)
+    assert (tmp_path / "file").read_text("utf-8") == "mine"
+    assert everything_below(tmp_path) == ["file"]
+
+
+@both_ways
+def test_a_name_too_long(tmp_path: Path, make: MakesFolder) -> None:
+    """A name that no file system takes is an error with the remedy."""
+    with pytest.raises(InputError, match=r"cannot be made \(File name too long\); give --out"):
+        make(tmp_path / ("x" * 300))
+    assert everything_below(tmp_path) == []
+
+
+def test_checking_a_run_folder_makes_nothing(tmp_path: Path) -> None:
+    """A good name passes the check without a trace."""
+    store.check_run_folder(tmp_path / "results" / "run")
+    assert not list(tmp_path.iterdir())
+
+
+def test_run_id_is_the_time() -> None:
+    """A run is called by the time it began, so that names sort by time."""
+    assert store.new_run_id(datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC)) == "20260102-030405"

@@ -1,0 +1,124 @@
+"""bench.files.run_folder under faults: disks without room, files changed by hand, other schemas."""
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from bench.files import run_folder as store
+from bench.records.comparison import SCHEMA
+from bench.records.errors import InputError
+from disks import files_of_at_most
+from makers import make_environment, make_plan
+
+PLAN = make_plan()
+# What the files of the first schema did not hold.
+LATER = {
+    "plan": ("precision", "delta", "case_timeout_s", "each_s", "weights"),
+    "environment": (
+        *("code", "cores_total", "cores_physical", "quota_cores", "memory_limit_bytes"),
+        *("governor", "turbo", "interop_threads", "math_libraries", "variables", "load_1min"),
+        *("waiting_percent", "gpu_sm_mhz", "gpu_sm_max_mhz", "gpu_memory_mhz"),
+        *("gpu_memory_max_mhz", "gpu_power_limit_w", "gpu_persistence", "gpu_mig"),
+        "gpu_other_processes",
+    ),
+}
+
+
+@pytest.fixture(name="run")
+def _run(tmp_path: Path) -> Path:
+    """A run's folder."""
+    store.create_run_folder(tmp_path / "run", PLAN, make_environment())
+    return tmp_path / "run"
+
+
+def change(path: Path, edit: Callable[[dict[str, Any]], object]) -> None:
+    """Change a JSON file by hand."""
+    plain = json.loads(path.read_text("utf-8"))
+    edit(plain)
+    path.write_text(json.dumps(plain), "utf-8")
+
+
+@pytest.mark.parametrize("room_bytes", [0, 100, 2000])
+def test_a_full_disk_makes_no_folder(tmp_path: Path, room_bytes: int) -> None:
+    """Where a run's first files do not fit, its folder is not there at all, and neither is part."""
+    environment = make_environment(cpu_flags=("avx2",) * 1000)  # the plan is smaller
+    with (
+        files_of_at_most(room_bytes),
+        pytest.raises(InputError, match=r"cannot be made \(File too large\); give --out another"),
+    ):
+        store.create_run_folder(tmp_path / "run", PLAN, environment)
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize(
+    "edit",
+    [
+        lambda plain: plain.pop("seed"),
+        lambda plain: plain.update(more=1),
+        lambda plain: plain["comparisons"][0].pop("factor"),
+        lambda plain: plain["comparisons"][0]["arm"].update(speed="high"),
+        lambda plain: plain["comparisons"].append("one more"),
+        lambda plain: plain.update(comparisons=None),
+        lambda plain: plain.update(passes="3"),
+        lambda plain: plain["comparisons"][0]["workload"].update(batch_size=1.5),
+    ],
+    ids=[
+        "lacks",
+        "more",
+        "lacks within",
+        "more within",
+        "no comparison",
+        "none",
+        "another type",
+        "another type within",
+    ],
+)
+def test_a_changed_plan_is_refused(run: Path, edit: Callable[[dict[str, Any]], object]) -> None:
+    """A plan that lacks a field, has one too many or one of another type was changed by hand."""
+    change(run / "plan.json", edit)
+    with pytest.raises(InputError, match=r"plan\.json was changed by hand .*; restore it"):
+        store.read_plan(run)
+
+
+def test_a_changed_environment_is_refused(run: Path) -> None:
+    """An environment that lacks a field was changed by hand."""
+    change(run / "environment.json", lambda plain: plain.pop("cpu"))
+    with pytest.raises(InputError, match=r"environment\.json was changed by hand .*`cpu`"):
+        store.read_environment(run)
+
+
+@pytest.mark.parametrize("name", ["plan", "environment"])
+def test_a_schema_from_the_future_is_refused(run: Path, name: str) -> None:
+    """A file of a later version is refused before its fields are looked at."""
+    change(run / f"{name}.json", lambda plain: plain.update(schema=SCHEMA + 1, unheard=True))
+    read = store.read_plan if name == "plan" else store.read_environment
+    with pytest.raises(InputError, match=rf"{name}\.json has schema {SCHEMA + 1}; this vitbench"):
+        read(run)
+
+
+def test_the_first_schema_is_read(run: Path) -> None:
+    """Files of a run of the first schema are read; what they do not say has its default."""
+    for name, later in LATER.items():
+
+        def strip(plain: dict[str, Any], later: tuple[str, ...] = later) -> None:
+            for field in later:
+                del plain[field]
+            for comparison in plain.get("comparisons", ()):
+                del comparison["allow_different"]
+                del comparison["workload"]["inputs"]
+                del comparison["arm"]["factory"]
+            plain["schema"] = 1
+
+        change(run / f"{name}.json", strip)
+    assert store.read_plan(run) == PLAN
+    assert store.read_environment(run) == make_environment()
+
+
+def test_a_file_is_no_run(tmp_path: Path) -> None:
+    """Whoever names results.csv instead of its folder is told what was expected."""
+    (tmp_path / "results.csv").write_text("")
+    with pytest.raises(InputError, match="expected the folder of a run"):
+        store.read_plan(tmp_path / "results.csv")

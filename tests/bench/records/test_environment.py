@@ -1,0 +1,160 @@
+"""The record of a machine: what forbids resuming elsewhere, and what it warns of."""
+
+from dataclasses import fields, replace
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from bench.records.environment import Environment, differences, warnings
+from makers import ENVIRONMENT, make_environment
+
+# What changes from minute to minute, or says the same as another field.
+PASSING = {
+    "host": "other",
+    "load_1min": 7.0,
+    "waiting_percent": 50.0,
+    "import_torch_s": 9.9,
+    "gpu_sm_mhz": 300,
+    "gpu_memory_mhz": 300,
+    "gpu_other_processes": 3,
+    "variables": {"OMP_NUM_THREADS": "2"},
+    "packages": {},
+    "dirty": True,
+    "memory_bytes": 1,
+    "governor": "powersave",
+}
+CASES: list[tuple[dict[str, Any], dict[str, Any], str]] = [
+    ({"torch": "2.9.0"}, {"torch": "2.15.0"}, "torch was 2.9.0, is 2.15.0"),
+    ({"python": "3.11.7"}, {"python": "3.12.1"}, "Python was 3.11.7, is 3.12.1"),
+    ({"cpu": "AMD"}, {"cpu": "Intel"}, "CPU was AMD, is Intel"),
+    ({"cores": 2}, {"cores": 16}, "number of cores was 2, is 16"),
+    ({"threads": 2}, {"threads": 1}, "number of torch threads was 2, is 1"),
+    ({"gpus": ()}, {"gpus": ("H200", "H200")}, "GPUs was none, is H200, H200"),
+    ({"commit": "a" * 40}, {"commit": "b" * 40}, "commit was aaaaaaaaaa, is bbbbbbbbbb"),
+    ({"code": "1" * 16}, {"code": "2" * 16}, "code of vitbench was 1111111111, is 2222222222"),
+    (
+        {"memory_limit_bytes": None},
+        {"memory_limit_bytes": 3 * 2**29},
+        "memory limit was none, is 1.5 GiB",
+    ),
+    ({"quota_cores": 1.5}, {"quota_cores": None}, "quota of cores was 1.5, is none"),
+]
+
+
+@pytest.mark.parametrize(("before", "now", "line"), CASES)
+def test_another_machine_or_code_is_named(
+    before: dict[str, Any], now: dict[str, Any], line: str
+) -> None:
+    """One line for each difference, with what was and what is."""
+    assert differences(make_environment(**before), make_environment(**now)) == [line]
+    (reverse,) = differences(make_environment(**now), make_environment(**before))
+    assert reverse != line
+
+
+def test_all_differences_are_named() -> None:
+    """Not only the first."""
+    before = replace(ENVIRONMENT, **{k: v for case in CASES for k, v in case[0].items()})
+    now = replace(ENVIRONMENT, **{k: v for case in CASES for k, v in case[1].items()})
+    assert sorted(differences(before, now)) == sorted(line for _, _, line in CASES)
+
+
+@pytest.mark.parametrize("name", sorted(PASSING))
+def test_what_passes_is_no_difference(name: str) -> None:
+    """A run may be resumed on the same machine an hour later."""
+    changed = make_environment(**{name: PASSING[name]})
+    assert changed != ENVIRONMENT
+    assert differences(ENVIRONMENT, changed) == []
+
+
+@pytest.mark.parametrize("name", ["commit", "code"])
+def test_what_is_unknown_is_no_difference(name: str) -> None:
+    """A run of a wheel has no commit, and an old one no digest; the other of the two tells."""
+    known, unknown = make_environment(**{name: "abc"}), make_environment(**{name: None})
+    assert differences(known, unknown) == differences(unknown, known) == []
+
+
+def test_an_old_record_still_loads() -> None:
+    """Its fields are those that have no default: all others may lack."""
+    old = {
+        each.name: getattr(ENVIRONMENT, each.name)
+        for each in fields(Environment)
+        if each.name in _REQUIRED
+    }
+    assert Environment(**old) == ENVIRONMENT
+
+
+# Frozen: an environment.json of an old run has these and no others.
+_REQUIRED = {
+    *("host", "os", "python", "torch", "torch_build", "cpu", "cpu_flags", "cores", "threads"),
+    *("memory_bytes", "last_level_cache_bytes", "cxx", "gpus", "gpu_driver", "cuda"),
+    *("commit", "dirty", "packages", "import_torch_s"),
+}
+
+
+def test_a_quiet_machine_warns_of_nothing() -> None:
+    """And one that tells nothing about itself does not either."""
+    quiet = make_environment(
+        governor="performance",
+        load_1min=0.3,
+        waiting_percent=1.0,
+        gpus=("H200",),
+        gpu_persistence=True,
+        gpu_mig=False,
+        gpu_other_processes=0,
+    )
+    assert warnings(quiet) == warnings(ENVIRONMENT) == []
+
+
+@pytest.mark.parametrize(
+    ("changes", "words", "remedy"),
+    [
+        ({"threads": 4}, "4 torch threads share 2", "OMP_NUM_THREADS=2"),
+        ({"quota_cores": 1.5}, "2 torch threads share 1", "OMP_NUM_THREADS=1"),
+        ({"quota_cores": 0.5}, "share 1", "OMP_NUM_THREADS=1"),
+        ({"governor": "powersave"}, "powersave", "cpupower frequency-set -g performance"),
+        ({"load_1min": 1.5}, "load average is 1.5 on 2 cores", "stop other programs"),
+        ({"waiting_percent": 33.3}, "33 %", "stop other programs"),
+        ({"gpu_persistence": False}, "persistence", "nvidia-smi -pm 1"),
+        ({"gpu_other_processes": 2}, "2", "nvidia-smi shows"),
+        ({"gpu_mig": True}, "MIG", "nvidia-smi -mig 0"),
+    ],
+)
+def test_a_warning_names_the_remedy(changes: dict[str, Any], words: str, remedy: str) -> None:
+    """One line says what is wrong and what to do."""
+    (line,) = warnings(make_environment(**changes))
+    assert words in line
+    assert remedy in line
+    assert "\n" not in line
+
+
+def test_the_load_is_seen_against_all_cores() -> None:
+    """The average counts the whole machine, of which this process may use a part."""
+    assert warnings(make_environment(load_1min=3.0, cores=2, cores_total=16)) == []
+    assert len(warnings(make_environment(load_1min=9.0, cores=2, cores_total=16))) == 1
+
+
+@given(
+    cores=st.integers(1, 256),
+    quota_cores=st.none() | st.floats(0.1, 512),
+    threads=st.integers(1, 256),
+)
+def test_the_remedy_of_oversubscription_is_enough(
+    cores: int, quota_cores: float | None, threads: int
+) -> None:
+    """With as many threads as the warning says, there is none; it never asks for no thread."""
+    environment = make_environment(cores=cores, quota_cores=quota_cores, threads=threads)
+    assert 1 <= environment.usable_cores <= cores
+    for line in warnings(environment):
+        remedy = int(line.rpartition("OMP_NUM_THREADS=")[2])
+        assert remedy < threads
+        assert warnings(replace(environment, threads=remedy)) == []
+
+
+def test_the_device_has_a_name() -> None:
+    """The first GPU's on CUDA, else the CPU's; a machine without a GPU measures its CPU."""
+    both = make_environment(cpu="AMD", gpus=("H200", "A100"))
+    assert (both.device_name("cpu"), both.device_name("cuda")) == ("AMD", "H200")
+    assert both.devices == ("cpu", "cuda")
+    assert make_environment().devices == ("cpu",)

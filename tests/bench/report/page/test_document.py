@@ -1,0 +1,213 @@
+"""bench.report.page.document: what it says, that it escapes, and that it needs nothing else."""
+
+import re
+from dataclasses import replace
+from html.parser import HTMLParser
+
+import pytest
+
+from bench.report.page import figures as captions
+from bench.report.page.columns import COLUMNS, row_of
+from bench.report.page.document import page
+from bench.report.page.figures import inline_svg
+from bench.report.plots.canvas import new_figure
+from decided import control, failed
+from makers import make_environment, make_record
+from pages import HOSTILE, html, make_told, rows
+
+
+class Reader(HTMLParser):
+    """Collects the tags, attributes and text of a page."""
+
+    def __init__(self, text: str) -> None:
+        super().__init__()
+        self.tags: list[tuple[str, dict[str, str | None]]] = []
+        self.text = ""
+        self.feed(text)
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        """Keep a tag."""
+        self.tags.append((tag, dict(attrs)))
+
+    def handle_data(self, data: str) -> None:
+        """Keep text."""
+        self.text += data
+
+    def all(self, tag: str) -> list[dict[str, str | None]]:
+        """The attributes of every such tag."""
+        return [attributes for name, attributes in self.tags if name == tag]
+
+
+@pytest.fixture(scope="module", name="plain")
+def _plain() -> Reader:
+    return Reader(html(rows()))
+
+
+def test_the_decision_comes_first(plain: Reader) -> None:
+    """Before every plot: combination, speed-up with its interval, memory, error, what is open."""
+    text = re.sub(r"\s+", " ", plain.text)
+    first = text[text.index("What to choose by latency") : text.index("Can it be believed?")]
+    for said in ("linear + compile_blocks + bf16", "×1.90", "1.86 to 1.94", "300 MiB", "1.0e-02"):
+        assert said in first
+    assert text.index("linear + compile_blocks") < text.index("Right of ×1 is faster")
+
+
+def test_every_row_is_in_the_table(plain: Reader) -> None:
+    """Those that failed too, with the reason."""
+    cells = [attributes for attributes in plain.all("td") if "data-label" not in attributes]
+    headings = [name for name in COLUMNS if f">{name}</th>" in html(rows())]
+    assert len(cells) >= len(rows()) * len(headings)
+    assert headings[:6] == list(COLUMNS)[:6]
+    # Nobody measured energy, or anything of a training step.
+    assert {"latency", "memory"} < set(headings)
+    assert not {"energy/image", "gradient error"} & set(headings)
+    assert "oom" in plain.text
+
+
+def test_every_figure_can_be_read_without_seeing_it(plain: Reader) -> None:
+    """It has a text in its place, and what is drawn is not read out."""
+    plots = [a for a in plain.all("div") if a.get("role") == "img"]
+    assert len(plots) == len(plain.all("figure")) >= 3
+    assert all(len(each["aria-label"] or "") > 60 for each in plots)
+    assert all(each["aria-hidden"] == "true" for each in plain.all("svg"))
+
+
+def test_verdicts_and_memory_are_text(plain: Reader) -> None:
+    """Their plots are tables: every arm has a line that says what its mark shows."""
+    assert len([a for a in plain.all("details") if "open" in a]) == 7
+    for said in ("×1.20 (1.18 to 1.22)", "▲ faster", "300 MiB; process 900 MiB"):
+        assert said in plain.text
+    scopes = [a.get("scope") for a in plain.all("th")]
+    assert scopes.count("rowgroup") > 3
+    assert None not in scopes
+
+
+def test_names_inside_the_page_are_unique(plain: Reader) -> None:
+    """Several figures share a page; every link inside it leads somewhere."""
+    names = [a["id"] for _, a in plain.tags if "id" in a]
+    assert len(names) == len(set(names))
+    targets = {(a["href"] or "")[1:] for a in plain.all("a")}
+    assert targets <= set(names)
+    assert {"decision", "rows", "environment", "reproduce", "speedup", "memory"} <= set(names)
+
+
+def test_nothing_is_fetched(plain: Reader) -> None:
+    """No address but names of XML's own vocabularies, and a policy that forbids others."""
+    text = html(rows())
+    assert set(re.findall(r"https?://[\w.]+", text)) <= {"http://www.w3.org"}
+    assert "default-src 'none'" in text
+    assert not [a for _, a in plain.tags if a.get("src")]
+
+
+def test_whatever_comes_from_outside_is_escaped() -> None:
+    """Names, errors, hosts and commands that are meant to do harm stay text."""
+    hostile = [
+        control("precision"),
+        replace(failed("precision", HOSTILE, "crashed"), error=HOSTILE, note=HOSTILE),
+        make_record(factor="precision", baseline="fp32", arm=HOSTILE, component=HOSTILE),
+    ]
+    machine = make_environment(host=HOSTILE, cpu=HOSTILE, variables={HOSTILE: HOSTILE})
+    read = Reader(html(hostile, machine, command=HOSTILE, run_id=HOSTILE, started=HOSTILE))
+    assert len(read.all("script")) == 1
+    assert read.all("img") == []
+    assert not [a for _, a in read.tags if any(name.startswith("on") for name in a)]
+    assert read.text.count("{{ 7 * 7 }}") > 5
+    assert "49" not in read.text[: read.text.index("All rows")]
+
+
+def test_a_users_own_arms_have_a_page() -> None:
+    """Without a decision it says so."""
+    own = {"factor": "factory", "variant": None, "batch_size": None, "inputs": "1,8"}
+    text = html([make_record(**own, baseline="a.py:f", arm="a.py:g")])
+    assert "Nothing to choose from" in text
+    assert "a.py:g" in text
+
+
+def test_an_unfinished_run_says_so_first() -> None:
+    """Where one asks whether to believe it."""
+    told = replace(make_told(rows()), left=3)
+    text = Reader(page(told, [])).text
+    believed = text[text.index("Can it be believed?") :].split()
+    assert " ".join(believed[4:]).startswith("This run is not finished: 3 planned measurements")
+    assert "not finished" not in Reader(html(rows())).text
+
+
+def test_nothing_measured_is_a_page_too() -> None:
+    """A run whose arms all failed has its reasons."""
+    read = Reader(html([failed("precision", "bf16", "crashed")]))
+    assert "crashed" in read.text
+    assert read.all("figure") == []
+
+
+def test_warnings_stand_with_their_remedies() -> None:
+    """As in the terminal."""
+    busy = Reader(html(rows(), make_environment(load_1min=3.5)))
+    assert "stop other programs" in busy.text
+    assert "No warning." in Reader(html(rows())).text
+
+
+@pytest.mark.parametrize(
+    ("column", "text", "sort"),
+    [
+        ("speed-up", "×1.25", 1.25),
+        ("95 % interval", "1.20 to 1.30", 1.2),
+        ("latency", "12.3 ms", 12.34),
+        ("pays off after", "never", 1e300),
+        ("memory", "", None),
+        ("arm", "manual", None),
+    ],
+)
+def test_cells_show_units_and_sort_by_numbers(column: str, text: str, sort: float | None) -> None:
+    """What is shown is for people, what is sorted by is the number."""
+    row = row_of(make_record(break_even_images=float("inf")))
+    cell = dict(zip(COLUMNS, row.cells, strict=True))[column]
+    assert (cell.text, cell.sort) == (text, sort)
+
+
+def test_times_have_intervals() -> None:
+    """In the table of all rows, and among the lines; where there is none, that is said."""
+    (cell,) = (
+        row_of(make_record(latency_low_ms=12.0, latency_high_ms=13.0)).cells[place]
+        for place, name in enumerate(COLUMNS)
+        if name == "latency"
+    )
+    assert cell.interval == "12.0 ms to 13.0 ms"
+    alone = make_record(latency_low_ms=None, latency_high_ms=None, arm="alone")
+    text = re.sub(r"<[^>]*>", "", html([*rows(), alone]))
+    assert "12.3 ms (no interval)" in text
+
+
+def test_figures_say_what_they_show(plain: Reader) -> None:
+    """Below them for those who see, and in the alternative text for those who do not."""
+    said = "compile_blocks of B/16 block b1 forward pays off after 1 000 images."
+    assert said in plain.text
+    alts = [each["aria-label"] or "" for each in plain.all("div") if each.get("role") == "img"]
+    assert sum(said in alt for alt in alts) == 1
+
+
+def test_the_parts_stand_below_the_decision(plain: Reader) -> None:
+    """Each with its gain and where it was measured."""
+    text = re.sub(r"\s+", " ", plain.text)
+    start = text.index("What each part was chosen by")
+    parts = text[start : text.index("Can it be believed?")]
+    assert "forwardpatcherlinear×1.10 (1.08 to 1.12)patcher b1" in parts
+    assert "forwardattentionmhaattention b1sdpa" in parts
+
+
+def test_every_figure_has_words() -> None:
+    """Whatever plots a run has, captions know their kind."""
+    text = html(rows())
+    kinds = set(re.findall(r'<section id="(\w+)">', text))
+    assert set(captions.HEADINGS) - {"trend"} <= kinds
+    assert "run by run" in captions.caption("trend")
+
+
+def test_colours_follow_the_page() -> None:
+    """No black on black: what is drawn in black is the page's own colour."""
+    figure = new_figure(8, 3, "title", "source")
+    figure.subplots().plot([1, 2], color="black")
+    text = inline_svg(figure, "name")
+    assert "#000000" not in text
+    assert "var(--fg)" in text
+    assert 'id="name-' in text
+    assert "<metadata" not in text

@@ -1,0 +1,122 @@
+"""bench.report.tables.call_profile: what a user reads of a profile, kept as golden text."""
+
+import re
+from dataclasses import replace
+from io import StringIO
+from pathlib import Path
+from typing import Any
+
+import pytest
+from rich.console import Console
+
+from bench.records.call_profile import PYTHON, Share, Timeline
+from bench.records.comparison import Arm
+from bench.report.tables.call_profile import (
+    component_table,
+    files_line,
+    heading,
+    memory_table,
+    notes,
+    operator_table,
+    peak,
+    short,
+    top_operators,
+)
+from golden_text import check_golden
+from profiles import MEBI, NODE, PROFILED, TIMELINE, WATCHED, make_profiled, on
+
+
+def test_the_tables_and_notes() -> None:
+    """Both tables, the longest first, the others together, and what to know of them."""
+    console = Console(file=StringIO(), width=140)
+    with console.capture() as capture:
+        console.print(heading(PROFILED.case))
+        console.print(component_table(PROFILED), operator_table(PROFILED, 3))
+        console.print(memory_table(WATCHED))
+        console.print("\n".join(notes(PROFILED)), soft_wrap=True)
+    check_golden("profile.txt", re.sub(r" +$", "", capture.get(), flags=re.MULTILINE))
+
+
+@pytest.mark.parametrize(
+    ("work", "levels", "expected"),
+    [
+        ({}, {}, "B/16 b1 train, on cpu"),
+        ({"component": "block", "image_size": 64}, {}, "block of B/16 b1 train, 64 px, on cpu"),
+        ({"device": "cuda"}, {"attention": "mha"}, "B/16 b1 train mha, on cuda"),
+    ],
+)
+def test_a_heading_says_what_is_unusual(
+    work: dict[str, Any], levels: dict[str, str], expected: str
+) -> None:
+    """A part of the model, an image of another size, levels that are not the usual ones."""
+    workload = replace(PROFILED.case.workload, **work)
+    assert heading(replace(PROFILED.case, workload=workload, arm=Arm(**levels))) == expected
+
+
+def test_the_others_are_together() -> None:
+    """Their times and calls are summed, Python's missing calls left out; all shown, none others."""
+    *_, others = top_operators(PROFILED, 2)
+    assert (others.name, others.calls) == ("(3 others)", 60)
+    assert others.seconds == pytest.approx(0.0305)
+    assert others.within == pytest.approx({"MLP": 0.02, "attention": 0.01, "between": 5e-4})
+    assert top_operators(PROFILED, 5) == list(PROFILED.operators)
+    assert top_operators(PROFILED, 100) == list(PROFILED.operators)
+    assert top_operators(PROFILED, 4)[-1].name == "(1 other)"
+
+
+def test_others_that_nobody_calls_have_no_number() -> None:
+    """Absent stays absent: no 0 calls."""
+    python = Share(name=PYTHON, seconds=1.0, calls=None, within={"MLP": 1.0})
+    *_, others = top_operators(make_profiled(operators=(PROFILED.operators[0], python)), 1)
+    assert others.calls is None
+
+
+def test_long_names_are_shortened() -> None:
+    """The engine's calls of itself by what it calls; what is still too long loses its end."""
+    assert short(f"{NODE}torch::autograd::AccumulateGrad") == "engine: AccumulateGrad"
+    assert short("aten::mm") == "aten::mm"
+    assert (
+        short("## Call CompiledFxGraph fwmkkmin4lluy2fnsrfb2osrnel5xxrhga ##") == "compiled graph"
+    )
+    assert len(short("x" * 100)) == 60
+    assert short("x" * 100).endswith("…")
+
+
+def test_a_cost_that_noise_hides_is_called_so() -> None:
+    """A profiled call is never the faster one."""
+    assert "noise hides the cost" in notes(make_profiled(overhead=0.97))[0]
+    assert "noise" not in notes(PROFILED)[0]
+
+
+def test_what_times_are_of_depends_on_the_device() -> None:
+    """Threads on a CPU; kernels on a GPU, whose sum is not the call's time."""
+    assert any("Times are of the thread that calls" in note for note in notes(PROFILED))
+    on_gpu = notes(on("cuda"))
+    assert any("270 ms of a plain call's 250 ms" in note for note in on_gpu)
+    assert not any(PYTHON in note for note in on_gpu)
+
+
+def test_notes_say_what_is_missing() -> None:
+    """A compiled part is explained, and why no memory was predicted."""
+    compiled = Share(name="compiled", seconds=1.0, calls=3.0, within={"compiled": 1.0})
+    said = notes(make_profiled(components=(compiled,), memory=None, notes=("cannot be",)))
+    assert any(note.startswith("compiled: one component") for note in said)
+    assert said[-1] == "cannot be"
+    assert not any("Memory" in note or note.startswith("between") for note in said)
+
+
+def test_the_peak_and_its_part() -> None:
+    """The first event with the most bytes; a call of one part has its name too."""
+    assert peak(TIMELINE) == (671 * MEBI, 9)
+    assert "Memory at its peak, predicted: 671 MiB, in backward." in notes(PROFILED)
+    bare = Timeline(events=(0,), live_bytes={"inputs": (3 * MEBI,)})
+    assert notes(make_profiled(memory=bare))[-1] == "Memory at its peak, predicted: 3.00 MiB."
+
+
+def test_files_are_named_with_what_opens_them() -> None:
+    """One line for all of them."""
+    line = files_line(Path("results/p"), ["memory_snapshot.pickle", "profile.json", "trace.json"])
+    assert line == (
+        "Written to results/p: memory_snapshot.pickle (open it at pytorch.org/memory_viz), "
+        "profile.json, trace.json (open it at ui.perfetto.dev)."
+    )

@@ -1,0 +1,64 @@
+"""decision_notes: what a decision rests on, and why a combination was given up."""
+
+import pytest
+
+from bench.analysis.decision import Aim
+from bench.records.comparison import CHOICE
+from bench.report.tables.decision import HEADINGS, cells, decision_lines, decision_markdown
+from bench.report.tables.decision_notes import decision_notes
+from decided import arm, control, only, run
+
+MEMORY = Aim(objective="memory")
+
+
+def test_what_was_chosen_by_is_shown() -> None:
+    """In the table, and in the line at the end: by memory how many times less."""
+    whole = arm(CHOICE, "bf16", 2.0, memory_ratio=0.5, allocated_bytes=500)
+    found = only(run(control(CHOICE, allocated_bytes=1000), whole), MEMORY)
+    assert cells(found)[HEADINGS.index("gain")] == "×2.00"
+    (line,) = decision_lines([found])
+    assert line == "Choose for B/16 b1 forward: bf16 (memory ×2.00; latency ×2.00, 1.96 to 2.04)"
+    text = "\n".join(decision_markdown([found], MEMORY))
+    assert "| workload | choose | gain | speed-up |" in text
+    assert "| gain |" not in "\n".join(decision_markdown([only(run())], Aim()))
+
+
+def test_of_the_plain_arm_nothing_is_expected() -> None:
+    """That it is as fast as itself is no finding."""
+    rows = [control("attention"), arm("attention", "sdpa", 1.0), control(CHOICE)]
+    assert cells(only(rows))[HEADINGS.index("by its parts")] == ""
+
+
+def test_what_saves_nothing_is_told() -> None:
+    """By what one chooses by, not by its time."""
+    whole = arm(CHOICE, "bf16", 2.0, memory_ratio=1.0, allocated_bytes=1000)
+    found = only(run(control(CHOICE, allocated_bytes=1000), whole), MEMORY)
+    notes = decision_notes([found], MEMORY)
+    assert any("as a whole bf16 is not better (memory ×1.00)" in note for note in notes)
+
+
+@pytest.mark.parametrize(
+    ("error", "said"),
+    [(3e-2, "errs by 3.0e-02, more than is allowed"), (None, "has an error nobody knows")],
+)
+def test_what_errs_too_much_is_told_so(error: float | None, said: str) -> None:
+    """However fast it is."""
+    aim = Aim(max_error=2e-2)
+    rows = [arm("precision", "bf16", 2.0, output_error=1e-2), control("precision")]
+    whole = arm(CHOICE, "bf16", 2.0, output_error=error)
+    found = only([*rows, control(CHOICE), whole], aim)
+    assert f"as a whole bf16 {said}; the plain arm is chosen." in "".join(
+        decision_notes([found], aim)
+    )
+    assert said in decision_lines([found])[0]
+
+
+def test_a_block_is_not_the_model() -> None:
+    """Its memory and its error are its own."""
+    for component in ("block", "model"):
+        rows = run(
+            control(CHOICE, component=component), arm(CHOICE, "bf16", 2.0, component=component)
+        )
+        rows = [row for row in rows if row.factor != "patcher"]
+        notes = "".join(decision_notes([only(rows)], Aim()))
+        assert ("measured on one block" in notes) is (component == "block")

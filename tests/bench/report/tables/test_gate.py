@@ -1,0 +1,105 @@
+"""bench.report.tables.gate: what stands in a pull request."""
+
+from dataclasses import replace
+
+from bench.analysis.gate import Check, new_target
+from bench.report.tables.gate import gate_markdown, gate_notes
+from golden_text import check_golden
+
+ATTENTION, MINE = "vitcore:attention=sdpa,variant=B/16", "mine.py:f"
+OK = Check(
+    target=ATTENTION,
+    metric="latency",
+    outcome="ok",
+    threshold=0.03,
+    before=7.3,
+    after=7.29,
+    change=-0.0014,
+    low=-0.012,
+    high=0.009,
+)
+WORSE = Check(
+    target=MINE,
+    metric="memory",
+    outcome="worse",
+    threshold=0.01,
+    before=100 * 2**20,
+    after=150 * 2**20,
+    change=0.5,
+)
+OPEN = Check(
+    target=MINE,
+    metric="latency",
+    outcome="undecided",
+    threshold=0.03,
+    before=0.5,
+    after=0.52,
+    change=0.04,
+    low=0.01,
+    high=0.07,
+    need_s=80.0,
+)
+LOST = Check(target=MINE, metric="latency", outcome="unknown", reason="crashed: killed by SIGSEGV")
+
+
+def test_markdown_reads_as_it_should() -> None:
+    """The verdict in a sentence, then a row a target, then what is not ok and what to do."""
+    error = Check(target=ATTENTION, metric="numeric error", outcome="ok", after=2e-7)
+    flops = Check(
+        target=ATTENTION,
+        metric="flops",
+        outcome="ok",
+        threshold=0.001,
+        before=1e9,
+        after=1e9,
+        change=0,
+    )
+    parameters = Check(
+        target=ATTENTION,
+        metric="parameters",
+        outcome="ok",
+        threshold=0.0,
+        before=5,
+        after=5,
+        change=0,
+    )
+    started = Check(
+        target=MINE,
+        metric="compile time",
+        outcome="ok",
+        threshold=0.5,
+        before=20,
+        after=22,
+        change=0.1,
+    )
+    lost = replace(LOST, target="mine.py:g")
+    far = Check(target=MINE, metric="numeric error", outcome="worse", threshold=1e-6, after=2e-6)
+    fresh = new_target("mine.py:h")
+    told = [OK, error, flops, parameters, OPEN, WORSE, started, far, lost, fresh]
+    check_golden("gate.md", gate_markdown(told, "origin/main") + "\n")
+
+
+def test_the_first_sentence_is_the_answer() -> None:
+    """In words, for whoever reads nothing else."""
+    said = {
+        "No target is worse than at `main`.": [OK],
+        f"Worse than at `main`: {MINE} (memory).": [OK, WORSE, OPEN],
+        f"Undecided against `main`: {MINE} (latency).": [OK, OPEN],
+        f"Could not be measured against `main`: {MINE} (latency).": [OK, LOST, OPEN],
+        f"Nothing at `main` to compare with: {MINE} (latency).": [new_target(MINE)],
+    }
+    for sentence, found in said.items():
+        assert sentence in gate_markdown(found, "main").splitlines()[0]
+
+
+def test_what_to_do_about_the_undecided() -> None:
+    """How much more time, or that none would do."""
+    assert gate_notes([OPEN])[1:] == [
+        "About 1 min 20 s more of --budget would decide 1 undecided target."
+    ]
+    endless = Check(target=MINE, metric="latency", outcome="undecided", threshold=0.03)
+    *_, note = gate_notes([endless])
+    assert "no day would decide it" in note
+    *_, note = gate_notes([replace(endless, is_wide=True)])
+    assert note.startswith("Of 1 target too little was measured to tell how long")
+    assert gate_notes([OK]) == []

@@ -1,0 +1,84 @@
+"""bench.report.tables.run_quality: what to know of a run before its tables, line by line."""
+
+from typing import Any
+
+import pytest
+
+from bench.report.tables.run_quality import trust
+from makers import make_analysis, make_controls, make_record
+
+SAID = "2 of 9 copies of a baseline were called different"
+FURTHER = f"{SAID}; they stray further than their intervals allow, so every interval was widened"
+BEYOND = f"{SAID}; they stray 3.3 times as far as their intervals allow, so NO VERDICT IS GIVEN"
+DISTURBED = (
+    "36 of 240 pairs were disturbed by foreign load (steal 30, memory 9): 30 were left out, 6 kept "
+    "where less than half of a pass was calm (a median bears them)."
+)
+
+
+@pytest.mark.parametrize(
+    ("widening", "sentence"),
+    [
+        (1.0, f"Controls: {SAID}."),
+        (1.625, f"Controls: {FURTHER} to 1.62 times its width."),
+        (3.26, f"Controls: {BEYOND}: quiet the machine or give more time, and measure again."),
+    ],
+)
+def test_controls(widening: float, sentence: str) -> None:
+    """What the controls say stands first: how many strayed, and what was done about it."""
+    found = make_controls(count=9, strayed=2, widening=widening)
+    assert trust(make_analysis([], {"cpu": found})) == [sentence]
+
+
+def test_controls_of_two_devices() -> None:
+    """Each device has its own line, which names it."""
+    lines = trust(make_analysis([], {"cpu": make_controls(), "cuda": make_controls(widening=2.0)}))
+    assert [line.partition(":")[0] for line in lines] == ["Controls on cpu", "Controls on cuda"]
+
+
+def test_expected_false_verdicts() -> None:
+    """How many of the verdicts may be false is said where there are any."""
+    analysis = make_analysis([make_record()] * 30 + [make_record(verdict="undecided")] * 9)
+    assert trust(analysis)[1] == (
+        "Of 30 verdicts at most 0.60 are expected to be false "
+        "(share of false discoveries held to 2 %)."
+    )
+
+
+@pytest.mark.parametrize(
+    ("changes", "lines"),
+    [
+        ([{}], []),
+        (
+            [{"disturbed": 30}, {"disturbed": 6}, {"disturbed": None, "rounds": 0}],
+            [DISTURBED],
+        ),
+        (
+            [{"unsteady": "arm in 1 of 3 passes"}],
+            ["1 row is unsteady: still getting faster, or warm-up had no time."],
+        ),
+        (
+            [{"unsteady": "arm in 1 of 3 passes"}] * 2,
+            ["2 rows are unsteady: still getting faster, or warm-up had no time."],
+        ),
+    ],
+)
+def test_disturbances(changes: list[dict[str, Any]], lines: list[str]) -> None:
+    """What disturbed the run, and what was done with it, is said where something did."""
+    records = [make_record(verdict="undecided", speedup_low=0.9, **each) for each in changes]
+    assert (
+        trust(make_analysis(records, causes={"steal": 30, "memory": 9}, left_out=30))[1:] == lines
+    )
+
+
+def test_what_would_have_been_said_of_one_comparison() -> None:
+    """Rows whose interval excludes 1 and that are yet undecided are counted, with the reason."""
+    records = [make_record(verdict="undecided", arm=arm) for arm in ("manual", "sdpa")]
+    (line,) = trust(make_analysis(records))[1:]
+    assert line.startswith("2 undecided rows would have a verdict but for the adjustment")
+
+
+def test_no_controls() -> None:
+    """A run in which no control could be measured says so."""
+    found = make_controls(count=0, strayed=0)
+    assert trust(make_analysis([], {"cpu": found})) == ["Controls: none was measured."]

@@ -1,0 +1,142 @@
+"""bench.runs.calibrate: what is measured in how much time, and which answer is known of it."""
+
+from collections import Counter
+from collections.abc import Sequence
+from pathlib import Path
+
+import pytest
+
+from bench.analysis.calibration import METHODS
+from bench.files.journal import append_sample
+from bench.files.run_folder import create_run_folder
+from bench.records.comparison import Comparison, Sample
+from bench.records.errors import InputError
+from bench.runs import calibrate
+from bench.runs.calibrate import KINDS, comparisons
+from makers import make_comparison, make_environment, make_plan, make_sample
+
+TEN_MINUTES_S = 600.0
+
+
+def truth_of(comparison: Comparison) -> float | None:
+    """The speed-up by the stacks' names; None of a control."""
+    if comparison.is_control:
+        return None
+    layers = [
+        int(name.partition("#")[0].rpartition("_")[2])
+        for name in (comparison.baseline_name, comparison.arm_name)
+    ]
+    return layers[0] / layers[1]
+
+
+@pytest.mark.parametrize("kind", KINDS, ids=lambda kind: f"{kind.arm}-against-{kind.baseline}")
+def test_truths_are_those_of_the_stacks(kind: calibrate.Kind) -> None:
+    """The known speed-up of a kind is the ratio of its numbers of layers."""
+    layers = [int(name.rpartition("_")[2]) for name in (kind.baseline, kind.arm)]
+    assert kind.truth == layers[0] / layers[1]
+
+
+def test_ten_minutes() -> None:
+    """Ten minutes have as many comparisons as the kinds say, and controls of each baseline."""
+    found = Counter(truth_of(each) for each, _ in comparisons(TEN_MINUTES_S, "cpu"))
+    assert {kind.truth: found[kind.truth] for kind in KINDS} == {
+        kind.truth: kind.in_ten_minutes for kind in KINDS
+    }
+    controls = [each for each, _ in comparisons(TEN_MINUTES_S, "cpu") if each.is_control]
+    assert {each.baseline_name for each in controls} == {kind.baseline for kind in KINDS}
+    assert found[None] == len(controls) >= 5
+
+
+@pytest.mark.parametrize("budget_s", [60.0, 600.0, 3600.0])
+@pytest.mark.parametrize("device", ["cpu", "cuda"])
+def test_keys_are_unique(budget_s: float, device: str) -> None:
+    """However long a calibration is, no two comparisons share a key, and all are on its device."""
+    found = [each for each, _ in comparisons(budget_s, device)]
+    assert len({each.key for each in found}) == len(found)
+    assert {each.workload.device for each in found} == {device}
+    assert {each.allow_different for each in found} == {True}
+
+
+def test_more_time_is_more_comparisons() -> None:
+    """An hour has six times as many of each kind; a minute still has two of each."""
+    hour, minute = (
+        Counter(truth_of(each) for each, _ in comparisons(budget_s, "cpu"))
+        for budget_s in (3600.0, 10.0)
+    )
+    for kind in KINDS:
+        assert hour[kind.truth] == 6 * kind.in_ten_minutes
+        assert minute[kind.truth] == 2
+
+
+def test_small_differences_get_more_time() -> None:
+    """A comparison's weight is its kind's; a control's is that of identical arms."""
+    weights = {kind.truth: kind.weight for kind in KINDS}
+    for each, weight in comparisons(TEN_MINUTES_S, "cpu"):
+        assert weight == weights[truth_of(each) or 1.0]
+    assert weights[1.0] < weights[20 / 21] < weights[50 / 51]
+
+
+def measured(comparison: Comparison, index: int) -> Sample:
+    """A pass that measured what is true of the stacks."""
+    baseline_s = 0.01 * (truth_of(comparison) or 1.0)
+    wave = [1 + 0.001 * ((place * 7 + index) % 5 - 2) for place in range(12)]
+    return make_sample(
+        comparison,
+        index,
+        baseline_s=tuple(baseline_s * each for each in wave),
+        arm_s=(0.01,) * 12,
+    )
+
+
+def calibration_in(folder: Path, chosen: Sequence[Comparison], samples: Sequence[Sample]) -> Path:
+    """A run's folder over some comparisons, with its journal."""
+    create_run_folder(folder, make_plan(comparisons=tuple(chosen)), make_environment())
+    for sample in samples:
+        append_sample(folder / "journal.jsonl", sample)
+    return folder
+
+
+def test_a_calibration_is_scored_again_from_its_journal(tmp_path: Path) -> None:
+    """From the journal alone every method's rates follow, for every kind of trial."""
+    chosen = [each for each, _ in comparisons(60.0, "cpu")]
+    samples = [measured(each, index) for index in range(2) for each in chosen]
+    found = calibrate.read(calibration_in(tmp_path / "run", chosen, samples))
+    assert {(rate.method, rate.truth) for rate in found.rates} == {
+        (method, kind.truth) for method in METHODS for kind in KINDS
+    }
+    ours = {rate.truth: rate for rate in found.rates if rate.method == next(iter(METHODS))}
+    assert ours[1.0].different == 0
+    assert ours[20 / 21].slower == ours[20 / 21].trials == 2
+    assert len(found.results.records) == len(chosen)
+
+
+def test_what_was_not_measured_is_no_trial(tmp_path: Path) -> None:
+    """Comparisons that failed, or had no turn, count in no rate."""
+    chosen = [each for each, _ in comparisons(60.0, "cpu")]
+    candidates = [each for each in chosen if not each.is_control]
+    samples = [measured(each, 0) for each in chosen if each not in candidates[:1]]
+    lost = make_sample(candidates[0], status="crashed", baseline_s=(), arm_s=())
+    found = calibrate.read(calibration_in(tmp_path / "run", chosen, [*samples, lost]))
+    same = next(rate for rate in found.rates if rate.truth == 1.0)
+    assert same.trials == sum(truth_of(each) == 1.0 for each in candidates) - 1
+
+
+CALIBRATION = [each for each, _ in comparisons(60.0, "cpu")]
+CANDIDATES = [each for each in CALIBRATION if not each.is_control]
+OTHERS = [make_comparison("mha"), make_comparison("manual")]
+
+
+@pytest.mark.parametrize(
+    ("chosen", "samples"),
+    [
+        (CALIBRATION, []),
+        (CALIBRATION, [measured(each, 0) for each in CANDIDATES]),
+        (OTHERS, [make_sample(each) for each in OTHERS]),
+    ],
+    ids=["nothing measured", "no controls", "another run"],
+)
+def test_no_calibration(tmp_path: Path, chosen: list[Comparison], samples: list[Sample]) -> None:
+    """A run that holds no calibration is refused, with how to make one."""
+    folder = calibration_in(tmp_path / "run", chosen, samples)
+    with pytest.raises(InputError, match=r"holds no calibration .*make one with: vitbench calibr"):
+        calibrate.read(folder)

@@ -1,0 +1,188 @@
+"""combination: what a run measures as a whole, in how many passes, and after a resume."""
+
+from dataclasses import asdict, replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from bench.analysis.decision import Aim
+from bench.files.journal import append_event, choices_from, read_events
+from bench.records.comparison import CHOICE, PLAIN, Arm, Comparison
+from bench.records.errors import InputError
+from bench.records.plan import Choice
+from bench.runs.combination import affordable, aim_of, wanted, with_choices
+from bench.runs.schedule import next_pass, planned_left
+from bench.suite.bench_choice import GRID
+from bench.suite.grid import Selection, comparisons, expand, grids
+from bench.suite.work import repeats
+from decided import control, run
+from makers import make_comparison, make_plan, make_sample
+
+
+def chosen(plan: Any = None, **changes: Any) -> list[Comparison]:
+    """What the rows of the small run let measure."""
+    return wanted(plan or make_plan(), [replace(row, **changes) for row in run()])
+
+
+def test_the_plain_arm_is_every_factors_baseline() -> None:
+    """What a choice is compared with is what its parts were compared with."""
+    usual = [grid for grid in grids() if grid.arms and grid.factor not in ("kernel", "layout")]
+    assert len(usual) == 6
+    assert {grid.factor: grid.arms[0] for grid in usual} == {
+        grid.factor: PLAIN.level(grid.factor) for grid in usual
+    }
+
+
+def test_levels_have_names_of_their_own() -> None:
+    """No two factors share one beyond the plain arm: a combination's name says all."""
+    names = [level for grid in grids() for level in grid.arms[1:]]
+    assert len(names) == len(set(names))
+
+
+def test_a_choice_is_compared_with_the_plain_arm_and_that_with_itself() -> None:
+    """On a model where that is quick, as every benchmark of a whole is."""
+    pair = chosen()
+    assert [each.factor for each in pair] == [CHOICE, CHOICE]
+    assert [each.baseline for each in pair] == [PLAIN, PLAIN]
+    assert [each.arm for each in pair] == [
+        PLAIN,
+        Arm(patcher="linear", attention="mha", precision="bf16"),
+    ]
+    assert [each.arm_name for each in pair] == ["plain", "linear+bf16"]
+    assert {(each.workload.component, each.cache) for each in pair} == {("model", "warm")}
+
+
+def test_large_models_are_chosen_for_by_their_block() -> None:
+    """With caches as the run's other blocks have them; the cheapest comes first."""
+    rows = [replace(row, variant=name) for name in ("L/16", "B/16") for row in run()]
+    found = wanted(make_plan(comparisons=(make_comparison(cache="warm"),)), rows)
+    assert [(c.workload.variant, c.workload.component) for c in found[::2]] == [
+        ("L/16", "block"),
+        ("B/16", "model"),
+    ]
+    assert found[0].cache == "warm"
+
+
+def test_the_runs_own_whole_is_taken() -> None:
+    """Somebody who asked for blocks gets blocks."""
+    block = make_comparison("bf16", factor="precision", baseline="fp32", component="block")
+    pair = chosen(make_plan(comparisons=(block,)))
+    assert {each.workload.component for each in pair} == {"block"}
+    assert {each.cache for each in pair} == {"cold"}
+
+
+def test_where_the_plain_arm_is_chosen_nothing_is_measured() -> None:
+    """It would be compared with itself."""
+    assert wanted(make_plan(), [control("patcher")]) == []
+
+
+def test_what_the_plan_has_is_not_wanted_again() -> None:
+    """Until the rows let choose something else."""
+    plan = make_plan(comparisons=tuple(chosen()))
+    assert chosen(plan) == []
+    bound = replace(plan, max_error=1e-4)
+    assert [each.arm_name for each in chosen(bound)] == ["linear"]
+
+
+def test_a_run_chooses_by_what_its_plan_says() -> None:
+    """Objective and bound of errors."""
+    assert aim_of(make_plan()) == Aim()
+    plan = make_plan(objective="memory", max_error=0.1)
+    assert aim_of(plan) == Aim(objective="memory", max_error=0.1)
+    assert [each.arm_name for each in chosen(plan)] == ["plain", "bf16"]
+
+
+def test_what_fits_is_measured_in_as_many_passes_as_fit() -> None:
+    """A control and its candidate at a time; never in more passes than the run's."""
+    four = chosen() + chosen(image_size=256)
+    enough = affordable(four, 10_000, 5.0, 3)
+    assert enough is not None
+    assert (list(enough.comparisons), enough.passes) == (four, 3)
+    needed = next(s for s in range(10_000) if affordable(four[:2], s, 5.0, 3))
+    first = affordable(four, needed, 5.0, 3)
+    assert first is not None
+    assert (list(first.comparisons), first.passes) == (four[:2], 1)
+    assert affordable(four, needed - 1, 5.0, 3) is None
+    assert affordable([], 1e9, 5.0, 3) is None
+
+
+def journal_of(path: Path, *groups: tuple[list[Comparison], int]) -> list[Choice]:
+    """What the journal of a run tells that chose so."""
+    for group, passes in groups:
+        plain = [asdict(each) for each in group]
+        append_event(path, CHOICE, comparisons=plain, passes=passes)
+    return choices_from(read_events(path)[0])
+
+
+def test_what_was_chosen_outlives_the_process(tmp_path: Path) -> None:
+    """A plan that is read again has it, once, with lighter controls."""
+    events = journal_of(tmp_path / "j", (chosen(), 2), (chosen(), 1))
+    plan = with_choices(make_plan(), events)
+    assert list(plan.comparisons) == [*make_plan().comparisons, *chosen()]
+    assert plan.choice_passes == 2
+    assert list(plan.weights) == [chosen()[0].key]
+    assert plan.measured_first == make_plan().comparisons
+    assert with_choices(make_plan(), []) == make_plan()
+
+
+def test_what_is_no_comparison_is_told(tmp_path: Path) -> None:
+    """A line that was changed by hand, with a checksum to match."""
+    path = tmp_path / "j"
+    append_event(path, CHOICE, comparisons=[{"factor": 3}], passes=1)
+    with pytest.raises(InputError, match="choice"):
+        choices_from(read_events(path)[0])
+
+
+def test_a_half_written_choice_is_made_again(tmp_path: Path) -> None:
+    """Whoever was killed while choosing left half a line, which spoils nothing."""
+    path = tmp_path / "j"
+    path.write_bytes(b'{"schema": 4, "kind": "choi')
+    assert with_choices(make_plan(), journal_of(path, (chosen(), 1))).choice_passes == 1
+
+
+def test_choices_are_measured_after_all_else_in_their_own_passes() -> None:
+    """The planned passes stay as they were; then come those of the choice, and no more of them."""
+    first = make_comparison()
+    plan = make_plan(comparisons=(first, *chosen()), choice_passes=2, precision=0.01)
+    done = [make_sample(first, index) for index in range(3)]
+    left = list(planned_left(plan, done))
+    assert [(index, [c.arm_name for c in group]) for index, group in left] == [
+        (0, ["plain", "linear+bf16"]),
+        (1, ["plain", "linear+bf16"]),
+    ]
+    coming = next_pass(plan, done, {}, 30.0, 1.0)
+    assert coming is not None
+    assert coming.seconds == pytest.approx(0.12 * 60 / 2)
+
+
+def test_choices_take_their_time_from_the_planned_passes() -> None:
+    """Where a run is to choose, the passes before get less."""
+    first = make_comparison()
+    plans = [make_plan(comparisons=(first,), choose=choose) for choose in (False, True)]
+    alone, before = (next_pass(plan, [], {}, 0.0, 1.0) for plan in plans)
+    assert alone is not None
+    assert before is not None
+    assert before.seconds == pytest.approx(0.88 * alone.seconds)
+
+
+def test_nobody_can_ask_for_a_choice() -> None:
+    """What is chosen is known only when all else is measured."""
+    assert list(expand(GRID, Selection())) == []
+    assert CHOICE not in {each.factor for each in comparisons(Selection())}
+    with pytest.raises(InputError, match="unknown factor"):
+        Selection(factors=(CHOICE,))
+
+
+@pytest.mark.parametrize(
+    ("whole", "part", "times"),
+    [
+        ("model", "attention", 24),
+        ("model", "patcher", 1),
+        ("block", "attention", 1),
+        ("block", "patcher", 0),
+    ],
+)
+def test_how_often_a_part_stands_in_a_whole(whole: str, part: str, times: int) -> None:
+    """As the configuration says."""
+    assert repeats("L/16", whole, part) == times

@@ -1,0 +1,134 @@
+"""bench.runs.compare: from what a user named to comparisons, and what cannot be compared."""
+
+from itertools import product
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from bench.records.errors import InputError
+from bench.runs.compare import CompareRequest
+from bench.suite.grid import distinct
+
+SDPA, MANUAL = "vitcore:attention=sdpa", "vitcore:attention=manual"
+NAMES = ["a.py:f", "a.py:f#2", "a.py:f#3", "a.py:g", "a.py:f2"]
+
+
+@pytest.fixture(name="own")
+def _own(tmp_path: Path) -> str:
+    """A user's file, which is never run here."""
+    (tmp_path / "arms.py").write_text("def fast(): ...\n")
+    return f"{tmp_path / 'arms.py'}:fast"
+
+
+def request_of(**changes: Any) -> CompareRequest:
+    """Two attentions of vitcore on the CPU."""
+    asked: dict[str, Any] = {
+        "baseline": SDPA,
+        "candidates": (MANUAL,),
+        "inputs": None,
+        "dtype": "float32",
+        "device": "cpu",
+        "mode": "forward",
+        "cache": "warm",
+        "budget_s": 20.0,
+        "passes": 4,
+        "delta": 0.02,
+        "case_timeout_s": 300.0,
+        "allow_different": False,
+        "seed": 0,
+        "command": "vitbench compare",
+    }
+    return CompareRequest(**asked | changes)
+
+
+def test_the_control_comes_first() -> None:
+    """The baseline is compared with its copy, then with each candidate in its order."""
+    mha = "vitcore:attention=mha"
+    found = request_of(candidates=(MANUAL, mha)).comparisons
+    assert [each.arm_name for each in found] == [SDPA, MANUAL, mha]
+    assert [each.is_control for each in found] == [True, False, False]
+    assert {each.baseline_name for each in found} == {SDPA}
+
+
+def test_what_was_asked_for_is_in_every_comparison() -> None:
+    """Inputs, type, mode, cache and what is accepted are those of the request."""
+    asked = request_of(
+        inputs=" 2,8 ", dtype="bfloat16", mode="train", cache="cold", allow_different=True
+    )
+    for each in asked.comparisons:
+        assert (each.workload.inputs, each.workload.mode) == ("2,8", "train")
+        assert (each.workload.device, each.workload.variant) == ("cpu", None)
+        assert (each.baseline.precision, each.arm.precision) == ("bf16", "bf16")
+        assert (each.factor, each.cache, each.allow_different) == ("factory", "cold", True)
+
+
+def test_parts_of_vitcore_tell_their_inputs(own: str) -> None:
+    """Where a part of vitcore is among the arms the others get the inputs that it takes."""
+    for baseline, candidate in ((SDPA, own), (own, SDPA)):
+        (workload,) = {
+            each.workload
+            for each in request_of(baseline=baseline, candidates=(candidate,)).comparisons
+        }
+        assert workload.inputs == "1,197,768"
+
+
+def test_a_copy_of_the_baseline_is_a_candidate_of_its_own() -> None:
+    """The baseline named again is measured as a candidate, beside the control."""
+    found = request_of(candidates=(SDPA, MANUAL, MANUAL)).comparisons
+    assert [each.arm_name for each in found] == [SDPA, f"{SDPA}#2", MANUAL, f"{MANUAL}#2"]
+    assert [each.is_control for each in found] == [True, False, False, False]
+
+
+@pytest.mark.parametrize("given", list(product((SDPA, f"{SDPA}#2"), repeat=3)))
+def test_keys_are_unique(given: tuple[str, str, str]) -> None:
+    """However copies are named, no two comparisons share a key, and only the first is a control."""
+    found = request_of(baseline=given[0], candidates=given[1:]).comparisons
+    assert len({each.key for each in found}) == 3
+    assert [each.is_control for each in found] == [True, False, False]
+
+
+@settings(deadline=None)
+@given(names=st.lists(st.sampled_from(NAMES), max_size=8))
+def test_distinct_names(names: list[str]) -> None:
+    """Names given again are numbered, those given once stay, and no two are the same."""
+    found = distinct(names)
+    assert len(set(found)) == len(found)
+    for before, after in zip(names, found, strict=True):
+        assert after.partition("#")[0] == before.partition("#")[0]
+    if len(set(names)) == len(names):
+        assert found == names
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"baseline": "arms.py"}, "arm 'arms.py' names no function after a colon; expected"),
+        ({"candidates": ("none.py:f",)}, "arm 'none.py:f': there is no file 'none.py'"),
+        ({"candidates": (MANUAL, "vitcore:attention=fast")}, "fast"),
+        ({"inputs": "1,x"}, "input '1,x': '1,x' is no shape; expected a shape such as 1,197,768"),
+        ({"inputs": "0,8"}, "input '0,8' has a size of 0"),
+        ({"dtype": "float31"}, "unknown dtype 'float31'; known: float32"),
+        ({"candidates": ("vitcore:patcher=conv",)}, "one arm takes .* and another"),
+    ],
+)
+def test_what_cannot_be_compared(changes: dict[str, Any], message: str) -> None:
+    """A request that cannot be met is refused at its birth, with what to do."""
+    with pytest.raises(InputError, match=message):
+        request_of(**changes)
+
+
+def test_own_arms_need_inputs(own: str) -> None:
+    """Arms that do not tell what they take need inputs, and the error says how to give them."""
+    with pytest.raises(InputError, match=r"no inputs given.*--input with a shape.*--inputs with a"):
+        request_of(baseline=own, candidates=(own,))
+
+
+def test_an_existing_folder_is_refused(tmp_path: Path) -> None:
+    """Where the run's files are to be kept, nothing may be overwritten; a new folder is fine."""
+    with pytest.raises(InputError, match="exists; give --out a new name"):
+        request_of(folder=tmp_path)
+    assert request_of(folder=tmp_path / "new").folder == tmp_path / "new"
+    assert not (tmp_path / "new").exists()

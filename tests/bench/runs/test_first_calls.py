@@ -1,0 +1,115 @@
+"""First calls of an arm that compiles: cold in a run's first pass, warm in the next, both real."""
+
+import os
+import time
+from pathlib import Path
+
+import pytest
+
+from bench.files.journal import JournalReader, read_samples
+from bench.files.run_folder import create_run_folder
+from bench.records.comparison import Arm, Comparison, Sample
+from bench.runs.tasks import run_pass
+from makers import make_environment, make_pass_plan, make_plan, make_workload
+
+pytestmark = pytest.mark.slow
+
+BLOCK = make_workload(component="block", variant="B/32", patch_size=32, image_size=32)
+COMPILED = Comparison(
+    factor="compile",
+    workload=BLOCK,
+    baseline=Arm(),
+    arm=Arm(compile="compile_blocks"),
+    cache="warm",
+)
+EAGER = Comparison(factor="compile", workload=BLOCK, baseline=Arm(), arm=Arm(), cache="warm")
+LIMIT_S = 240.0
+
+
+class Run:
+    """A run's folder, and passes as processes that share what compilers made."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder, self.compiled = folder, folder / "compiled"
+        plan = make_plan(comparisons=(EAGER, COMPILED))
+        create_run_folder(folder, plan, make_environment())
+
+    def measure(self, pass_index: int) -> dict[str, Sample]:
+        """One pass in a process of its own; its samples by arm."""
+        plan = make_pass_plan(
+            self.folder / "journal.jsonl",
+            pass_index=pass_index,
+            end_s=time.time() + LIMIT_S,
+            each_s=0.1,
+            parent=os.getpid(),
+            comparisons=(EAGER, COMPILED),
+            compiled=self.compiled,
+        )
+        reader = JournalReader(plan.journal)
+        reader.new_events(final=True)
+        run_pass(plan, reader, lambda _: None, LIMIT_S)
+        arms = {each.key: each.arm_name for each in plan.comparisons}
+        samples = read_samples(self.folder)
+        return {arms[each.key]: each for each in samples if each.pass_index == pass_index}
+
+    def code(self) -> dict[Path, int]:
+        """What a compiler of C++ has made, and when."""
+        return {path: path.stat().st_mtime_ns for path in self.compiled.rglob("*.so")}
+
+
+@pytest.fixture(scope="module")
+def run(tmp_path_factory: pytest.TempPathFactory) -> Run:
+    """A run that has no pass yet."""
+    return Run(tmp_path_factory.mktemp("first") / "run")
+
+
+@pytest.fixture(scope="module")
+def passes(run: Run) -> tuple[list[dict[str, Sample]], list[dict[Path, int]]]:
+    """The samples of two passes, and the code that there was after each."""
+    samples, code = [], []
+    for index in (0, 1):
+        samples.append(run.measure(index))
+        code.append(run.code())
+    return samples, code
+
+
+def test_the_first_call_is_cold_and_then_warm(
+    passes: tuple[list[dict[str, Sample]], list[dict[Path, int]]],
+) -> None:
+    """Each process loads the compiler and calls once, before anything else calls the arm."""
+    samples = [each["compile_blocks"] for each in passes[0]]
+    assert [each.status for each in samples] == ["ok", "ok"]
+    assert [each.first_call_cache for each in samples] == ["cold", "warm"]
+    for sample in samples:
+        assert sample.first_call_s is not None
+        assert sample.compiler_start_s is not None
+        assert min(sample.first_call_s, sample.compiler_start_s) > 0
+
+
+def test_the_second_process_compiles_nothing(
+    passes: tuple[list[dict[str, Sample]], list[dict[Path, int]]],
+) -> None:
+    """What the first one made is there, whole, and is used as it is."""
+    first, second = passes[1]
+    assert first
+    assert second == first
+
+
+def test_the_measured_call_is_the_compiled_one(
+    passes: tuple[list[dict[str, Sample]], list[dict[Path, int]]],
+) -> None:
+    """The rehearsal changes neither what is checked nor what is timed."""
+    sample = passes[0][0]["compile_blocks"]
+    assert sample.output_error is not None
+    assert 0 < sample.output_error < 1e-5
+    assert len(sample.arm_s) == len(sample.baseline_s) > 0
+
+
+def test_what_does_not_compile_has_no_first_call(
+    passes: tuple[list[dict[str, Sample]], list[dict[Path, int]]],
+) -> None:
+    """An eager arm is as fast at the first call as later: its cells are empty, not 0."""
+    for samples in passes[0]:
+        eager = samples["eager"]
+        assert (eager.first_call_s, eager.first_call_cache) == (None, None)
+        assert eager.compiler_start_s is None

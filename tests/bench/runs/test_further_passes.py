@@ -1,0 +1,190 @@
+"""bench.runs.schedule: passes beyond those planned, and the time that was spent."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from bench.records.comparison import Comparison, Sample
+from bench.records.plan import Plan
+from bench.runs.schedule import REPORT_S, NextPass, next_pass, spent_s
+from makers import make_comparison, make_plan, make_sample
+
+RUN = tuple(make_comparison(name) for name in ("mha", "manual", "sdpa", "mha_weights"))
+KEYS = [each.key for each in RUN]
+STARTUP_S = 4.0
+
+
+def plan_of(**changes: Any) -> Plan:
+    """A run of two passes over four comparisons that asks for one percent."""
+    asked = {"comparisons": RUN, "budget_s": 600.0, "passes": 2, "precision": 0.01}
+    return make_plan(**asked | changes)
+
+
+def sample(comparison: Comparison, index: int, **changes: Any) -> Sample:
+    """Six pairs in two seconds, after half a second to get ready."""
+    return make_sample(comparison, index, **{"prepare_s": 0.5, "measure_s": 2.0, **changes})
+
+
+PLANNED = [sample(each, index) for index in range(2) for each in RUN]
+
+
+def following(
+    widths: Sequence[float], spent: float = 100.0, samples: Sequence[Sample] = PLANNED
+) -> NextPass | None:
+    """What follows the planned passes, with these half-widths."""
+    by_key = dict(zip(KEYS, widths, strict=True))
+    return next_pass(plan_of(), samples, by_key, spent, STARTUP_S)
+
+
+def keys_of(coming: NextPass | None) -> set[str]:
+    """Which comparisons a pass measures."""
+    return {each.key for each in coming.comparisons} if coming else set()
+
+
+@settings(deadline=None)
+@given(widths=st.lists(st.floats(0, 0.2), min_size=4, max_size=4))
+def test_only_the_wide_are_measured_again(widths: list[float]) -> None:
+    """With time for all of them, a further pass holds what is wider than asked for, exactly."""
+    wide = {key for key, width in zip(KEYS, widths, strict=True) if width > 0.01}
+    coming = following(widths)
+    assert keys_of(coming) == wide
+    assert coming is None or coming.index == 2
+
+
+def test_narrow_is_the_end() -> None:
+    """Where every interval is as narrow as was asked for the run is complete."""
+    assert following([0.01, 0.005, 0.002, 0.0]) is None
+
+
+def test_a_comparison_without_width_is_left() -> None:
+    """What no pass could measure has no width and is not tried beyond the planned passes."""
+    coming = next_pass(plan_of(), PLANNED, {KEYS[0]: 0.5}, 100.0, STARTUP_S)
+    assert keys_of(coming) == {KEYS[0]}
+
+
+def test_the_hopeless_are_dropped() -> None:
+    """However wide, what ran out of memory in one pass is not measured again."""
+    lost = sample(RUN[0], 1, status="oom", baseline_s=(), arm_s=())
+    samples = [each for each in PLANNED if (each.key, each.pass_index) != (lost.key, 1)]
+    assert keys_of(following([0.1] * 4, samples=[*samples, lost])) == set(KEYS[1:])
+
+
+def test_the_widest_come_first_where_time_is_short() -> None:
+    """Where not all get a useful time, those with the widest intervals do."""
+    # 17 s are left: 13 after the start. Each needs 0.5 s to get ready and 10 pairs, 3.33 s.
+    coming = following([0.02, 0.05, 0.03, 0.04], spent=600 - REPORT_S - 17)
+    assert keys_of(coming) == {KEYS[1], KEYS[2], KEYS[3]}
+    assert coming is not None
+    assert coming.seconds == pytest.approx(17)
+
+
+@pytest.mark.parametrize(("left_s", "goes_on"), [(7.8, False), (7.9, True), (-50.0, False)])
+def test_a_spent_budget_is_the_end(left_s: float, *, goes_on: bool) -> None:
+    """Without time to start and to measure ten pairs nothing more is begun."""
+    coming = following([0.1] * 4, spent=600 - REPORT_S - left_s)
+    assert (coming is not None) is goes_on
+    assert len(keys_of(coming)) == int(goes_on)
+
+
+@pytest.mark.parametrize(
+    ("left_s", "seconds"), [(40.0, 40.0), (90.0, 45.0), (100.0, 50.0), (450.0, 45.0)]
+)
+def test_further_passes_are_of_a_useful_length(left_s: float, seconds: float) -> None:
+    """What is left is shared by as many passes as last about 45 seconds each."""
+    coming = following([0.1] * 4, spent=600 - REPORT_S - left_s)
+    assert coming is not None
+    assert coming.seconds == pytest.approx(seconds)
+
+
+@pytest.mark.parametrize(
+    ("width", "weight"),
+    [(0.02, 3.0), (0.015, 2.25), (0.011, 1.21), (0.1, 3.0), (0.009, 0.81), (0.001, 0.3)],
+)
+def test_time_goes_where_the_interval_is_wide(width: float, weight: float) -> None:
+    """The share of the time grows with the square of the width, within bounds."""
+    plan = plan_of(weights={KEYS[0]: 2.0})
+    samples, widths = PLANNED[:4], dict.fromkeys(KEYS, width)
+    coming = next_pass(plan, samples, widths, 100.0, STARTUP_S)
+    assert coming is not None
+    assert coming.index == 1
+    assert coming.weights == pytest.approx({**dict.fromkeys(KEYS, weight), KEYS[0]: 2 * weight})
+
+
+def test_without_a_precision_weights_are_the_plans() -> None:
+    """Where nobody looks at widths the plan's own weights hold, one where it gives none."""
+    plan = plan_of(precision=None, weights={KEYS[0]: 8.0})
+    coming = next_pass(plan, PLANNED[:4], dict.fromkeys(KEYS, 0.5), 100.0, STARTUP_S)
+    assert coming is not None
+    assert coming.weights == {**dict.fromkeys(KEYS, 1.0), KEYS[0]: 8.0}
+
+
+@settings(deadline=None)
+@given(
+    budget_s=st.floats(60, 1200),
+    noise=st.lists(st.floats(0.002, 0.2), min_size=4, max_size=4),
+    cuts=st.lists(st.integers(0, 4), min_size=1, max_size=6).filter(any),
+)
+def test_a_run_ends(budget_s: float, noise: list[float], cuts: list[int]) -> None:
+    """Cut or not, a run measures a comparison once a pass, and ends by width or by budget."""
+    plan = plan_of(budget_s=budget_s)
+    samples: list[Sample] = []
+    spent, turn = 0.0, _turns(cuts)
+    while coming := next_pass(plan, samples, _widths(samples, noise), spent, STARTUP_S):
+        done = coming.comparisons[: next(turn)]
+        samples += [sample(each, coming.index) for each in done]
+        spent += max(coming.seconds * len(done) / len(coming.comparisons), 0.1 * len(done))
+        assert len(samples) < 2000
+    names = [(each.key, each.pass_index) for each in samples]
+    assert len(set(names)) == len(names)
+    assert {(key, index) for key in KEYS for index in range(2)} <= set(names)
+    narrow = all(width <= 0.01 for width in _widths(samples, noise).values())
+    assert narrow or spent > budget_s - REPORT_S - STARTUP_S - 4 * (0.5 + 20 / 6)
+
+
+def _turns(cuts: Sequence[int]) -> Iterator[int]:
+    while True:
+        yield from cuts
+
+
+def _widths(samples: Sequence[Sample], noise: Sequence[float]) -> Mapping[str, float]:
+    counts = [sum(each.key == key for each in samples) for key in KEYS]
+    return {
+        key: size / count**0.5
+        for key, size, count in zip(KEYS, noise, counts, strict=True)
+        if count
+    }
+
+
+def event(kind: str, time_s: float) -> dict[str, Any]:
+    """An event of a journal."""
+    return {"kind": kind, "time_s": time_s}
+
+
+@pytest.mark.parametrize(
+    ("events", "seconds"),
+    [
+        ([], 0.0),
+        ([event("process", 100)], 0.0),
+        ([event("process", 100), event("start", 105), event("sample", 110)], 10.0),
+        ([event("process", 100), event("sample", 110), event("sample", 130)], 30.0),
+        # Killed at once, resumed an hour later.
+        ([event("process", 100), event("process", 3700), event("sample", 3705)], 5.0),
+        # Killed within the second comparison.
+        (
+            [
+                *(event("process", 100), event("start", 101), event("sample", 110)),
+                *(event("start", 111), event("process", 9000), event("start", 9002)),
+                event("sample", 9010),
+            ],
+            20.0,
+        ),
+        # The clock was set back.
+        ([event("process", 100), event("sample", 50), event("sample", 60)], 10.0),
+    ],
+)
+def test_spent_time_is_what_led_to_samples(events: list[dict[str, Any]], seconds: float) -> None:
+    """What a killed process had begun, and the time until the run was resumed, do not count."""
+    assert spent_s(events) == seconds

@@ -1,0 +1,170 @@
+"""bench.runs.memory and bench.runs.tasks: predicted, and measured in a process of its own."""
+
+from dataclasses import replace
+from typing import Any
+
+import pytest
+
+from bench.records.arm_costs import Footprint
+from bench.records.comparison import Arm
+from bench.records.errors import InputError
+from bench.runs import memory
+from bench.runs.memory import MemoryRequest, look
+from bench.runs.tasks import measure_alone
+
+GIBI = 2**30
+
+
+def request_of(**changes: Any) -> MemoryRequest:
+    """One small model in inference, predicted only."""
+    asked: dict[str, Any] = {
+        "variants": ("B/32",),
+        "arm": Arm(),
+        "mode": "forward",
+        "batch_size": 1,
+        "image_size": 64,
+        "device": "cpu",
+        "measure": False,
+    }
+    return MemoryRequest(**asked | changes)
+
+
+def found(**changes: Any) -> Footprint:
+    """The one footprint of a request."""
+    (only,) = look(request_of(**changes))
+    return only
+
+
+def test_predicted_beside_measured() -> None:
+    """A process of its own finds what was predicted; its resident memory is more than that."""
+    footprint = found(measure=True)
+    assert footprint.note is None
+    assert footprint.measured is not None
+    assert footprint.measured.status == "ok"
+    assert footprint.error == pytest.approx(0, abs=0.05)
+    assert footprint.measured.unexplained_bytes is not None
+    assert footprint.measured.unexplained_bytes > 0
+
+
+def test_what_has_no_room_is_not_tried() -> None:
+    """The note says how much it needs and how much is free."""
+    footprint = found(measure=True, mode="train", batch_size=100_000)
+    assert footprint.measured is None
+    assert "needs " in str(footprint.note)
+    assert "are free: not measured" in str(footprint.note)
+
+
+def test_want_of_memory_is_a_result() -> None:
+    """A case that does not fit has a status, and the program goes on."""
+    # More than there are addresses, so that no machine would try.
+    (case,) = request_of(batch_size=10**10).cases
+    measured = measure_alone(case, 120.0)
+    assert measured.status == "oom"
+    assert measured.allocated_bytes is None
+
+
+def test_what_takes_too_long_is_a_result() -> None:
+    """A case that hangs is ended."""
+    (case,) = request_of().cases
+    measured = measure_alone(case, 0.01)
+    assert (measured.status, measured.error) == ("timeout", "no result within 0.01 s")
+
+
+@pytest.mark.parametrize("mode", ["forward", "train"])
+def test_the_largest_batch_fits_and_the_next_does_not(mode: str) -> None:
+    """With a limit the batch size is the largest that is predicted to be within it."""
+    limit = 4 * GIBI
+    footprint = found(mode=mode, limit_bytes=limit)
+    batch_size = footprint.case.workload.batch_size
+    assert batch_size is not None
+    assert batch_size > 1
+    assert footprint.predicted.total_bytes <= limit
+    more = found(mode=mode, batch_size=batch_size + 1)
+    assert more.predicted.total_bytes > limit
+
+
+@pytest.mark.long
+def test_the_largest_batch_is_found_where_the_device_is_here() -> None:
+    """Tried in processes of their own, around the predicted one, which is nearly right."""
+    # A batch of about forty: each trial is a process.
+    footprint = found(mode="forward", limit_bytes=420 * 2**20, measure=True, image_size=224)
+    predicted = footprint.case.workload.batch_size
+    assert predicted is not None
+    assert footprint.largest_batch == pytest.approx(predicted, rel=0.05)
+
+
+def test_a_limit_that_holds_nothing() -> None:
+    """The error says what one image needs."""
+    with pytest.raises(InputError, match=r"needs \d+ MiB for one image, more than the limit of"):
+        found(limit_bytes=2**20)
+
+
+@pytest.mark.parametrize(
+    ("changes", "says"),
+    [
+        ({"variants": ("B/17",)}, "unknown variant 'B/17'"),
+        ({"image_size": 100}, "no multiple of patch size"),
+        ({"arm": Arm(attention="flash")}, "unknown attention 'flash'"),
+        ({"arm": Arm(optimizer="adam")}, "unknown optimizer 'adam'; known: adamw, "),
+        ({"arm": Arm(precision="int8")}, "unknown precision 'int8'"),
+    ],
+)
+def test_what_cannot_be_asked_for(changes: dict[str, Any], says: str) -> None:
+    """A request that cannot be met is refused at its birth."""
+    with pytest.raises(InputError, match=says):
+        request_of(**changes)
+
+
+def test_a_gpu_that_is_not_here_is_predicted_for(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The note says that there is none."""
+    monkeypatch.setattr("bench.machine.host.room_bytes", lambda _: None)
+    footprint = found(device="cuda", measure=True)
+    assert footprint.note == "no cuda here: not measured"
+    assert footprint.predicted.total_bytes >= found().predicted.total_bytes
+
+
+def test_cases_have_names_of_their_own() -> None:
+    """Two cases of a run differ in their names wherever they differ."""
+    (case,) = request_of().cases
+    others = [replace(case, arm=Arm(optimizer="sgd")), replace(case, arm=Arm(checkpoint="blocks"))]
+    assert len({case.key, *(each.key for each in others)}) == 3
+
+
+@pytest.mark.parametrize(
+    ("changes", "says"),
+    [
+        ({"arm": Arm(precision="tf32")}, "'tf32' is of GPUs alone; give --device cuda"),
+        ({"arm": Arm(optimizer="sgd")}, "--optimizer says nothing with --mode forward"),
+        ({"arm": Arm(checkpoint="blocks")}, "--checkpoint says nothing with --mode forward"),
+    ],
+)
+def test_what_says_nothing_is_refused(changes: dict[str, Any], says: str) -> None:
+    """An option that would change no number is a mistake of whoever gives it."""
+    with pytest.raises(InputError, match=says):
+        request_of(**changes)
+    assert request_of(**changes, device="cuda", mode="train").mode == "train"
+
+
+def test_what_is_under_way_is_told() -> None:
+    """Predicted at once, and that a measurement takes its time."""
+    said: list[str] = []
+    list(look(request_of(measure=True), said.append))
+    predicted, measuring = said
+    assert predicted.startswith("B/32-model-b1-forward-cpu")
+    assert ": predicted " in predicted
+    assert "measuring in a process of its own (--no-measure leaves it out)" in measuring
+
+
+def test_a_prediction_outlives_an_interrupt(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whoever does not wait for the measurement has the prediction all the same."""
+
+    def interrupted(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(memory, "measure_alone", interrupted)
+    looking = look(request_of(measure=True))
+    footprint = next(looking)
+    assert footprint.predicted.total_bytes > 0
+    assert footprint.note == "interrupted: not measured"
+    with pytest.raises(KeyboardInterrupt):
+        next(looking)

@@ -1,0 +1,267 @@
+"""bench.suite.grid: what the grid holds, what a selection may ask for, what a call costs."""
+
+from dataclasses import replace
+from itertools import groupby, product
+from typing import Any
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from bench.records.comparison import (
+    ASKED_FACTORS,
+    CACHES,
+    DEVICES,
+    FACTORS,
+    MODES,
+    USUAL_FACTORS,
+    Arm,
+    Comparison,
+)
+from bench.records.errors import InputError
+from bench.suite.bench_attention import GRID as ATTENTION
+from bench.suite.bench_compile import GRID as COMPILE
+from bench.suite.bench_precision import GRID as PRECISION
+from bench.suite.grid import Grid, Selection, comparisons, expand, shuffled
+from bench.suite.work import config_for, flops, least_bytes
+from makers import make_workload
+from vitcore import costs
+from vitcore.config import VARIANTS
+
+EVERYWHERE = comparisons(Selection(devices=DEVICES))
+
+
+@pytest.mark.parametrize(
+    ("field", "value", "listed"),
+    [
+        ("variants", ("B/17",), "variant 'B/17'; known: B/16, B/32, L/16, L/32, H/14"),
+        (
+            "factors",
+            ("attn",),
+            f"factor 'attn'; known: {', '.join(FACTORS)}",
+        ),
+        ("devices", ("tpu",), "device 'tpu'; known: cpu, cuda"),
+        ("modes", ("forward", "infer"), "mode 'infer'; known: forward, train"),
+        ("component", "head", "component 'head'; known: auto, block, model"),
+        ("cache", "hot", "cache state 'hot'; known: cold, warm"),
+    ],
+)
+def test_unknown_name(field: str, value: Any, listed: str) -> None:
+    """An unknown name is refused, with the names that are known."""
+    with pytest.raises(InputError) as raised:
+        Selection(**{field: value})
+    assert str(raised.value) == f"unknown {listed}"
+
+
+@pytest.mark.parametrize("field", ["variants", "factors", "devices", "modes"])
+def test_empty_list(field: str) -> None:
+    """A list without a name is refused, with the names that are known."""
+    nothing: dict[str, Any] = {field: ()}
+    with pytest.raises(InputError, match=r"no \w+ given; known: \w+"):
+        Selection(**nothing)
+
+
+@pytest.mark.parametrize("size", [0, -8])
+def test_batch_size_below_one(size: int) -> None:
+    """A batch size must be at least 1, also after good ones."""
+    with pytest.raises(InputError, match=rf"batch size is {size}; expected .* from 1 to"):
+        Selection(batch_sizes=(4, size))
+
+
+@pytest.mark.parametrize(
+    ("variants", "image_size", "remedy"),
+    [(("B/16", "H/14"), 240, "use 238 or 252"), (("B/16",), 225, "use 224 or 240")],
+)
+def test_image_size_that_no_patch_divides(
+    variants: tuple[str, ...], image_size: int, remedy: str
+) -> None:
+    """Patches must fill the image of every variant; the nearest fitting sizes are named."""
+    with pytest.raises(InputError, match=remedy):
+        Selection(variants=variants, image_size=image_size)
+
+
+@pytest.mark.parametrize(("factor", "arms"), [("speed", ()), ("attention", ("mha", "flash"))])
+def test_grid_knows_its_arms(factor: str, arms: tuple[str, ...]) -> None:
+    """A grid of an unknown factor or arm cannot be made."""
+    with pytest.raises(ValueError, match="; known: "):
+        Grid(factor=factor, component="attention", arms=arms, batch_sizes={})
+
+
+def test_control_comes_first() -> None:
+    """Every workload of every grid begins with its one control."""
+    groups = [list(group) for _, group in groupby(EVERYWHERE, lambda c: (c.factor, c.workload))]
+    assert len(groups) == len({(c.factor, c.workload) for c in EVERYWHERE})
+    for group in groups:
+        assert [c.is_control for c in group] == [True] + [False] * (len(group) - 1)
+
+
+def test_arms_differ_in_the_factor_only() -> None:
+    """A candidate is the baseline with another level of the compared factor."""
+    for each in EVERYWHERE:
+        assert replace(each.baseline, **{each.factor: each.arm_name}) == each.arm
+
+
+def test_default_covers_variants_and_factors() -> None:
+    """Without options every factor of inference is compared on B/16, L/16 and H/14."""
+    covered = {(c.workload.variant, c.factor, c.workload.mode) for c in comparisons(Selection())}
+    variants, in_forward = ("B/16", "L/16", "H/14"), FACTORS[:4]
+    assert covered == set(product(variants, in_forward, ("forward",)))
+    trained = {c.factor for c in comparisons(Selection(modes=("train",)))}
+    assert trained == set(USUAL_FACTORS)
+
+
+@pytest.mark.parametrize("factor", ASKED_FACTORS)
+def test_what_is_pinned_is_compared_where_it_is_asked_for(factor: str) -> None:
+    """Kernels and layouts are no part of a usual run, but of one that names them."""
+    assert {c.factor for c in comparisons(Selection(factors=(factor,)))} == {factor}
+
+
+@pytest.mark.parametrize("device", DEVICES)
+def test_arms_that_a_device_lacks_are_not_asked_of_it(device: str) -> None:
+    """TF32, CUDA graphs and some kernels of attention are CUDA's."""
+    chosen = Selection(devices=(device,), factors=FACTORS, modes=MODES)
+    arms = {each.arm_name for each in comparisons(chosen)}
+    cuda_only = {"tf32", "reduce_overhead", "max_autotune", "efficient", "cudnn"}
+    assert arms & cuda_only == (cuda_only if device == "cuda" else set())
+
+
+@pytest.mark.parametrize(
+    ("precision", "parameter_bytes", "value_bytes"),
+    [("fp32", 4, 4), ("tf32", 4, 4), ("amp_bf16", 4, 2), ("amp_fp16", 4, 2), ("bf16", 2, 2)],
+)
+@pytest.mark.parametrize(("optimizer", "passes"), [("adamw", 7), ("adamw_fused", 7), ("sgd", 5)])
+def test_least_bytes(
+    precision: str, parameter_bytes: int, value_bytes: int, optimizer: str, passes: int
+) -> None:
+    """Parameters are as wide as they are kept, values as they are computed in."""
+    workload = make_workload(component="block", mode="train", batch_size=3)
+    assert least_bytes(
+        workload, Arm(precision=precision, optimizer=optimizer)
+    ) == costs.moved_bytes(
+        config_for(workload),
+        "block",
+        batch_size=3,
+        mode="train",
+        parameter_bytes=parameter_bytes,
+        value_bytes=value_bytes,
+        optimizer_passes=passes,
+    )
+
+
+def test_what_differs_in_training_alone_says_so() -> None:
+    """Whoever asks for optimizers only is told that they train."""
+    with pytest.raises(InputError, match="optimizer differ in training only; give --modes train"):
+        comparisons(Selection(factors=("optimizer",)))
+    asked = Selection(factors=("optimizer",), modes=("forward", "train"))
+    assert {c.workload.mode for c in comparisons(asked)} == {"train"}
+
+
+@pytest.mark.parametrize(("device", "modes"), [("cpu", ("forward",)), ("cuda", MODES)])
+def test_default_modes_depend_on_the_device(device: str, modes: tuple[str, ...]) -> None:
+    """A GPU is also asked how it trains; whoever names modes gets these on every device."""
+    found = {c.workload.mode for c in comparisons(Selection(devices=(device,)))}
+    assert found == set(modes)
+    asked = Selection(devices=(device,), modes=("train",))
+    assert {c.workload.mode for c in comparisons(asked)} == {"train"}
+
+
+@pytest.mark.parametrize(
+    ("arm", "places"),
+    [
+        ("tf32", {("cuda", "model")}),
+        ("compile", {("cpu", "model"), ("cuda", "model")}),
+        ("compile_blocks", {("cpu", "model"), ("cpu", "block"), ("cuda", "model")}),
+    ],
+)
+def test_where_an_arm_applies(arm: str, places: set[tuple[str, str]]) -> None:
+    """TF32 is for CUDA; compiling the whole model needs a whole model."""
+    found = {(c.workload.device, c.workload.component) for c in EVERYWHERE if c.arm_name == arm}
+    assert found == places
+
+
+@pytest.mark.parametrize(
+    ("device", "variant", "mode", "batch_size", "component"),
+    [
+        ("cpu", "B/16", "forward", 1, "model"),  # 35 GFLOP
+        ("cpu", "B/16", "forward", 2, "block"),  # 70
+        ("cpu", "B/16", "train", 1, "block"),  # 105
+        ("cpu", "B/32", "train", 1, "model"),  # 26
+        ("cpu", "L/16", "forward", 1, "block"),  # 123
+        ("cuda", "H/14", "train", 64, "model"),
+    ],
+)
+def test_auto_component(
+    device: str, variant: str, mode: str, batch_size: int, component: str
+) -> None:
+    """On a CPU a call above 50 GFLOP is measured on one block; on CUDA never."""
+    selection = Selection(
+        variants=(variant,), devices=(device,), modes=(mode,), batch_sizes=(batch_size,)
+    )
+    assert {c.workload.component for c in expand(COMPILE, selection)} == {component}
+
+
+@pytest.mark.parametrize("component", ["block", "model"])
+def test_component_asked_for(component: str) -> None:
+    """The wanted component is taken on every device, whatever its size."""
+    selection = Selection(devices=DEVICES, component=component)
+    assert {c.workload.component for c in expand(PRECISION, selection)} == {component}
+    assert {c.workload.component for c in expand(ATTENTION, selection)} == {"attention"}
+
+
+def test_batch_sizes() -> None:
+    """The user's batch sizes replace those that the module has for each device."""
+    sizes = {(c.workload.device, c.workload.batch_size) for c in EVERYWHERE}
+    assert sizes == {("cpu", 1), ("cpu", 8), ("cuda", 1), ("cuda", 8), ("cuda", 64)}
+    chosen = comparisons(Selection(devices=DEVICES, batch_sizes=(3, 5)))
+    assert {c.workload.batch_size for c in chosen} == {3, 5}
+
+
+@pytest.mark.parametrize("cache", CACHES)
+def test_cache_state(cache: str) -> None:
+    """A component is measured in the chosen cache state, a whole model always warm."""
+    chosen = comparisons(Selection(cache=cache))
+    states = {(c.workload.component == "model", c.cache) for c in chosen}
+    assert states == {(True, "warm"), (False, cache)}
+
+
+def test_factor_not_asked_for() -> None:
+    """A grid of another factor gives nothing."""
+    assert list(expand(ATTENTION, Selection(factors=("compile",)))) == []
+
+
+@settings(deadline=None)
+@given(seed=st.integers(0, 2**32))
+def test_shuffled_is_a_permutation(seed: int) -> None:
+    """Shuffling keeps every comparison once, leaves its input alone and repeats with the seed."""
+    before = list(EVERYWHERE)
+    order = shuffled(before, seed)
+    assert sorted(each.key for each in order) == sorted(each.key for each in EVERYWHERE)
+    assert before == list(EVERYWHERE)
+    assert shuffled(EVERYWHERE, seed) == order
+
+
+def test_shuffled_by_seed() -> None:
+    """Each pass has an order of its own, and none is the grid's."""
+    orders: set[tuple[Comparison, ...]] = {tuple(shuffled(EVERYWHERE, seed)) for seed in range(20)}
+    assert len(orders | {EVERYWHERE}) == 21
+
+
+def test_flops_of_one_image() -> None:
+    """B/16 forward is torchvision's published 17.564 GMAC, two operations each."""
+    assert flops(make_workload(component="model")) == pytest.approx(2 * 17.564e9, rel=1e-4)
+
+
+@pytest.mark.parametrize("component", ["patcher", "attention", "block", "model"])
+@pytest.mark.parametrize("variant", VARIANTS)
+def test_flops_scale(variant: str, component: str) -> None:
+    """Training costs three forward passes but for inputs' gradients, a batch its images."""
+    workload = make_workload(variant=variant, component=component)
+    spared = costs.without_gradient(config_for(workload), component).flops
+    assert flops(replace(workload, mode="train")) == 3 * flops(workload) - spared
+    assert flops(replace(workload, batch_size=7)) == 7 * flops(workload) > 0
+
+
+def test_config_for() -> None:
+    """A workload's model has its variant's sizes, its image size and the changes asked for."""
+    config = config_for(make_workload(variant="L/32", image_size=384), patcher="unfold")
+    assert (config.width, config.grid_hw, config.patcher) == (1024, (12, 12), "unfold")

@@ -1,0 +1,159 @@
+"""``bench.compare``: two callables in this process, and a record that shows itself."""
+
+import tempfile
+from dataclasses import FrozenInstanceError
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from torch import Tensor, nn
+
+import bench
+from bench.files.lock import device_locks
+from bench.records.errors import InputError
+from bench.records.row import COLUMNS
+
+X_BND = torch.randn(1, 16, 32, generator=torch.Generator().manual_seed(0))
+
+
+def linear(*, seed: int = 0) -> nn.Linear:
+    """Build a small layer with seeded weights."""
+    with torch.random.fork_rng([]):
+        torch.manual_seed(seed)
+        return nn.Linear(32, 32)
+
+
+def compare(baseline: Any, candidate: Any, **given: Any) -> Any:
+    """Compare for a tenth of a second, without a bar and beside whoever measures here."""
+    options: dict[str, Any] = {"inputs": (X_BND,), "budget_s": 0.1, "lock": False}
+    return bench.compare(baseline, candidate, show_progress=False, **(options | given))
+
+
+def test_a_comparison_is_a_frozen_row_of_results() -> None:
+    """The record has every column, an interval around the speed-up, and cannot be changed."""
+    found = compare(linear(), linear())
+    assert found.status == "ok"
+    assert found.speedup_low < found.speedup < found.speedup_high
+    assert found.rounds >= 6
+    assert list(found.to_frame().columns) == list(COLUMNS)
+    with pytest.raises(FrozenInstanceError):
+        found.speedup = 2.0
+
+
+def test_it_says_what_one_process_leaves_open() -> None:
+    """Text and HTML both say that other processes were not measured."""
+    found = compare(linear(), linear())
+    assert "one process" in repr(found)
+    assert "one process" in found._repr_html_()
+    assert f"×{found.speedup:.2f}" in repr(found)
+
+
+def test_html_shows_hostile_names_as_text() -> None:
+    """A name from outside cannot bring markup into a notebook."""
+
+    def work(x_BND: Tensor) -> Tensor:
+        return x_BND * 2
+
+    work.__qualname__ = "<script>alert(1)</script>"
+    page = compare(work, work)._repr_html_()
+    assert "<script>" not in page
+    assert "&lt;script&gt;" in page
+
+
+def test_the_users_modules_stay_as_they_are() -> None:
+    """Measuring, even training, changes neither weights nor mode nor gradients of what came in."""
+    baseline, candidate = linear(seed=1), linear(seed=2)
+    before = [candidate.weight.clone(), baseline.weight.clone()]
+    found = compare(baseline, candidate, mode="train")
+    assert found.status == "ok"
+    assert torch.equal(candidate.weight, before[0])
+    assert torch.equal(baseline.weight, before[1])
+    assert candidate.training
+    assert candidate.weight.grad is None
+
+
+def test_different_outputs_are_wrong_unless_accepted() -> None:
+    """A candidate that computes something else gets no verdict, and the error names the option."""
+    found = compare(linear(), nn.Sequential(linear(), nn.GELU()))
+    assert found.status == "wrong"
+    assert found.verdict is None
+    assert "allow_different=True" in found.error
+    accepted = compare(linear(), nn.Sequential(linear(), nn.GELU()), allow_different=True)
+    assert accepted.status == "ok"
+    assert accepted.output_error > 0.01
+
+
+@pytest.mark.parametrize("inputs", [X_BND, (X_BND,), [X_BND], {"input": X_BND}])
+def test_inputs_by_position_and_by_name(inputs: object) -> None:
+    """A tensor, a tuple, a list or a mapping of names is what the call takes."""
+    assert compare(linear(), linear(), inputs=inputs).inputs == "1,16,32"
+
+
+@pytest.mark.parametrize(
+    ("given", "says"),
+    [
+        ({"inputs": 3}, "inputs are a int"),
+        ({"budget_s": 0.0}, "budget_s is 0.0; expected seconds, above 0"),
+        ({"budget_s": float("nan")}, "budget_s is nan; expected seconds"),
+        ({"budget_s": float("inf")}, "budget_s is inf; expected seconds"),
+        ({"budget_s": "10s"}, "budget_s is '10s'; expected seconds"),
+        ({"budget_s": True}, "budget_s is True; expected seconds"),
+        ({"delta": 2}, "delta is 2; expected a share above 0 and below 1"),
+        ({"delta": "2%"}, "delta is '2%'; expected a share"),
+        ({"mode": "backward"}, "unknown mode 'backward'"),
+        ({"device": "tpu"}, "unknown device 'tpu'"),
+        ({"device": torch.device("meta")}, "unknown device 'meta'"),
+        ({"cache": "hot"}, "unknown cache state 'hot'"),
+    ],
+)
+def test_what_cannot_be_compared_is_refused(given: dict[str, Any], says: str) -> None:
+    """An error says what came and what was expected, before anything is measured."""
+    with pytest.raises(InputError, match=says):
+        compare(linear(), linear(), **given)
+
+
+def test_torchs_own_device_is_a_device() -> None:
+    """A device as torch has it is as good as its name."""
+    assert compare(linear(), linear(), device=torch.device("cpu")).device == "cpu"
+
+
+def test_names_are_those_that_a_user_gave() -> None:
+    """A function is called by its name, wherever it was made and however its arguments were set."""
+
+    def scaled(x_BND: Tensor, by: float) -> Tensor:
+        return x_BND * by
+
+    found = compare(partial(scaled, by=2.0), linear(), allow_different=True)
+    assert (found.baseline, found.arm) == ("scaled", "Linear")
+
+
+def test_a_held_lock_is_told_in_words_of_python(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The error names the argument, not the option of the command line."""
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    with device_locks(["cpu"], "other"), pytest.raises(InputError, match="or pass lock=False"):
+        compare(linear(), linear(), lock=True)
+
+
+def test_of_what_was_not_measured_nothing_is_claimed() -> None:
+    """A candidate that failed leaves no other process open."""
+    found = compare(linear(), lambda x_BND: x_BND.no_such_thing)
+    assert found.status == "crashed"
+    assert found.rounds == 0
+    assert not any("process" in text for text in found.leaves_open)
+
+
+def test_what_cannot_be_called_is_refused() -> None:
+    """A candidate that is no callable is named."""
+    with pytest.raises(InputError, match="'a name' cannot be called"):
+        compare(linear(), "a name")
+
+
+def test_the_package_has_one_name() -> None:
+    """``compare`` is the public surface; anything else is an AttributeError."""
+    assert bench.__all__ == ["compare"]
+    with pytest.raises(AttributeError, match="no attribute 'contrast'"):
+        _ = bench.contrast

@@ -1,0 +1,56 @@
+"""bench.timing.yardstick: frozen, right, and measured beside every comparison of vitcore."""
+
+import hashlib
+import inspect
+
+import torch
+from torch import nn
+
+from bench.timing import yardstick
+from bench.timing.yardstick import Yardstick, yardstick_s
+
+# Whoever changes this cuts every history in two: give the new one a name of its own instead.
+FROZEN = "a9ee437b92b009e5"
+
+
+def test_it_is_frozen() -> None:
+    """Its code is what it was; only its docstrings may be mended."""
+    lines = inspect.getsource(Yardstick).splitlines()
+    code = [line for line in lines if line.strip() and '"""' not in line]
+    assert hashlib.sha256("\n".join(code).encode()).hexdigest()[:16] == FROZEN
+
+
+def test_it_is_an_encoder_block() -> None:
+    """As many parameters as one of ViT-B (the article's table), and a block's own result."""
+    block, x_BND = yardstick._ready("cpu")
+    assert sum(each.numel() for each in block.parameters()) == 2 * 1_536 + 2_362_368 + 4_722_432
+    norm, attend = block.norm_0, block.multihead_attention
+    assert isinstance(norm, nn.LayerNorm)
+    with torch.inference_mode():
+        q_BND, k_BND, v_BND = torch.nn.functional.linear(
+            norm(x_BND), attend.in_proj_weight, attend.in_proj_bias
+        ).chunk(3, dim=-1)
+        q_BHNE, k_BHNE, v_BHNE = (
+            each.unflatten(-1, (12, 64)).transpose(1, 2) for each in (q_BND, k_BND, v_BND)
+        )
+        weights_BHNN = (q_BHNE @ k_BHNE.transpose(-1, -2) / 8).softmax(-1)
+        mixed_BND = (weights_BHNN @ v_BHNE).transpose(1, 2).flatten(2)
+        y_BND = x_BND + attend.out_proj(mixed_BND)
+        torch.testing.assert_close(block(x_BND), y_BND + block.mlp(block.norm_1(y_BND)))
+
+
+def test_it_is_the_same_in_every_process() -> None:
+    """Weights and input are seeded, and the caller's random numbers go on as if untouched."""
+    torch.manual_seed(7)
+    expected = torch.rand(1)
+    yardstick._ready.cache_clear()
+    torch.manual_seed(7)
+    _, first_BND = yardstick._ready("cpu")
+    assert torch.rand(1) == expected
+    yardstick._ready.cache_clear()
+    assert torch.equal(first_BND, yardstick._ready("cpu")[1])
+
+
+def test_it_takes_its_time() -> None:
+    """Seconds, and some."""
+    assert 0 < yardstick_s("cpu") < 60

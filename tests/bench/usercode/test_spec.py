@@ -1,0 +1,240 @@
+"""spec: arms and inputs as a user writes them, refused before anything is imported."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from bench.records.errors import InputError
+from bench.usercode.spec import Shapes, Source, inputs_for, precision_of, read_arm, read_inputs
+from bench.usercode.vitcore_spec import Part
+from own_arms import write
+
+ALPHABET = st.sampled_from(["vitcore", ":", "attention", "=", "sdpa", ",", ".py", "a", "é", "#2",
+                            ";", "1", "0", " ", "\n", "\0", ".", "/", "×"])  # fmt: skip
+
+
+def refused(text: str) -> str:
+    """The one line with which an arm is refused."""
+    with pytest.raises(InputError) as raised:
+        read_arm(text)
+    return str(raised.value)
+
+
+@pytest.mark.parametrize(
+    "name", ["model.py", "my models/vit model.py", "modèle.py", "a:b/c=d,e.py", "#1/model.py"]
+)
+def test_a_file_may_have_any_path(tmp_path: Path, name: str) -> None:
+    """Spaces, other letters and colons in a path are part of it: the last colon counts."""
+    path = write(tmp_path / name, "")
+    source = read_arm(f"{path}:make")
+    assert source == Source(place=str(path), name="make")
+    assert source.is_file
+    assert str(source) == f"{path}:make"
+
+
+def test_a_relative_path_starts_here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A path is looked up from the working directory, and kept as it was written."""
+    write(tmp_path / "sub" / "model.py", "")
+    monkeypatch.chdir(tmp_path)
+    assert read_arm("sub/model.py:make") == Source(place="sub/model.py", name="make")
+
+
+def test_blanks_around_do_not_count(tmp_path: Path) -> None:
+    """What a shell or a file leaves around an arm is taken off."""
+    path = write(tmp_path / "model.py", "")
+    assert read_arm(f"  {path}:make\n") == Source(place=str(path), name="make")
+
+
+@pytest.mark.parametrize("copy", ["#2", "#3", "#12"])
+@pytest.mark.parametrize("text", ["json:loads", "vitcore:attention=sdpa"])
+def test_a_further_copy_is_the_same_arm(text: str, copy: str) -> None:
+    """The number of a copy tells names apart, and nothing else."""
+    assert read_arm(text + copy) == read_arm(text)
+
+
+def test_an_installed_module_is_found_without_being_imported() -> None:
+    """A name is taken as it is where its module is installed."""
+    source = read_arm("this:make")
+    assert source == Source(place="this", name="make")
+    assert not source.is_file
+    assert "this" not in sys.modules, "import this prints a poem"
+
+
+def test_a_module_of_the_working_directory_is_found(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A package here counts though no path names it, and is not run yet."""
+    write(tmp_path / "own_package" / "arms.py", "raise SystemExit")
+    monkeypatch.chdir(tmp_path)
+    before = list(sys.path)
+    assert read_arm("own_package.arms:make") == Source(place="own_package.arms", name="make")
+    assert sys.path == before
+    assert "own_package" not in sys.modules
+
+
+def test_what_the_notebook_holds_is_a_module() -> None:
+    """``__main__`` has no file to find, but is there."""
+    assert read_arm("__main__:make") == Source(place="__main__", name="make")
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("", "arm '' names no function after a colon; expected FILE.py:factory"),
+        ("   ", "arm '   ' names no function after a colon"),
+        ("model.py", "arm 'model.py' names no function after a colon"),
+        ("vitcore", "or vitcore:attention=sdpa"),
+        ("json:", "'' is no name of a function"),
+        ("json:2b", "'2b' is no name of a function"),
+        ("json:a b", "'a b' is no name of a function"),
+        ("json:loads()", "'loads()' is no name of a function"),
+        ("json:loads#", "'loads#' is no name of a function"),
+        (":make", "'' is neither a Python file nor a module"),
+        ("::::make", "':::' is neither a Python file nor a module"),
+        ("some folder:make", "'some folder' is neither a Python file nor a module"),
+        ("model.txt/:make", "'model.txt/' is neither a Python file nor a module"),
+        ("json..tool:make", "'json..tool' is neither a Python file nor a module"),
+        ("no_such_package.arms:make", "no module 'no_such_package.arms' here; install it"),
+        ("no/such/file.py:make", "there is no file 'no/such/file.py'; give its path from here"),
+        ("a\0b.py:make", "has signs that cannot be shown; expected FILE.py:factory"),
+        ("a\udc80.py:make", "has signs that cannot be shown"),
+        ("x" * 5000 + ".py:make", "there is no file 'xxx"),
+    ],
+)
+def test_what_is_no_arm_is_refused(text: str, said: str) -> None:
+    """The message begins with what came, and says what was expected."""
+    message = refused(text)
+    assert message.startswith(f"arm {text!r}")
+    assert said in message
+    assert "\n" not in message
+
+
+def test_a_misspelt_file_is_guessed(tmp_path: Path) -> None:
+    """A file of nearly that name beside it is named."""
+    meant = write(tmp_path / "model.py", "")
+    assert refused(f"{tmp_path}/modle.py:make").endswith(f"did you mean {meant}?")
+
+
+def test_a_folder_is_no_file(tmp_path: Path) -> None:
+    """A folder that ends in .py cannot be run."""
+    (tmp_path / "model.py").mkdir()
+    assert "there is no file" in refused(f"{tmp_path}/model.py:make")
+
+
+@settings(deadline=None)
+@given(parts=st.lists(ALPHABET, max_size=12))
+def test_any_text_is_read_or_refused_in_one_line(parts: list[str]) -> None:
+    """No text ends in another error."""
+    for read in (read_arm, read_inputs):
+        said = ""
+        try:
+            read("".join(parts))
+        except InputError as error:
+            said = str(error)
+        assert "\n" not in said
+
+
+@pytest.mark.parametrize(
+    ("text", "shapes"),
+    [
+        ("1,197,768", ((1, 197, 768),)),
+        ("8", ((8,),)),
+        ("8,", ((8,),)),
+        (" 2 , 3 ", ((2, 3),)),
+        ("1,197,768; 1,12", ((1, 197, 768), (1, 12))),
+    ],
+)
+def test_shapes(text: str, shapes: tuple[tuple[int, ...], ...]) -> None:
+    """Numbers with commas make a shape; a semicolon begins that of the next argument."""
+    assert read_inputs(text) == Shapes(shapes=shapes)
+
+
+@given(shapes=st.lists(st.lists(st.integers(1, 10**12 - 1), min_size=1), min_size=1))
+def test_any_shape_is_understood(shapes: list[list[int]]) -> None:
+    """What is written as documented comes back as numbers."""
+    text = ";".join(",".join(map(str, shape)) for shape in shapes)
+    assert read_inputs(text) == Shapes(shapes=tuple(tuple(shape) for shape in shapes))
+
+
+def test_inputs_may_be_a_function(tmp_path: Path) -> None:
+    """A file or module with a function that makes them is named as an arm is."""
+    path = write(tmp_path / "inputs.py", "")
+    assert read_inputs(f"{path}:make_inputs") == Source(place=str(path), name="make_inputs")
+    assert read_inputs("json:loads") == Source(place="json", name="loads")
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("", "'' is no shape; expected a shape such as 1,197,768, or FILE.py:make_inputs"),
+        ("1x197x768", "'1x197x768' is no shape"),
+        ("1,,2", "'1,,2' is no shape"),
+        ("1,-2", "'1,-2' is no shape"),
+        ("1.5", "'1.5' is no shape"),
+        ("1,2;", "'' is no shape"),
+        ("١,٢", "is no shape"),
+        ("9" * 5000, "is no shape"),
+        ("1,0,3", "has a size of 0; expected whole numbers of at least 1"),
+        ("no_file.py:make", "there is no file 'no_file.py'"),
+        (":", "'' is no name of a function"),
+    ],
+)
+def test_what_is_no_input_is_refused(text: str, said: str) -> None:
+    """The message begins with what came, and says what was expected."""
+    with pytest.raises(InputError) as raised:
+        read_inputs(text)
+    assert str(raised.value).startswith(f"input {text!r}")
+    assert said in str(raised.value)
+
+
+def test_inputs_are_those_given() -> None:
+    """What the user gives is checked and kept, whatever the arms take."""
+    assert inputs_for(" 4,8 ", [Part(component="model")]) == "4,8"
+    with pytest.raises(InputError, match="is no shape"):
+        inputs_for("4x8", [Part(component="model")])
+
+
+def test_without_inputs_a_part_of_vitcore_tells_them() -> None:
+    """One part is enough; the arm beside it takes the same."""
+    source = Source(place="json", name="loads")
+    attention = Part(component="attention", variant="L/16")
+    assert inputs_for(None, [source, attention]) == "1,197,1024"
+    assert inputs_for(None, [Part(component="model", image_size=32), source]) == "1,3,32,32"
+
+
+def test_without_inputs_nobody_else_tells_them() -> None:
+    """The message names both options."""
+    with pytest.raises(InputError, match=r"give --input with a shape .* or --inputs with a func"):
+        inputs_for(None, [Source(place="json", name="loads")] * 2)
+
+
+def test_parts_that_take_different_inputs_do_not_compare() -> None:
+    """Two shapes are no default."""
+    with pytest.raises(InputError, match="one arm takes 1,197,768 and another 1,3,224,224"):
+        inputs_for(None, [Part(component="block"), Part(component="model")])
+
+
+@pytest.mark.parametrize(
+    ("dtype", "precision"), [("float32", "fp32"), ("bfloat16", "bf16"), ("int64", "int64")]
+)
+def test_precision_of_a_dtype(dtype: str, precision: str) -> None:
+    """A type's name in torch becomes the suite's; whole numbers have only the one."""
+    assert precision_of(dtype) == precision
+
+
+def test_an_unknown_dtype_lists_the_known() -> None:
+    """A misspelt type is refused."""
+    with pytest.raises(InputError, match="unknown dtype 'float'; known: float32, float64, float16"):
+        precision_of("float")
+
+
+def test_no_torch_is_imported() -> None:
+    """The command line can refuse a spec without the seconds that torch takes."""
+    code = "import sys; from bench.usercode.spec import *; read_arm('vitcore:head=mlp')"
+    code += "; print('torch' in sys.modules)"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "False"

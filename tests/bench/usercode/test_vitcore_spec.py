@@ -1,0 +1,165 @@
+"""bench.usercode.vitcore_spec: parts of vitcore by name, and what each takes."""
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from bench.records.comparison import Arm
+from bench.records.errors import InputError
+from bench.suite.grid import LEVELS
+from bench.usercode.vitcore_spec import Part, read_part
+from vitcore.config import ATTENTIONS, HEADS, PATCHERS, VARIANTS
+
+
+@pytest.mark.parametrize(
+    ("text", "part"),
+    [
+        ("attention=sdpa", Part(component="attention")),
+        (
+            "attention=mha,variant=L/16",
+            Part(component="attention", attention="mha", variant="L/16"),
+        ),
+        ("patcher=linear", Part(component="patcher", patcher="linear")),
+        ("patcher=conv,attention=mha", Part(component="model", attention="mha")),
+        ("head=mlp", Part(component="model", head="mlp")),
+        ("variant=B/32,image_size=64", Part(component="model", variant="B/32", image_size=64)),
+        ("component=block,attention=mha", Part(component="block", attention="mha")),
+        ("component=model,patcher=unfold", Part(component="model", patcher="unfold")),
+        (
+            "attention=mha,compile=compile_blocks,precision=amp_bf16",
+            Part(
+                component="attention",
+                attention="mha",
+                compile="compile_blocks",
+                precision="amp_bf16",
+            ),
+        ),
+        ("kernel=math", Part(component="attention", kernel="math")),
+        (
+            "attention=mha,kernel=no_fast_path,component=block",
+            Part(component="block", attention="mha", kernel="no_fast_path"),
+        ),
+        ("layout=channels_last", Part(component="patcher", layout="channels_last")),
+        (
+            "layout=channels_last,kernel=flash",
+            Part(component="model", layout="channels_last", kernel="flash"),
+        ),
+        ("head=mlp,kernel=flash", Part(component="model", head="mlp", kernel="flash")),
+        ("checkpoint=blocks", Part(component="model", checkpoint="blocks")),
+        ("patcher=conv,optimizer=sgd", Part(component="patcher", optimizer="sgd")),
+        (" attention = sdpa , variant = B/16 ", Part(component="attention")),
+    ],
+)
+def test_the_component_is_what_the_keys_are_about(text: str, part: Part) -> None:
+    """An attention alone is an attention, a patcher a patcher, everything else a model."""
+    assert read_part("arm", text) == part
+
+
+@given(
+    patcher=st.sampled_from(PATCHERS),
+    attention=st.sampled_from(ATTENTIONS),
+    head=st.sampled_from(HEADS),
+    variant=st.sampled_from(sorted(VARIANTS)),
+    how=st.sampled_from(LEVELS["compile"]),
+    precision=st.sampled_from(LEVELS["precision"]),
+    layout=st.sampled_from(LEVELS["layout"]),
+    checkpoint=st.sampled_from(LEVELS["checkpoint"]),
+    optimizer=st.sampled_from(LEVELS["optimizer"]),
+)
+def test_every_level_is_known(head: str, variant: str, how: str, **levels: str) -> None:
+    """Whatever vitcore and the grid know can be named, and becomes the arm's levels."""
+    named = {"head": head, "variant": variant, "compile": how, **levels}
+    part = read_part("arm", ",".join(f"{key}={level}" for key, level in named.items()))
+    assert (part.head, part.config.head, part.variant) == (head, head, variant)
+    assert part.arm("bf16") == Arm(compile=how, **levels)
+
+
+KERNELS = {
+    "mha": LEVELS["kernel"],
+    "mha_weights": ("auto", "no_fast_path"),
+    "manual": ("auto",),
+    "sdpa": ("auto", "flash", "efficient", "cudnn", "math"),
+}
+
+
+@pytest.mark.parametrize("attention", ATTENTIONS)
+@pytest.mark.parametrize("kernel", LEVELS["kernel"])
+def test_an_attention_is_held_to_the_kernels_that_it_could_use(attention: str, kernel: str) -> None:
+    """What would make no difference is refused: two arms would be the same, and look like two."""
+    text = f"attention={attention},kernel={kernel}"
+    if kernel in KERNELS[attention]:
+        assert read_part("arm", text).arm("fp32") == Arm(attention=attention, kernel=kernel)
+        return
+    with pytest.raises(InputError, match=f"'{attention}' has no kernel '{kernel}'; known: auto"):
+        read_part("arm", text)
+
+
+def test_without_a_precision_a_part_takes_that_of_the_inputs() -> None:
+    """``--dtype`` is for parts of vitcore too."""
+    assert Part(component="model").arm("bf16").precision == "bf16"
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("", "'' is no key=level; known keys: component, variant"),
+        ("sdpa", "'sdpa' is no key=level; did you mean attention=sdpa?"),
+        ("attention=sdpa,L/16", "'L/16' is no key=level; did you mean variant=L/16?"),
+        ("attention=sdpa,", "'' is no key=level"),
+        ("speed=fast", "unknown key 'speed'; known: component, variant, head, patcher"),
+        ("attention=flash", "unknown attention 'flash'; known: mha, mha_weights, manual, sdpa"),
+        ("attention=", "unknown attention ''; known: mha"),
+        ("attention=sdpa=2", "unknown attention 'sdpa=2'"),
+        ("variant=b/16", "unknown variant 'b/16'; known: B/16"),
+        ("component=head", "unknown component 'head'; known: patcher, attention, block, model"),
+        ("compile=max", "unknown compile 'max'; known: eager, compile, compile_blocks"),
+        ("precision=int8", "unknown precision 'int8'; known: fp32"),
+        ("kernel=fast", "unknown kernel 'fast'; known: auto, flash, efficient, cudnn, math, no_"),
+        ("layout=nhwc", "unknown layout 'nhwc'; known: contiguous, channels_last"),
+        ("checkpoint=all", "unknown checkpoint 'all'; known: none, blocks"),
+        ("optimizer=adam", "unknown optimizer 'adam'; known: adamw, adamw_loop"),
+        ("math", "'math' is no key=level; did you mean kernel=math?"),
+        ("attention=sdpa,attention=mha", "has 'attention' twice; give it once"),
+        ("image_size=big", "image_size is 'big'; expected pixels, such as 224"),
+        ("image_size=" + "9" * 5000, "expected pixels"),
+        ("image_size=225", "image height 225 is no multiple of patch size 16; use 224 or 240"),
+        ("image_size=0", "expected a whole number of at least 1"),
+    ],
+)
+def test_what_is_no_part_is_refused(text: str, said: str) -> None:
+    """The message begins with the arm, and lists what is known."""
+    with pytest.raises(InputError) as raised:
+        read_part("arm 'vitcore:…'", text)
+    assert str(raised.value).startswith("arm 'vitcore:…'")
+    assert said in str(raised.value)
+
+
+@pytest.mark.parametrize(
+    ("text", "key"),
+    [
+        ("component=patcher,attention=mha", "attention"),
+        ("component=attention,patcher=conv", "patcher"),
+        ("component=block,head=mlp", "head"),
+        ("component=patcher,kernel=math", "kernel"),
+        ("component=attention,layout=channels_last", "layout"),
+        ("component=block,layout=channels_last", "layout"),
+    ],
+)
+def test_a_level_without_effect_is_refused(text: str, key: str) -> None:
+    """Two arms that differ in it alone would be the same, and look like two."""
+    with pytest.raises(InputError, match=f"'{key}' says nothing about component"):
+        read_part("arm", text)
+
+
+@pytest.mark.parametrize(
+    ("component", "shape"),
+    [
+        ("patcher", (1, 3, 64, 64)),
+        ("attention", (1, 5, 768)),
+        ("block", (1, 5, 768)),
+        ("model", (1, 3, 64, 64)),
+    ],
+)
+def test_what_a_part_takes(component: str, shape: tuple[int, ...]) -> None:
+    """Parts of the encoder take tokens, the others an image."""
+    assert Part(component=component, variant="B/32", image_size=64).shape == shape

@@ -1,0 +1,119 @@
+"""Shares of a pass's time among its comparisons."""
+
+import time
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from bench.records.comparison import Arm, Comparison
+from bench.records.task import PassPlan
+from bench.worker.budget import Allotment, BudgetSpentError, Need
+from makers import make_comparison, make_pass_plan
+
+CONTROL, CANDIDATE = make_comparison("mha"), make_comparison("manual")
+NO_SIZES: dict[str, Any] = dict.fromkeys(("variant", "patch_size", "image_size", "batch_size"))
+OWN = make_comparison(
+    "a.py:f", baseline="a.py:g", factor="factory", component="callable", inputs="1,8", **NO_SIZES
+)
+
+
+def plan_of(*comparisons: Comparison, **changes: Any) -> PassPlan:
+    """A pass that has a thousand seconds, of a run that has two."""
+    times = {"deadline_s": time.time() + 1000, "end_s": time.time() + 2000}
+    return make_pass_plan(Path("none"), comparisons=comparisons, **times | changes)
+
+
+@given(works=st.lists(st.floats(0.1, 10), min_size=1, max_size=8))
+def test_shares_are_in_proportion_and_leave_a_margin(works: list[float]) -> None:
+    """A share is its part of the time left, a little less: overruns must not starve the last."""
+    needs = {str(place): Need(1.0, work) for place, work in enumerate(works)}
+    allotment = Allotment(time.time() + 1e6, time.time() + 2e6, needs)
+    exact_s = (1e6 - len(works)) * works[0] / sum(works)
+    assert 0.8 * exact_s < allotment.take("0") < 0.95 * exact_s + 1
+    assert "0" not in needs
+
+
+def test_getting_ready_is_set_aside_for_all() -> None:
+    """What a later comparison needs to compile is not given to an earlier one."""
+    needs = {"plain": Need(0.0, 1.0), "compiled": Need(600.0, 1.0)}
+    allotment = Allotment(time.time() + 1000, time.time() + 2000, needs)
+    assert 150 < allotment.take("plain") < 200
+
+
+def test_after_the_end_nothing_is_measured() -> None:
+    """A spent budget is an error that says what to do."""
+    allotment = Allotment(time.time() - 1, time.time() - 1, {"a": Need(1.0, 1.0)})
+    with pytest.raises(BudgetSpentError, match="larger --budget"):
+        allotment.take("a")
+
+
+def test_a_late_pass_still_measures_the_least() -> None:
+    """Between a pass's deadline and the run's end a comparison gets its fewest pairs."""
+    allotment = Allotment(time.time() - 1, time.time() + 1e6, {"a": Need(0.25, 1.0)})
+    assert allotment.take("a") == 0.25
+
+
+def test_a_share_covers_getting_ready() -> None:
+    """What is left to measure is the share without what it took to get ready."""
+    plan = plan_of(CONTROL)
+    left_s = Allotment.of(plan).measuring(CONTROL.key)
+    assert left_s(200.0) - left_s(300.0) == pytest.approx(100.0)
+    assert 800 < left_s(0.0) < 1000
+
+
+def test_what_is_not_needed_to_get_ready_goes_to_the_others() -> None:
+    """Whoever compiles faster than was feared measures no longer for it."""
+    compiled = replace(CANDIDATE, arm=Arm(compile="compile_blocks"))
+    allotment = Allotment.of(plan_of(compiled, CONTROL))
+    ready_s = allotment.needs[compiled.key].ready_s
+    assert ready_s > 10
+    left_s = allotment.measuring(compiled.key)
+    assert left_s(0.1) == left_s(ready_s)
+    assert left_s(ready_s + 1.0) == pytest.approx(left_s(ready_s) - 1.0)
+
+
+def test_what_it_took_before_is_better_than_a_guess() -> None:
+    """A later pass sets aside what an earlier one needed."""
+    plan = plan_of(CONTROL, CANDIDATE, ready_s={CANDIDATE.key: 7.5})
+    needs = Allotment.of(plan).needs
+    assert needs[CANDIDATE.key].ready_s == 7.5
+    assert needs[CONTROL.key] == Need.of(CONTROL)
+
+
+def test_each_its_time_whatever_it_takes_to_get_ready() -> None:
+    """With a time for each, a comparison gets it times its weight, after the deadline too."""
+    plan = plan_of(
+        *(CONTROL, CANDIDATE), each_s=4.0, weights={CONTROL.key: 0.25}, deadline_s=0.0, end_s=0.0
+    )
+    allotment = Allotment.of(plan)
+    for key, expected_s in ((CONTROL.key, 1.0), (CANDIDATE.key, 4.0)):
+        left_s = allotment.measuring(key)
+        assert (left_s(0.0), left_s(1e3)) == (expected_s, expected_s)
+
+
+def test_weights_multiply_the_work() -> None:
+    """A comparison of three times the weight gets three times the time to measure."""
+    plan = plan_of(CONTROL, CANDIDATE, weights={CANDIDATE.key: 3.0})
+    ready_s = Need.of(CONTROL).ready_s
+    light = Allotment.of(plan).measuring(CONTROL.key)(ready_s)
+    heavy = Allotment.of(plan).measuring(CANDIDATE.key)(ready_s)
+    assert heavy == pytest.approx(3 * light, rel=0.01)
+
+
+def test_larger_work_needs_more() -> None:
+    """Needs grow with the FLOPs of the workload and with compiling."""
+    large = replace(CONTROL, workload=replace(CONTROL.workload, variant="H/14", patch_size=14))
+    compiled = replace(CONTROL, arm=Arm(compile="compile_blocks"))
+    assert Need.of(large).work > Need.of(CONTROL).work
+    assert Need.of(compiled).ready_s > Need.of(CONTROL).ready_s
+
+
+def test_nothing_is_known_of_a_users_own_arms() -> None:
+    """Own arms all need the same, whatever their inputs are."""
+    other = replace(OWN, workload=replace(OWN.workload, inputs="4096,4096"))
+    assert Need.of(OWN) == Need.of(other)
+    assert Need.of(OWN).work > 0

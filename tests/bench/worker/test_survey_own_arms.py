@@ -1,0 +1,115 @@
+"""bench.worker.survey with a user's own arms: what they do, and how they fail, alone."""
+
+import time
+from pathlib import Path
+
+import pytest
+
+from bench.costs.kernels import INDUCTOR_CPP
+from bench.records.arm_costs import Survey
+from bench.records.task import SurveyItem
+from bench.worker.survey import Look
+from own_arms import compare, write
+
+NO_ENERGY = "energy not told"
+
+
+def reasons(found: Survey) -> list[str]:
+    """The notes, but for that of a machine without a meter."""
+    return [note for note in found.notes if not note.startswith(NO_ENERGY)]
+
+
+ARMS = """
+import itertools, sys
+import torch
+def fails_at(number, error):
+    calls = itertools.count(1)
+    def work(x):
+        if next(calls) == number:
+            raise error
+        return x + 1
+    return work
+def right(): return lambda x: x + 1
+def raises(): return fails_at(1, ValueError("no such head"))
+def leaves(): return fails_at(1, SystemExit(3))
+def takes_all(): return lambda x: torch.empty(2**50)
+def tires(): return fails_at(4, ValueError("no such kernel; none at all"))
+def number(): return 3
+"""
+
+
+def own(folder: Path, name: str) -> Survey:
+    """What a look at a user's own arm tells."""
+    file = write(folder / "arms.py", ARMS)
+    item = SurveyItem(comparison=compare(f"{file}:right", f"{file}:{name}"))
+    return Look(item, None).survey()
+
+
+def test_an_arm_of_ones_own(tmp_path: Path) -> None:
+    """Its memory is measured; what only vitcore's shapes tell is empty, with the reason."""
+    found = own(tmp_path, "right")
+    assert found.measured.status == "ok"
+    assert (found.flop, found.moved_bytes, found.predicted, found.graphs) == (None,) * 4
+    assert found.top1_agreement is None
+    assert found.parameters == 0
+    assert reasons(found) == [
+        "predicted memory and top-1 not told: the arm is a user's own",
+        "FLOPs not told: ValueError: FlopCounterMode knows no operation of it",
+    ]
+
+
+def test_what_an_own_module_computes_is_counted(tmp_path: Path) -> None:
+    """As it runs: two operations for each product of a Linear."""
+    file = write(tmp_path / "arms.py", "from torch import nn\ndef make(): return nn.Linear(8, 3)\n")
+    item = SurveyItem(comparison=compare(f"{file}:make", f"{file}:make"))
+    found = Look(item, None).survey()
+    assert found.parameters == 8 * 3 + 3
+    rows = found.flop / (2 * 8 * 3) if found.flop else 0
+    assert rows >= 1
+    assert rows == int(rows)
+
+
+@pytest.mark.parametrize(
+    ("name", "status", "says"),
+    [
+        ("raises", "crashed", "ValueError: no such head (arms.py, line "),
+        ("leaves", "crashed", "SystemExit: 3"),
+        ("takes_all", "oom", "can't allocate memory"),
+        ("number", "skipped", "expected a module or a function to call"),
+        ("nothing", "skipped", "nothing"),
+    ],
+)
+def test_what_ends_an_arm_is_its_status(tmp_path: Path, name: str, status: str, says: str) -> None:
+    """One line says what happened, and there are no numbers."""
+    found = own(tmp_path, name)
+    assert found.measured.status == status
+    assert says in str(found.measured.error)
+    assert (found.measured.allocated_bytes, found.measured.process_bytes) == (None, None)
+    assert found.kernels == ()
+
+
+def test_what_fails_later_costs_that_alone(tmp_path: Path) -> None:
+    """Memory was measured; the kernels are missing, in one note, and the rest goes on."""
+    found = own(tmp_path, "tires")
+    assert found.measured.allocated_bytes
+    assert found.kernels == ()
+    (reason,) = [each for each in reasons(found) if each.startswith("kernels")]
+    assert reason.startswith("kernels not told: ValueError: no such kernel, none at all (arms.py")
+
+
+@pytest.mark.slow
+def test_a_part_of_vitcore_that_a_user_names_compiles_in_its_own_folder(tmp_path: Path) -> None:
+    """Its compile mode stands in its name alone; no other run's cache is found or changed."""
+    part = "vitcore:component=block,variant=B/32,image_size=32"
+    each = compare(part, f"{part},compile=compile_blocks", None)
+    found = Look(SurveyItem(comparison=each), tmp_path).survey()
+    assert found.measured.status == "ok"
+    assert INDUCTOR_CPP in found.kernels
+    assert len(list(tmp_path.iterdir())) == 2
+
+
+def test_after_its_time_nothing_is_told_of_an_arm_of_ones_own() -> None:
+    """Not even whether it can be made."""
+    item = SurveyItem(comparison=compare("a.py:f", "a.py:g"))
+    late = Look(item, None, end_s=time.time() - 1).survey()
+    assert (late.measured.status, late.flop, late.moved_bytes) == ("skipped", None, None)

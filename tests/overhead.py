@@ -1,0 +1,117 @@
+"""What the suite itself costs: ``nox -s overhead``.
+
+The first benchmark prints the microseconds that a round takes beyond its timed calls; the table
+shows how long the commands take to their first output.
+"""
+
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from bench.files.journal import append_event, choices_from, read_events
+from bench.files.run_folder import create_run_folder, read_environment, read_plan
+from bench.machine.load import watch_for
+from bench.records.arm_costs import Case
+from bench.records.comparison import CHOICE, Comparison
+from bench.timing.clocks import WallClock
+from bench.timing.pairs import PairedRounds, without_collector
+
+ROUNDS = 5000
+RUNS = sorted(path.parent for path in Path("results").glob("**/journal.jsonl"))
+COPIES = 7
+# What the journal itself writes into every line.
+_WRITTEN = ("schema", "kind", "time_s", "crc")
+
+
+def _nothing() -> None:
+    """Take no time: what is left is the harness."""
+
+
+def bench_round(benchmark: Any) -> None:
+    """Time pairs of calls that do nothing."""
+    pairs = PairedRounds(
+        baseline=_nothing,
+        clock=WallClock(),
+        refresh=_nothing,
+        watch=watch_for("cpu"),
+        stop=lambda: False,
+    )
+    with without_collector():
+        start_s = time.perf_counter()
+        benchmark.pedantic(_nothing, setup=pairs.setup, teardown=pairs.teardown, rounds=ROUNDS)
+        spent_s = time.perf_counter() - start_s
+    timed_s = sum(pairs.baseline_s) + sum(benchmark.stats.stats.data)
+    sys.stdout.write(f"\nharness: {1e6 * (spent_s - timed_s) / ROUNDS:.1f} µs a round\n")
+
+
+def _first_output(*arguments: str) -> None:
+    command = [sys.executable, "-m", "bench", *arguments]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL) as process:
+        assert process.stdout
+        process.stdout.read(1)
+        process.kill()
+
+
+@pytest.mark.parametrize("command", ["--help", "run --help", "report RUN --markdown"])
+def bench_start(benchmark: Any, command: str) -> None:
+    """Time a command to its first byte of output."""
+    if "RUN" in command and not RUNS:
+        pytest.skip("no run below ./results to report")
+    arguments = [str(RUNS[0]) if word == "RUN" else word for word in command.split()]
+    benchmark.pedantic(_first_output, args=arguments, rounds=5, warmup_rounds=1)
+
+
+def bench_page(benchmark: Any, tmp_path: Path) -> None:
+    """Time the page of a run of hundreds of rows, from its journal to the written file."""
+    if not RUNS:
+        pytest.skip("no run below ./results to multiply")
+    rows = multiplied(RUNS[0], tmp_path / "run", COPIES)
+    command = [sys.executable, "-m", "bench", "report", str(tmp_path / "run"), "--page"]
+    benchmark.extra_info["rows"] = rows
+    benchmark.pedantic(subprocess.check_output, args=[command], rounds=5, warmup_rounds=1)
+    sys.stdout.write(f"\npage of {rows} rows: {benchmark.stats.stats.median:.2f} s\n")
+
+
+def multiplied(run: Path, folder: Path, copies: int) -> int:
+    """Make a run with every row of another one so many times, at image sizes of their own.
+
+    Returns the number of rows.
+    """
+    plan, events = read_plan(run), read_events(run / "journal.jsonl")[0]
+    chosen = [each for choice in choices_from(events) for each in choice.comparisons]
+    found = {
+        each: [_enlarged(each, copy) for copy in range(copies)]
+        for each in (*plan.comparisons, *chosen)
+    }
+    comparisons = tuple(copy for each in found.values() for copy in each)
+    many = replace(plan, run_id=folder.name, comparisons=comparisons)
+    create_run_folder(folder, many, read_environment(run))
+    names: dict[str, dict[str, None]] = {}
+    for each, all_copies in found.items():
+        for copy in all_copies:
+            for old, new in zip(_keys(each), _keys(copy), strict=True):
+                names.setdefault(old, {})[new] = None
+    for event in events:
+        told = {name: value for name, value in event.items() if name not in _WRITTEN}
+        for key in names.get(told.get("key", ""), ()) if event["kind"] != CHOICE else ():
+            append_event(folder / "journal.jsonl", event["kind"], **{**told, "key": key})
+    return len(comparisons)
+
+
+def _enlarged(comparison: Comparison, copy: int) -> Comparison:
+    work = comparison.workload
+    size = (work.image_size or 0) + copy * (work.patch_size or 0)
+    return replace(comparison, workload=replace(work, image_size=size))
+
+
+def _keys(comparison: Comparison) -> Iterator[str]:
+    """Under which names a comparison, and a look at each of its arms, stand in the journal."""
+    yield comparison.key
+    for arm in (comparison.arm, comparison.baseline):
+        yield Case(workload=comparison.workload, arm=arm).key
