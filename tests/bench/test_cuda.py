@@ -25,7 +25,7 @@ from bench.timing.pairs import timed
 from bench.worker.memory import measure as alone
 from bench.worker.session import measure
 from bench.worker.survey import Look
-from jobs import make_job
+from helpers.jobs import make_job
 from vitcore.config import VARIANTS
 
 pytestmark = [

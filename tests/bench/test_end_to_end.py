@@ -14,7 +14,7 @@ from bench.files.journal import read_samples
 from bench.files.results_csv import read_csv
 from bench.files.run_folder import read_environment
 from bench.records.row import COLUMNS
-from processes import SMALL, SMALLEST, ended, started, vitbench
+from helpers.processes import SMALL, SMALLEST, ended, started, vitbench
 
 pytestmark = pytest.mark.slow
 PACKAGE = Path(bench.__path__[0])

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from bench.analysis.row_costs import with_costs
 from bench.records.comparison import Sample
 from bench.records.row import Record
-from makers import make_comparison, make_record, make_sample
+from helpers.records import make_comparison, make_record, make_sample
 
 COMPARISON = make_comparison("compile", factor="compile", baseline="eager")
 POSITIVE = st.floats(1e-3, 1e3)

@@ -13,7 +13,7 @@ from scipy import stats
 from bench.analysis.calibration import METHODS, Trial, bootstrap, rates, share_bounds
 from bench.records.calibration import Rate
 from bench.records.comparison import Sample
-from makers import make_comparison, make_sample
+from helpers.records import make_comparison, make_sample
 
 OURS, ALONE, STUDENT, MEDIANS, PLAIN = METHODS
 

@@ -8,7 +8,7 @@ import pytest
 
 from bench.analysis.replication import Effect
 from bench.analysis.verdicts import WITHHELD_BEYOND, Controls, check_controls, judge
-from makers import make_effect
+from helpers.records import make_effect
 
 
 def scored(score: float) -> Effect:

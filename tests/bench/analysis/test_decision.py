@@ -10,8 +10,8 @@ from hypothesis import strategies as st
 from bench.analysis.decision import Aim, decide
 from bench.records.comparison import CHOICE, OBJECTIVES, PLAIN, Arm
 from bench.records.row import Record
-from decided import arm, control, failed, only, repeats, run
-from makers import make_record
+from helpers.decisions import arm, control, failed, only, repeats, run
+from helpers.records import make_record
 
 
 def levels(records: list[Record], **aim: object) -> dict[str, str]:

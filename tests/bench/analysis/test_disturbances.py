@@ -9,7 +9,7 @@ import pytest
 from bench.analysis.rows import analyse, estimates
 from bench.records.comparison import Sample
 from bench.records.row import Record
-from makers import make_comparison, make_environment, make_sample
+from helpers.records import make_comparison, make_environment, make_sample
 
 CANDIDATE = make_comparison("manual")
 

@@ -6,7 +6,7 @@ import pytest
 
 from bench.analysis.decision import Aim, decide
 from bench.records.comparison import CHOICE
-from decided import arm, control, failed, only, repeats, run
+from helpers.decisions import arm, control, failed, only, repeats, run
 
 MEMORY = Aim(objective="memory")
 

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from bench.analysis.gate import Check, Measured, Thresholds, checks, is_open, outcome
 from bench.records.row import Record
-from makers import NOT_MEASURED, make_record
+from helpers.records import NOT_MEASURED, make_record
 
 TARGET = "mine.py:f"
 OWN: dict[str, Any] = {"factor": "factory", "baseline": f"{TARGET}@main", "variant": None}

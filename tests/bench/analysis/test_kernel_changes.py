@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 
 from bench.analysis.row_costs import kernel_changes
-from makers import make_record
+from helpers.records import make_record
 
 
 def test_a_change_of_kernels_is_reported() -> None:

@@ -3,7 +3,7 @@
 import pytest
 
 from bench.analysis.ratios import control_key, throughput_ratio, with_throughput
-from makers import make_comparison, make_record, make_sample
+from helpers.records import make_comparison, make_record, make_sample
 
 CONTROL, ARM = make_comparison("mha"), make_comparison("sdpa")
 

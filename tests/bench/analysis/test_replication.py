@@ -15,7 +15,7 @@ from scipy.special import digamma, polygamma
 
 from bench.analysis.estimates import PassEstimate
 from bench.analysis.replication import Effect, Spread, effect, fit_spread
-from makers import make_effect, make_estimate
+from helpers.records import make_effect, make_estimate
 
 LOGS = st.integers(-3000, 3000).map(lambda n: n / 10000)
 DIFFERENT_LOGS = st.lists(LOGS, min_size=2, max_size=6, unique=True)

@@ -12,7 +12,7 @@ from bench.analysis.rows import analyse
 from bench.records.arm_costs import Case, Graphs, Limit, Measured, Predicted, Survey
 from bench.records.comparison import Arm, Comparison
 from bench.records.row import COLUMNS, Record
-from makers import make_comparison, make_environment, make_record, make_sample, make_survey
+from helpers.records import make_comparison, make_environment, make_record, make_sample, make_survey
 
 MEBI = 2**20
 COMPARISON = make_comparison("manual")

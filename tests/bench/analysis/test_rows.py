@@ -10,7 +10,7 @@ from bench.analysis.rows import Analysis, analyse, speedup
 from bench.records.comparison import SCHEMA, Comparison, Sample
 from bench.records.environment import Environment
 from bench.records.row import Record
-from makers import (
+from helpers.records import (
     NOT_MEASURED,
     make_comparison,
     make_environment,

@@ -9,7 +9,13 @@ import pytest
 from bench.analysis.replication import effect, fit_spread
 from bench.analysis.rows import analyse, estimates
 from bench.records.comparison import Comparison, Sample
-from makers import make_analysis, make_comparison, make_environment, make_record, make_sample
+from helpers.records import (
+    make_analysis,
+    make_comparison,
+    make_environment,
+    make_record,
+    make_sample,
+)
 
 CONTROL = make_comparison("mha")
 CANDIDATES = [make_comparison(name) for name in ("manual", "sdpa")]

@@ -12,7 +12,7 @@ from scipy import stats
 from bench.analysis.estimates import Interval
 from bench.analysis.verdicts import FALSE_SHARE, adjusted, judge, verdict
 from bench.records.comparison import DELTA, VERDICTS
-from makers import make_controls, make_effect
+from helpers.records import make_controls, make_effect
 
 LOWER, UPPER = 1 / (1 + DELTA), 1 + DELTA
 MIRRORED = {"faster": "slower", "slower": "faster"}

@@ -3,7 +3,7 @@
 import pytest
 
 from bench.analysis.ratios import with_yardstick
-from makers import make_comparison, make_record, make_sample
+from helpers.records import make_comparison, make_record, make_sample
 
 COMPARISON = make_comparison()
 

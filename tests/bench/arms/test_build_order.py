@@ -12,7 +12,7 @@ from bench.arms.building import in_turn, is_arm_first
 from bench.records.comparison import Arm, Comparison
 from bench.suite.bench_attention import GRID
 from bench.suite.grid import Selection, expand
-from own_arms import compare
+from helpers.own_arms import compare
 
 SMALL = Selection(variants=("B/32",), image_size=32, batch_sizes=(1,), modes=("forward",))
 _, _, PARTS, _ = expand(GRID, SMALL)

@@ -10,7 +10,7 @@ from bench.arms.pairs import Made, make_arm, make_inputs
 from bench.arms.tensors import Inputs
 from bench.records.comparison import Arm
 from bench.records.errors import InputError, UnavailableError
-from own_arms import compare, write
+from helpers.own_arms import compare, write
 from vitcore import ViT
 from vitcore.attention import SdpaAttention, TorchAttention
 from vitcore.blocks import EncoderBlock

@@ -19,8 +19,8 @@ from bench.suite.bench_patchers import GRID as PATCHERS
 from bench.suite.grid import Selection, expand, grids
 from bench.timing.clocks import WallClock
 from bench.worker.session import measure
-from jobs import make_job
-from own_arms import compare, write
+from helpers.jobs import make_job
+from helpers.own_arms import compare, write
 
 # Factories as a user would write them, one file for all tests.
 CODE = """

@@ -15,7 +15,7 @@ from bench.arms.levels import laid_out, lay_out, pinned_kernel
 from bench.costs.kernels import FLASH, MATH, NATIVE_MHA, kernels_of
 from bench.records.comparison import Arm, Comparison
 from bench.suite.grid import LEVELS
-from makers import make_workload
+from helpers.records import make_workload
 
 SMALL = {"variant": "B/32", "patch_size": 32, "image_size": 64}
 ATTENTIONS = {FLASH, MATH, NATIVE_MHA}

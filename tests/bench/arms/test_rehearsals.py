@@ -12,7 +12,7 @@ from bench.arms.candidate import Candidate
 from bench.arms.tensors import Inputs
 from bench.records.comparison import Arm, Workload
 from bench.suite.grid import LEVELS
-from makers import make_workload
+from helpers.records import make_workload
 
 ON_CPU = [each for each in LEVELS["precision"] if each != "tf32"]
 

@@ -11,7 +11,7 @@ from bench.costs.memory_prediction import predict
 from bench.records.arm_costs import Case
 from bench.records.comparison import Arm
 from bench.worker import memory as alone
-from makers import make_workload
+from helpers.records import make_workload
 
 MEBI = 2**20
 ARMS = [

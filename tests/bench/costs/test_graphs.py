@@ -10,7 +10,7 @@ from bench.arms import building
 from bench.costs.graphs import graphs_of
 from bench.records.arm_costs import Graphs
 from bench.records.comparison import Arm, Workload
-from makers import make_workload
+from helpers.records import make_workload
 from vitcore.config import ViTConfig
 
 MODEL = make_workload(component="model", variant="B/32", patch_size=32, image_size=64)

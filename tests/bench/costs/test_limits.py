@@ -18,7 +18,7 @@ from torch import Tensor
 from bench.costs import limits
 from bench.costs.limits import Chain, Reached, copy_bytes_per_s, fastest, libraries, paired_ratio
 from bench.timing.clocks import clock_for
-from fakes import FakeClock, FakeStamp
+from helpers.clocks import FakeClock, FakeStamp
 from vitcore import costs
 from vitcore.config import ViTConfig
 from vitcore.costs import Product

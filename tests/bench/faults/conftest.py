@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from processes import (
+from helpers.processes import (
     COMPARE,
     Ended,
     command,

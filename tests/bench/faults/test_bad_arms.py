@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from processes import none_left, vitbench, with_arms
+from helpers.processes import none_left, vitbench, with_arms
 
 pytestmark = pytest.mark.slow
 

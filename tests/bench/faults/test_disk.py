@@ -9,7 +9,16 @@ import pytest
 
 from bench.files.journal import read_samples
 from bench.files.results_csv import read_csv
-from processes import Ended, children, command, ended, none_left, started, vitbench, wait_for
+from helpers.processes import (
+    Ended,
+    children,
+    command,
+    ended,
+    none_left,
+    started,
+    vitbench,
+    wait_for,
+)
 
 pytestmark = pytest.mark.slow
 

@@ -10,7 +10,7 @@ import pytest
 from bench.files.journal import read_samples
 from bench.files.results_csv import read_csv
 from bench.timing.pairs import MAX_OWN_ROUNDS
-from processes import (
+from helpers.processes import (
     COMPARE,
     Ended,
     children,

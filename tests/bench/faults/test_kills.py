@@ -14,7 +14,7 @@ import pytest
 from bench.files.journal import read_samples
 from bench.files.results_csv import read_csv
 from bench.files.run_folder import read_plan
-from processes import command, ended, none_left, started, vitbench, wait_for
+from helpers.processes import command, ended, none_left, started, vitbench, wait_for
 
 pytestmark = [pytest.mark.slow, pytest.mark.long]
 

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from bench.files.results_csv import read_csv
-from processes import Ended, vitbench, with_arms
+from helpers.processes import Ended, vitbench, with_arms
 
 pytestmark = pytest.mark.slow
 

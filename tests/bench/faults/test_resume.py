@@ -11,7 +11,7 @@ import pytest
 from bench.files.journal import append_event, read_samples
 from bench.files.results_csv import read_csv
 from bench.records.comparison import SCHEMA
-from processes import Ended, vitbench
+from helpers.processes import Ended, vitbench
 
 pytestmark = pytest.mark.slow
 

@@ -16,7 +16,7 @@ from bench.files.results_csv import read_csv
 from bench.files.run_folder import read_plan
 from bench.records.row import Record
 from bench.runs.survey import items
-from processes import (
+from helpers.processes import (
     children,
     command,
     ended,

@@ -10,7 +10,7 @@ import pytest
 
 from bench.files.journal import read_samples
 from bench.files.results_csv import read_csv
-from processes import COMPARE, command, ended, none_left, started, wait_for, with_arms
+from helpers.processes import COMPARE, command, ended, none_left, started, wait_for, with_arms
 
 pytestmark = pytest.mark.slow
 

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from processes import COMPARE, command, ended, started, wait_for, with_arms
+from helpers.processes import COMPARE, command, ended, started, wait_for, with_arms
 
 pytestmark = pytest.mark.slow
 

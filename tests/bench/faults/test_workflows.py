@@ -4,8 +4,8 @@ from pathlib import Path
 
 import pytest
 
-from repositories import commit, git, make_repository
-from workflows import Runner
+from helpers.repositories import commit, git, make_repository
+from helpers.workflows import Runner
 
 pytestmark = [pytest.mark.slow, pytest.mark.long]
 

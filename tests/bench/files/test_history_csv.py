@@ -8,7 +8,7 @@ import pytest
 from bench.files.history_csv import COLUMNS, Point, append, points, read, series_name
 from bench.records.comparison import CHOICE
 from bench.records.errors import InputError
-from makers import make_environment, make_record
+from helpers.records import make_environment, make_record
 
 STICK = {"yardstick_ratio": 0.4, "yardstick_low": 0.39, "yardstick_high": 0.41}
 ROW = make_record(**STICK)

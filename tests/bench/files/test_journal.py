@@ -22,7 +22,7 @@ from bench.files.journal import (
 from bench.records.arm_costs import Graphs, Limit, Measured
 from bench.records.comparison import SCHEMA, Sample
 from bench.records.errors import InputError
-from makers import make_comparison, make_sample, make_survey
+from helpers.records import make_comparison, make_sample, make_survey
 
 SAMPLE = make_sample(make_comparison(), causes={"steal": 1}, disturbed=(3,), unsettled=("arm",))
 

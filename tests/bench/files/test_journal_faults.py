@@ -11,8 +11,8 @@ import pytest
 from bench.files.journal import append_event, append_sample, read_events, read_samples
 from bench.records.comparison import SCHEMA
 from bench.records.errors import InputError
-from disks import files_of_at_most
-from makers import make_comparison, make_sample
+from helpers.disks import files_of_at_most
+from helpers.records import make_comparison, make_sample
 
 SAMPLE = make_sample(make_comparison())
 

@@ -16,8 +16,8 @@ from bench.records.calibration import Rate
 from bench.records.comparison import SCHEMA
 from bench.records.errors import InputError
 from bench.records.row import COLUMNS, Record
-from disks import files_of_at_most
-from makers import NOT_MEASURED, make_rate, make_record
+from helpers.disks import files_of_at_most
+from helpers.records import NOT_MEASURED, make_rate, make_record
 
 # One line of anything but control characters, which one_line() keeps out of messages.
 LINES = st.text(st.characters(codec="utf-8", exclude_categories=["C"]), min_size=1)

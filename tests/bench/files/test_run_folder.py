@@ -10,7 +10,7 @@ import pytest
 
 from bench.files import run_folder as store
 from bench.records.errors import InputError
-from makers import make_comparison, make_environment, make_pass_plan, make_plan
+from helpers.records import make_comparison, make_environment, make_pass_plan, make_plan
 
 NO_SIZES: dict[str, Any] = dict.fromkeys(("variant", "patch_size", "image_size", "batch_size"))
 OWN = make_comparison(

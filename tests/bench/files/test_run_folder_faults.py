@@ -10,8 +10,8 @@ import pytest
 from bench.files import run_folder as store
 from bench.records.comparison import SCHEMA
 from bench.records.errors import InputError
-from disks import files_of_at_most
-from makers import make_environment, make_plan
+from helpers.disks import files_of_at_most
+from helpers.records import make_environment, make_plan
 
 PLAN = make_plan()
 # What the files of the first schema did not hold.

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from bench.machine.host import group_folders, memory_limit_bytes, quota_cores, throttling_files
-from fakes_machine import write_files
+from helpers.machine import write_files
 
 OWN = "0::/pod/box\n"
 

@@ -31,7 +31,7 @@ from bench.machine.counters import (
     Switches,
     Throttling,
 )
-from fakes_machine import pressure, write_files, write_waits
+from helpers.machine import pressure, write_files, write_waits
 
 CORES = os.sysconf("SC_NPROCESSORS_ONLN")
 TICK_S = 1 / os.sysconf("SC_CLK_TCK")

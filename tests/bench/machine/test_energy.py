@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 
 from bench.machine.energy import NoMeter, NvmlMeter, RaplMeter, meter_for
 from bench.machine.gpu import Gpu
-from fakes_machine import FakeNvml, NVMLError, write_files
+from helpers.machine import FakeNvml, NVMLError, write_files
 
 RANGE_UJ = 262_143_328_850
 NOBODY = 65534

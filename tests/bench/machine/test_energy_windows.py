@@ -7,7 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from bench.machine.energy import WINDOW_TICKS, Meter, RaplMeter, joules_per_call
-from fakes_machine import FakeMeter, FakeTime, write_files
+from helpers.machine import FakeMeter, FakeTime, write_files
 
 
 class Work:

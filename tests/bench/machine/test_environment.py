@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 from bench.machine.environment import code_digest, math_libraries, read_environment
 from bench.machine.host import governor, host_facts, listed_bytes, processor, turbo, waiting_percent
 from bench.records.environment import Environment
-from fakes_machine import pressure, write_files
+from helpers.machine import pressure, write_files
 
 X86 = """\
 processor\t: 0

@@ -23,7 +23,7 @@ from bench.machine.gpu import (
 )
 from bench.machine.load import LoadWatch, watch_for
 from bench.records.environment import Environment
-from fakes_machine import FakeNvml, NVMLError
+from helpers.machine import FakeNvml, NVMLError
 
 OTHER_PID = os.getpid() + 1
 EVERYTHING = (

@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 
 from bench.machine.counters import OTHERS, PREEMPTED, WAITING, CoreTimes, RunQueue
 from bench.machine.load import LoadWatch, NoWatch, cpu_sources, cuda_sources, watch_for
-from fakes_machine import FakeSource, FakeTime
+from helpers.machine import FakeSource, FakeTime
 
 PAIR_S = 0.01
 PATIENCE_S = 60.0

@@ -14,7 +14,7 @@ from bench.records.comparison import Arm, Comparison
 from bench.records.errors import one_line
 from bench.records.row import COLUMNS
 from bench.suite.grid import COMPONENTS, Selection, comparisons
-from makers import make_comparison, make_record, make_sample, make_workload
+from helpers.records import make_comparison, make_record, make_sample, make_workload
 
 # design.md, section 5: at least these columns, in this order.
 DESIGN = (

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from bench.records.environment import Environment, differences, warnings
-from makers import ENVIRONMENT, make_environment
+from helpers.records import ENVIRONMENT, make_environment
 
 # What changes from minute to minute, or says the same as another field.
 PASSING = {

@@ -14,9 +14,9 @@ from bench.analysis.calibration import METHODS, share_bounds
 from bench.records.calibration import Rate
 from bench.report.calibration import calibration_figure, count, kind, sentence, table
 from bench.report.plots.canvas import STYLE
-from figures import SOURCE, boxes, lie_apart
-from golden_text import check_golden
-from makers import make_rate
+from helpers.figures import SOURCE, boxes, lie_apart
+from helpers.records import make_rate
+from helpers.reports import check_golden
 
 TRUTHS = (1.0, 50 / 51, 20 / 21)
 # How many of twenty each method called different (identical arms) or slower (others).

@@ -12,9 +12,9 @@ from bench.cli import report as exporting
 from bench.records.comparison import CHOICE
 from bench.records.row import COLUMNS
 from bench.report.export import FORMATS, as_action_benchmark, as_csv, as_json, as_junit, as_markdown
-from decided import arm, control, failed, run
-from makers import make_record
-from pages import HOSTILE, make_told, rows
+from helpers.decisions import arm, control, failed, run
+from helpers.pages import HOSTILE, make_told, rows
+from helpers.records import make_record
 
 
 def parsed_json(text: str) -> Any:

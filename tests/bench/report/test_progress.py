@@ -13,7 +13,7 @@ from bench.records.arm_costs import Case, Measured, Survey
 from bench.records.comparison import Sample
 from bench.records.plan import Plan
 from bench.report.progress import RunProgress
-from makers import make_comparison, make_plan, make_sample, make_survey
+from helpers.records import make_comparison, make_plan, make_sample, make_survey
 
 CONTROL, CANDIDATE = make_comparison("mha"), make_comparison("manual")
 PLAN = make_plan(passes=2, comparisons=(CONTROL, CANDIDATE))

@@ -8,7 +8,7 @@ from rich.console import Console
 
 from bench.analysis.simulated_runs import Score
 from bench.report.calibration import HEADINGS, as_markdown, cells, simulated_runs_table
-from golden_text import check_golden
+from helpers.reports import check_golden
 
 SCORE = Score(
     scenario="quiet machine",

@@ -14,7 +14,7 @@ from bench.analysis.change_points import changes
 from bench.files.history_csv import Point, append
 from bench.report.trend import by_series, commits, moved, trend_figure, trend_line, trend_table
 from bench.report.units import signed_percent
-from figures import drawn_figure, texts_of
+from helpers.figures import drawn_figure, texts_of
 
 SLOWER, STEADY = (
     "precision B/16 model b1 forward cpu bf16",

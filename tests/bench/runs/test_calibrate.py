@@ -13,7 +13,7 @@ from bench.records.comparison import Comparison, Sample
 from bench.records.errors import InputError
 from bench.runs import calibrate
 from bench.runs.calibrate import KINDS, comparisons
-from makers import make_comparison, make_environment, make_plan, make_sample
+from helpers.records import make_comparison, make_environment, make_plan, make_sample
 
 TEN_MINUTES_S = 600.0
 

@@ -14,7 +14,7 @@ from bench.records.comparison import FACTORS, Comparison
 from bench.records.errors import InputError
 from bench.runs.checks import check_budget, check_devices, check_objective, startup_s
 from bench.suite.grid import Grid, Selection, comparisons, expand, grids
-from makers import make_comparison, make_environment
+from helpers.records import make_comparison, make_environment
 
 MODULES = sorted(Path(suite.__path__[0]).glob("bench_*.py"))
 

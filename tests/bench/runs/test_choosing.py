@@ -8,7 +8,7 @@ import pytest
 from bench.files.journal import choices_from, read_events
 from bench.files.results_csv import read_csv
 from bench.records.comparison import CHOICE
-from processes import SMALL, command, environment, vitbench
+from helpers.processes import SMALL, command, environment, vitbench
 
 pytestmark = pytest.mark.slow
 

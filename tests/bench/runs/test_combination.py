@@ -16,8 +16,8 @@ from bench.runs.schedule import next_pass, planned_left
 from bench.suite.bench_choice import GRID
 from bench.suite.grid import Selection, comparisons, expand, grids
 from bench.suite.work import repeats
-from decided import control, run
-from makers import make_comparison, make_plan, make_sample
+from helpers.decisions import control, run
+from helpers.records import make_comparison, make_plan, make_sample
 
 
 def chosen(plan: Any = None, **changes: Any) -> list[Comparison]:

@@ -10,7 +10,7 @@ from bench.files.journal import JournalReader, read_samples
 from bench.files.run_folder import create_run_folder
 from bench.records.comparison import Arm, Comparison, Sample
 from bench.runs.tasks import run_pass
-from makers import make_environment, make_pass_plan, make_plan, make_workload
+from helpers.records import make_environment, make_pass_plan, make_plan, make_workload
 
 pytestmark = pytest.mark.slow
 

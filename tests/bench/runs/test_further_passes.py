@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from bench.records.comparison import Comparison, Sample
 from bench.records.plan import Plan
 from bench.runs.schedule import REPORT_S, NextPass, next_pass, spent_s
-from makers import make_comparison, make_plan, make_sample
+from helpers.records import make_comparison, make_plan, make_sample
 
 RUN = tuple(make_comparison(name) for name in ("mha", "manual", "sdpa", "mha_weights"))
 KEYS = [each.key for each in RUN]

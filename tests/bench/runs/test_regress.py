@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 
 from bench.usercode.imports import import_from
-from processes import command, ended, environment, started, vitbench, wait_for
-from repositories import git, make_repository
+from helpers.processes import command, ended, environment, started, vitbench, wait_for
+from helpers.repositories import git, make_repository
 
 pytestmark = pytest.mark.slow
 

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from bench.records.comparison import STATUSES, Comparison, Sample
 from bench.records.plan import Plan
 from bench.runs.schedule import REPORT_S, NextPass, next_pass
-from makers import make_comparison, make_plan, make_sample
+from helpers.records import make_comparison, make_plan, make_sample
 
 RUN = tuple(make_comparison(name) for name in ("mha", "manual", "sdpa", "mha_weights"))
 KEYS = [each.key for each in RUN]

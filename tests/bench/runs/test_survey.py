@@ -18,7 +18,9 @@ from bench.runs.processes import Death
 from bench.runs.survey import items, left, seconds
 from bench.runs.tasks import Place, SurveyTask, lost_survey, run_survey
 from bench.suite.grid import Selection, comparisons
-from makers import (
+from helpers.own_arms import compare
+from helpers.processes import with_arms
+from helpers.records import (
     make_comparison,
     make_environment,
     make_item,
@@ -27,8 +29,6 @@ from makers import (
     make_survey,
     make_survey_plan,
 )
-from own_arms import compare
-from processes import with_arms
 
 # No case here takes so long.
 LIMIT_S = 120.0

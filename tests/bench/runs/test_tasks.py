@@ -16,9 +16,9 @@ from bench.runs.processes import _raise_unwritable
 from bench.runs.tasks import PassTask, probe, run_pass
 from bench.suite.bench_patchers import GRID
 from bench.suite.grid import Selection, expand
-from makers import make_environment, make_plan
-from own_arms import compare
-from processes import with_arms
+from helpers.own_arms import compare
+from helpers.processes import with_arms
+from helpers.records import make_environment, make_plan
 
 SELECTION = Selection(variants=("B/32",), image_size=32, batch_sizes=(1,), modes=("forward",))
 # No case here takes so long.

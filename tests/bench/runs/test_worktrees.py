@@ -9,7 +9,7 @@ import pytest
 
 from bench.records.errors import InputError
 from bench.runs.worktrees import checked_out, commit_of, has_changes, head_of, repository_of
-from repositories import GIT, WHO, git, make_repository
+from helpers.repositories import GIT, WHO, git, make_repository
 
 ROOT = Path(__file__).parents[3]
 HOOK = """#!{python}

@@ -24,7 +24,7 @@ from bench.suite.bench_compile import GRID as COMPILE
 from bench.suite.bench_precision import GRID as PRECISION
 from bench.suite.grid import Grid, Selection, comparisons, expand, shuffled
 from bench.suite.work import config_for, flops, least_bytes
-from makers import make_workload
+from helpers.records import make_workload
 from vitcore import costs
 from vitcore.config import VARIANTS
 

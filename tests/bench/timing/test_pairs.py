@@ -21,7 +21,7 @@ from bench.timing.pairs import (
     timed,
     without_collector,
 )
-from fakes import FakeClock, FakeWatch
+from helpers.clocks import FakeClock, FakeWatch
 
 
 def run_pairs(

@@ -11,7 +11,7 @@ from bench.records.errors import InputError
 from bench.usercode.imports import at_home
 from bench.usercode.loading import call
 from bench.usercode.spec import Source
-from own_arms import write
+from helpers.own_arms import write
 
 
 @pytest.fixture(autouse=True)

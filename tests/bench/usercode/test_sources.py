@@ -8,7 +8,7 @@ import pytest
 from bench.records.errors import InputError
 from bench.usercode.sources import binds, check_unchanged, digests, module_spec
 from bench.usercode.spec import Source, read_arm
-from own_arms import write
+from helpers.own_arms import write
 
 
 @pytest.fixture(name="package")

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from bench.records.errors import InputError
 from bench.usercode.spec import Shapes, Source, inputs_for, precision_of, read_arm, read_inputs
 from bench.usercode.vitcore_spec import Part
-from own_arms import write
+from helpers.own_arms import write
 
 ALPHABET = st.sampled_from(["vitcore", ":", "attention", "=", "sdpa", ",", ".py", "a", "é", "#2",
                             ";", "1", "0", " ", "\n", "\0", ".", "/", "×"])  # fmt: skip

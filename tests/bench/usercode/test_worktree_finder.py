@@ -13,8 +13,8 @@ from bench.usercode.imports import import_from, in_tree
 from bench.usercode.loading import call
 from bench.usercode.spec import Source
 from bench.usercode.worktree_finder import Worktrees
-from own_arms import write
-from repositories import commit, git, make_repository
+from helpers.own_arms import write
+from helpers.repositories import commit, git, make_repository
 
 # A factory, and the package that it measures, in another folder of the repository.
 FACTORY = """

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from bench.records.comparison import Arm, Comparison
 from bench.records.task import PassPlan
 from bench.worker.budget import Allotment, BudgetSpentError, Need
-from makers import make_comparison, make_pass_plan
+from helpers.records import make_comparison, make_pass_plan
 
 CONTROL, CANDIDATE = make_comparison("mha"), make_comparison("manual")
 NO_SIZES: dict[str, Any] = dict.fromkeys(("variant", "patch_size", "image_size", "batch_size"))

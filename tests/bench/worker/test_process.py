@@ -12,7 +12,13 @@ from bench.files.journal import read_events, read_samples, surveys_from
 from bench.files.run_folder import write_json
 from bench.records.task import UNWRITABLE
 from bench.worker.process import announce, announce_case, keep, keep_survey
-from makers import make_comparison, make_pass_plan, make_sample, make_survey, make_survey_plan
+from helpers.records import (
+    make_comparison,
+    make_pass_plan,
+    make_sample,
+    make_survey,
+    make_survey_plan,
+)
 
 SAMPLE = make_sample(make_comparison(), status="crashed", error="SIGSEGV")
 # The worker says that it is ready, and that it lives on if nobody ends it.

@@ -16,8 +16,8 @@ from bench.suite.grid import Selection, expand
 from bench.timing.clocks import WallClock
 from bench.timing.pairs import MIN_ROUNDS
 from bench.worker.session import measure
-from fakes import FakeClock, FakeWatch
-from jobs import make_job
+from helpers.clocks import FakeClock, FakeWatch
+from helpers.jobs import make_job
 
 SMALL = Selection(variants=("B/32",), image_size=32, batch_sizes=(1,), modes=("forward",))
 CONTROL, UNFOLD, LINEAR = expand(GRID, SMALL)

@@ -16,7 +16,7 @@ from bench.records.comparison import Arm, Comparison
 from bench.records.task import SurveyItem
 from bench.worker import survey
 from bench.worker.survey import Look
-from makers import make_workload
+from helpers.records import make_workload
 
 SMALL = {"component": "block", "variant": "B/32", "patch_size": 32, "image_size": 64}
 NO_ENERGY = "energy not told"

@@ -9,7 +9,7 @@ from bench.costs.kernels import INDUCTOR_CPP
 from bench.records.arm_costs import Survey
 from bench.records.task import SurveyItem
 from bench.worker.survey import Look
-from own_arms import compare, write
+from helpers.own_arms import compare, write
 
 NO_ENERGY = "energy not told"
 

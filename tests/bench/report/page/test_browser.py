@@ -5,9 +5,9 @@ from typing import Any
 
 import pytest
 
-from browsers import DESK, PAPER, PHONE, opened
-from makers import make_record
-from pages import HOSTILE, html, rows, written
+from helpers.browser import DESK, PAPER, PHONE, opened
+from helpers.pages import HOSTILE, html, rows, written
+from helpers.records import make_record
 
 pytestmark = pytest.mark.slow
 

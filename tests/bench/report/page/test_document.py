@@ -11,9 +11,9 @@ from bench.report.page.columns import COLUMNS, row_of
 from bench.report.page.document import page
 from bench.report.page.figures import inline_svg
 from bench.report.plots.canvas import new_figure
-from decided import control, failed
-from makers import make_environment, make_record
-from pages import HOSTILE, html, make_told, rows
+from helpers.decisions import control, failed
+from helpers.pages import HOSTILE, html, make_told, rows
+from helpers.records import make_environment, make_record
 
 
 class Reader(HTMLParser):

@@ -4,8 +4,8 @@ import math
 
 from bench.records.comparison import OWN_FACTOR
 from bench.report.page.figures import finding
-from decided import arm, control
-from makers import make_record
+from helpers.decisions import arm, control
+from helpers.records import make_record
 
 
 def test_the_fastest_of_each_factor_with_its_error() -> None:

@@ -12,7 +12,7 @@ from bench.records.comparison import DELTA
 from bench.records.row import Record
 from bench.report.page.forest import Axis, Forest, Line, memories, speedups
 from bench.report.plots.canvas import RATIOS, ticks
-from makers import NOT_MEASURED, make_record
+from helpers.records import NOT_MEASURED, make_record
 
 MEBI = 2**20
 SIZES: dict[str, Any] = {

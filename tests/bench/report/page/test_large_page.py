@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from browsers import DESK, PHONE, opened
+from helpers.browser import DESK, PHONE, opened
 from overhead import multiplied
 
 REFERENCE = Path(__file__).parents[4] / "results" / "reference" / "amd-epyc-zen4-2-cores"

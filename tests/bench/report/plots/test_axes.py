@@ -13,8 +13,8 @@ from bench.report.plots import speed as plots
 from bench.report.plots.canvas import MOST_SIGNS, shortened
 from bench.report.plots.speed import latency_figure
 from bench.report.tables.verdicts import summary
-from figures import boxes, drawn, level, lie_apart
-from makers import make_analysis, make_record
+from helpers.figures import boxes, drawn, level, lie_apart
+from helpers.records import make_analysis, make_record
 
 speedup_figure = partial(plots.speedup_figure, delta=DELTA)
 

@@ -16,9 +16,9 @@ from matplotlib.lines import Line2D
 from bench.records.row import Record
 from bench.report.plots import canvas
 from bench.report.plots.break_even import compile_figure
-from costly import VARIANTS, compiles, make_compiled
-from figures import SOURCE, boxes, drawn, legend_texts, lie_apart, troubles
-from makers import make_record
+from helpers.arm_costs import VARIANTS, compiles, make_compiled
+from helpers.figures import SOURCE, boxes, drawn, legend_texts, lie_apart, troubles
+from helpers.records import make_record
 
 ARMS = (("compile", 1.3, 40.0), ("compile_blocks", 1.2, 5.0), ("reduce_overhead", 1.9, 45.0))
 MANY = [

@@ -21,8 +21,8 @@ from bench.report.plots.call_profile import (
     watched_figure,
     write_profile_plots,
 )
-from figures import SOURCE, boxes, lie_apart
-from profiles import MEBI, PROFILED, TIMELINE, make_profiled
+from helpers.figures import SOURCE, boxes, lie_apart
+from helpers.profiles import MEBI, PROFILED, TIMELINE, make_profiled
 
 Draw = Callable[[Profiled, str], Figure | None]
 LONG = Share(

@@ -14,9 +14,9 @@ from bench.records.arm_costs import computed_in
 from bench.records.row import Record
 from bench.report.plots import canvas
 from bench.report.plots.costs import cost_figures, memory_figure, roofline_figure
-from costly import COMPONENTS, LOST, compiles, make_costly, precisions
-from figures import SOURCE, Draw, boxes, drawn, legend_texts, points, troubles
-from makers import make_record
+from helpers.arm_costs import COMPONENTS, LOST, compiles, make_costly, precisions
+from helpers.figures import SOURCE, Draw, boxes, drawn, legend_texts, points, troubles
+from helpers.records import make_record
 
 RUN = [*precisions(), LOST]
 # A graphics card's name, and roofs that lie nearly over each other.

@@ -12,9 +12,9 @@ from matplotlib.collections import LineCollection
 from bench.records.row import Record
 from bench.report.plots import canvas
 from bench.report.plots.error import error_figure, fronts
-from costly import VARIANTS, make_costly, precisions
-from figures import SOURCE, drawn, legend_texts, points, troubles
-from makers import make_record
+from helpers.arm_costs import VARIANTS, make_costly, precisions
+from helpers.figures import SOURCE, drawn, legend_texts, points, troubles
+from helpers.records import make_record
 
 Point = tuple[float, float]
 # Few values, so that some arms are equal in one or in both.

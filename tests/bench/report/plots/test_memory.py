@@ -11,8 +11,8 @@ from matplotlib.axes import Axes
 
 from bench.report.plots import canvas
 from bench.report.plots.costs import memory_figure
-from costly import LOST, make_costly, precisions
-from figures import boxes, drawn, legend_texts, lie_apart, points
+from helpers.arm_costs import LOST, make_costly, precisions
+from helpers.figures import boxes, drawn, legend_texts, lie_apart, points
 
 RUN = [*precisions(), LOST]
 SIZES = st.integers(2**12, 2**40)

@@ -17,8 +17,8 @@ from bench.report.plots import canvas
 from bench.report.plots import speed as plots
 from bench.report.plots.error import error_figure
 from bench.report.plots.speed import draw, latency_figure, write_plots
-from figures import LEVELS, SOURCE, Draw, boxes, drawn, level, lie_apart, on
-from makers import NOT_MEASURED, make_record
+from helpers.figures import LEVELS, SOURCE, Draw, boxes, drawn, level, lie_apart, on
+from helpers.records import NOT_MEASURED, make_record
 
 speedup_figure = partial(plots.speedup_figure, delta=DELTA)
 KINDS = {"png": b"PNG", "svg": b"<?xml"}

@@ -22,8 +22,8 @@ from bench.report.tables.call_profile import (
     short,
     top_operators,
 )
-from golden_text import check_golden
-from profiles import MEBI, NODE, PROFILED, TIMELINE, WATCHED, make_profiled, on
+from helpers.profiles import MEBI, NODE, PROFILED, TIMELINE, WATCHED, make_profiled, on
+from helpers.reports import check_golden
 
 
 def test_the_tables_and_notes() -> None:

@@ -22,9 +22,9 @@ from bench.report.tables.costs import (
     cost_tables,
     known_views,
 )
-from costly import LOST, ROWS, compiles, make_costly, precisions
-from golden_text import check_golden
-from makers import make_record
+from helpers.arm_costs import LOST, ROWS, compiles, make_costly, precisions
+from helpers.records import make_record
+from helpers.reports import check_golden
 
 ALL = tuple(view for view in VIEWS if view != USUAL_VIEW)
 FULL = [*compiles(), make_costly(reserved_bytes=1), make_costly(gradient_error=0.1)]

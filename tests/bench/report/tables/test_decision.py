@@ -18,9 +18,9 @@ from bench.report.tables.decision import (
     title,
 )
 from bench.report.tables.decision_notes import UNMEASURED, decision_notes
-from decided import arm, control, failed, only, repeats, run
-from golden_text import check_golden
-from makers import make_record
+from helpers.decisions import arm, control, failed, only, repeats, run
+from helpers.records import make_record
+from helpers.reports import check_golden
 
 WHOLE = arm(
     CHOICE, "linear+bf16", 1.95, output_error=1.2e-2, allocated_bytes=180 * 2**20, memory_ratio=0.54

@@ -6,7 +6,7 @@ from bench.analysis.decision import Aim
 from bench.records.comparison import CHOICE
 from bench.report.tables.decision import HEADINGS, cells, decision_lines, decision_markdown
 from bench.report.tables.decision_notes import decision_notes
-from decided import arm, control, only, run
+from helpers.decisions import arm, control, only, run
 
 MEMORY = Aim(objective="memory")
 

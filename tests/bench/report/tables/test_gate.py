@@ -4,7 +4,7 @@ from dataclasses import replace
 
 from bench.analysis.gate import Check, new_target
 from bench.report.tables.gate import gate_markdown, gate_notes
-from golden_text import check_golden
+from helpers.reports import check_golden
 
 ATTENTION, MINE = "vitcore:attention=sdpa,variant=B/16", "mine.py:f"
 OK = Check(

@@ -6,10 +6,9 @@ from bench.records.errors import InputError
 from bench.report.tables.costs import VIEWS
 from bench.report.tables.markdown import markdown
 from bench.report.tables.verdicts import HEADINGS
-from costly import ROWS
-from golden_text import check_golden
-from makers import make_analysis, make_record
-from reported import ANALYSIS, RUN
+from helpers.arm_costs import ROWS
+from helpers.records import make_analysis, make_record
+from helpers.reports import ANALYSIS, RUN, check_golden
 
 
 def test_markdown() -> None:

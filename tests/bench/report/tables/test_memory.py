@@ -9,8 +9,8 @@ from rich.console import Console
 from bench.records.arm_costs import Case, Footprint, Measured, Predicted
 from bench.records.comparison import Arm
 from bench.report.tables.memory import case_name, component_table, memory_table, notes
-from golden_text import check_golden
-from makers import WORKLOAD
+from helpers.records import WORKLOAD
+from helpers.reports import check_golden
 
 MEBI = 2**20
 CASE = Case(workload=replace(WORKLOAD, component="model", mode="train"), arm=Arm())

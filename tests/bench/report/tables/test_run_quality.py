@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 
 from bench.report.tables.run_quality import trust
-from makers import make_analysis, make_controls, make_record
+from helpers.records import make_analysis, make_controls, make_record
 
 SAID = "2 of 9 copies of a baseline were called different"
 FURTHER = f"{SAID}; they stray further than their intervals allow, so every interval was widened"

@@ -20,14 +20,22 @@ from bench.report.tables.verdicts import (
     summary,
     verdict,
 )
-from golden_text import check_golden
-from makers import (
+from helpers.records import (
     NOT_MEASURED,
     make_analysis,
     make_environment,
     make_record,
 )
-from reported import ANALYSIS, EQUIVALENT, NOTE, OUT_OF_MEMORY, RUN, SLOWER, WIDE
+from helpers.reports import (
+    ANALYSIS,
+    EQUIVALENT,
+    NOTE,
+    OUT_OF_MEMORY,
+    RUN,
+    SLOWER,
+    WIDE,
+    check_golden,
+)
 
 
 def printed(*given: Any, width: int = 130) -> str:

@@ -10,9 +10,9 @@ from pathlib import Path
 
 import yaml
 
-from processes import environment
+from helpers.processes import environment
 
-_FOLDER = Path(__file__).parents[1] / ".github" / "workflows"
+_FOLDER = Path(__file__).parents[2] / ".github" / "workflows"
 _EXPRESSION = re.compile(r"\$\{\{ (.*?) \}\}")
 _BASH = shutil.which("bash") or "bash"
 

@@ -5,7 +5,7 @@ from typing import Any
 from bench.analysis.decision import Aim, Decision, decide
 from bench.records.comparison import CHOICE
 from bench.records.row import Record
-from makers import NOT_MEASURED, make_record
+from helpers.records import NOT_MEASURED, make_record
 
 _COMPONENTS = {"patcher": "patcher", "attention": "attention", CHOICE: "model"}
 _BASELINES = {

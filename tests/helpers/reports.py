@@ -1,9 +1,17 @@
-"""A run with something of everything, for the tests of what people read."""
+"""A run with something of everything, and golden texts: what people read, to the last sign.
 
+Where a text changed on purpose, write it anew and read the difference before committing it::
+
+    VITBENCH_UPDATE_GOLDEN=1 python -m pytest tests/bench/report
+"""
+
+import os
+from pathlib import Path
 from typing import Any
 
-from makers import NOT_MEASURED, make_analysis, make_controls, make_record
+from helpers.records import NOT_MEASURED, make_analysis, make_controls, make_record
 
+GOLDEN = Path(__file__).parents[1] / "golden"
 EQUIVALENT: dict[str, Any] = {
     "verdict": "equivalent",
     "speedup": 1.001,
@@ -45,3 +53,11 @@ RUN = [
 STRAY = make_controls(count=2, strayed=1, widening=1.625)
 CAUSES = {"steal": 20, "memory": 4}
 ANALYSIS = make_analysis(RUN, {"cpu": STRAY, "cuda": make_controls(count=1)}, CAUSES)
+
+
+def check_golden(name: str, text: str) -> None:
+    """Compare a text with its file; write the file first where the environment asks for it."""
+    path = GOLDEN / name
+    if os.environ.get("VITBENCH_UPDATE_GOLDEN") == "1":
+        path.write_text(text, encoding="utf-8")
+    assert text == path.read_text(encoding="utf-8"), f"{name} differs; see tests/helpers/reports.py"

@@ -6,7 +6,7 @@ from typing import Any
 from bench.records.arm_costs import Case
 from bench.records.call_profile import BETWEEN, PYTHON, Held, Profiled, Share, Timeline, Watched
 from bench.records.comparison import Arm
-from makers import WORKLOAD
+from helpers.records import WORKLOAD
 
 MEBI = 2**20
 NODE = "autograd::engine::evaluate_function: "

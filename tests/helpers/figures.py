@@ -15,7 +15,7 @@ from matplotlib.transforms import Bbox
 
 from bench.records.comparison import VERDICTS
 from bench.records.row import Record
-from makers import make_record
+from helpers.records import make_record
 
 Draw = Callable[[Sequence[Record], str], Figure | None]
 SOURCE = "AMD EPYC 7B13, 2 threads; torch 2.9.0; commit 0123456789; run 20260102-030405"

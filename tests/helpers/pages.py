@@ -11,8 +11,8 @@ from bench.report.page.document import page
 from bench.report.page.figures import FIGURES, inlined
 from bench.report.plots.speed import draw
 from bench.report.report_data import Told
-from decided import arm, control, failed, repeats, run
-from makers import make_analysis, make_environment
+from helpers.decisions import arm, control, failed, repeats, run
+from helpers.records import make_analysis, make_environment
 
 HOSTILE = (
     "<script>alert('x')</script>'\"><img src=x onerror=alert(1)> $\\frac{1}{0}$ &amp; {{ 7 * 7 }}"

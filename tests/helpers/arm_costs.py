@@ -7,8 +7,8 @@ from typing import Any
 
 from bench.records.arm_costs import computed_in
 from bench.records.row import Record
-from makers import NOT_MEASURED, make_record
-from reported import EQUIVALENT
+from helpers.records import NOT_MEASURED, make_record
+from helpers.reports import EQUIVALENT
 
 VARIANTS = ("B/16", "L/16", "H/14")
 COMPONENTS = ("patcher", "attention", "block", "model")

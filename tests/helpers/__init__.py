@@ -1,0 +1,1 @@
+"""Stand-ins, records, runs and processes that several tests share."""
