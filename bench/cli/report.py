@@ -68,6 +68,7 @@ def export(
 @click.argument("folder", type=click.Path(path_type=Path))
 @click.option("--markdown", is_flag=True, help="Print the tables as Markdown, nothing else.")
 @click.option("--decision", is_flag=True, help="Print what to choose as Markdown, nothing else.")
+@click.option("--brief", is_flag=True, help="Only the columns that decide, with --decision.")
 @click.option("--page", is_flag=True, help="Write report.html and print its path, nothing else.")
 @click.option("--factors", type=names, help="Only these, with --markdown  [default: all]")
 @other_objective_option
@@ -78,6 +79,7 @@ def report(
     *,
     markdown: bool,
     decision: bool,
+    brief: bool,
     page: bool,
     factors: tuple[str, ...] | None,
     show: tuple[str, ...],
@@ -89,6 +91,8 @@ def report(
 
     if factors and not markdown:
         raise click.UsageError("--factors chooses tables of --markdown; give both or neither")
+    if brief and not decision:
+        raise click.UsageError("--brief shortens the table of --decision; give both or neither")
     if markdown + decision + page > 1:
         raise click.UsageError("--markdown, --decision and --page exclude each other; give one")
     views = known_views(show)
@@ -101,7 +105,8 @@ def report(
     results = _measured(folder)
     aim = other_aim(results.aim, objective, max_error)
     if markdown or decision:
-        click.echo(_markdown(results, aim, factors, None if decision else views))
+        lines = _decision(results, aim, factors, brief=brief)
+        click.echo("\n".join(lines) if decision else _tables(results, factors, views, lines))
         click.echo(source_of(results))
         return
     from bench.files.results_csv import write_csv
@@ -111,15 +116,20 @@ def report(
     show_run(results, views, aim)
 
 
-def _markdown(
-    results: Any, aim: Any, factors: Sequence[str] | None, views: Sequence[str] | None
-) -> str:
-    """What to choose, and the tables of some factors; without views nothing but what to choose."""
+def _decision(results: Any, aim: Any, factors: Sequence[str] | None, *, brief: bool) -> list[str]:
+    """The decisions of a run as lines of Markdown; none where only some factors are shown."""
     from bench.report.tables.decision import decision_markdown
+
+    return [] if factors else decision_markdown(results.decisions(aim), aim, brief=brief)
+
+
+def _tables(
+    results: Any, factors: Sequence[str] | None, views: Sequence[str], first: Sequence[str]
+) -> str:
+    """The tables of some factors as Markdown, below the lines ``first``."""
     from bench.report.tables.markdown import markdown
 
-    first = [] if factors else decision_markdown(results.decisions(aim), aim)
-    return "\n".join(first) if views is None else markdown(results.analysis, factors, views, first)
+    return markdown(results.analysis, factors, views, first)
 
 
 def _measured(folder: Path) -> Any:

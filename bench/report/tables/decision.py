@@ -35,6 +35,7 @@ HEADINGS = (
 PART_HEADINGS = ("workload", "factor", "level", "gain", "measured on", "may be better")
 _OPEN = HEADINGS.index("may be better")
 _WORDS = ("workload", "choose", "verdict", "may be better")
+BRIEF_HEADINGS = ("workload", "choose", "gain", "speed-up", "memory", "numeric error")
 # What a narrow terminal does without.
 _SPARED = ("by its parts", "verdict", "by plain")
 
@@ -74,6 +75,26 @@ def cells(decision: Decision, *, brief: bool = False) -> tuple[str, ...]:
     )
 
 
+def brief_cells(decision: Decision) -> tuple[str, ...]:
+    """A decision's cells, under BRIEF_HEADINGS: speed-up with its interval, memory with its ratio.
+
+    The verdict is left out: an arm that is chosen by latency was called faster.
+    """
+    cell = dict(zip(HEADINGS, cells(decision), strict=True))
+    return (
+        cell["workload"],
+        cell["choose"],
+        cell["gain"],
+        _detailed(cell["speed-up"], cell["95 % interval"]),
+        _detailed(cell["memory"], cell["by plain"]),
+        cell["numeric error"],
+    )
+
+
+def _detailed(value: str, detail: str) -> str:
+    return f"{value} ({detail})" if detail else value
+
+
 def part_cells(decisions: Sequence[Decision]) -> Iterator[tuple[str, ...]]:
     """What was chosen of each factor, and how much better it is than the plain level there.
 
@@ -99,8 +120,8 @@ def title(aim: Aim) -> str:
 
 
 def used_headings(rows: Sequence[tuple[str, ...]]) -> list[int]:
-    """The places of those HEADINGS under which some row says something."""
-    return [place for place in range(len(HEADINGS)) if any(row[place] for row in rows)]
+    """The indices of the columns in which some row has text."""
+    return [place for place, column in enumerate(zip(*rows, strict=True)) if any(column)]
 
 
 def decision_table(decisions: Sequence[Decision], aim: Aim, *, narrow: bool = False) -> Table:
@@ -126,17 +147,21 @@ def open_lines(decisions: Sequence[Decision]) -> list[str]:
     ]
 
 
-def decision_markdown(decisions: Sequence[Decision], aim: Aim) -> list[str]:
-    """The same as lines of Markdown, with what to know of it; nothing without decisions."""
+def decision_markdown(decisions: Sequence[Decision], aim: Aim, *, brief: bool = False) -> list[str]:
+    """The decisions as lines of Markdown, with notes below the table; nothing without decisions.
+
+    ``brief`` has the columns of BRIEF_HEADINGS, else the table has those of HEADINGS.
+    """
     if not decisions:
         return []
-    rows = [cells(each) for each in decisions]
+    headings, row_of = (BRIEF_HEADINGS, brief_cells) if brief else (HEADINGS, cells)
+    rows = [row_of(each) for each in decisions]
     used = used_headings(rows)
-    marks = ["---" if HEADINGS[place] in _WORDS else "---:" for place in used]
+    marks = ["---" if headings[place] in _WORDS else "---:" for place in used]
     return [
         f"**{title(aim)}**, on {escaped(decisions[0].situation.device_name)}:",
         "",
-        f"| {' | '.join(HEADINGS[place] for place in used)} |",
+        f"| {' | '.join(headings[place] for place in used)} |",
         f"|{'|'.join(marks)}|",
         *(f"| {' | '.join(escaped(row[place]) for place in used)} |" for row in rows),
         "",

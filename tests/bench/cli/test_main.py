@@ -64,7 +64,7 @@ OPTIONS = {
     },
     "report": {
         *("folder", "--markdown", "--decision", "--page", "--factors", "--show", "--objective"),
-        "--max-error",
+        *("--max-error", "--brief"),
     },
     "summary": {
         *("variant", "--patcher", "--attention", "--head", "--classes", "--image-size"),
@@ -148,6 +148,7 @@ def _is_help(parameter: click.Parameter) -> bool:
         ("shapes B/16 --image-size big", "'big' is no image size; expected such as 224 or 224x192"),
         ("shapes B/16 --channels 0", "0 is not in the range 1<=x<=1000000"),
         ("summary X/1", "unknown variant 'X/1'; known: B/16"),
+        ("report run --brief", "--brief shortens the table of --decision; give both or neither"),
         ("report nowhere", "nowhere/plan.json cannot be read (No such file or directory); "),
     ],
 )

@@ -9,6 +9,7 @@ from bench.analysis.decision import Aim, Decision, decide
 from bench.records.comparison import CHOICE
 from bench.report.tables.decision import (
     HEADINGS,
+    brief_cells,
     cells,
     decision_lines,
     decision_markdown,
@@ -52,6 +53,26 @@ def test_the_table_reads_as_it_should(width: int) -> None:
 def test_markdown_reads_as_it_should() -> None:
     """With its rule and all that is to be known of it."""
     check_golden("decision.md", "\n".join(decision_markdown(several(), Aim())))
+
+
+def test_a_brief_table_has_the_columns_that_decide() -> None:
+    """Five by latency, the speed-up with its interval and memory with its ratio; the same notes."""
+    full, brief = (decision_markdown(several(), Aim(), brief=brief) for brief in (False, True))
+    assert brief[2] == "| workload | choose | speed-up | memory | numeric error |"
+    assert [cell.strip() for cell in brief[4].split("|")[1:-1]] == [
+        *("B/16 b1 forward (model)", "linear + bf16"),
+        *("×1.95 (1.91 to 1.99)", "180 MiB (×0.54)", "1.2e-02"),
+    ]
+    assert brief[7:] == ["| H/14 b1 forward 384px | plain |  |  |  |", *full[8:]]
+
+
+def test_a_brief_table_by_another_objective_shows_its_gain() -> None:
+    """What was gained by it is neither the speed-up nor the ratio of memory alone."""
+    whole = arm(CHOICE, "bf16", 1.95, allocated_bytes=180 * 2**20, memory_ratio=0.5)
+    aim = Aim(objective="memory")
+    found = decide(run(control(CHOICE), whole), aim, repeats)
+    assert brief_cells(found[0])[2] == "×2.00"
+    assert "| choose | gain | speed-up | memory |" in decision_markdown(found, aim, brief=True)[2]
 
 
 def test_what_nobody_measured_is_unknown() -> None:
