@@ -27,8 +27,6 @@ from bench.records.plan import Choice
 T = TypeVar("T")
 
 _CHECKED = re.compile(rb'(.*), "crc": "([0-9a-f]{8})"\}', flags=re.DOTALL)
-# Lines of this schema had no checksum yet.
-_UNCHECKED_SCHEMA = 1
 
 
 def _line(event: dict[str, Any]) -> bytes:
@@ -123,10 +121,10 @@ class JournalReader:
 
 
 def _is_whole(line: bytes, event: dict[str, Any]) -> bool:
-    """Whether a line is as it was written: its checksum fits, or its schema knows none."""
+    """Whether a line is an event as it was written: its checksum matches."""
     checked = _CHECKED.fullmatch(line)
     if "kind" not in event or checked is None:
-        return "kind" in event and event["schema"] == _UNCHECKED_SCHEMA
+        return False
     return f"{zlib.crc32(checked[1]):08x}" == checked[2].decode()
 
 

@@ -13,12 +13,6 @@ from bench.records.calibration import Rate
 from bench.records.errors import InputError
 from bench.records.row import COLUMNS, Record
 
-# Columns that files of an earlier schema lack.
-_LATER_COLUMNS = (
-    *("detectable_effect", "p_value", "disturbed", "unsteady", "inputs"),
-    *COLUMNS[COLUMNS.index("largest_error") :],
-)
-
 
 def write_csv(path: Path, records: Iterable[Record]) -> Path | None:
     """Write ``results.csv`` whole or not at all; a missing value is an empty cell.
@@ -74,9 +68,7 @@ def read_csv(path: Path) -> list[Record]:
         raise InputError(f"{path} does not exist; make it with: vitbench report {path.parent}")
     with path.open(encoding="utf-8", newline="") as file:
         reader = csv.DictReader(file)
-        given = reader.fieldnames or ()
-        lacking = [name for name in COLUMNS if name not in given and name not in _LATER_COLUMNS]
-        if lacking:
+        if lacking := [name for name in COLUMNS if name not in (reader.fieldnames or ())]:
             raise InputError(
                 f"{path} lacks the column {lacking[0]!r}; make it again with: "
                 f"vitbench report {path.parent}"
@@ -96,7 +88,7 @@ def read_csv(path: Path) -> list[Record]:
 def _record(row: dict[Any, Any]) -> Record:
     if None in row or None in row.values():
         raise ValueError("a row has too few or too many cells")
-    return Record(**{f.name: _cell(row.get(f.name, ""), f.type) for f in fields(Record)})
+    return Record(**{f.name: _cell(row[f.name], f.type) for f in fields(Record)})
 
 
 def _cell(text: str, kind: Any) -> Any:

@@ -48,12 +48,10 @@ def spent_s(events: Iterable[Mapping[str, Any]]) -> float:
     total = 0.0
     since_s: float | None = None
     for event in events:
-        # Lines of the first schema do not tell when they were written.
-        time_s = event.get("time_s")
-        if event["kind"] in _DONE and time_s is not None and since_s is not None:
-            total += max(time_s - since_s, 0.0)
+        if event["kind"] in _DONE and since_s is not None:
+            total += max(event["time_s"] - since_s, 0.0)
         if event["kind"] in ("process", *_DONE):
-            since_s = time_s
+            since_s = event["time_s"]
     return total
 
 

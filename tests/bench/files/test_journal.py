@@ -1,6 +1,5 @@
 """journal: every event once, on disk, and whatever happens to the file is told apart."""
 
-import json
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -141,30 +140,6 @@ def test_a_block_of_nulls_is_torn(journal: Path) -> None:
     append_sample(journal, replace(sample("b"), died=True))
     events, torn = read_events(journal)
     assert (keys_of(events), torn) == ("ab", 1)
-
-
-def test_lines_of_the_first_schema_are_read(journal: Path) -> None:
-    """Lines without a checksum, as the first schema had them, count beside later ones."""
-    old = [
-        {"schema": 1, "kind": "start", "key": "a", "pass_index": 0},
-        {
-            "schema": 1,
-            "kind": "sample",
-            "key": "a",
-            "pass_index": 0,
-            "status": "ok",
-            "baseline_s": [0.2, 0.2],
-            "arm_s": [0.1, 0.1],
-            "prepare_s": 1.0,
-            "error": None,
-        },
-    ]
-    journal.write_text("".join(f"{json.dumps(event)}\n" for event in old), "utf-8")
-    append_sample(journal, sample("b"))
-    found = read_samples(journal.parent)
-    assert [each.key for each in found] == ["a", "b"]
-    assert found[0].baseline_s == (0.2, 0.2)
-    assert (found[0].disturbed, found[0].causes, found[0].unsettled) == ((), {}, ())
 
 
 def test_a_comparison_counts_once_for_each_pass(journal: Path) -> None:

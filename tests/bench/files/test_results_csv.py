@@ -27,7 +27,6 @@ TYPES: dict[Any, st.SearchStrategy[Any]] = {
     str: LINES,
     type(None): st.none(),
 }
-LATER = ("detectable_effect", "p_value", "disturbed", "unsteady", "inputs")
 
 
 def strategy(kind: Any) -> st.SearchStrategy[Any]:
@@ -140,32 +139,6 @@ def test_a_failing_row_leaves_the_file_of_before(path: Path) -> None:
     assert run_ids(path) == ["first"]
 
 
-def test_the_first_schema_is_read(path: Path) -> None:
-    """A file without the columns that came later is read; what it does not say is missing."""
-    row = asdict(make_record(schema=1))
-    old = {name: value for name, value in row.items() if name not in LATER}
-    with path.open("w", encoding="utf-8", newline="") as file:
-        writer = csv.DictWriter(file, list(old))
-        writer.writeheader()
-        writer.writerow({name: "" if value is None else value for name, value in old.items()})
-    (found,) = read_csv(path)
-    assert asdict(found) == {**row, **dict.fromkeys(LATER)}
-
-
-def test_the_second_schema_is_read(path: Path) -> None:
-    """A file from before costs were surveyed is read; what an arm costs is missing, not zero."""
-    costs = COLUMNS[COLUMNS.index("largest_error") :]
-    row = asdict(make_record(schema=2))
-    old = {name: value for name, value in row.items() if name not in costs}
-    path.write_text(f"{','.join(old)}\n{','.join(map(_cell, old.values()))}\n", "utf-8")
-    (found,) = read_csv(path)
-    assert asdict(found) == {**row, **dict.fromkeys(costs)}
-
-
-def _cell(value: object) -> str:
-    return "" if value is None else str(value)
-
-
 @pytest.mark.parametrize("ends", [(120.5, math.inf), (math.inf, math.inf), (0.0, 12.0)])
 def test_never_is_kept(path: Path, ends: tuple[float, float]) -> None:
     """Compiling that never pays off is ``inf`` in the file, and comes back as that."""
@@ -185,7 +158,7 @@ def test_a_missing_csv_names_the_command_that_makes_it(path: Path) -> None:
 @pytest.mark.parametrize(
     ("old", "new", "says"),
     [
-        ("\n4,", "\n99,", "has schema 99; this vitbench reads schemas 1 to 4: use the version"),
+        ("\n4,", "\n99,", "has schema 99; this vitbench reads schema 4: use the version"),
         ("\n4,", "\ntwo,", "has schema two; this vitbench reads"),
         (",3,", ",three,", "was changed by hand .*; make it again with: vitbench report"),
         ("speedup_low", "speedup_lo", "lacks the column 'speedup_low'; make it again with"),

@@ -79,9 +79,10 @@ def test_pass_plan_round_trip(tmp_path: Path) -> None:
         ("[]", "is no JSON object; restore it or run again"),
         ("null", "is no JSON object; restore it or run again"),
         ('{"schema": 1, "run_id"', "is no JSON .*; restore it or run again"),
-        ('{"schema": 999}', "has schema 999; this vitbench reads schemas 1 to 4: use the version"),
-        ("{}", "has schema None; this vitbench reads schemas 1 to 4"),
-        ('{"schema": 3}', "was changed by hand .*; restore it or run again"),
+        ('{"schema": 999}', "has schema 999; this vitbench reads schema 4: use the version"),
+        ('{"schema": 3}', "has schema 3; this vitbench reads schema 4: use the version"),
+        ("{}", "has schema None; this vitbench reads schema 4"),
+        ('{"schema": 4}', "was changed by hand .*; restore it or run again"),
     ],
 )
 def test_unreadable_json(

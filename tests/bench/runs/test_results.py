@@ -1,0 +1,50 @@
+"""bench.runs.results: the kept runs are still readable, and come to the results that are kept."""
+
+import csv
+from dataclasses import asdict
+from pathlib import Path
+
+import pytest
+
+from bench.files.results_csv import read_csv
+from bench.records.row import Record
+from bench.report.calibration import sentence
+from bench.runs import calibrate
+from bench.runs.results import load
+
+ROOT = Path(__file__).parents[3]
+RUN = ROOT / "results/reference/amd-epyc-zen4-2-cores"
+CALIBRATION = ROOT / "results/reference/calibration-amd-epyc-zen4-2-cores"
+# Another processor may round the last digit of a sum differently.
+PRECISION = 1e-9
+
+
+def numbers(row: Record) -> dict[str, float]:
+    """The cells of a row that are measured or computed."""
+    return {name: cell for name, cell in asdict(row).items() if isinstance(cell, float)}
+
+
+def words(row: Record) -> dict[str, object]:
+    """The other cells: names, counts, verdicts, and those that are empty."""
+    return {name: cell for name, cell in asdict(row).items() if not isinstance(cell, float)}
+
+
+def test_the_kept_run_gives_the_kept_rows() -> None:
+    """Verdicts and intervals follow from the journal as they stand in results.csv."""
+    kept, found = read_csv(RUN / "results.csv"), load(RUN).records
+    assert len(found) == len(kept) > 50
+    for row, again in zip(kept, found, strict=True):
+        assert words(again) == words(row)
+        assert numbers(again) == pytest.approx(numbers(row), rel=PRECISION)
+
+
+def test_the_kept_calibration_gives_the_kept_rates() -> None:
+    """The rates of each method, and the sentence in the README, follow from an older journal."""
+    found = calibrate.read(CALIBRATION).rates
+    with (CALIBRATION / "calibration.csv").open(encoding="utf-8", newline="") as file:
+        kept = list(csv.DictReader(file))
+    assert [each.method for each in found] == [row.pop("method") for row in kept]
+    for rate, row in zip(found, kept, strict=True):
+        expected = {name: float(cell) for name, cell in row.items()}
+        assert {name: asdict(rate)[name] for name in row} == pytest.approx(expected, rel=PRECISION)
+    assert f"> {sentence(found)}\n" in (ROOT / "README.md").read_text(encoding="utf-8")
