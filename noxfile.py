@@ -78,12 +78,12 @@ def overhead(session: nox.Session) -> None:
 
 @nox.session
 def readme(session: nox.Session) -> None:
-    """Write again what the README shows of runs; ``-- RUN NAME`` keeps a run for it first.
+    """Write again what README files show of runs and rows; ``-- RUN NAME`` keeps a run for it.
 
     ``nox -s readme -- results/20261123-062052 my-machine`` copies what a run's folder is made from
     to results/reference/my-machine, under that name and without the host's.
     """
-    session.install("-e", ".")
+    session.install("-e", ".", *group("tests"))
     if session.posargs:
         run, name = session.posargs
         kept = Path("results/reference") / name
@@ -96,6 +96,8 @@ def readme(session: nox.Session) -> None:
         return f"<!-- {found[1]} -->\n{str(said).strip()}\n<!-- end -->"
 
     page.write_text(SHOWN.sub(again, page.read_text("utf-8")), "utf-8")
+    columns = "tests/bench/records/test_row.py"
+    session.run("python", "-m", "pytest", "-q", columns, env={"VITBENCH_UPDATE_GOLDEN": "1"})
 
 
 def _keep(run: Path, kept: Path) -> None:

@@ -1,4 +1,4 @@
-"""One row of ``results.csv``: what all passes of a run say of an arm. Standard library only."""
+"""One row of ``results.csv``: the result of one arm over all passes. Standard library only."""
 
 from dataclasses import dataclass, fields
 
@@ -9,113 +9,171 @@ from bench.records.comparison import FACTORS, Arm
 class Record:
     """One row of ``results.csv``: one arm of one comparison over all passes.
 
-    ``None`` is a missing value and stays empty in the file. ``latency_ms`` is the time of one
-    call (device time on CUDA), ``wall_ms`` the synchronised wall time of the same call;
-    intervals are 95 %. ``images_per_s`` is the throughput of calls queued one behind the other
-    (on a CPU nothing queues: batch size / latency). ``speedup`` is baseline time / arm time.
-    ``output_error`` and ``gradient_error`` are relative norms against float64, or for a user's own
-    arms against the baseline. ``passes`` and ``rounds`` count the processes and, over all of them,
-    the pairs; ``cache`` says whether the last-level cache was flushed before each pair (``cold``).
-    ``detectable_effect`` is the smallest relative difference that the measurement would have found
-    four times in five; ``p_value`` is that of no difference, adjusted for the number of comparisons
-    (Benjamini-Hochberg). ``disturbed`` counts the pairs that foreign load disturbed; ``unsteady``
-    names what had not settled, and in how many passes. ``error`` says in one line why a status is
-    not ``ok``, ``note`` what a reader should know of the hardware. ``inputs`` are those of a user's
-    own arms, which have no variant and sizes.
-
-    What the choice costs, by one look at the arm alone (``bench.records.arm_costs``) unless said
-    otherwise: ``largest_error`` is the largest absolute error of an output, ``top1_agreement`` the
-    share of held-out digits that a trained model classifies as it does in float64. Peaks of memory
-    in steady state: ``allocated_bytes`` of live tensors, ``reserved_bytes`` of torch's allocator
-    (CUDA), ``process_bytes`` of a process that does this alone (the driver's figure, or resident in
-    main memory), ``unexplained_bytes`` the rest;
-    ``predicted_bytes`` by shapes alone, ``prediction_error`` relative to what was allocated,
-    ``memory_ratio`` allocated / the baseline's. ``flop`` are the operations of one call by
-    arithmetic, ``moved_bytes`` what it must move at least; ``gflop_per_s`` is what was achieved,
-    ``limit_gflop_per_s`` and ``limit_library`` what the same products alone reach by the fastest
-    library, ``limit_share`` the time that they take / the arm's, ``copy_gb_per_s`` the bandwidth
-    of copying. ``compile_cold_s`` and ``compile_warm_s`` are loading the compiler and the first
-    call, without and with its cache on disk; after ``break_even_images`` compiling has paid off
-    (``inf``: never), with its 95 % interval. ``recompiles`` are those for batches of 1, 2, 8, 1.
-    ``kernels`` are what the call dispatched, ``joules_per_image`` is of the whole device.
-    ``throughput_ratio`` is the baseline's time a queued call / the arm's, with its 95 % interval;
-    empty on a CPU, where nothing queues. ``compile_extra_bytes`` is what the process of a compiled
-    arm has at its peak beyond its baseline's, ``parameters`` how many numbers can be trained.
-    ``yardstick_ms`` is a call of the yardstick in the same passes, ``yardstick_ratio`` the arm's
-    time / the yardstick's, pass by pass, with its 95 % interval.
+    ``None`` is a missing value and an empty cell. ``results/README.md`` holds a table of these
+    fields, made from the text below each of them.
     """
 
+    # Where and what
     schema: int
+    """Version of these columns."""
     run_id: str
+    """Name of the run: its folder's, made from its start time."""
     commit: str | None
+    """Git revision of vitbench's own checkout."""
     device: str
+    """``cpu`` or ``cuda``."""
     device_name: str
+    """Model of the processor or GPU."""
     factor: str
+    """What the comparison varies: ``patcher``, ``attention``, ``compile``, ``precision``, …;
+    ``choice`` compares the chosen combination, ``factory`` a user's own arms.
+    """
     component: str
+    """Part of the model that is measured: ``patcher``, ``attention``, ``block`` or ``model``."""
     variant: str | None
+    """Size of the Vision Transformer, such as ``B/16``; empty for a user's own arms."""
     patch_size: int | None
+    """Side of a patch, in pixels."""
     image_size: int | None
+    """Side of an image, in pixels."""
     batch_size: int | None
+    """Images per call."""
     mode: str
+    """``forward``, or ``train``: forward, backward and optimizer step."""
     precision: str
+    """Number format of the arm."""
     cache: str
+    """State of the last-level cache before each pair: ``cold`` (flushed) or ``warm``."""
     baseline: str
+    """Level of the factor that the arm is compared with."""
     arm: str
+    """Level of the factor that is measured; equal to ``baseline`` in a control."""
+
+    # What came of it
     status: str
+    """``ok``, ``oom``, ``timeout``, ``crashed``, ``wrong`` (error above tolerance) or
+    ``skipped``.
+    """
     passes: int
+    """Processes that measured the arm."""
     rounds: int
+    """Pairs of calls over all passes."""
     latency_ms: float | None = None
+    """Time of one call, in milliseconds; device time on CUDA."""
     latency_low_ms: float | None = None
+    """Lower end of the 95 % interval of ``latency_ms``, in milliseconds."""
     latency_high_ms: float | None = None
+    """Upper end of the 95 % interval of ``latency_ms``, in milliseconds."""
     wall_ms: float | None = None
+    """Synchronised wall time of the same call, in milliseconds."""
     images_per_s: float | None = None
+    """Throughput of calls queued one behind the other, in images per second; on a CPU, where
+    nothing queues, batch size / latency.
+    """
     speedup: float | None = None
+    """Baseline time / arm time, from alternating pairs."""
     speedup_low: float | None = None
+    """Lower end of the 95 % interval of ``speedup``."""
     speedup_high: float | None = None
+    """Upper end of the 95 % interval of ``speedup``."""
     verdict: str | None = None
+    """``faster``, ``slower``, ``equivalent`` or ``undecided``."""
     detectable_effect: float | None = None
+    """Smallest relative difference that would have been found in four of five such measurements."""
     p_value: float | None = None
+    """Probability of such a difference if there is none; Benjamini-Hochberg adjusted over the
+    run.
+    """
     output_error: float | None = None
+    """Relative norm of the output's error against float64; for a user's own arms against the
+    baseline.
+    """
     gradient_error: float | None = None
+    """Relative norm of the gradients' error, against the same reference."""
     disturbed: int | None = None
+    """Pairs that foreign load disturbed."""
     unsteady: str | None = None
+    """Arms whose warm-up had not ended, and in how many passes."""
     inputs: str | None = None
+    """Inputs of a user's own arms: shapes, or the function that makes them."""
     error: str | None = None
+    """Reason for a status other than ``ok``, in one line."""
     note: str | None = None
+    """Remarks on the row, such as missing hardware support."""
+
+    # What the arm costs, by the survey (``bench.records.arm_costs``)
     largest_error: float | None = None
+    """Largest absolute error of an output element."""
     top1_agreement: float | None = None
+    """Share of held-out digits that a trained model classifies as it does in float64."""
     allocated_bytes: int | None = None
+    """Peak of live tensors in steady state, in bytes."""
     reserved_bytes: int | None = None
+    """Peak held by torch's allocator (CUDA), in bytes."""
     process_bytes: int | None = None
+    """Peak of a process that only does this, in bytes: the driver's figure, or resident in main
+    memory.
+    """
     unexplained_bytes: int | None = None
+    """Part of the process's peak outside torch's allocator, in bytes."""
     predicted_bytes: int | None = None
+    """Peak of live tensors predicted from shapes alone, in bytes."""
     prediction_error: float | None = None
+    """Predicted / measured peak of live tensors - 1."""
     memory_ratio: float | None = None
+    """Peak of live tensors / the baseline's."""
     flop: float | None = None
+    """Floating-point operations of one call, by arithmetic."""
     moved_bytes: float | None = None
+    """Least memory traffic of one call, by arithmetic, in bytes."""
     gflop_per_s: float | None = None
+    """Achieved speed, in 10⁹ floating-point operations per second."""
     limit_gflop_per_s: float | None = None
+    """Speed of its matrix products alone in the fastest library here, in 10⁹ floating-point
+    operations per second.
+    """
     limit_share: float | None = None
+    """Time of its matrix products alone / time of the arm, from alternating pairs."""
     limit_library: str | None = None
+    """Library that computed its matrix products fastest."""
     copy_gb_per_s: float | None = None
+    """Bandwidth of copying memory, reads and writes, in 10⁹ bytes per second."""
     compile_cold_s: float | None = None
+    """Loading the compiler and the first call with an empty disk cache, in seconds."""
     compile_warm_s: float | None = None
+    """Loading the compiler and the first call with a filled disk cache, in seconds."""
     graph_breaks: int | None = None
+    """Breaks of the compiler's graph."""
     recompiles: int | None = None
+    """Recompilations for batches of 1, 2, 8 and 1 images in turn."""
     break_even_images: float | None = None
+    """Images after which compiling has paid off; ``inf``: never."""
     break_even_low_images: float | None = None
+    """Lower end of the 95 % interval of ``break_even_images``, in images."""
     break_even_high_images: float | None = None
+    """Upper end of the 95 % interval of ``break_even_images``, in images."""
     kernels: str | None = None
+    """Kernels that the call dispatched."""
     joules_per_image: float | None = None
+    """Energy of the whole device per image, in joules."""
     throughput_ratio: float | None = None
+    """Time of a queued call of the baseline / of the arm; empty on a CPU, where nothing queues."""
     throughput_low: float | None = None
+    """Lower end of the 95 % interval of ``throughput_ratio``."""
     throughput_high: float | None = None
+    """Upper end of the 95 % interval of ``throughput_ratio``."""
     compile_extra_bytes: int | None = None
+    """Peak of a compiled arm's process beyond its baseline's, in bytes."""
     parameters: int | None = None
+    """Trainable numbers of the arm."""
     yardstick_ms: float | None = None
+    """Time of one call of the yardstick in the same passes, in milliseconds."""
     yardstick_ratio: float | None = None
+    """Arm time / yardstick time, pass by pass."""
     yardstick_low: float | None = None
+    """Lower end of the 95 % interval of ``yardstick_ratio``."""
     yardstick_high: float | None = None
+    """Upper end of the 95 % interval of ``yardstick_ratio``."""
 
     @property
     def is_control(self) -> bool:
