@@ -8,6 +8,7 @@ from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from typing import Any, get_args
 
+from bench.files.atomic import write_atomically
 from bench.records.comparison import CHOICE, OWN_FACTOR
 from bench.records.environment import Environment
 from bench.records.errors import InputError
@@ -105,10 +106,8 @@ def append(path: Path, found: Sequence[Point]) -> None:
     text = path.read_text(encoding="utf-8") if before else ""
     if text and not text.endswith("\n"):
         text += "\n"
-    part = path.with_name(f".{path.name}.part")
     path.parent.mkdir(parents=True, exist_ok=True)
-    part.write_text(text + file.getvalue(), encoding="utf-8")
-    part.replace(path)
+    write_atomically(path, text + file.getvalue())
 
 
 def _columns(path: Path) -> Sequence[str]:

@@ -19,6 +19,7 @@ from typing import Any
 
 from filelock import FileLock, Timeout
 
+from bench.files.atomic import write_atomically
 from bench.records.errors import InputError
 
 _FOLDER = "vitbench-locks"
@@ -131,15 +132,10 @@ def _note(lock: Path) -> Path:
 
 
 def _write_note(path: Path, holder: str) -> None:
-    """Say who this process is, in one step, over a note that somebody else may have left."""
+    """Describe this process in the note of its lock, in place of an earlier holder's."""
     started = datetime.now().astimezone().isoformat(sep=" ", timespec="seconds")
     note = {"pid": os.getpid(), "user": _user(), "holder": holder, "since": started}
-    # A new file under a name that nobody could foresee, and prepare a link of.
-    descriptor, part = tempfile.mkstemp(dir=path.parent, prefix=f"{path.name}.")
-    with os.fdopen(descriptor, "w", encoding="utf-8") as file:
-        json.dump(note, file)
-        os.fchmod(descriptor, 0o644)  # Whatever the umask: others are to read it.
-    Path(part).replace(path)
+    write_atomically(path, json.dumps(note), mode=0o644)  # Other users read it, too.
 
 
 def _user() -> str:

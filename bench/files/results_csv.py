@@ -8,6 +8,7 @@ from dataclasses import asdict, fields
 from pathlib import Path
 from typing import Any, get_args
 
+from bench.files.atomic import replacing, write_atomically
 from bench.files.run_folder import check_schema, digest
 from bench.records.calibration import Rate
 from bench.records.errors import InputError
@@ -20,15 +21,10 @@ def write_csv(path: Path, records: Iterable[Record]) -> Path | None:
     A file that was changed since it was written is kept beside it: the path of the copy, or None.
     """
     text = _text(COLUMNS, (asdict(record) for record in records))
-    part, seal = path.with_suffix(".part"), path.with_name(f".{path.name}.sha256")
-    try:
-        part.write_text(text, encoding="utf-8")
-    except OSError:
-        part.unlink(missing_ok=True)
-        raise
-    kept = _set_aside(path) if _was_changed(path, seal, text) else None
-    seal.write_text(digest(text.encode()), encoding="utf-8")
-    part.replace(path)
+    seal = path.with_name(f".{path.name}.sha256")
+    with replacing(path, text):
+        kept = _set_aside(path) if _was_changed(path, seal, text) else None
+        seal.write_text(digest(text.encode()), encoding="utf-8")
     return kept
 
 
@@ -43,7 +39,7 @@ def _text(columns: Sequence[str], rows: Iterable[dict[str, Any]]) -> str:
 def write_rates(path: Path, rates: Sequence[Rate]) -> None:
     """Write ``calibration.csv``: a row for each method and kind of trial."""
     columns = [each.name for each in fields(Rate)]
-    path.write_text(_text(columns, (asdict(rate) for rate in rates)), encoding="utf-8")
+    write_atomically(path, _text(columns, (asdict(rate) for rate in rates)))
 
 
 def _was_changed(path: Path, seal: Path, text: str) -> bool:

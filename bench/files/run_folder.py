@@ -22,6 +22,7 @@ from typing import Any, TypeVar
 
 import msgspec
 
+from bench.files.atomic import sync_folder, write_atomically
 from bench.records.comparison import SCHEMA
 from bench.records.environment import Environment
 from bench.records.errors import InputError
@@ -77,7 +78,7 @@ def create_run_folder(folder: Path, plan: Plan, environment: Environment) -> Non
         write_json(part / "plan.json", plan)
         write_json(part / "environment.json", environment)
         part.rename(folder)
-        _sync(folder.absolute().parent)
+        sync_folder(folder.absolute().parent)
     except OSError as error:
         shutil.rmtree(part, ignore_errors=True)
         raise InputError(
@@ -85,22 +86,10 @@ def create_run_folder(folder: Path, plan: Plan, environment: Environment) -> Non
         ) from error
 
 
-def _sync(folder: Path) -> None:
-    """Have a folder's names on disk."""
-    descriptor = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
-
-
 def write_json(path: Path, record: Plan | PassPlan | SurveyPlan | Environment) -> None:
     """Write one record as a JSON file; it is on disk when this returns."""
     text = json.dumps({"schema": SCHEMA, **asdict(record)}, indent=1, default=str)
-    with path.open("w", encoding="utf-8") as file:
-        file.write(text + "\n")
-        file.flush()
-        os.fsync(file.fileno())
+    write_atomically(path, text + "\n")
 
 
 def _read_json(path: Path) -> dict[str, Any]:

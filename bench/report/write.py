@@ -10,6 +10,7 @@ from typing import Any
 
 import click
 
+from bench.files.atomic import write_atomically
 from bench.records.errors import InputError
 
 # A history of fewer has no trend to show.
@@ -86,9 +87,7 @@ def _trend(folder: Path) -> list[tuple[str, Any]]:
 def _write_page(folder: Path, text: str) -> Path:
     """Write ``report.html`` whole or not at all."""
     path = folder / "report.html"
-    part = path.with_suffix(".part")
-    part.write_text(text, encoding="utf-8")
-    part.replace(path)
+    write_atomically(path, text)
     return path
 
 
