@@ -17,6 +17,7 @@ from hypothesis import strategies as st
 
 from bench.files.lock import device_locks, folder_lock
 from bench.records.errors import InputError
+from helpers.disks import files_of_at_most
 
 Lock = Callable[[Path], AbstractContextManager[None]]
 
@@ -249,14 +250,7 @@ def test_a_folder_that_is_gone_cannot_be_locked(tmp_path: Path) -> None:
     assert "absent cannot be locked (No such file" in refusal(folder_lock(tmp_path / "absent"))
 
 
-def test_a_disk_without_room_for_notes_still_locks(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_disk_without_room_for_notes_still_locks(tmp_path: Path) -> None:
     """The note is for people; the lock holds without it."""
-
-    def full(*_: object, **__: object) -> None:
-        raise OSError(28, "No space left on device")
-
-    monkeypatch.setattr(json, "dump", full)
-    with cpu_lock(tmp_path):
+    with files_of_at_most(0), cpu_lock(tmp_path):
         assert "another process, which left no note" in refusal(cpu_lock(tmp_path))
