@@ -31,15 +31,15 @@ def cli() -> None:
     \b
     vitbench run --quick            B/16 on this machine in under two minutes
     vitbench run                    B, L and H in about ten minutes
-    vitbench run --resume RUN       go on with a run that was ended, however it was
+    vitbench run --resume RUN       continue an interrupted or killed run
     vitbench compare A B            your own code: FILE.py:factory, or vitcore:attention=sdpa
-    vitbench regress --base REV     did this tree become slower? a gate for pull requests
-    vitbench calibrate              how often verdicts are wrong on this machine
-    vitbench simulate               the same for simulated machines
-    vitbench report results/RUN     tables and plots of a run again
-    vitbench export results/RUN     the same for other tools: Markdown, JUnit, JSON, CSV
-    vitbench history add RUN        keep a run's ratios in a CSV; vitbench trend tells what changed
-    vitbench memory B/16 L/16       what training or inference takes of memory
+    vitbench regress --base REV     a gate for pull requests: is this tree slower than REV?
+    vitbench calibrate              measure how often verdicts are wrong on this machine
+    vitbench simulate               the same on simulated machines
+    vitbench report results/RUN     tables, plots and page of a run
+    vitbench export results/RUN     a run for other tools: Markdown, JUnit, JSON, CSV
+    vitbench history add RUN        keep a run's ratios in a CSV; vitbench trend finds changes
+    vitbench memory B/16 L/16       memory of training or inference, predicted and measured
     vitbench profile B/16           where the time of one call goes
     vitbench shapes B/16            the shape after every step of the model
     vitbench summary B/16           layers, parameters and FLOPs
@@ -64,8 +64,8 @@ for command in (
     cli.add_command(command)
 
 
-class _Unread:
-    """Standard error that somebody may cease to read: a run goes on without, to the end."""
+class _PipeTolerantStderr:
+    """stderr that ignores a closed pipe, so that a run continues without it."""
 
     def __init__(self, stream: TextIO) -> None:
         self.stream = stream
@@ -74,22 +74,22 @@ class _Unread:
         return getattr(self.stream, name)
 
     def write(self, text: str) -> int:
-        """Write where somebody reads."""
+        """Write, unless the pipe is closed."""
         with suppress(OSError):
             self.stream.write(text)
         return len(text)
 
     def flush(self) -> None:
-        """Flush where somebody reads."""
+        """Flush, unless the pipe is closed."""
         with suppress(OSError):
             self.stream.flush()
 
 
-def _obey() -> None:
-    """What ends a run from outside interrupts it like Ctrl-C: it stops its pass and keeps rows.
+def _install_signal_handlers() -> None:
+    """Handle SIGTERM and SIGHUP like Ctrl-C: end the pass and keep its rows.
 
-    A closed terminal does so once; the shell and the kernel may both tell of it. A signal that is
-    ignored, as under nohup, stays ignored.
+    Handle SIGHUP once: both the shell and the kernel may send it when a terminal closes. A signal
+    that is ignored, as under nohup, stays ignored.
     """
 
     def hang_up(number: int, frame: FrameType | None) -> None:
@@ -101,19 +101,19 @@ def _obey() -> None:
             signal.signal(number, handler)
 
 
-def _way_on(cause: BaseException | None) -> str:
-    """How to finish the run whose folder an interrupt names, where that was not a temporary one."""
+def _resume_hint(cause: BaseException | None) -> str:
+    """Return the command that resumes the interrupted run; empty if its folder is gone."""
     folders = [each for each in cause.args if Path(each).exists()] if cause else []
     return f"; go on with: vitbench run --resume {shlex.quote(folders[0])}" if folders else ""
 
 
 def main() -> None:
-    """Run the command line. What a user can mend is one line on standard error and exit code 2."""
-    _obey()
+    """Run the command line. An error that a user can mend is one line on stderr and exit code 2."""
+    _install_signal_handlers()
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):
-            stream.reconfigure(errors="replace")  # An old terminal may not have every sign.
-    sys.stderr = cast("TextIO", _Unread(sys.stderr))
+            stream.reconfigure(errors="replace")  # A terminal may lack characters.
+    sys.stderr = cast("TextIO", _PipeTolerantStderr(sys.stderr))
     try:
         code = cli.main(standalone_mode=False)
     except (click.ClickException, InputError, RunError) as error:
@@ -126,7 +126,7 @@ def main() -> None:
         sys.exit(2)
     except (click.Abort, KeyboardInterrupt) as error:
         cause = error.__cause__ if isinstance(error, click.Abort) else error
-        click.echo(f"vitbench: interrupted{_way_on(cause)}", err=True)
+        click.echo(f"vitbench: interrupted{_resume_hint(cause)}", err=True)
         sys.exit(130)
     sys.exit(code if isinstance(code, int) else 0)
 

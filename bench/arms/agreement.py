@@ -1,4 +1,4 @@
-"""Whether two arms of a user's own give the same numbers, and how far apart they are."""
+"""Agreement of two arms: relative errors, tolerances of each precision, and reasons to reject."""
 
 import math
 from collections.abc import Iterable, Mapping
@@ -10,7 +10,7 @@ from torch import Tensor
 from bench.arms.tensors import Leaves
 
 # Largest relative norm that rounding alone explains, for outputs and gradients of a whole model;
-# an arm above it computes something else. Unit roundoffs: fp64 1e-16, fp32 6e-8, tf32 and fp16
+# an arm above it computes another function. Unit roundoffs: fp64 1e-16, fp32 6e-8, tf32 and fp16
 # 5e-4, bf16 4e-3.
 TOLERANCES = {
     "fp64": 1e-10,
@@ -24,23 +24,23 @@ TOLERANCES = {
 
 
 def relative_error(value: Tensor, reference: Tensor) -> float:
-    """||value - reference|| / ||reference||, both float64 and of one shape."""
+    """Return ||value - reference|| / ||reference||, both float64 and of one shape."""
     return float((value - reference).norm() / reference.norm())
 
 
 def gradient_error(values: Mapping[str, Tensor], references: Mapping[str, Tensor]) -> float:
-    """Relative norm of the error over all gradients together, matched by name.
+    """Return the relative norm of the error over all gradients together, matched by name.
 
-    Raises KeyError where a parameter got no gradient.
+    Raises KeyError if a parameter has no gradient.
     """
     wrong = sum(float((values[name] - g).norm() ** 2) for name, g in references.items())
     return math.sqrt(wrong / sum(float(g.norm() ** 2) for g in references.values()))
 
 
 def beyond_tolerance(precision: str, errors: Mapping[str, float | None]) -> str | None:
-    """Why an arm counts as wrong, or None where every error is within its precision's tolerance.
+    """Return why an arm is ``wrong``, or None if every error is within the precision's tolerance.
 
-    A NaN is never within.
+    NaN is never within tolerance.
     """
     limit = TOLERANCES[precision]
     for name, error in errors.items():
@@ -63,11 +63,11 @@ _SHOWN = 4
 
 @dataclass(frozen=True, kw_only=True)
 class Agreement:
-    """How far an arm's numbers are from the expected ones, as relative norms.
+    """Distance of an arm's outputs and gradients from the expected ones, as relative norms.
 
-    ``largest_error`` is the largest absolute difference of an output. ``None`` is no number: not
-    looked at, or the shapes allow none. ``error`` says in one line why
-    the two do not compute the same, ``note`` what was accepted although it is so.
+    ``largest_error`` is the largest absolute difference of an output. ``None`` means not checked,
+    or not comparable by shape. ``error`` is one line on why the two compute different functions,
+    ``note`` the difference that the user accepted.
     """
 
     output_error: float | None = None
@@ -80,13 +80,13 @@ class Agreement:
 def agreement(
     answer: tuple[Leaves, Leaves], expected: tuple[Leaves, Leaves], precisions: Iterable[str]
 ) -> Agreement:
-    """Compare outputs and gradients of an arm with those of its baseline.
+    """Compare the outputs and gradients of an arm with those of its baseline.
 
-    The coarsest of ``precisions``, those that the arms compute in, and of the outputs' types says
-    how much is allowed. Whole numbers must be equal. Gradients count where both arms have them.
+    The tolerance is that of the coarsest precision among ``precisions`` (those in which the arms
+    compute) and the outputs' types. Integers must be equal. Gradients count if both arms have them.
     """
     outputs, wanted = _paired(answer[0], expected[0])
-    if error := _misfit(outputs, wanted):
+    if error := _mismatch(outputs, wanted):
         return Agreement(error=error)
     precision = _coarsest([*outputs.values(), *wanted.values()], precisions)
     gradients, targets = _common(answer[1], expected[1])
@@ -106,7 +106,7 @@ def agreement(
 
 
 def _paired(values: Leaves, references: Leaves) -> tuple[Leaves, Leaves]:
-    """A tensor alone is the same as a tuple or mapping that holds just that one."""
+    """Match a single tensor with a tuple or mapping that holds exactly one."""
     if len(values) == len(references) == 1:
         return {"output": next(iter(values.values()))}, {"output": next(iter(references.values()))}
     return values, references
@@ -117,8 +117,8 @@ def _common(values: Leaves, references: Leaves) -> tuple[Leaves, Leaves]:
     return {n: values[n] for n in names}, {n: references[n] for n in names}
 
 
-def _misfit(values: Leaves, references: Leaves) -> str | None:
-    """Why two outputs cannot be compared number by number, or None where they can."""
+def _mismatch(values: Leaves, references: Leaves) -> str | None:
+    """Return why two outputs cannot be compared element by element, or None if they can."""
     if not values and not references:
         return f"outputs hold no tensor to compare: return one from both, {_ACCEPT}"
     if values.keys() != references.keys():
@@ -142,16 +142,16 @@ def _places(values: Leaves) -> str:
 
 
 def _coarsest(values: Iterable[Tensor], precisions: Iterable[str]) -> str:
-    """The precision that allows the largest error; float8 has no name here and counts as bf16."""
+    """Return the precision with the largest tolerance; unnamed types such as float8 count as bf16."""
     floating = (v.dtype for v in values if v.is_floating_point() or v.is_complex())
     names = [*precisions, *(_PRECISIONS.get(dtype, "bf16") for dtype in floating)]
     return max((n for n in names if n in TOLERANCES), key=TOLERANCES.__getitem__, default="fp32")
 
 
 def _distance(values: Leaves, references: Leaves) -> float:
-    """||value - reference|| / ||reference|| over all tensors together.
+    """Return ||value - reference|| / ||reference|| over all tensors together.
 
-    Numbers that are equal count as such, infinite ones too; a NaN makes the distance NaN.
+    Equal infinities count as equal; a NaN makes the distance NaN.
     """
     wrong = norm = 0.0
     for place, each in references.items():
@@ -164,7 +164,7 @@ def _distance(values: Leaves, references: Leaves) -> float:
 
 
 def _difference(value: Tensor, reference: Tensor) -> Tensor:
-    """Zero where both are equal, which infinite numbers may be."""
+    """Return value - reference in float64, zero where both are equal, infinities included."""
     value, reference = _wide(value), _wide(reference)
     return torch.where(value == reference, 0.0, value - reference)
 
@@ -178,7 +178,7 @@ def _beyond(what: str, distance: float | None, precision: str) -> str | None:
     if distance is None or distance <= limit:
         return None
     if math.isnan(distance):
-        return f"{what} hold NaN, which equals nothing: give other inputs, {_ACCEPT}"
+        return f"{what} hold NaN: give other inputs, {_ACCEPT}"
     return (
         f"{what} differ by {distance:.2g} (relative norm), {precision} allows {limit:.0e}: "
         f"give both the same weights, {_ACCEPT}"
@@ -186,25 +186,25 @@ def _beyond(what: str, distance: float | None, precision: str) -> str | None:
 
 
 def _miscounted(values: Leaves, references: Leaves) -> str | None:
-    """Why whole numbers are not the same; a small share of them is no rounding error."""
+    """Return why integer outputs differ; a single different integer is not a rounding error."""
     for place, reference in references.items():
         value = values[place]
-        if not (_is_whole(value) and _is_whole(reference)):
+        if not (_is_integer(value) and _is_integer(reference)):
             continue
         if different := int((value != reference).sum()):
             return (
-                f"outputs differ in {different} of {value.numel()} whole numbers: "
+                f"outputs differ in {different} of {value.numel()} integers: "
                 f"give both the same weights, {_ACCEPT}"
             )
     return None
 
 
-def _is_whole(value: Tensor) -> bool:
+def _is_integer(value: Tensor) -> bool:
     return not (value.is_floating_point() or value.is_complex())
 
 
 def _largest(values: Leaves, references: Leaves) -> float | None:
-    """The largest absolute difference of two numbers; None where there are none."""
+    """Return the largest absolute difference of two elements; None without elements."""
     found = (_difference(values[place], each) for place, each in references.items())
     return max((float(each.abs().max()) for each in found if each.numel()), default=None)
 

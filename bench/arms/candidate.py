@@ -1,4 +1,4 @@
-"""Arms ready to run, whatever they are made of: a forward call or a training step."""
+"""A candidate: an arm ready to run a forward call or a training step."""
 
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext
@@ -27,26 +27,26 @@ from bench.records.comparison import OWN, Arm, Workload
 
 Work = Callable[..., object]
 
-# GradScaler's own start of 2**16 overflows float16 in the first steps, which it would skip.
+# GradScaler's default of 2**16 overflows float16 in the first steps, and it skips such steps.
 _LOSS_SCALE = 2.0**10
 
 
 @contextmanager
 def seeded(device: str) -> Iterator[None]:
-    """The same random numbers inside each time; the caller's go on afterwards as if untouched."""
+    """Seed the random generators inside the block and restore the caller's state afterwards."""
     with torch.random.fork_rng([0] if device == "cuda" else []):
         torch.manual_seed(0)
         yield
 
 
 class Candidate:
-    """An arm ready to run: calling it does the timed work once.
+    """An arm ready to run: a call does the timed work once.
 
     ``work`` is a module, which is moved to the workload's device and the precision's type, or any
-    callable, which is left alone. ``forward`` is one call under inference mode; ``train`` is one
-    step: forward, loss, backward, optimizer; where there is nothing to train, gradients go to the
-    inputs. Inputs are copied: no arm finds those of another in the cache. With ``one_image`` only
-    the first image of the batch is checked.
+    other callable, which stays as it is. Mode ``forward`` is one call under inference mode; mode
+    ``train`` is one step: forward, loss, backward, optimizer. Without trainable parameters the
+    gradients go to the inputs. Each candidate copies its inputs, so that it cannot find another
+    arm's in the cache. With ``one_image`` only the first image of the batch is checked.
     """
 
     def __init__(
@@ -63,7 +63,7 @@ class Candidate:
         self.loss, self.one_image = loss or half_mean_squares, one_image
         self.module = work if isinstance(work, nn.Module) else nn.Module()
         self._prepare(inputs, train=workload.mode == "train")
-        # Autocast is for the forward pass alone; TF32 is for the products of backward too.
+        # Autocast covers the forward pass only; TF32 also covers the products of backward.
         self.autocast = autocast(arm.precision, self.device)
         self.products: Context = tf32 if arm.precision == "tf32" else nullcontext
         self.kernel = pinned_kernel(arm.kernel)
@@ -86,53 +86,53 @@ class Candidate:
             self.once()
 
     def surroundings(self) -> AbstractContextManager[object]:
-        """What every call of ``once`` stands in, entered once: no timed call is to pay for it."""
+        """Return the context around calls of ``once``, entered once, outside the timed calls."""
         return nullcontext() if self.trains else torch.inference_mode()
 
     def once(self) -> None:
         """Do the timed work once, inside ``surroundings``.
 
-        The result is dropped in here, so that freeing it is part of every arm's time alike: whoever
-        times one call may keep what it returns, and whoever times the other not.
+        The result is dropped here, so that every arm's time includes freeing it, whether or not
+        the timer keeps return values.
         """
         self.step()
 
     def outputs(self) -> Leaves:
-        """Every tensor of a forward call's output by its place, on the CPU."""
+        """Return every tensor of a forward call's output by its path, on the CPU."""
         with seeded(self.device), self.products(), self.kernel():
-            return self._kept(self._forward())
+            return self._detached(self._forward())
 
     def outputs_and_gradients(self) -> tuple[Leaves, Leaves]:
-        """The outputs as training sees them, and the gradients by name, float64, on the CPU."""
+        """Return the outputs of a training step and its gradients by name, float64, on the CPU."""
         inputs = self.inputs.map(lambda value: value[:1]) if self.one_image else self.inputs
         with seeded(self.device), self.products(), self.kernel():
-            output, _ = self._there_and_back(inputs)
+            output, _ = self._forward_backward(inputs)
         gradients = self._gradients()
         self.forget_gradients()
-        return self._kept(output), gradients
+        return self._detached(output), gradients
 
     def rehearse(self) -> None:
-        """Do the work once, but leave the weights as they are: in training without its step."""
+        """Do the work once without changing the weights: training skips the optimizer's step."""
         if not self.trains:
             self()
             return
         with self.products(), self.kernel():
-            self._there_and_back(self.inputs)
+            self._forward_backward(self.inputs)
         self.forget_gradients()
 
     def output(self) -> Tensor:
-        """The output of an arm that gives one tensor, float64 on the CPU."""
+        """Return the output of an arm that returns one tensor, float64 on the CPU."""
         (only,) = self.outputs().values()
         return only.double()
 
     def output_and_gradients(self) -> tuple[Tensor, Leaves]:
-        """The output of an arm that gives one tensor, and the gradients, float64 on the CPU."""
+        """Return the single output tensor of an arm and its gradients, float64 on the CPU."""
         outputs, gradients = self.outputs_and_gradients()
         (only,) = outputs.values()
         return only.double(), gradients
 
     def optimizer_state(self) -> Iterator[Tensor]:
-        """Every tensor that the optimizer keeps between steps."""
+        """Iterate over the tensors that the optimizer keeps between steps."""
         states: Any = self.optimizer.state.values() if self.optimizer else ()
         return (each for state in states for each in state.values() if isinstance(each, Tensor))
 
@@ -140,7 +140,7 @@ class Candidate:
         dtype = dtype_of(self.arm.precision)
         _move(self.module, self.device, dtype)
         if self.arm.precision == OWN:
-            # Inputs follow what the module was made in; a plain function takes them as they are.
+            # Inputs take the type of the module's parameters; a plain function gets them unchanged.
             floating = (each.dtype for each in self.module.parameters() if each.is_floating_point())
             dtype = next(floating, None)
         self.module.train(train)
@@ -154,23 +154,23 @@ class Candidate:
             needs_grad=train and not own,
         )
         self.inputs = inputs.map(copied)
-        # What gets gradients, by name.
-        self.trained = own or {n: t for n, t in self.inputs.tensors().items() if t.requires_grad}
+        # Tensors that receive gradients, by name.
+        self.trainable = own or {n: t for n, t in self.inputs.tensors().items() if t.requires_grad}
         step = train and bool(own)
         self.optimizer = optimizer_of(self.arm.optimizer, own.values()) if step else None
 
-    def _kept(self, output: object) -> Leaves:
-        """Copies: a call may return the very tensors that the next one writes to."""
+    def _detached(self, output: object) -> Leaves:
+        """Copy the output: a later call may write to the very tensors that this one returned."""
         found = leaves(output, "output")
         checked = ((place, leaf[:1] if self.one_image else leaf) for place, leaf in found)
         return {place: leaf.detach().to("cpu", copy=True) for place, leaf in checked}
 
     def _gradients(self) -> Leaves:
-        """Gradients without the loss's scale; zero where none arrived."""
+        """Return gradients without the loss scale; a tensor without a gradient counts as zero."""
         scale = self.scaler.get_scale()
         found = {
             name: torch.zeros_like(each) if each.grad is None else each.grad
-            for name, each in self.trained.items()
+            for name, each in self.trainable.items()
         }
         return named({name: each.double().cpu() / scale for name, each in found.items()})
 
@@ -179,7 +179,7 @@ class Candidate:
         if self.optimizer:
             self.optimizer.zero_grad(set_to_none=True)
         else:
-            for each in self.trained.values():
+            for each in self.trainable.values():
                 each.grad = None
 
     def _forward(self) -> object:
@@ -192,8 +192,8 @@ class Candidate:
         with self.autocast():
             return self.work(*self.inputs.args, **self.inputs.kwargs)
 
-    def _there_and_back(self, inputs: Inputs) -> tuple[object, Tensor]:
-        """Output and loss; the gradients are left where the optimizer looks for them."""
+    def _forward_backward(self, inputs: Inputs) -> tuple[object, Tensor]:
+        """Run forward, loss and backward; gradients stay in ``.grad`` for the optimizer."""
         self.forget_gradients()
         with self.autocast():
             output = self.work(*inputs.args, **inputs.kwargs)
@@ -202,7 +202,7 @@ class Candidate:
         return output, loss
 
     def _train(self) -> Tensor:
-        _, loss = self._there_and_back(self.inputs)
+        _, loss = self._forward_backward(self.inputs)
         if self.optimizer:
             self.scaler.step(self.optimizer)
             self.scaler.update()
@@ -210,7 +210,10 @@ class Candidate:
 
 
 def _move(module: nn.Module, device: str, dtype: torch.dtype | None) -> None:
-    """Move a module's floating parameters and buffers; complex ones keep their type."""
+    """Move a module to the device and convert its floating-point parameters and buffers.
+
+    Complex tensors keep their type.
+    """
     if any(each.device.type != device for each in (*module.parameters(), *module.buffers())):
         module.to(device)
     for tensor in [*module.parameters(), *module.buffers()]:
@@ -219,7 +222,7 @@ def _move(module: nn.Module, device: str, dtype: torch.dtype | None) -> None:
 
 
 def _inside(context: Context, step: Callable[[], object]) -> Callable[[], object]:
-    """The same step, with a context entered around each call."""
+    """Wrap a step so that each call enters the context."""
 
     def inside() -> object:
         with context():

@@ -1,4 +1,4 @@
-"""torch.compile as an arm: what this machine lacks for it, and what its cache on disk holds."""
+"""torch.compile as an arm: availability on this machine, and its cache on disk."""
 
 import os
 import shutil
@@ -13,16 +13,16 @@ from bench.files.run_folder import digest
 from bench.records.errors import UnavailableError
 from bench.timing.device import forget_imports
 
-# Arms that differ by what the compiler is told to strive for.
+# Arms that differ by the optimization mode of the compiler.
 _MODES = {"reduce_overhead": "reduce-overhead", "max_autotune": "max-autotune"}
 COLD, WARM = "cold", "warm"
-# Beside what the compiler made of an arm: that it is all there.
-_WHOLE = "whole"
+# Marker file of a complete cache folder, and the key of the warm-up compile.
+_COMPLETE = "whole"
 _START = "start"
 
 
 def missing_compiler() -> str | None:
-    """Why torch.compile cannot work here, with the remedy; None where it can."""
+    """Return why torch.compile cannot work here, with the remedy; None if it can."""
     compiler = os.environ.get("CXX", "g++")
     if shutil.which(compiler):
         return None
@@ -33,7 +33,10 @@ def missing_compiler() -> str | None:
 
 
 def compile_in_place(module: nn.Module, how: str) -> None:
-    """Compile in place; each shape gets its own code, so that a check never slows the timing."""
+    """Compile a module in place, with static shapes, so that a check never slows the timed calls.
+
+    Raises UnavailableError without a C++ compiler.
+    """
     if how == "eager":
         return
     if reason := missing_compiler():
@@ -46,33 +49,33 @@ def compile_in_place(module: nn.Module, how: str) -> None:
 
 @cache
 def start_compiler(folder: Path, device: str) -> float:
-    """Load the compiler and have it compile something small, once a process; the seconds it took.
+    """Load the compiler, compile a small module, and return the seconds; once per process.
 
-    The first arm to be compiled would otherwise pay for what all of them need: Python's own part of
-    the compiler, its look at the processor, precompiled headers. ``folder`` holds every cache.
+    Without it the first compiled arm would pay for what all of them share: loading the compiler's
+    Python modules, detecting the processor, precompiling headers. ``folder`` holds every cache.
     """
     start_s = time.perf_counter()
-    keep_compiled(folder, _START)
+    use_cache(folder, _START)
     layers = (nn.LayerNorm(64), nn.Linear(64, 64), nn.GELU())
     module = nn.Sequential(*layers).eval().to(device)
     module.compile(dynamic=False)
     with torch.inference_mode():
         module(torch.zeros(4, 64, device=device))
-    compiled_whole(folder, _START)
+    mark_complete(folder, _START)
     forget_imports()
     return time.perf_counter() - start_s
 
 
-def keep_compiled(folder: Path, key: str) -> str:
-    """Have the compiler keep its code in a folder of its own; whether that is cold or warm.
+def use_cache(folder: Path, key: str) -> str:
+    """Point the compiler to a cache folder of its own and return its state, COLD or WARM.
 
-    What it still holds in this process is forgotten, as if the process were a fresh one, and what
-    one that was killed had half made is removed: it would make a first call neither.
+    Clears the compiler's caches in this process, as in a fresh one, and removes an incomplete
+    folder that a killed process left: it would make a first call neither cold nor warm.
     """
     from torch._inductor.utils import clear_caches
 
     own = _own(folder, key)
-    state = WARM if (own / _WHOLE).exists() else COLD
+    state = WARM if (own / _COMPLETE).exists() else COLD
     if state == COLD:
         shutil.rmtree(own, ignore_errors=True)
     os.environ["TORCHINDUCTOR_CACHE_DIR"] = str(own)
@@ -81,11 +84,11 @@ def keep_compiled(folder: Path, key: str) -> str:
     return state
 
 
-def compiled_whole(folder: Path, key: str) -> None:
-    """Note that the first call has ended: from now on that folder is warm."""
+def mark_complete(folder: Path, key: str) -> None:
+    """Mark a cache folder as complete after the first call: from now on it is warm."""
     own = _own(folder, key)
     own.mkdir(parents=True, exist_ok=True)
-    (own / _WHOLE).touch()
+    (own / _COMPLETE).touch()
 
 
 def _own(folder: Path, key: str) -> Path:

@@ -1,4 +1,7 @@
-"""What a precision is in torch: types, autocast, and whether float32 products are TF32."""
+"""Levels of an arm in torch: precision, attention kernel, image layout, optimizer, loss.
+
+Axes: B batch, L classes, C channels, H and W rows and columns, X any axes of an output.
+"""
 
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext
@@ -17,8 +20,7 @@ from bench.records.errors import InputError
 
 Context = Callable[[], AbstractContextManager[object]]
 
-# The type of parameters and inputs; with a precision that is not here (whole numbers) they stay as
-# they were made.
+# Type of parameters and inputs. Without an entry (integers) they keep the type they were made in.
 _DTYPES = {
     "fp64": torch.float64,
     "fp32": torch.float32,
@@ -32,13 +34,13 @@ _AUTOCAST = {"amp_bf16": torch.bfloat16, "amp_fp16": torch.float16}
 
 
 def dtype_of(precision: str) -> torch.dtype | None:
-    """The type of parameters and inputs; None where they stay as they were made."""
+    """Return the type of parameters and inputs; None if they keep the type they were made in."""
     return _DTYPES.get(precision)
 
 
 @contextmanager
 def tf32() -> Iterator[None]:
-    """TF32 products inside, full float32 products again afterwards."""
+    """Allow TF32 products inside the block, and full float32 products afterwards."""
     torch.set_float32_matmul_precision("high")
     torch.backends.cudnn.allow_tf32 = True
     try:
@@ -48,14 +50,14 @@ def tf32() -> Iterator[None]:
 
 
 def pin_precision() -> None:
-    """Full float32 products everywhere, so that fp32 means fp32."""
+    """Compute float32 products in full precision everywhere, so that fp32 means fp32."""
     torch.set_float32_matmul_precision("highest")
     torch.backends.cudnn.allow_tf32 = False
 
 
 @contextmanager
 def pinned_precision() -> Iterator[None]:
-    """Full float32 products inside; afterwards as the caller had it."""
+    """Compute float32 products in full precision inside the block; restore the caller's setting."""
     before = torch.get_float32_matmul_precision(), torch.backends.cudnn.allow_tf32
     pin_precision()
     try:
@@ -66,18 +68,18 @@ def pinned_precision() -> Iterator[None]:
 
 
 def autocast(precision: str, device: str) -> Context:
-    """The autocast of a precision, or nothing."""
+    """Return the autocast context of a precision, or a null context."""
     if precision in _AUTOCAST:
         return partial(torch.autocast, device, dtype=_AUTOCAST[precision])
     return nullcontext
 
 
-# What tells whether PyTorch may use something, and what lets it or not. A timed call pays for them:
+# Getter and setter of a PyTorch switch. They run inside the timed call, and are cheap:
 # torch.nn.attention.sdpa_kernel, which does the same, takes 8 microseconds.
 _Switch = tuple[Callable[[], bool], Callable[[bool], None]]
 
 _FAST_PATH: _Switch = (mha.get_fastpath_enabled, mha.set_fastpath_enabled)
-# They are named after CUDA, and heeded on a CPU as well.
+# Named after CUDA, but effective on a CPU as well.
 _BACKENDS: dict[str, _Switch] = {
     "flash": (cuda.flash_sdp_enabled, cuda.enable_flash_sdp),
     "efficient": (cuda.mem_efficient_sdp_enabled, cuda.enable_mem_efficient_sdp),
@@ -88,10 +90,10 @@ _IMAGE_AXES = 4
 
 
 def pinned_kernel(name: str) -> Context:
-    """What holds attention to one kernel; ``auto`` leaves the choice to PyTorch.
+    """Return the context that pins attention to one kernel; ``auto`` leaves the choice to PyTorch.
 
-    A backend of scaled_dot_product_attention, which nn.MultiheadAttention then has to call, or no
-    fast path of nn.MultiheadAttention.
+    A kernel is a backend of scaled_dot_product_attention, which nn.MultiheadAttention then has to
+    call, or ``no_fast_path``: nn.MultiheadAttention without its fast path.
     """
     if name == "no_fast_path":
         return partial(_switched, ((_FAST_PATH, False),))
@@ -103,7 +105,7 @@ def pinned_kernel(name: str) -> Context:
 
 @contextmanager
 def _switched(wanted: tuple[tuple[_Switch, bool], ...]) -> Iterator[None]:
-    """Switches as wanted inside, and as they were afterwards."""
+    """Set switches inside the block and restore them afterwards."""
     before = [is_on() for (is_on, _), _ in wanted]
     try:
         for (_, switch), on in wanted:
@@ -115,13 +117,13 @@ def _switched(wanted: tuple[tuple[_Switch, bool], ...]) -> Iterator[None]:
 
 
 def lay_out(module: nn.Module, layout: str) -> None:
-    """Give a module's convolutions their layout in memory, in place."""
+    """Convert a module's weights to a memory layout, in place."""
     if layout == "channels_last":
         module.to(memory_format=torch.channels_last)
 
 
 def laid_out(value: Tensor, layout: str) -> Tensor:
-    """An image_BCHW in a layout; any other tensor as it is."""
+    """Return an image_BCHW in a memory layout; other tensors stay as they are."""
     if layout == "channels_last" and value.dim() == _IMAGE_AXES:
         return value.contiguous(memory_format=torch.channels_last)
     return value
@@ -129,7 +131,7 @@ def laid_out(value: Tensor, layout: str) -> Tensor:
 
 Loss = Callable[[Any], Tensor]
 
-# ``adamw`` is what torch chooses by itself: foreach on CUDA, a loop over parameters on a CPU.
+# ``adamw`` leaves the implementation to torch: foreach on CUDA, a loop over parameters on a CPU.
 _OPTIMIZERS: dict[str, Callable[[Iterable[Tensor]], Optimizer]] = {
     "adamw": AdamW,
     "adamw_loop": partial(AdamW, foreach=False, fused=False),
@@ -140,37 +142,37 @@ _OPTIMIZERS: dict[str, Callable[[Iterable[Tensor]], Optimizer]] = {
 
 
 def checkpoint_blocks(module: nn.Module) -> None:
-    """Let each block of a module compute its activations again in backward, in place."""
+    """Make each block recompute its activations in backward, in place."""
     for block in getattr(module, "blocks", [module]):
         block.forward = partial(checkpoint, block.forward, use_reentrant=False)
 
 
 def optimizer_of(name: str, parameters: Iterable[Tensor]) -> Optimizer:
-    """The optimizer of that name."""
+    """Create the optimizer of this name for ``parameters``."""
     return _OPTIMIZERS[name](parameters)
 
 
 def cross_entropy(logits_BL: Tensor) -> Tensor:
-    """The classifier's loss; the labels count through the classes."""
+    """Return the classifier's loss for labels that cycle through the classes."""
     label_B = torch.arange(len(logits_BL), device=logits_BL.device) % logits_BL.shape[1]
     return F.cross_entropy(logits_BL, label_B)
 
 
 def half_mean_squares(output: object) -> Tensor:
-    """A loss for what is no classifier: the sum over all floating outputs.
+    """Return a loss for modules other than classifiers: half the mean square, summed over outputs.
 
-    Raises InputError where no gradient could reach anything from them.
+    Raises InputError if no floating-point output depends on a parameter or an input.
     """
     parts = [_half_mean_square(x) for _, x in leaves(output, "output") if x.is_floating_point()]
     if not any(part.requires_grad for part in parts):
         raise InputError(
-            "no output depends on a parameter or an input by a gradient; expected one to train: "
+            "no output depends on a parameter or an input that needs a gradient; expected one to train: "
             "measure --mode forward"
         )
     return sum(parts[1:], parts[0])
 
 
 def _half_mean_square(x_BX: Tensor) -> Tensor:
-    """At least float32, as autocast would have it."""
+    """Return half the mean square in float32 at least, as autocast computes losses."""
     wide = torch.promote_types(x_BX.dtype, torch.float32)
     return x_BX.to(wide).square().mean() / 2

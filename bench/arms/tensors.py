@@ -1,4 +1,4 @@
-"""Tensors inside whatever goes into an arm and comes out: nested tuples, lists and mappings."""
+"""Tensors inside the inputs and outputs of an arm: nested tuples, lists and mappings."""
 
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
@@ -8,12 +8,12 @@ from torch import Tensor
 
 from vitcore.weights import canonical
 
-# Tensors by their place or name.
+# Tensors by path or name.
 Leaves = dict[str, Tensor]
 
 
 def leaves(value: object, place: str) -> Iterator[tuple[str, Tensor]]:
-    """Every tensor of nested tuples, lists and mappings, with its place such as ``output[0]``."""
+    """Iterate over tensors in nested tuples, lists and mappings, with paths like ``output[0]``."""
     if isinstance(value, Tensor):
         yield place, value
     elif isinstance(value, Mapping):
@@ -25,9 +25,9 @@ def leaves(value: object, place: str) -> Iterator[tuple[str, Tensor]]:
 
 
 def named(values: Mapping[str, Tensor]) -> Leaves:
-    """Parameters or gradients by names that neither vitcore's arms nor compiling change.
+    """Return parameters or gradients by names that all arms share, compiled ones too.
 
-    Where that would make two names one, all keep their own.
+    If two names would become equal, all tensors keep their own names.
     """
     found = canonical({name.replace("_orig_mod.", ""): value for name, value in values.items()})
     return found if len(found) == len(values) else dict(values)
@@ -35,17 +35,17 @@ def named(values: Mapping[str, Tensor]) -> Leaves:
 
 @dataclass(frozen=True, kw_only=True)
 class Inputs:
-    """What a call is given, by position and by name: tensors, also nested, and anything else."""
+    """Arguments of a call, by position and by name: tensors, nested or not, and other values."""
 
     args: tuple[Any, ...] = ()
     kwargs: Mapping[str, Any] = field(default_factory=dict)
 
     def map(self, change: Callable[[Tensor], Tensor]) -> "Inputs":
-        """The same with every tensor changed."""
+        """Return the same inputs with ``change`` applied to every tensor."""
         return Inputs(args=_mapped(self.args, change), kwargs=_mapped(dict(self.kwargs), change))
 
     def tensors(self) -> Leaves:
-        """The tensors by their place."""
+        """Return the tensors by path."""
         return dict([*leaves(self.args, "input"), *leaves(self.kwargs, "input")])
 
 

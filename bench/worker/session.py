@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from bench.arms.candidate import Candidate
-from bench.arms.compiling import compiled_whole, keep_compiled, start_compiler
+from bench.arms.compiling import mark_complete, start_compiler, use_cache
 from bench.arms.levels import pinned_precision
 from bench.arms.pairs import build_pair, check
 from bench.records.arm_costs import Case
@@ -107,9 +107,9 @@ def _compiled(job: Job, sample: Sample, arm: Candidate) -> Sample:
         return sample
     start_s = start_compiler(job.compiled, job.device)
     key = Case(workload=job.comparison.workload, arm=levels).key
-    state = keep_compiled(job.compiled, key)
+    state = use_cache(job.compiled, key)
     device_s = timed(arm.rehearse, job.clock)
-    compiled_whole(job.compiled, key)
+    mark_complete(job.compiled, key)
     return replace(
         sample,
         first_call_s=job.clock.last_wall_s or device_s,

@@ -19,7 +19,7 @@ from typing import Any, TypeVar
 import torch
 
 from bench.arms.candidate import Candidate
-from bench.arms.compiling import keep_compiled, start_compiler
+from bench.arms.compiling import start_compiler, use_cache
 from bench.arms.levels import dtype_of, pinned_precision, tf32
 from bench.arms.pairs import build_one
 from bench.costs.flops import counted_by_running, disagreement
@@ -136,7 +136,7 @@ class Look:
         arm = build_one(self.item.comparison)
         if self.compiled is not None and arm.arm.compile != "eager":
             self.ground.compiler(partial(start_compiler, self.compiled, arm.device))
-            keep_compiled(self.compiled, replace(self.case, arm=arm.arm).key)
+            use_cache(self.compiled, replace(self.case, arm=arm.arm).key)
         with arm.surroundings():
             arm.once()
             found = {

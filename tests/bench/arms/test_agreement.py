@@ -90,7 +90,7 @@ def test_nan_never_agrees(value: Tensor, reference: Tensor) -> None:
     """A NaN is no number to record, and shows nothing about the arms, even if both have it."""
     found = of_outputs(value, reference)
     assert found.output_error is None
-    assert str(found.error).startswith("outputs hold NaN, which equals nothing: give other inputs")
+    assert str(found.error).startswith("outputs hold NaN: give other inputs")
 
 
 def test_infinite_numbers_agree_where_they_are_equal() -> None:
@@ -118,7 +118,7 @@ def test_whole_numbers_are_equal_or_counted(value: list[int], count: int) -> Non
     assert found.output_error is not None
     assert (found.error is None) is (count == 0)
     if count == 1:
-        text = f"outputs differ in 1 of 3 whole numbers: {SAME_WEIGHTS}"
+        text = f"outputs differ in 1 of 3 integers: {SAME_WEIGHTS}"
         assert found.error == text
 
 

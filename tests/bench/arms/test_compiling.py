@@ -9,7 +9,7 @@ import torch
 from torch import nn
 from torch._inductor.runtime.cache_dir_utils import cache_dir
 
-from bench.arms.compiling import compile_in_place, compiled_whole, keep_compiled, missing_compiler
+from bench.arms.compiling import compile_in_place, mark_complete, missing_compiler, use_cache
 from bench.records.errors import UnavailableError
 
 
@@ -23,22 +23,22 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 def kept(folder: Path, key: str) -> Path:
     """Where the compiler writes for a case."""
-    keep_compiled(folder, key)
+    use_cache(folder, key)
     return Path(cache_dir())
 
 
 def test_a_folder_is_warm_after_a_whole_first_call(folder: Path) -> None:
     """It is cold for the first process, and warm for those after it; other cases are others."""
-    assert keep_compiled(folder, "a") == "cold"
-    compiled_whole(folder, "a")
-    assert keep_compiled(folder, "a") == "warm"
-    assert keep_compiled(folder, "b") == "cold"
+    assert use_cache(folder, "a") == "cold"
+    mark_complete(folder, "a")
+    assert use_cache(folder, "a") == "warm"
+    assert use_cache(folder, "b") == "cold"
 
 
 def test_what_was_half_made_is_no_cache(folder: Path) -> None:
     """Whoever was killed while it compiled leaves a part: the next one begins anew."""
     (kept(folder, "a") / "code.so").write_text("half")
-    assert keep_compiled(folder, "a") == "cold"
+    assert use_cache(folder, "a") == "cold"
     assert not list(folder.rglob("code.so"))
 
 
@@ -46,7 +46,7 @@ def test_what_is_whole_is_kept(folder: Path) -> None:
     """A warm folder holds what the compiler made in it."""
     code = kept(folder, "a") / "code.so"
     code.write_text("whole")
-    compiled_whole(folder, "a")
+    mark_complete(folder, "a")
     assert kept(folder, "a") == code.parent
     assert code.read_text() == "whole"
 

@@ -118,7 +118,7 @@ def test_inputs_of_both_arms_are_equal(own: Callable[..., Comparison]) -> None:
         ("linear", "wide", "outputs differ in shape: (2, 9) against (2, 8)"),
         ("function", "pieces", "outputs differ in structure: output['out'], output['more'][0]"),
         ("nan", "nan", "outputs hold NaN"),
-        ("whole", "shifted", "outputs differ in 2 of 2 whole numbers"),
+        ("whole", "shifted", "outputs differ in 2 of 2 integers"),
         ("nothing", "nothing", "outputs hold no tensor to compare"),
     ],
 )
