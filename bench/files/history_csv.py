@@ -6,9 +6,10 @@ import math
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
-from typing import Any, get_args
+from typing import Any
 
 from bench.files.atomic import write_atomically
+from bench.files.csv_rows import csv_text, missing_column, record_of
 from bench.records.comparison import CHOICE, OWN_FACTOR
 from bench.records.environment import Environment
 from bench.records.errors import InputError
@@ -98,16 +99,13 @@ def append(path: Path, found: Sequence[Point]) -> None:
         raise InputError(
             f"{path} has run {min(runs)!r} already; nothing was added (one run counts once)"
         )
-    file = io.StringIO()
-    writer = csv.DictWriter(file, _columns(path) if before else COLUMNS, lineterminator="\n")
-    if not before:
-        writer.writeheader()
-    writer.writerows(asdict(each) for each in found)
+    columns = _columns(path) if before else COLUMNS
     text = path.read_text(encoding="utf-8") if before else ""
     if text and not text.endswith("\n"):
         text += "\n"
     path.parent.mkdir(parents=True, exist_ok=True)
-    write_atomically(path, text + file.getvalue())
+    more = csv_text(columns, (asdict(each) for each in found), header=not before)
+    write_atomically(path, text + more)
 
 
 def _columns(path: Path) -> Sequence[str]:
@@ -128,33 +126,18 @@ def read(path: Path) -> list[Point]:
             "vitbench history add results/RUN"
         ) from error
     reader = csv.DictReader(io.StringIO(text))
-    if lacking := [name for name in COLUMNS if name not in (reader.fieldnames or ())]:
-        raise InputError(f"{path} is no history: it lacks the column {lacking[0]!r}; restore it")
+    if missing := missing_column(Point, reader.fieldnames):
+        raise InputError(f"{path} is no history: it lacks the column {missing!r}; restore it")
     return list(_points(path, reader))
 
 
 def _points(path: Path, rows: Iterable[dict[str, Any]]) -> Iterator[Point]:
     for number, row in enumerate(rows, start=2):
         try:
-            _check_width(row)
-            point = Point(**{each.name: _cell(row[each.name], each.type) for each in fields(Point)})
-        except (TypeError, ValueError) as error:
+            point = record_of(row, Point)
+        except ValueError as error:
             raise InputError(
                 f"{path} line {number} is no point of a history ({error}); restore it, or remove "
                 "the line"
             ) from error
         yield point
-
-
-def _check_width(row: dict[Any, Any]) -> None:
-    if None in row:
-        raise ValueError("a line has too many cells")
-
-
-def _cell(text: str | None, kind: Any) -> Any:
-    options = get_args(kind) or (kind,)
-    if text is None:
-        raise ValueError("a line has too few cells")
-    if text == "" and type(None) in options:
-        return None
-    return options[0](text)

@@ -1,14 +1,13 @@
 """``results.csv`` both ways: records to a file that never stands half-written, and back."""
 
 import csv
-import io
 import itertools
 from collections.abc import Iterable, Sequence
 from dataclasses import asdict, fields
 from pathlib import Path
-from typing import Any, get_args
 
 from bench.files.atomic import replacing, write_atomically
+from bench.files.csv_rows import csv_text, missing_column, record_of
 from bench.files.run_folder import check_schema, digest
 from bench.records.calibration import Rate
 from bench.records.errors import InputError
@@ -20,7 +19,7 @@ def write_csv(path: Path, records: Iterable[Record]) -> Path | None:
 
     A file that was changed since it was written is kept beside it: the path of the copy, or None.
     """
-    text = _text(COLUMNS, (asdict(record) for record in records))
+    text = csv_text(COLUMNS, (asdict(record) for record in records))
     seal = path.with_name(f".{path.name}.sha256")
     with replacing(path, text):
         kept = _set_aside(path) if _was_changed(path, seal, text) else None
@@ -28,18 +27,10 @@ def write_csv(path: Path, records: Iterable[Record]) -> Path | None:
     return kept
 
 
-def _text(columns: Sequence[str], rows: Iterable[dict[str, Any]]) -> str:
-    file = io.StringIO()
-    writer = csv.DictWriter(file, columns, lineterminator="\n")
-    writer.writeheader()
-    writer.writerows(rows)
-    return file.getvalue()
-
-
 def write_rates(path: Path, rates: Sequence[Rate]) -> None:
     """Write ``calibration.csv``: a row for each method and kind of trial."""
     columns = [each.name for each in fields(Rate)]
-    write_atomically(path, _text(columns, (asdict(rate) for rate in rates)))
+    write_atomically(path, csv_text(columns, (asdict(rate) for rate in rates)))
 
 
 def _was_changed(path: Path, seal: Path, text: str) -> bool:
@@ -64,32 +55,18 @@ def read_csv(path: Path) -> list[Record]:
         raise InputError(f"{path} does not exist; make it with: vitbench report {path.parent}")
     with path.open(encoding="utf-8", newline="") as file:
         reader = csv.DictReader(file)
-        if lacking := [name for name in COLUMNS if name not in (reader.fieldnames or ())]:
+        if missing := missing_column(Record, reader.fieldnames):
             raise InputError(
-                f"{path} lacks the column {lacking[0]!r}; make it again with: "
+                f"{path} lacks the column {missing!r}; make it again with: "
                 f"vitbench report {path.parent}"
             )
         rows = list(reader)
     for row in rows:
         check_schema(path, int(row["schema"]) if row["schema"].isdecimal() else row["schema"])
     try:
-        return [_record(row) for row in rows]
+        return [record_of(row, Record) for row in rows]
     except ValueError as error:
         raise InputError(
             f"{path} was changed by hand ({error}); make it again with: "
             f"vitbench report {path.parent}"
         ) from error
-
-
-def _record(row: dict[Any, Any]) -> Record:
-    if None in row or None in row.values():
-        raise ValueError("a row has too few or too many cells")
-    return Record(**{f.name: _cell(row[f.name], f.type) for f in fields(Record)})
-
-
-def _cell(text: str, kind: Any) -> Any:
-    """A cell as its column's type; empty is None where the column may lack a value."""
-    options = get_args(kind) or (kind,)
-    if text == "" and type(None) in options:
-        return None
-    return options[0](text)
