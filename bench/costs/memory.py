@@ -2,23 +2,25 @@
 
 import ctypes
 import gc
+import re
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import suppress
 from itertools import accumulate
 from pathlib import Path
 
+import psutil
 import torch
 from torch import Tensor
 from torch.profiler import ProfilerActivity, profile
 
 from bench.arms.candidate import Candidate
 from bench.machine.gpu import torch_gpu
-from bench.machine.host import listed_bytes
 from bench.records.arm_costs import Measured
 from bench.records.call_profile import RANGE
 from bench.timing.device import fresh_memory, peak_bytes
 
 _STATUS = Path("/proc/self/status")
+_PEAK = re.compile(r"^VmHWM:\s+(\d+) kB$", re.MULTILINE)
 _CLEAR = Path("/proc/self/clear_refs")
 # Writing this resets the peak of resident memory: proc(5).
 _RESET_PEAK = "5"
@@ -79,9 +81,9 @@ def reset_peak_resident() -> bool:
     return True
 
 
-def resident_bytes() -> int | None:
-    """Bytes of this process that are in main memory now; None without Linux."""
-    return listed_bytes(_STATUS, "VmRSS")
+def resident_bytes() -> int:
+    """Return the bytes of this process that are in main memory now."""
+    return int(psutil.Process().memory_info().rss)
 
 
 def give_back() -> None:
@@ -116,19 +118,26 @@ class Ground:
         after = resident_bytes()
         if self.compiler_bytes is not None:
             self.extra_bytes = self.compiler_bytes
-        elif before is not None and after is not None:
+        else:
             self.compiler_bytes = after - before
 
     def alone(self, peak_bytes: int | None) -> int | None:
         """The peak that a process would have had that did this case alone."""
-        if peak_bytes is None or self.before_bytes is None or self.bare_bytes is None:
+        if peak_bytes is None:
             return None
         return peak_bytes - self.before_bytes + self.bare_bytes + self.extra_bytes
 
 
 def peak_resident_bytes() -> int | None:
-    """Most bytes of this process that were in main memory since the reset; None without Linux."""
-    return listed_bytes(_STATUS, "VmHWM")
+    """Return the peak of resident memory since the reset, in bytes; None without Linux.
+
+    psutil has no such figure; that of ``getrusage`` cannot be reset.
+    """
+    try:
+        found = _PEAK.search(_STATUS.read_text(encoding="ascii"))
+    except OSError:
+        return None
+    return int(found[1]) * 1024 if found else None
 
 
 def memory_of(arm: Candidate) -> Measured:

@@ -147,26 +147,15 @@ def _user() -> str:
 
 def _who(refused: Timeout) -> str:
     """Who holds the lock, in one line, as far as a living process says so in its note."""
+    import psutil
+
     try:
         note: dict[str, Any] = json.loads(_note(Path(refused.lock_file)).read_text("utf-8"))
         pid, words = int(note["pid"]), [note[key] for key in ("user", "since", "holder")]
-        alive = is_alive(pid)
+        alive = psutil.pid_exists(pid)
     except (OSError, ValueError, TypeError, KeyError, OverflowError):
         alive = False
     if not alive:
         return "another process, which left no note"
     user, since, holder = (" ".join(str(word).split())[:_LONGEST] for word in words)
     return f"process {pid} of {user} since {since} ({holder})"
-
-
-def is_alive(pid: int) -> bool:
-    """Whether a process exists, as far as this one can see. Raises OverflowError."""
-    if pid <= 0:
-        return False
-    try:
-        os.kill(pid, 0)
-    except ProcessLookupError:
-        return False
-    except PermissionError:
-        return True
-    return True

@@ -8,17 +8,20 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
-_MEMINFO = Path("/proc/meminfo")
+import psutil
 
 
 def room_bytes(device: str) -> int | None:
-    """Bytes that are free; None where the device is not here or does not tell."""
+    """Return the bytes that are free on ``cpu`` or ``cuda``; None without such a device."""
     if device == "cuda":
         import torch
 
         return torch.cuda.mem_get_info()[0] if torch.cuda.is_available() else None
-    limits = (listed_bytes(_MEMINFO, "MemAvailable"), memory_limit_bytes(group_folders("memory")))
-    return min((each for each in limits if each is not None), default=None)
+    available, limit = (
+        psutil.virtual_memory().available,
+        memory_limit_bytes(group_folders("memory")),
+    )
+    return available if limit is None else min(available, limit)
 
 
 _GROUPS = Path("/sys/fs/cgroup")
@@ -115,8 +118,9 @@ def host_facts(root: Path = _ROOT) -> dict[str, Any]:
         **processor(_text(root / "proc/cpuinfo")),
         "cores": len(_allowed_cores()),
         "cores_total": os.cpu_count(),
+        "cores_physical": psutil.cpu_count(logical=False),
         "quota_cores": quota_cores(group_folders("cpu", root=groups, own=own)),
-        "memory_bytes": _memory_bytes(),
+        "memory_bytes": psutil.virtual_memory().total,
         "memory_limit_bytes": memory_limit_bytes(group_folders("memory", root=groups, own=own)),
         "governor": governor(clocks, _allowed_cores()),
         "turbo": turbo(clocks),
@@ -127,19 +131,15 @@ def host_facts(root: Path = _ROOT) -> dict[str, Any]:
 
 
 def processor(cpuinfo: str) -> dict[str, Any]:
-    """Model, telling flags and physical cores, from the text of /proc/cpuinfo.
+    """Return the model and the flags that decide about precisions, from the text of /proc/cpuinfo.
 
-    Without that file, or on Arm, which does not write its cores there, ``cores_physical`` is None.
+    psutil gives neither.
     """
-    fields = re.findall(r"^([\w ]+?)\s*:[ \t]*(.*)$", cpuinfo, flags=re.MULTILINE)
-    last = dict(fields)
+    last = dict(re.findall(r"^([\w ]+?)\s*:[ \t]*(.*)$", cpuinfo, flags=re.MULTILINE))
     flags = (last.get("flags") or last.get("Features") or "").split()
-    packages = [value for name, value in fields if name == "physical id"]
-    cores = [value for name, value in fields if name == "core id"]
     return {
         "cpu": last.get("model name") or platform.processor() or platform.machine(),
         "cpu_flags": tuple(flag for flag in _TELLING_FLAGS if flag in flags),
-        "cores_physical": len(set(zip(packages, cores, strict=True))) or None,
     }
 
 
@@ -164,23 +164,10 @@ def waiting_percent(pressure: str) -> float | None:
     return float(found[1]) if found else None
 
 
-def listed_bytes(file: Path, name: str) -> int | None:
-    """Bytes of one line, such as ``MemAvailable:  123 kB``, of a file of /proc; None without it."""
-    found = re.search(rf"^{name}:\s+(\d+) kB$", _text(file), re.MULTILINE)
-    return int(found[1]) * 1024 if found else None
-
-
 def _allowed_cores() -> Collection[int]:
     if hasattr(os, "sched_getaffinity"):
         return os.sched_getaffinity(0)
     return range(os.cpu_count() or 1)
-
-
-def _memory_bytes() -> int | None:
-    try:
-        return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
-    except (ValueError, OSError):
-        return None
 
 
 def _load_1min() -> float | None:

@@ -8,13 +8,12 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from bench.files.lock import is_alive
 from bench.machine.git import run_git
 from bench.records.errors import InputError
 
 _SECONDS = 300.0
 _PREFIX = "vitbench-regress-"
-_OWNER = re.compile(_PREFIX + r"(\d+)-\w+")
+_OWNER = re.compile(_PREFIX + r"(\d{1,9})-\w+")
 
 
 def _git(folder: Path, *arguments: str) -> str:
@@ -74,12 +73,14 @@ def temporary() -> Path:
 
 
 def _forget_the_dead(repository: Path) -> None:
-    """Take away the worktrees of processes that are gone."""
+    """Remove the worktrees of processes that have ended."""
+    import psutil
+
     lines = _git(repository, "worktree", "list", "--porcelain").splitlines()
     for line in lines:
         kind, _, place = line.partition(" ")
         found = _OWNER.fullmatch(Path(place).parent.name)
-        if kind == "worktree" and found and not is_alive(int(found[1])):
+        if kind == "worktree" and found and not psutil.pid_exists(int(found[1])):
             shutil.rmtree(Path(place).parent, ignore_errors=True)
     _git(repository, "worktree", "prune")
 

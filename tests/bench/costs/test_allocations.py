@@ -7,7 +7,14 @@ import pytest
 import torch
 
 from bench.costs import memory as allocations
-from bench.costs.memory import Ground, live_bytes, peak_tensor_bytes, watch_allocations
+from bench.costs.memory import (
+    Ground,
+    live_bytes,
+    peak_resident_bytes,
+    peak_tensor_bytes,
+    resident_bytes,
+    watch_allocations,
+)
 from bench.machine.host import room_bytes
 
 MEBI = 2**20
@@ -99,14 +106,20 @@ def test_a_case_has_no_part_of_what_was_left_before_it(monkeypatch: pytest.Monke
     assert ground.alone(360) == 100 + 360 - 350
 
 
-def test_without_linux_nobody_knows(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A missing figure is None."""
-    monkeypatch.setattr(allocations, "resident_bytes", lambda: None)
-    ground = Ground()
-    ground.begin()
-    ground.compiler(lambda: None)
-    assert ground.alone(1) is None
+def test_a_missing_peak_stays_missing() -> None:
+    """Without Linux there is none: None, not 0."""
     assert Ground().alone(None) is None
+
+
+def test_resident_memory_is_in_bytes() -> None:
+    """It rises with what is touched, and its peak is no lower."""
+    before = resident_bytes()
+    large = torch.ones(256 * MEBI, dtype=torch.uint8)
+    after, peak = resident_bytes(), peak_resident_bytes()
+    assert peak is not None
+    assert after - before > 200 * MEBI
+    assert peak >= after - MEBI
+    del large
 
 
 def test_the_next_case_finds_the_ground_as_it_was() -> None:
