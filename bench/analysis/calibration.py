@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from statistics import fmean, median
 
 import numpy as np
-from scipy.special import betaincinv
+from numpy.typing import NDArray
 
 from bench.analysis.estimates import CONFIDENCE, Interval, estimate_pass, geometric
 from bench.analysis.replication import Effect, effect, fit_spread
@@ -21,6 +21,7 @@ from bench.records.calibration import Rate
 from bench.records.comparison import Sample
 
 _RESAMPLES = 500
+_Times = NDArray[np.float64]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -68,11 +69,11 @@ def _rate(method: str, said: Sequence[Said]) -> Rate:
 
 
 def share_bounds(count: int, trials: int) -> tuple[float, float]:
-    """95 % bounds of a share of which ``count`` of ``trials`` were seen (Clopper, Pearson 1934)."""
-    tail = (1 - CONFIDENCE) / 2
-    low = float(betaincinv(count, trials - count + 1, tail)) if count else 0.0
-    high = float(betaincinv(count + 1, trials - count, 1 - tail)) if count < trials else 1.0
-    return low, high
+    """Return the 95 % interval of a share, ``count`` of ``trials`` (Clopper, Pearson 1934)."""
+    from scipy.stats import binomtest
+
+    found = binomtest(count, trials).proportion_ci(CONFIDENCE, method="exact")
+    return float(found.low), float(found.high)
 
 
 def _holds(interval: Interval, truth: float) -> bool:
@@ -141,17 +142,23 @@ def _halves(trial: Trial) -> tuple[Sequence[float], Sequence[float]]:
 
 
 def bootstrap(baseline_s: Sequence[float], arm_s: Sequence[float]) -> Interval:
-    """Ratio of two medians, with the interval that resampling each arm's times gives."""
-    random = np.random.default_rng(0)
-    drawn = [
-        np.median(random.choice(np.asarray(times), (_RESAMPLES, len(times))), axis=1)
-        for times in (baseline_s, arm_s)
-    ]
-    ratios = drawn[0] / drawn[1]
-    tail = (1 - CONFIDENCE) / 2
+    """Return the ratio of two medians with its percentile-bootstrap interval (Efron 1979)."""
+    from scipy import stats
+
+    found = stats.bootstrap(
+        (baseline_s, arm_s),
+        _ratio_of_medians,
+        n_resamples=_RESAMPLES,
+        confidence_level=CONFIDENCE,
+        method="percentile",
+        rng=np.random.default_rng(0),
+    ).confidence_interval
     value = median(baseline_s) / median(arm_s)
-    low, high = (float(bound) for bound in np.quantile(ratios, [tail, 1 - tail]))
-    return Interval(value, min(low, value), max(high, value))
+    return Interval(value, min(float(found.low), value), max(float(found.high), value))
+
+
+def _ratio_of_medians(baseline_s: _Times, arm_s: _Times, axis: int) -> _Times:
+    return np.asarray(np.median(baseline_s, axis=axis) / np.median(arm_s, axis=axis))
 
 
 def _said(trial: Trial, found: Effect, decided: str) -> Said:
