@@ -22,7 +22,9 @@ _LEAST_WIDTH = 0.01
 _TREES = ("at the base", "in this tree")
 # How a note begins that says why an arm could not be looked at alone.
 _ALONE = "alone it "
-# Without these nobody is told that all is well; the others may be of no meaning for a target.
+# Metrics that a survey measures; without one they are not gated.
+SURVEYED = ("memory", "flops", "parameters")
+# A survey that has no value of these is an error; the others may not apply to a target.
 _ALWAYS = ("memory",)
 
 
@@ -74,9 +76,15 @@ class Measured:
     spent_s: float = 0.0
 
 
-def checks(measured: Sequence[Measured], thresholds: Thresholds) -> list[Check]:
-    """Every metric of every target that there is something to say of."""
-    return [check for each in measured for check in _checks(each, thresholds)]
+def checks(
+    measured: Sequence[Measured], thresholds: Thresholds, *, survey: bool = True
+) -> list[Check]:
+    """Every metric of every target that there is something to say of.
+
+    Without a survey there is no check of what only a survey measures (``SURVEYED``).
+    """
+    found = [check for each in measured for check in _checks(each, thresholds)]
+    return [check for check in found if survey or check.metric not in SURVEYED]
 
 
 def new_target(target: str) -> Check:

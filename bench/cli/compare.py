@@ -56,6 +56,11 @@ from bench.report.write import source_of
     help="Judge a candidate whose outputs differ from the baseline's too.",
 )
 @click.option("--case-timeout", type=duration, default="5m", show_default=True)
+@click.option(
+    "--survey/--no-survey",
+    default=True,
+    help="Also look at each arm alone: memory, FLOPs, kernels, energy.",
+)
 @click.option("--seed", type=int, default=0, show_default=True, help="Of the order of candidates.")
 @click.option("--json", "as_json", is_flag=True, help="One JSON object a line for each candidate.")
 @click.option("--out", type=click.Path(path_type=Path), help="Keep the files in a new folder.")

@@ -75,6 +75,11 @@ _GROWTH: Any = {"type": tolerance, "show_default": True}
 )
 @click.option("--allow-different", is_flag=True, help="Outputs may differ from the base's.")
 @click.option("--case-timeout", type=duration, default="5m", show_default=True)
+@click.option(
+    "--survey/--no-survey",
+    default=True,
+    help="Also look at each target alone; without it memory, FLOPs and parameters are not gated.",
+)
 @click.option("--seed", type=int, default=0, show_default=True)
 @click.option("--json", "as_json", is_flag=True, help="One JSON object a line for each check.")
 @click.option("--out", type=click.Path(path_type=Path), help="Keep the files in a new folder.")
@@ -104,9 +109,9 @@ def regress(**given: Any) -> None:
     from bench.analysis.gate import outcome
     from bench.report.tables.gate import gate_markdown
 
-    as_json, undecided = given.pop("as_json"), given.pop("undecided")
+    as_json, undecided, survey = given.pop("as_json"), given.pop("undecided"), given["survey"]
     gated = _measure(given)
-    text = gate_markdown(gated.checks, gated.base)
+    text = gate_markdown(gated.checks, gated.base, survey=survey)
     if gated.results:
         text = f"{text}\n\n{source_of(gated.results)}"
     tell_job(text)

@@ -43,6 +43,7 @@ class CompareRequest:
     allow_different: bool
     seed: int
     command: str
+    survey: bool = True
     folder: Path | None = None
     lock: bool = True
 
@@ -134,5 +135,5 @@ def _plan(request: CompareRequest, run_id: str, sources: dict[str, str]) -> Plan
         commit=head_of(Path.cwd()),
         has_changes=has_changes(Path.cwd()),
         sources=sources,
-        survey=True,
+        survey=request.survey,
     )

@@ -52,6 +52,7 @@ class RegressRequest:
     allow_different: bool
     seed: int
     command: str
+    survey: bool = True
     folder: Path | None = None
     lock: bool = True
 
@@ -102,7 +103,9 @@ def regress(request: RegressRequest, progress: Progress) -> Gated:
     finally:
         if request.folder or all(each.name == "base" for each in parent.glob("*")):
             shutil.rmtree(parent, ignore_errors=True)
-    found = checks(list(_measured(request, results, known)), request.thresholds)
+    found = checks(
+        list(_measured(request, results, known)), request.thresholds, survey=request.survey
+    )
     found += _new(request, known)
     if not request.folder and all(check.outcome != "unknown" for check in found):
         shutil.rmtree(parent, ignore_errors=True)
@@ -137,7 +140,7 @@ def _plan(
         commit=head_of(repository),
         has_changes=has_changes(repository),
         sources=_sources(roots, repository),
-        survey=True,
+        survey=request.survey,
     )
 
 

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Iterator, Sequence
 
-from bench.analysis.gate import METRICS, Check, outcome
+from bench.analysis.gate import METRICS, SURVEYED, Check, outcome
 from bench.report.units import (
     bounded,
     counted,
@@ -44,10 +44,11 @@ _SHOWN: dict[str, Callable[[float | None], str]] = {
 }
 
 
-def gate_markdown(checks: Sequence[Check], base: str) -> str:
+def gate_markdown(checks: Sequence[Check], base: str, *, survey: bool = True) -> str:
     """The verdict in a sentence, a row for each target, and what is to be known of what is not ok.
 
     Of each metric the change, or the error, is shown; those that no target has are left out.
+    Without a survey the last line names the metrics that were not gated.
     """
     said = outcome(checks)
     names = dict.fromkeys(f"{c.target} ({c.metric})" for c in checks if c.outcome == said)
@@ -68,6 +69,8 @@ def gate_markdown(checks: Sequence[Check], base: str) -> str:
     ]
     if allowed := ", ".join(_allowed(checks)):
         lines.append(f"- Allowed: {allowed}.")
+    if not survey:
+        lines.append(f"- Not gated, for want of a survey (--no-survey): {', '.join(SURVEYED)}.")
     return "\n".join(lines).rstrip()
 
 

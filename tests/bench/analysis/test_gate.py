@@ -107,6 +107,14 @@ def test_the_reason_is_that_of_the_look() -> None:
     )
 
 
+def test_without_a_survey_only_the_rest_is_gated() -> None:
+    """Memory is not unknown but absent; time, the first compiled call and outputs are gated."""
+    base, tree = row(arm=OWN["baseline"], compile_cold_s=2.0), row(compile_cold_s=4.0)
+    measured = [Measured(target=TARGET, tree=tree, base=base)]
+    found = {each.metric: each.outcome for each in checks(measured, Thresholds(), survey=False)}
+    assert found == {"latency": "ok", "numeric error": "ok", "compile time": "worse"}
+
+
 def test_what_failed_has_one_reason() -> None:
     """That of its time: nothing else was to be had."""
     base = row(arm=OWN["baseline"], allocated_bytes=5, flop=7)

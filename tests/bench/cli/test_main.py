@@ -30,7 +30,7 @@ OPTIONS = {
     "compare": {
         *("baseline", "candidates", "--input", "--inputs", "--dtype", "--device", "--mode"),
         *("--budget", "--passes", "--cache", "--delta", "--allow-different", "--case-timeout"),
-        *("--seed", "--json", "--out", "--no-lock", "--show"),
+        *("--seed", "--json", "--out", "--no-lock", "--show", "--survey"),
     },
     "regress": {
         *("--base", "--targets", "--target", "--variant", "--input", "--inputs", "--dtype"),
@@ -43,7 +43,7 @@ OPTIONS = {
             "--undecided",
             "--allow-different",
         ),
-        *("--case-timeout", "--seed", "--json", "--out", "--no-lock"),
+        *("--case-timeout", "--seed", "--json", "--out", "--no-lock", "--survey"),
     },
     "export": {"folder", "--format", "--out", "--objective", "--max-error"},
     "history": set(),

@@ -103,3 +103,11 @@ def test_what_to_do_about_the_undecided() -> None:
     *_, note = gate_notes([replace(endless, is_wide=True)])
     assert note.startswith("Of 1 target too little was measured to tell how long")
     assert gate_notes([OK]) == []
+
+
+def test_what_was_not_gated_is_named() -> None:
+    """Without a survey the last line says which metrics could have grown unseen."""
+    *_, last = gate_markdown([OK], "main", survey=False).splitlines()
+    assert last.startswith("- Not gated")
+    assert last.endswith("(--no-survey): memory, flops, parameters.")
+    assert "Not gated" not in gate_markdown([OK], "main")
