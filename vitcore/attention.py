@@ -1,10 +1,10 @@
-"""Multi-head self-attention, x_BND -> x_BND, in the ways that PyTorch offers.
+"""Multi-head self-attention, x_BND -> x_BND, by nn.MultiheadAttention, by hand and fused.
 
 Axes: B batch, N tokens, D token width, A heads, K head width (D = A x K), S = 3 for query, key
 and value.
 
-Each holds an input projection of 3D rows (query, key, value, in this order; heads are blocks of
-K rows within each) and an output projection, so one set of weights serves all of them.
+Each implementation has an input projection of 3D rows (query, key, value, in this order; heads are
+blocks of K rows within each) and an output projection, so one set of weights fits all of them.
 """
 
 import math
@@ -36,7 +36,7 @@ class TorchAttention(nn.Module):
 
 
 class _SplitAttention(nn.Module):
-    """What the two ways below share: projections, and the split into heads."""
+    """Base of the two implementations below: projections, and the split into heads."""
 
     def __init__(self, config: ViTConfig) -> None:
         super().__init__()
@@ -57,7 +57,7 @@ class _SplitAttention(nn.Module):
 
 
 class ManualAttention(_SplitAttention):
-    """Written by hand: matmul, softmax, matmul (Vaswani et al. 2017, equation 1)."""
+    """Attention by hand: matmul, softmax, matmul (Vaswani et al. 2017, equation 1)."""
 
     def attend(self, q_BANK: Tensor, k_BANK: Tensor, v_BANK: Tensor) -> Tensor:
         scores_BANN = q_BANK @ k_BANK.transpose(-2, -1) / math.sqrt(q_BANK.shape[-1])

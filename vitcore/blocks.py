@@ -8,7 +8,7 @@ from torch import Tensor, nn
 from vitcore.attention import build_attention
 from vitcore.config import ViTConfig
 
-# The paper's own code and torchvision; PyTorch's default would be 1e-5.
+# As in the paper's own code and in torchvision; PyTorch's default is 1e-5.
 NORM_EPS = 1e-6
 
 
@@ -29,7 +29,7 @@ class Mlp(nn.Module):
 
 
 class Residual(nn.Module):
-    """x + dropout(branch(norm(x))): pre-norm, as the paper has it."""
+    """x + dropout(branch(norm(x))): pre-norm, as in the paper."""
 
     def __init__(self, config: ViTConfig, branch: nn.Module) -> None:
         super().__init__()

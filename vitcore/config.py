@@ -30,14 +30,14 @@ def known(kind: str, name: str, names: "tuple[str, ...] | dict[str, Any]") -> st
 
 @dataclass(frozen=True, kw_only=True)
 class ViTConfig:
-    """Everything that defines a ViT; checked once, at birth.
+    """Definition of a ViT; ``__post_init__`` checks it.
 
     ``image_size`` is in pixels: one number for a square, or (height, width). ``width`` is the
-    token width D, ``mlp_width`` the hidden width of the MLP. ``dropout`` acts where the paper
-    has it (appendix B.1): after the position embedding and after every dense layer except the
+    token width D, ``mlp_width`` the hidden width of the MLP. ``dropout`` acts where it acts
+    in the paper (appendix B.1): after the position embedding and after every dense layer except the
     query, key and value projections.
 
-    Raises ValueError where the sizes do not fit together or a name is not known.
+    Raises ValueError if the sizes do not fit together or a name is unknown.
     """
 
     image_size: int | tuple[int, int] = 224
@@ -118,7 +118,7 @@ class ViTConfig:
                 lower = size // self.patch_size * self.patch_size
                 fitting = [str(fit) for fit in (lower, lower + self.patch_size) if fit]
                 raise ValueError(
-                    f"image {name} {size} is no multiple of patch size {self.patch_size}; "
+                    f"image {name} {size} is not a multiple of patch size {self.patch_size}; "
                     f"use {' or '.join(fitting)}"
                 )
         if self.width % self.heads:

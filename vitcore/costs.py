@@ -1,11 +1,11 @@
-"""What a ViT costs, from its config alone: parameters, floating-point operations, values moved.
+"""Costs of a ViT from its config: parameters, floating-point operations, values moved.
 
-One multiply-accumulate (MAC) is two FLOPs. Counted are the matrix products, as the literature
-does; normalisation, softmax, GELU and additions are left out (under 1 % in the table's variants).
+One multiply-accumulate (MAC) is two FLOPs. As in the literature, only matrix products count;
+normalisation, softmax, GELU and additions add less than 1 % in the variants of the table.
 
-Values moved are those of the activations that a component reads and writes where every Linear,
-every LayerNorm and every attention core is one kernel that reads its input once and writes its
-output once. GELU, the additions and the split into patches or heads happen on the way.
+Values moved are the activations that a component reads and writes if every Linear, LayerNorm and
+attention core is one kernel that reads its input once and writes its output once. GELU, additions
+and the split into patches or heads are fused into these kernels.
 """
 
 from collections.abc import Callable
@@ -106,7 +106,7 @@ def mlp(config: ViTConfig) -> Cost:
 
 
 def residual(config: ViTConfig) -> Cost:
-    """Cost of adding a branch to what it branched off from, which is read once more."""
+    """Cost of adding a branch to its input, which is read once more."""
     return Cost(values=config.tokens * config.width)
 
 
@@ -135,14 +135,14 @@ COMPONENTS: dict[str, Callable[[ViTConfig], Cost]] = {
 
 
 def cost_of(config: ViTConfig, component: str) -> Cost:
-    """Cost of one of COMPONENTS. Raises ValueError for another, which lists them."""
+    """Cost of one of COMPONENTS. Raises ValueError for an unknown one; the message lists them."""
     return COMPONENTS[known("component", component, COMPONENTS)](config)
 
 
 def without_gradient(config: ViTConfig, component: str) -> Cost:
     """Cost of a component's Linear whose input needs no gradient: backward saves one product.
 
-    It is the first one; a block has none, since it begins with a LayerNorm that learns.
+    It is the first Linear; a block has none, since it begins with a LayerNorm with parameters.
     """
     known("component", component, COMPONENTS)
     if component == "attention":
@@ -153,8 +153,8 @@ def without_gradient(config: ViTConfig, component: str) -> Cost:
 def training_macs(config: ViTConfig, component: str) -> int:
     """MACs of one image's forward and backward pass. Raises ValueError as ``cost_of`` does.
 
-    For each product of forward, backward takes two: one for either operand's gradient (Rumelhart,
-    Hinton and Williams 1986).
+    Backward computes two products for each product of forward, one per operand's gradient
+    (Rumelhart, Hinton and Williams 1986).
     """
     return 3 * cost_of(config, component).macs - without_gradient(config, component).macs
 
@@ -169,14 +169,13 @@ def moved_bytes(
     value_bytes: int,
     optimizer_passes: int = 0,
 ) -> int:
-    """Bytes that a call reads and writes at least: the traffic of a roofline model.
+    """Return the least bytes that a call reads and writes: the traffic of a roofline model.
 
-    Parameters are read once a call. Backward moves for each of its products what forward does for
-    its one; then the optimizer goes ``optimizer_passes`` times over all parameters, or as many
-    numbers beside them: AdamW reads parameter, gradient and two moments and writes all but the
+    Parameters are read once per call. Each product of backward moves as much as its product of
+    forward; then the optimizer reads or writes ``optimizer_passes`` numbers per parameter: AdamW reads parameter, gradient and two moments and writes all but the
     gradient (7), SGD with momentum reads three and writes two (5). ``parameter_bytes`` and
-    ``value_bytes`` are those of one parameter as it is kept and of one activation value. It is a
-    lower bound where no activation stays in a cache from one kernel to the next (Williams, Waterman
+    ``value_bytes`` are the sizes of one stored parameter and of one activation value. The result
+    is a lower bound unless an activation stays in a cache from one kernel to the next (Williams, Waterman
     and Patterson 2009, "Roofline": compulsory traffic). Raises ValueError for an unknown component
     or mode.
     """

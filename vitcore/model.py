@@ -55,7 +55,7 @@ def build_head(config: ViTConfig) -> nn.Sequential:
 
 
 def initialise(module: nn.Module) -> None:
-    """Give one module its first weights: Xavier uniform, zero bias; positions N(0, 0.02^2)."""
+    """Initialise the weights of one module: Xavier uniform, zero bias; positions N(0, 0.02^2)."""
     if isinstance(module, nn.Linear | nn.Conv2d):
         nn.init.xavier_uniform_(module.weight.flatten(1))
         if module.bias is not None:
@@ -80,7 +80,7 @@ class ViT(nn.Module):
         self.apply(initialise)
 
     def forward(self, image_BCHW: Tensor) -> Tensor:
-        """Return logits_BL. Raises ValueError for an image of another size than the config's."""
+        """Return logits_BL. Raises ValueError for an image whose size is not the config's."""
         x_BND = self.class_token(self.patcher(image_BCHW))
         x_BND = self.dropout(self.position(x_BND))
         x_BND = self.blocks(x_BND)

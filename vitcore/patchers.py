@@ -1,11 +1,11 @@
-"""Patchers: from an image to one token for each patch, image_BCHW -> x_BND.
+"""Patchers: one token for each patch of an image, image_BCHW -> x_BND.
 
 Axes: B batch, C channels, H and W image rows and columns, N patches, D token width,
 V values in a patch (C x P x P for patch size P, in that order), h and w rows and columns of
 patches.
 
-All three hold one ``projection`` whose weight is the same numbers in the same order, so weights
-move between them by a reshape.
+All three have one ``projection`` whose weight holds the same numbers in the same order, so a
+reshape converts the weights of one into those of another.
 """
 
 from torch import Tensor, nn
@@ -37,14 +37,14 @@ class CutPatches(nn.Module):
 
 
 class Patcher(nn.Module):
-    """What the patchers share: they refuse an image of another size than the config's."""
+    """Base of the patchers: rejects an image whose size is not the config's."""
 
     def __init__(self, config: ViTConfig) -> None:
         super().__init__()
         self.image_shape = (config.channels, *config.image_hw)
 
     def forward(self, image_BCHW: Tensor) -> Tensor:
-        """Return x_BND. Raises ValueError where channels, height or width are not the config's."""
+        """Return x_BND. Raises ValueError if channels, height or width are not the config's."""
         if tuple(image_BCHW.shape[-3:]) != self.image_shape or image_BCHW.dim() != _IMAGE_AXES:
             raise ValueError(
                 f"image has shape {tuple(image_BCHW.shape)}; expected (batch, channels, height, "
@@ -59,7 +59,7 @@ class Patcher(nn.Module):
 
 
 class UnfoldPatcher(Patcher):
-    """nn.Unfold and nn.Linear: the article's first way."""
+    """nn.Unfold and nn.Linear."""
 
     def __init__(self, config: ViTConfig) -> None:
         super().__init__(config)
@@ -75,7 +75,7 @@ class UnfoldPatcher(Patcher):
 
 
 class ConvPatcher(Patcher):
-    """nn.Conv2d whose stride is its kernel size: the usual way."""
+    """nn.Conv2d whose stride equals its kernel size: the usual patcher."""
 
     def __init__(self, config: ViTConfig) -> None:
         super().__init__(config)

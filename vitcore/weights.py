@@ -9,18 +9,18 @@ _CONV_AXES = 4
 
 
 def canonical_name(name: str) -> str:
-    """Name of a parameter without what only its arm knows.
+    """Return the name of a parameter that all arms share.
 
-    nn.MultiheadAttention says ``mha.in_proj_weight`` where the others say ``in_proj.weight``.
+    nn.MultiheadAttention names it ``mha.in_proj_weight``, the other arms ``in_proj.weight``.
     """
     return name.replace("mha.", "").replace("in_proj_", "in_proj.")
 
 
 def canonical(values: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    """Parameters, or their gradients, under canonical names and in canonical shapes.
+    """Return parameters, or their gradients, under canonical names and in canonical shapes.
 
-    A convolution's weight (D, C, P, P) becomes the (D, C x P x P) of the Linear that does the
-    same. Because arms differ by names and reshapes alone, gradients map as the weights do.
+    A convolution's weight (D, C, P, P) becomes the (D, C x P x P) of the equivalent
+    Linear. Arms differ only by names and reshapes, so gradients map as weights do.
     """
     return {
         canonical_name(name): value.flatten(1) if value.dim() == _CONV_AXES else value
@@ -29,7 +29,7 @@ def canonical(values: Mapping[str, Tensor]) -> dict[str, Tensor]:
 
 
 def _heads(module: nn.Module) -> list[int]:
-    """Attention heads of every layer: weights alone do not tell how they are split."""
+    """Return the attention heads of every layer, which the shapes of weights do not show."""
     heads = (getattr(part, "heads", None) for part in module.modules())
     return [number for number in heads if isinstance(number, int)]
 

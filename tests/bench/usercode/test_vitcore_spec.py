@@ -122,7 +122,7 @@ def test_without_a_precision_a_part_takes_that_of_the_inputs() -> None:
         ("attention=sdpa,attention=mha", "has 'attention' twice; give it once"),
         ("image_size=big", "image_size is 'big'; expected pixels, such as 224"),
         ("image_size=" + "9" * 5000, "expected pixels"),
-        ("image_size=225", "image height 225 is no multiple of patch size 16; use 224 or 240"),
+        ("image_size=225", "image height 225 is not a multiple of patch size 16; use 224 or 240"),
         ("image_size=0", "expected a whole number of at least 1"),
     ],
 )
