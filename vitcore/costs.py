@@ -172,12 +172,12 @@ def moved_bytes(
     """Return the least bytes that a call reads and writes: the traffic of a roofline model.
 
     Parameters are read once per call. Each product of backward moves as much as its product of
-    forward; then the optimizer reads or writes ``optimizer_passes`` numbers per parameter: AdamW reads parameter, gradient and two moments and writes all but the
-    gradient (7), SGD with momentum reads three and writes two (5). ``parameter_bytes`` and
-    ``value_bytes`` are the sizes of one stored parameter and of one activation value. The result
-    is a lower bound unless an activation stays in a cache from one kernel to the next (Williams, Waterman
-    and Patterson 2009, "Roofline": compulsory traffic). Raises ValueError for an unknown component
-    or mode.
+    forward; then the optimizer reads or writes ``optimizer_passes`` numbers per parameter: AdamW
+    reads parameter, gradient and two moments and writes all but the gradient (7), SGD with momentum
+    reads three and writes two (5). ``parameter_bytes`` and ``value_bytes`` are the sizes of one
+    stored parameter and of one activation value. The result is a lower bound unless an activation
+    stays in a cache from one kernel to the next (Williams, Waterman and Patterson 2009, "Roofline":
+    compulsory traffic). Raises ValueError for an unknown component or mode.
     """
 
     def moved(cost: Cost) -> int:

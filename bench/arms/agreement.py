@@ -142,7 +142,7 @@ def _places(values: Leaves) -> str:
 
 
 def _coarsest(values: Iterable[Tensor], precisions: Iterable[str]) -> str:
-    """Return the precision with the largest tolerance; unnamed types such as float8 count as bf16."""
+    """Return the precision with the largest tolerance; other types, like float8, count as bf16."""
     floating = (v.dtype for v in values if v.is_floating_point() or v.is_complex())
     names = [*precisions, *(_PRECISIONS.get(dtype, "bf16") for dtype in floating)]
     return max((n for n in names if n in TOLERANCES), key=TOLERANCES.__getitem__, default="fp32")

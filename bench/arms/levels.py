@@ -159,15 +159,15 @@ def cross_entropy(logits_BL: Tensor) -> Tensor:
 
 
 def half_mean_squares(output: object) -> Tensor:
-    """Return a loss for modules other than classifiers: half the mean square, summed over outputs.
+    """Return a loss for modules other than classifiers: half mean squares, summed over outputs.
 
     Raises InputError if no floating-point output depends on a parameter or an input.
     """
     parts = [_half_mean_square(x) for _, x in leaves(output, "output") if x.is_floating_point()]
     if not any(part.requires_grad for part in parts):
         raise InputError(
-            "no output depends on a parameter or an input that needs a gradient; expected one to train: "
-            "measure --mode forward"
+            "no output depends on a parameter or an input that needs a gradient; expected one to "
+            "train: measure --mode forward"
         )
     return sum(parts[1:], parts[0])
 
