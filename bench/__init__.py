@@ -1,21 +1,29 @@
 """Measure the ways to compute a Vision Transformer and say which to choose.
 
-``bench.compare(baseline, candidate, inputs=(x,))`` compares two callables in this process; the
-command line, ``vitbench`` or ``python -m bench``, does everything else.
+``bench.compare(baseline, candidate, inputs=(x,))`` compares two callables in this process.
+``bench.read_run("results/RUN")`` and ``bench.read_history("results/history.csv")`` return what runs
+have measured as a pandas.DataFrame. The command line, ``vitbench`` or ``python -m bench``, does
+everything else.
 """
 
+from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from bench.api import compare
+    from bench.runs.frames import read_history, read_run
 
-__all__ = ["compare"]
+__all__ = ["compare", "read_history", "read_run"]
+
+_MODULES = {
+    "compare": "bench.api",
+    "read_history": "bench.runs.frames",
+    "read_run": "bench.runs.frames",
+}
 
 
 def __getattr__(name: str) -> Any:
-    """Load ``compare`` where it is first used: it needs torch, which takes seconds."""
-    if name != "compare":
+    """Load a public name where it is first used: torch takes seconds, pandas half of one."""
+    if name not in _MODULES:
         raise AttributeError(f"module 'bench' has no attribute {name!r}")
-    from bench.api import compare as found
-
-    return found
+    return getattr(import_module(_MODULES[name]), name)

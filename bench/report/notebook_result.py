@@ -1,12 +1,15 @@
 """A comparison that shows itself: as text, as HTML in a notebook, and as a data frame."""
 
 import html
-from dataclasses import asdict, dataclass
-
-import pandas as pd
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 from bench.records.row import Record
+from bench.report.frames import frame_of
 from bench.report.units import bounds, milliseconds, percent, scientific, times
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 
 @dataclass(frozen=True, kw_only=True, repr=False)
@@ -45,7 +48,6 @@ class Compared(Record):
         notes = "".join(f"<li>{html.escape(each)}</li>" for each in self.leaves_open)
         return f"<table>{cells}</table><p>Left open:</p><ul>{notes}</ul>"
 
-    def to_frame(self) -> pd.DataFrame:
-        """One row with the columns of ``results.csv``."""
-        plain = asdict(self)
-        return pd.DataFrame([{k: v for k, v in plain.items() if k != "leaves_open"}])
+    def to_frame(self) -> "pd.DataFrame":
+        """Return one row with the columns of ``results.csv``; a missing value is ``pandas.NA``."""
+        return frame_of([self], Record)

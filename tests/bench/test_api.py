@@ -152,8 +152,9 @@ def test_what_cannot_be_called_is_refused() -> None:
         compare(linear(), "a name")
 
 
-def test_the_package_has_one_name() -> None:
-    """``compare`` is the public surface; anything else is an AttributeError."""
-    assert bench.__all__ == ["compare"]
+def test_the_public_names() -> None:
+    """The public surface is frozen; anything else is an AttributeError."""
+    assert bench.__all__ == ["compare", "read_history", "read_run"]
+    assert all(callable(getattr(bench, name)) for name in bench.__all__)
     with pytest.raises(AttributeError, match="no attribute 'contrast'"):
         _ = bench.contrast
