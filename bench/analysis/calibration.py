@@ -17,7 +17,7 @@ from bench.analysis.estimates import CONFIDENCE, Interval, estimate_pass, geomet
 from bench.analysis.replication import Effect, effect, fit_spread
 from bench.analysis.rows import estimates
 from bench.analysis.verdicts import check_controls, judge, verdict
-from bench.records.calibration import Rate
+from bench.records.calibration import Method, Rate
 from bench.records.comparison import Sample
 
 _RESAMPLES = 500
@@ -34,8 +34,8 @@ class Trial:
 
 
 @dataclass(frozen=True)
-class Said:
-    """What a method says of a trial."""
+class Outcome:
+    """Interval and verdict of one method for one trial."""
 
     truth: float
     interval: Interval
@@ -45,24 +45,24 @@ class Said:
 def rates(trials: Sequence[Trial], controls: Sequence[Trial]) -> Iterator[Rate]:
     """Every method's rates for every kind of trial, identical arms first."""
     for method, judged in METHODS.items():
-        said = judged(trials, controls)
+        outcomes = judged(trials, controls)
         for truth in sorted({trial.truth for trial in trials}, reverse=True):
-            yield _rate(method, [each for each in said if each.truth == truth])
+            yield _rate(method, [each for each in outcomes if each.truth == truth])
 
 
-def _rate(method: str, said: Sequence[Said]) -> Rate:
-    different = sum(each.verdict in ("faster", "slower") for each in said)
-    slower = sum(each.verdict == "slower" for each in said)
-    truth = said[0].truth
-    low, high = share_bounds(different if truth == 1 else slower, len(said))
+def _rate(method: Method, outcomes: Sequence[Outcome]) -> Rate:
+    different = sum(each.verdict in ("faster", "slower") for each in outcomes)
+    slower = sum(each.verdict == "slower" for each in outcomes)
+    truth = outcomes[0].truth
+    low, high = share_bounds(different if truth == 1 else slower, len(outcomes))
     return Rate(
         method=method,
         truth=truth,
-        trials=len(said),
+        trials=len(outcomes),
         different=different,
         slower=slower,
-        covered=fmean(_holds(each.interval, truth) for each in said),
-        half_width=median(_half(each.interval) for each in said),
+        covered=fmean(_holds(each.interval, truth) for each in outcomes),
+        half_width=median(_half(each.interval) for each in outcomes),
         low=low,
         high=high,
     )
@@ -86,53 +86,53 @@ def _half(interval: Interval) -> float:
     return math.log(interval.high / interval.low) / 2
 
 
-def _together(trials: Sequence[Trial], controls: Sequence[Trial]) -> list[Said]:
+def _together(trials: Sequence[Trial], controls: Sequence[Trial]) -> list[Outcome]:
     """As ``vitbench run`` judges: all comparisons lend each other what they know."""
     spread = fit_spread([estimates(each.samples) for each in (*trials, *controls)])
     effects = {each.key: effect(estimates(each.samples), spread) for each in trials}
     found = check_controls([effect(estimates(each.samples), spread) for each in controls])
     judged = judge(effects, found)
-    return [_said(each, judged[each.key].effect, judged[each.key].verdict) for each in trials]
+    return [_outcome(each, judged[each.key].effect, judged[each.key].verdict) for each in trials]
 
 
-def _alone(trials: Sequence[Trial], controls: Sequence[Trial]) -> list[Said]:
+def _alone(trials: Sequence[Trial], controls: Sequence[Trial]) -> list[Outcome]:
     """As ``vitbench compare`` judges: each candidate with one control."""
     pairs = ((each, controls[place % len(controls)]) for place, each in enumerate(trials))
-    return [said for each, control in pairs for said in _together([each], [control])]
+    return [found for each, control in pairs for found in _together([each], [control])]
 
 
-def _student(trials: Sequence[Trial], _: Sequence[Trial]) -> list[Said]:
+def _student(trials: Sequence[Trial], _: Sequence[Trial]) -> list[Outcome]:
     """Student's t over the passes of each comparison by itself."""
     intervals = [
         geometric([estimate_pass(s.baseline_s, s.arm_s).log_ratio for s in each.samples])
         for each in trials
     ]
     return [
-        Said(each.truth, interval, verdict(interval))
+        Outcome(each.truth, interval, verdict(interval))
         for each, interval in zip(trials, intervals, strict=True)
     ]
 
 
-def _sequential(trials: Sequence[Trial], _: Sequence[Trial]) -> list[Said]:
+def _sequential(trials: Sequence[Trial], _: Sequence[Trial]) -> list[Outcome]:
     """Medians of one process, one arm after the other, with a bootstrap interval."""
-    said = []
+    outcomes = []
     for trial in trials:
         interval = bootstrap(*_halves(trial))
         differs = "faster" if (interval.low or 1) > 1 else "slower"
         decided = (interval.low or 1) > 1 or (interval.high or 1) < 1
-        said.append(Said(trial.truth, interval, differs if decided else "undecided"))
-    return said
+        outcomes.append(Outcome(trial.truth, interval, differs if decided else "undecided"))
+    return outcomes
 
 
-def _medians(trials: Sequence[Trial], _: Sequence[Trial]) -> list[Said]:
+def _medians(trials: Sequence[Trial], _: Sequence[Trial]) -> list[Outcome]:
     """As pytest-benchmark compares: two medians, taken at their word beyond ``DELTA``."""
-    said = []
+    outcomes = []
     for trial in trials:
         baseline_s, arm_s = _halves(trial)
         ratio = median(baseline_s) / median(arm_s)
         known = Interval(ratio, ratio, ratio)
-        said.append(Said(trial.truth, known, verdict(known)))
-    return said
+        outcomes.append(Outcome(trial.truth, known, verdict(known)))
+    return outcomes
 
 
 def _halves(trial: Trial) -> tuple[Sequence[float], Sequence[float]]:
@@ -161,15 +161,15 @@ def _ratio_of_medians(baseline_s: _Times, arm_s: _Times, axis: int) -> _Times:
     return np.asarray(np.median(baseline_s, axis=axis) / np.median(arm_s, axis=axis))
 
 
-def _said(trial: Trial, found: Effect, decided: str) -> Said:
-    return Said(trial.truth, found.interval, decided)
+def _outcome(trial: Trial, found: Effect, decided: str) -> Outcome:
+    return Outcome(trial.truth, found.interval, decided)
 
 
-Method = Callable[[Sequence[Trial], Sequence[Trial]], list[Said]]
-METHODS: Mapping[str, Method] = {
-    "vitbench run": _together,
-    "vitbench compare": _alone,
-    "Student's t over passes": _student,
-    "medians, one arm after the other, bootstrap": _sequential,
-    "pytest-benchmark compare": _medians,
+Judge = Callable[[Sequence[Trial], Sequence[Trial]], list[Outcome]]
+METHODS: Mapping[Method, Judge] = {
+    Method.RUN: _together,
+    Method.COMPARE: _alone,
+    Method.STUDENT: _student,
+    Method.SEQUENTIAL: _sequential,
+    Method.PYTEST_BENCHMARK: _medians,
 }

@@ -67,7 +67,7 @@ class Check:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Measured:
+class TargetRows:
     """The rows of one target: the tree against the base, and the base against its own copy."""
 
     target: str
@@ -77,7 +77,7 @@ class Measured:
 
 
 def checks(
-    measured: Sequence[Measured], thresholds: Thresholds, *, survey: bool = True
+    measured: Sequence[TargetRows], thresholds: Thresholds, *, survey: bool = True
 ) -> list[Check]:
     """Every metric of every target that there is something to say of.
 
@@ -100,7 +100,7 @@ def outcome(found: Sequence[Check]) -> str:
     return next((each for each in order if each in said), "unknown")
 
 
-def _checks(each: Measured, thresholds: Thresholds) -> Iterator[Check]:
+def _checks(each: TargetRows, thresholds: Thresholds) -> Iterator[Check]:
     tree, base = each.tree, each.base
     yield _latency(each, thresholds.latency)
     if tree.status not in ("ok", "wrong"):
@@ -122,7 +122,7 @@ def _checks(each: Measured, thresholds: Thresholds) -> Iterator[Check]:
             yield _untold(each, metric, threshold, (before, after))
 
 
-def _latency(each: Measured, threshold: float) -> Check:
+def _latency(each: TargetRows, threshold: float) -> Check:
     tree = each.tree
     if tree.speedup is None:
         reason = f"{tree.status}: {tree.error}" if tree.error else tree.status
@@ -152,7 +152,7 @@ def is_open(record: Record, threshold: float) -> bool:
     """Whether a candidate's slow-down could lie on either side of a threshold."""
     if record.is_control or record.speedup is None:
         return False
-    measured = Measured(target=record.arm, tree=record, base=None)
+    measured = TargetRows(target=record.arm, tree=record, base=None)
     return _latency(measured, threshold).outcome == "undecided"
 
 
@@ -167,7 +167,7 @@ def _need_s(
     return max(spent_s * ((half / distance) ** 2 - 1), 0.0)
 
 
-def _error(each: Measured, threshold: float | None) -> Check:
+def _error(each: TargetRows, threshold: float | None) -> Check:
     """Outputs of both trees beside each other; beyond the tolerance the row is ``wrong``."""
     is_wrong, error = each.tree.status == "wrong", each.tree.output_error
     is_far = threshold is not None and (error is None or error > threshold)
@@ -182,7 +182,7 @@ def _error(each: Measured, threshold: float | None) -> Check:
 
 
 def _untold(
-    each: Measured, metric: str, threshold: float, values: tuple[float | None, ...]
+    each: TargetRows, metric: str, threshold: float, values: tuple[float | None, ...]
 ) -> Check:
     """A metric that only one of the trees has, or neither: what nobody knows is not ok."""
     where = [name for name, value in zip(_TREES, values, strict=True) if value is None]
@@ -193,7 +193,7 @@ def _untold(
     return _unknown(each, metric, threshold, reason)
 
 
-def _unknown(each: Measured, metric: str, threshold: float, reason: str) -> Check:
+def _unknown(each: TargetRows, metric: str, threshold: float, reason: str) -> Check:
     return Check(
         target=each.target, metric=metric, outcome="unknown", threshold=threshold, reason=reason
     )

@@ -24,8 +24,8 @@ from bench.records.comparison import OWN, Arm, Comparison, Workload
 from bench.records.errors import InputError, UnavailableError, one_line
 from bench.timing.device import is_out_of_memory
 from bench.usercode.loading import call, described
-from bench.usercode.spec import Shapes, Source, inputs_for, read_arm, read_inputs
-from bench.usercode.vitcore_spec import Part
+from bench.usercode.spec import InputSpec, Shapes, read_arm, read_inputs
+from bench.usercode.vitcore_spec import VitcorePart
 
 # Random whole numbers are below this: indices that every table has.
 _INDICES = 10
@@ -44,22 +44,20 @@ def make_arm(arm: Arm, device: str) -> Made:
 
     Raises InputError where it cannot be made, UnavailableError where this machine cannot run it.
     """
-    text = str(arm.factory)
-    spec = read_arm(text)
-    if isinstance(spec, Part):
-        return _part(spec, arm, device)
-    what = f"arm {text!r}"
+    spec = read_arm(str(arm.factory))
+    if isinstance(spec.code, VitcorePart):
+        return _part(spec.code, arm, device)
     with seeded(device), torch.device(device):
-        work = call(spec, what, Path(arm.tree) if arm.tree else None)
+        work = call(spec.code, str(spec), Path(arm.tree) if arm.tree else None)
     if not callable(work):
         raise InputError(
-            f"{what} returned {described(work)}; expected a module or a function to call: end "
+            f"{spec} returned {described(work)}; expected a module or a function to call: end "
             "the factory with return …"
         )
     return Made(work=work, levels=replace(arm, compile="eager"))
 
 
-def _part(part: Part, arm: Arm, device: str) -> Made:
+def _part(part: VitcorePart, arm: Arm, device: str) -> Made:
     wanted = "fp32" if arm.precision == OWN else arm.precision
     levels = replace(part.arm(wanted), factory=arm.factory, tree=arm.tree)
     if levels.precision == "tf32" and device != "cuda":
@@ -79,17 +77,15 @@ def make_inputs(comparison: Comparison) -> Inputs:
 
     Raises InputError where they cannot be made.
     """
-    arms = [read_arm(str(each.factory)) for each in (comparison.baseline, comparison.arm)]
-    text = inputs_for(comparison.workload.inputs, arms)
-    spec = read_inputs(text)
-    if isinstance(spec, Shapes):
-        return _random(spec, text, comparison.baseline.precision)
+    spec = read_inputs(comparison.workload.inputs or "")
+    if isinstance(spec.code, Shapes):
+        return _random(spec.code, spec.text, comparison.baseline.precision)
     with seeded("cpu"):
-        return _given(call(spec, f"input {text!r}"), spec)
+        return _given(call(spec.code, str(spec)), spec)
 
 
 def _random(spec: Shapes, text: str, precision: str) -> Inputs:
-    """Standard normal numbers, or small whole ones, on the CPU."""
+    """Return standard normal numbers, or small integers, on the CPU; ``text`` is the seed."""
     generator = torch.Generator().manual_seed(zlib.crc32(text.encode()))
     dtype = getattr(torch, precision, None)
     if isinstance(dtype, torch.dtype):
@@ -100,7 +96,7 @@ def _random(spec: Shapes, text: str, precision: str) -> Inputs:
     return Inputs(args=tuple(made))
 
 
-def _given(made: object, source: Source) -> Inputs:
+def _given(made: object, spec: InputSpec) -> Inputs:
     if isinstance(made, Tensor):
         return Inputs(args=(made,))
     if isinstance(made, Mapping):
@@ -108,7 +104,7 @@ def _given(made: object, source: Source) -> Inputs:
     if isinstance(made, list | tuple):
         return Inputs(args=tuple(made))
     raise InputError(
-        f"input {str(source)!r} returned {described(made)}; expected a tensor, a tuple of what "
+        f"{spec} returned {described(made)}; expected a tensor, a tuple of what "
         "the arm takes by position, or a dict of what it takes by name"
     )
 

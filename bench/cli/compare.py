@@ -117,18 +117,23 @@ def compare(**given: Any) -> None:
 def _measure(given: dict[str, Any]) -> Any:
     from bench.runs.compare import CompareRequest
     from bench.runs.compare import compare as run_compare
+    from bench.usercode.spec import inputs_for, precision_of, read_arm
 
     folder, shape = given.pop("out"), given.pop("shape")
     if shape is not None and given["inputs"] is not None:
-        raise click.UsageError("--input and --inputs say the same; give one of them")
+        raise click.UsageError("--input and --inputs are mutually exclusive; give one of them")
+    arms = tuple(map(read_arm, (given.pop("baseline"), *given.pop("candidates"))))
+    inputs = given.pop("inputs")
     request = CompareRequest(
-        inputs=given.pop("inputs") if shape is None else shape,
+        arms=arms,
+        inputs=inputs_for(inputs if shape is None else shape, arms),
+        precision=precision_of(given.pop("dtype")),
         budget_s=given.pop("budget"),
         case_timeout_s=given.pop("case_timeout"),
         lock=not given.pop("no_lock"),
         folder=folder,
         command=command_line(),
-        **{name: value for name, value in given.items() if name != "inputs"},
+        **given,
     )
     return run_compare(request, progress())
 

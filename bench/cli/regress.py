@@ -135,16 +135,19 @@ def _measure(given: dict[str, Any]) -> Any:
     from bench.analysis.gate import Thresholds
     from bench.runs.regress import RegressRequest
     from bench.runs.regress import regress as run_regress
-    from bench.runs.targets import USUAL_TARGETS, named_targets
+    from bench.runs.targets import USUAL_TARGETS, named_targets, read_targets
+    from bench.usercode.spec import precision_of
 
-    own, shape = given.pop("own"), given.pop("shape")
-    if shape is not None and given["inputs"] is not None:
-        raise click.UsageError("--input and --inputs say the same; give one of them")
+    own, shape, inputs = given.pop("own"), given.pop("shape"), given.pop("inputs")
+    if shape is not None and inputs is not None:
+        raise click.UsageError("--input and --inputs are mutually exclusive; give one of them")
     chosen, variant = given.pop("targets"), given.pop("variant")
     if chosen is None:
         chosen = () if own else USUAL_TARGETS
-    if (shape or given["inputs"]) and not own:
-        raise InputError("--input is for --target; the parts of vitcore know what they take")
+    if (shape or inputs) and not own:
+        raise InputError(
+            "--input is only for --target; the inputs of vitcore's parts follow from --variant"
+        )
     limits = ("memory", "flops", "parameters", "compile_time")
     thresholds = Thresholds(
         latency=given.pop("threshold"),
@@ -152,14 +155,16 @@ def _measure(given: dict[str, Any]) -> Any:
         **{name: given.pop(name) for name in limits},
     )
     request = RegressRequest(
-        targets=(*named_targets(chosen, variant), *own),
-        inputs=given.pop("inputs") if shape is None else shape,
+        targets=read_targets(
+            (*named_targets(chosen, variant), *own), inputs if shape is None else shape
+        ),
+        precision=precision_of(given.pop("dtype")),
         thresholds=thresholds,
         budget_s=given.pop("budget"),
         case_timeout_s=given.pop("case_timeout"),
         folder=given.pop("out"),
         lock=not given.pop("no_lock"),
         command=command_line(),
-        **{name: value for name, value in given.items() if name != "inputs"},
+        **given,
     )
     return run_regress(request, progress())

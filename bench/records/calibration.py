@@ -1,11 +1,22 @@
 """Calibration rates: how often a method's verdicts and intervals were right."""
 
 from dataclasses import dataclass
+from enum import StrEnum
+
+
+class Method(StrEnum):
+    """A method of judging a comparison, by its name in tables and in calibration.csv."""
+
+    RUN = "vitbench run"
+    COMPARE = "vitbench compare"
+    STUDENT = "Student's t over passes"
+    SEQUENTIAL = "medians, one arm after the other, bootstrap"
+    PYTEST_BENCHMARK = "pytest-benchmark compare"
 
 
 @dataclass(frozen=True, kw_only=True)
 class Rate:
-    """What a method said of all trials of one kind.
+    """Results of one method over all trials of one kind.
 
     ``different`` were called faster or slower, ``slower`` slower; ``covered`` is the share of the
     intervals that hold the truth, ``half_width`` the median half of an interval, as part of the
@@ -13,7 +24,7 @@ class Rate:
     (others) with 95 % confidence.
     """
 
-    method: str
+    method: Method
     truth: float
     trials: int
     different: int

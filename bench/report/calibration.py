@@ -9,7 +9,7 @@ from matplotlib.figure import Figure
 from rich.table import Table
 
 from bench.analysis.simulated_runs import Score
-from bench.records.calibration import Rate
+from bench.records.calibration import Method, Rate
 from bench.report.plots.canvas import STYLE, new_figure
 from bench.report.units import percent
 
@@ -99,11 +99,11 @@ def table(rates: Sequence[Rate]) -> Table:
 
 
 def sentence(rates: Sequence[Rate]) -> str:
-    """What the calibration found, in one sentence."""
-    ours = [rate for rate in rates if rate.method == rates[0].method]
+    """Return the results of the calibration in one sentence."""
+    ours = [rate for rate in rates if rate.method is Method.RUN]
     same = next(rate for rate in ours if rate.truth == 1)
     slower = [f"{rate.slower} of {rate.trials} that are {kind(rate.truth)}" for rate in ours[1:]]
-    others = [each for each in rates if each.truth == 1 and each.method.startswith("medians")]
+    others = [each for each in rates if each.truth == 1 and each.method is Method.SEQUENTIAL]
     beside = f"; medians of one arm after the other: {_of(others[0])} different" if others else ""
     return (
         f"On this machine {_of(same)} comparisons of identical code were called different (at most "

@@ -8,13 +8,14 @@ from pathlib import Path
 from bench.analysis.calibration import Trial, rates
 from bench.files.run_folder import check_run_folder
 from bench.records.calibration import Rate
-from bench.records.comparison import Arm, Comparison, Workload
+from bench.records.comparison import OWN_FACTOR, Arm, Comparison, Workload
 from bench.records.errors import InputError
 from bench.records.plan import Plan
 from bench.runs.checks import check_budget, check_devices
 from bench.runs.results import Results, load
 from bench.runs.run import Progress, execute
 from bench.runs.tasks import probe
+from bench.usercode.spec import FunctionRef, parse_arm
 
 
 @dataclass(frozen=True)
@@ -46,7 +47,7 @@ _ROWS = (128, 160, 192, 224, 256)
 
 @dataclass(frozen=True, kw_only=True)
 class CalibrateRequest:
-    """What a user asked for."""
+    """A calibration to be measured."""
 
     budget_s: float
     passes: int
@@ -78,7 +79,7 @@ def comparisons(budget_s: float, device: str) -> Iterator[tuple[Comparison, floa
 
 def _comparison(kind: Kind, arm: str, rows: int, device: str) -> Comparison:
     return Comparison(
-        factor="factory",
+        factor=OWN_FACTOR,
         workload=Workload(
             component="callable", mode="forward", device=device, inputs=f"{rows},256"
         ),
@@ -121,12 +122,10 @@ def read(folder: Path) -> Calibration:
 
 
 def _rates(results: Results) -> tuple[Rate, ...]:
-    truths = {(kind.baseline, kind.arm): kind.truth for kind in KINDS}
     trials: list[Trial] = []
     controls: list[Trial] = []
     for comparison in results.plan.comparisons:
-        arms = (_stack(comparison.baseline_name), _stack(comparison.arm_name))
-        truth = 1.0 if comparison.is_control else truths.get(arms)
+        truth = _truth(comparison)
         samples = tuple(s for s in results.samples if s.key == comparison.key and s.arm_s)
         if truth is not None and samples:
             group = controls if comparison.is_control else trials
@@ -134,9 +133,20 @@ def _rates(results: Results) -> tuple[Rate, ...]:
     return _scored(results.folder, trials, controls)
 
 
-def _stack(factory: str) -> str:
-    """Return the name of a stack without its module, which moved, and without its number."""
-    return factory.rpartition(":")[2].partition("#")[0]
+def _truth(comparison: Comparison) -> float | None:
+    """Return the known speed-up of a comparison of stacks; None of any other."""
+    if comparison.factor != OWN_FACTOR:
+        return None
+    if comparison.is_control:
+        return 1.0
+    # A stack keeps its function's name when its module moves, so that old journals still count.
+    names = [_function(arm.factory) for arm in (comparison.baseline, comparison.arm)]
+    return next((kind.truth for kind in KINDS if [kind.baseline, kind.arm] == names), None)
+
+
+def _function(factory: str | None) -> str | None:
+    code = parse_arm(factory).code if factory else None
+    return code.name if isinstance(code, FunctionRef) else None
 
 
 def _scored(folder: Path, trials: Sequence[Trial], controls: Sequence[Trial]) -> tuple[Rate, ...]:

@@ -1,4 +1,4 @@
-"""A user's own arms against each other: from what was named to a plan, and to results."""
+"""Compare a user's own arms: from a request to a plan, and to results."""
 
 import shutil
 import tempfile
@@ -18,21 +18,20 @@ from bench.runs.tasks import probe
 from bench.runs.worktrees import has_changes, head_of
 from bench.suite.grid import CONTROL_SHARE, against_first
 from bench.usercode.sources import digests
-from bench.usercode.spec import ArmSpec, Source, inputs_for, precision_of, read_arm, read_inputs
+from bench.usercode.spec import ArmSpec, FunctionRef, InputSpec
 
 
 @dataclass(frozen=True, kw_only=True)
 class CompareRequest:
-    """What a user wants compared; checked at birth (InputError says what cannot be).
+    """A comparison of candidates with a baseline. Raises InputError for a folder that exists.
 
-    ``budget_s`` is the time to measure each candidate, all passes together. Without ``folder`` the
-    files of the run are removed at its end.
+    ``arms`` are the baseline and the candidates. ``budget_s`` is the time to measure each
+    candidate, all passes together. Without ``folder`` the files of the run are removed at its end.
     """
 
-    baseline: str
-    candidates: tuple[str, ...]
-    inputs: str | None
-    dtype: str | None
+    arms: tuple[ArmSpec, ...]
+    inputs: InputSpec
+    precision: str
     device: str
     mode: str
     cache: str
@@ -48,26 +47,14 @@ class CompareRequest:
     lock: bool = True
 
     def __post_init__(self) -> None:
-        inputs_for(self.inputs, self.arms)
-        precision_of(self.dtype)
         if self.folder is not None:
             check_run_folder(self.folder)
 
     @property
-    def names(self) -> tuple[str, ...]:
-        """The baseline's and the candidates'."""
-        return (self.baseline, *self.candidates)
-
-    @property
-    def arms(self) -> list[ArmSpec]:
-        """The baseline and the candidates."""
-        return [read_arm(name) for name in self.names]
-
-    @property
     def sources(self) -> dict[str, str]:
-        """The digests of the user's files."""
-        specs = [*self.arms, *([read_inputs(self.inputs)] if self.inputs else [])]
-        files = (each.file for each in specs if isinstance(each, Source))
+        """Digests of the user's files."""
+        specs: tuple[ArmSpec | InputSpec, ...] = (*self.arms, self.inputs)
+        files = (each.code.file for each in specs if isinstance(each.code, FunctionRef))
         return digests([file for file in files if file], Path.cwd())
 
     @property
@@ -77,12 +64,12 @@ class CompareRequest:
             component="callable",
             mode=self.mode,
             device=self.device,
-            inputs=inputs_for(self.inputs, self.arms),
+            inputs=self.inputs.text,
         )
         return against_first(
-            self.names,
+            [arm.text for arm in self.arms],
             workload,
-            precision=precision_of(self.dtype),
+            precision=self.precision,
             cache=self.cache,
             allow_different=self.allow_different,
         )

@@ -1,21 +1,20 @@
-"""This tree against a git revision: from what was named to a plan, and to checks."""
+"""Compare this tree with a git revision: from a request to a plan, and to checks."""
 
 import shutil
+from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
 
-from bench.analysis.gate import Check, Measured, Thresholds, checks, new_target
+from bench.analysis.gate import Check, TargetRows, Thresholds, checks, new_target
 from bench.files.run_folder import check_run_folder, new_run_id
 from bench.records.comparison import OWN_FACTOR, Arm, Comparison, Workload
-from bench.records.errors import InputError
 from bench.records.plan import Plan
-from bench.records.row import Record
 from bench.runs.checks import check_devices
 from bench.runs.results import Results
 from bench.runs.run import Progress, execute
-from bench.runs.targets import check_here, is_at, root_of
+from bench.runs.targets import Target, check_here, is_at, root_of
 from bench.runs.tasks import probe
 from bench.runs.worktrees import (
     checked_out,
@@ -27,22 +26,20 @@ from bench.runs.worktrees import (
 )
 from bench.suite.grid import CONTROL_SHARE
 from bench.usercode.sources import digests
-from bench.usercode.spec import inputs_for, precision_of, read_arm
-from bench.usercode.vitcore_spec import Part
+from bench.usercode.spec import FunctionRef
 
 
 @dataclass(frozen=True, kw_only=True)
 class RegressRequest:
-    """What a user wants gated; checked at birth (InputError says what cannot be).
+    """A comparison of this tree with a revision. Raises InputError for a folder that exists.
 
-    ``targets`` are arms as ``vitbench compare`` names them; each is one of this tree against itself
-    at ``base``. Without ``folder`` the files of the run are removed at its end.
+    Each of ``targets`` is compared with itself at ``base``. Without ``folder`` the files of the run
+    are removed at its end.
     """
 
     base: str
-    targets: tuple[str, ...]
-    inputs: str | None
-    dtype: str | None
+    targets: tuple[Target, ...]
+    precision: str
     device: str
     mode: str
     thresholds: Thresholds
@@ -57,11 +54,6 @@ class RegressRequest:
     lock: bool = True
 
     def __post_init__(self) -> None:
-        if not self.targets:
-            raise InputError("no target given; give --targets, or --target package.module:factory")
-        for target in self.targets:
-            inputs_for(self.inputs, [read_arm(target)])
-        precision_of(self.dtype)
         if self.folder is not None:
             check_run_folder(self.folder)
 
@@ -104,7 +96,9 @@ def regress(request: RegressRequest, progress: Progress) -> Gated:
         if request.folder or all(each.name == "base" for each in parent.glob("*")):
             shutil.rmtree(parent, ignore_errors=True)
     found = checks(
-        list(_measured(request, results, known)), request.thresholds, survey=request.survey
+        list(target_rows(results, known, request.base)),
+        request.thresholds,
+        survey=request.survey,
     )
     found += _new(request, known)
     if not request.folder and all(check.outcome != "unknown" for check in found):
@@ -112,12 +106,12 @@ def regress(request: RegressRequest, progress: Progress) -> Gated:
     return Gated(results=results, checks=found, base=request.base)
 
 
-def _new(request: RegressRequest, known: Mapping[str, Path]) -> list[Check]:
-    return [new_target(target) for target in request.targets if target not in known]
+def _new(request: RegressRequest, known: Iterable[Target]) -> list[Check]:
+    return [new_target(target.name) for target in request.targets if target not in known]
 
 
 def _plan(
-    request: RegressRequest, run_id: str, repository: Path, base: Path, roots: Mapping[str, Path]
+    request: RegressRequest, run_id: str, repository: Path, base: Path, roots: Mapping[Target, Path]
 ) -> Plan:
     comparisons = tuple(
         each
@@ -145,17 +139,18 @@ def _plan(
 
 
 def _comparisons(
-    request: RegressRequest, target: str, root: Path, base_root: Path
+    request: RegressRequest, target: Target, root: Path, base_root: Path
 ) -> Iterator[Comparison]:
-    precision = precision_of(request.dtype)
-    base = Arm(factory=base_name(target, request.base), precision=precision, tree=str(base_root))
+    base = Arm(
+        factory=base_name(target, request.base), precision=request.precision, tree=str(base_root)
+    )
     workload = Workload(
         component="callable",
         mode=request.mode,
         device=request.device,
-        inputs=inputs_for(request.inputs, [read_arm(target)]),
+        inputs=target.inputs.text,
     )
-    for arm in (base, replace(base, factory=target, tree=str(root))):
+    for arm in (base, replace(base, factory=target.name, tree=str(root))):
         yield Comparison(
             factor=OWN_FACTOR,
             workload=workload,
@@ -166,34 +161,39 @@ def _comparisons(
         )
 
 
-def base_name(target: str, base: str) -> str:
-    """What a target is called at the base."""
-    return f"{target}@{base}"
+def base_name(target: Target, base: str) -> str:
+    """Return the name of a target at the base."""
+    return f"{target.name}@{base}"
 
 
-def _sources(roots: Mapping[str, Path], repository: Path) -> dict[str, str]:
-    """The digests of every file beside a target: a run measures one version of a tree."""
+def _sources(roots: Mapping[Target, Path], repository: Path) -> dict[str, str]:
+    """Return the digests of every file beside a target: a run measures one version of a tree."""
     found: dict[str, str] = {}
     for target, root in roots.items():
-        spec = read_arm(target)
-        top = "vitcore" if isinstance(spec, Part) else spec.place.partition(".")[0]
-        files = [root / spec.place] if not isinstance(spec, Part) and spec.is_file else []
+        code, files = target.arm.code, list[Path]()
+        top = "vitcore"
+        if isinstance(code, FunctionRef):
+            top = code.place.partition(".")[0]
+            files = [root / code.place] if code.is_file else []
         found |= digests([*files, *sorted((root / top).rglob("*.py"))], repository)
     return {str(repository / name): value for name, value in found.items()}
 
 
-def _measured(
-    request: RegressRequest, results: Results, known: Iterable[str]
-) -> Iterator[Measured]:
-    """The rows of each target, and how long they took with their part of what is not measuring."""
-    spent_s = sum(sample.prepare_s + sample.measure_s for sample in results.samples)
-    overhead = results.spent_s / spent_s if spent_s else 1.0
-    rows: dict[str, Record] = {record.arm: record for record in results.records}
-    for target in known:
-        own_s = sum(
-            sample.prepare_s + sample.measure_s
-            for sample in results.samples
-            if sample.key.endswith(f"-{target}")
+def target_rows(results: Results, targets: Iterable[Target], base: str) -> Iterator[TargetRows]:
+    """Yield the rows of each target, with its share of the time that the run took.
+
+    Time outside of measuring counts in proportion to the time of measuring.
+    """
+    own_s: dict[str, float] = defaultdict(float)
+    for sample in results.samples:
+        own_s[sample.key] += sample.prepare_s + sample.measure_s
+    total_s = sum(own_s.values())
+    overhead = results.spent_s / total_s if total_s else 1.0
+    pairs = zip(results.plan.comparisons, results.records, strict=True)
+    rows = {comparison.arm_name: (comparison.key, record) for comparison, record in pairs}
+    for target in targets:
+        key, tree = rows[target.name]
+        _, base_row = rows[base_name(target, base)]
+        yield TargetRows(
+            target=target.name, tree=tree, base=base_row, spent_s=own_s[key] * overhead
         )
-        base = rows.get(base_name(target, request.base))
-        yield Measured(target=target, tree=rows[target], base=base, spent_s=own_s * overhead)

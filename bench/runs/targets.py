@@ -1,14 +1,15 @@
-"""What a gate measures: targets by their names, and whether a version of a tree has them."""
+"""Targets of the gate: parsed once, and looked up in a version of a tree."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
 from pathlib import Path
 
 from bench.records.errors import InputError
-from bench.usercode.sources import binds, module_spec
-from bench.usercode.spec import read_arm
-from bench.usercode.vitcore_spec import Part
+from bench.usercode.sources import binds, module_spec, origin_of
+from bench.usercode.spec import ArmSpec, FunctionRef, InputSpec, inputs_for, read_arm, read_inputs
+from bench.usercode.vitcore_spec import VitcorePart
 
-# What is gated where nobody says: every part that a forward pass is made of.
+# Targets by name; the usual ones are every part of a forward pass.
 TARGETS = {
     "patcher": ("conv", "unfold", "linear"),
     "attention": ("mha", "manual", "sdpa"),
@@ -19,8 +20,24 @@ TARGETS = {
 USUAL_TARGETS = ("patcher", "attention", "block")
 
 
+@dataclass(frozen=True, kw_only=True)
+class Target:
+    """An arm that is compared with itself at the base, and its inputs."""
+
+    arm: ArmSpec
+    inputs: InputSpec
+
+    @property
+    def name(self) -> str:
+        """The text that names it."""
+        return self.arm.text
+
+    def __str__(self) -> str:
+        return f"target {self.name!r}"
+
+
 def named_targets(names: tuple[str, ...], variant: str) -> tuple[str, ...]:
-    """The arms behind names of TARGETS. Raises InputError for another name."""
+    """Return the arms behind names of TARGETS. Raises InputError for another name."""
     found = []
     for name in names:
         if name not in TARGETS:
@@ -32,54 +49,66 @@ def named_targets(names: tuple[str, ...], variant: str) -> tuple[str, ...]:
     return tuple(found)
 
 
-def root_of(target: str, repository: Path) -> Path:
-    """The folder of the tree from which a target is imported.
+def read_targets(names: Iterable[str], inputs: str | None) -> tuple[Target, ...]:
+    """Parse targets, each once, with the inputs that were given or that its arm takes.
+
+    Raises InputError where there are none, or for one that cannot be a target.
+    """
+    arms = [read_arm(name) for name in dict.fromkeys(names)]
+    if not arms:
+        raise InputError("no target given; give --targets, or --target package.module:factory")
+    given = None if inputs is None else read_inputs(inputs)
+    return tuple(Target(arm=arm, inputs=given or inputs_for(None, [arm])) for arm in arms)
+
+
+def root_of(target: Target, repository: Path) -> Path:
+    """Return the folder of the tree from which a target is imported.
 
     Raises InputError where it comes from elsewhere, as an installed package does.
     """
-    spec = read_arm(target)
-    if not isinstance(spec, Part) and spec.is_file:
+    code = target.arm.code
+    if isinstance(code, FunctionRef) and code.is_file:
         # The same path from the base's folder must be the base's file.
-        path = Path(spec.place)
+        path = Path(code.place)
         if path.is_absolute() or not path.resolve().is_relative_to(repository):
             raise InputError(
-                f"target {target!r} is no path from here into {repository}; give it as a relative "
-                "one, which both trees have"
+                f"{target} is not a path from here into {repository}; give it as a relative path, "
+                "which both trees have"
             )
         return Path.cwd()
-    name = "vitcore" if isinstance(spec, Part) else spec.place
-    found = module_spec(name)
-    places = [found.origin] if found and found.has_location and found.origin else []
-    for place in map(Path, places):
-        levels = len(name.split(".")) + (place.name == "__init__.py") - 1
-        root = place.resolve().parents[levels]
+    if isinstance(code, FunctionRef):
+        name, file = code.place, code.file
+    else:
+        name, file = "vitcore", origin_of(module_spec("vitcore"))
+    if file is not None:
+        levels = len(name.split(".")) + (file.name == "__init__.py") - 1
+        root = file.resolve().parents[levels]
         if root.is_relative_to(repository):
             return root
     raise InputError(
-        f"target {target!r} is imported from {places[0] if places else 'nowhere'}, not from "
-        f"{repository}; run from the folder that holds it, or install it with pip install -e"
+        f"{target} is imported from {file or 'nowhere'}, not from {repository}; run from the "
+        "folder that holds it, or install it with pip install -e"
     )
 
 
-def is_at(base: Path, target: str, root: Path, repository: Path) -> bool:
-    """Whether the base has what a target names, as far as reading its file tells."""
-    spec = read_arm(target)
-    if isinstance(spec, Part) or spec.file is None or spec.file.suffix != ".py":
+def is_at(base: Path, target: Target, root: Path, repository: Path) -> bool:
+    """Whether the base defines what a target names, as far as its source shows."""
+    code = target.arm.code
+    if isinstance(code, VitcorePart) or code.file is None or code.file.suffix != ".py":
         return True
-    place = base / root.relative_to(repository)
-    if spec.is_file:
-        return binds(place / spec.place, spec.name)
-    *packages, last = spec.place.split(".")
-    folder = place.joinpath(*packages)
-    return any(binds(folder / each, spec.name) for each in (f"{last}.py", f"{last}/__init__.py"))
+    folder = base / root.relative_to(repository)
+    if code.is_file:
+        return binds(folder / code.place, code.name)
+    *packages, last = code.place.split(".")
+    folder = folder.joinpath(*packages)
+    return any(binds(folder / each, code.name) for each in (f"{last}.py", f"{last}/__init__.py"))
 
 
-def check_here(roots: Mapping[str, Path], repository: Path) -> None:
-    """Raise InputError where this tree has not what a target names: it would be new for ever."""
+def check_here(roots: Mapping[Target, Path], repository: Path) -> None:
+    """Raise InputError where this tree lacks what a target names: it would stay new."""
     for target, root in roots.items():
-        spec = read_arm(target)
-        if not is_at(repository, target, root, repository) and not isinstance(spec, Part):
+        code = target.arm.code
+        if isinstance(code, FunctionRef) and not is_at(repository, target, root, repository):
             raise InputError(
-                f"target {target!r}: {spec.file} has no {spec.name!r}; name a function that this "
-                "tree has"
+                f"{target}: {code.file} has no {code.name!r}; name a function that this tree has"
             )

@@ -18,13 +18,13 @@ from bench.records.errors import InputError, one_line
 from bench.timing.device import is_out_of_memory
 from bench.usercode.failures import own_line
 from bench.usercode.imports import OWN_FILE, at_home, in_tree
-from bench.usercode.spec import Source
+from bench.usercode.spec import FunctionRef
 
 _NUMBERS = count(1)
 _SHOWN = 8
 
 
-def call(source: Source, what: str, tree: Path | None = None) -> Any:
+def call(function: FunctionRef, what: str, tree: Path | None = None) -> Any:
     """Import a file or module and call its function, which takes no argument.
 
     With ``tree`` it is the version that lies in that folder. Raises InputError, which begins with
@@ -32,19 +32,19 @@ def call(source: Source, what: str, tree: Path | None = None) -> Any:
     """
     if tree is not None:
         with _one_line_errors(what), in_tree(tree):
-            return _call_in(tree, source, what)
-    folder = Path(source.place).resolve().parent if source.is_file else Path.cwd()
-    with _one_line_errors(what), at_home(folder, alone=source.is_file):
-        return _function(_module(source, what), source, what)()
+            return _call_in(tree, function, what)
+    folder = Path(function.place).resolve().parent if function.is_file else Path.cwd()
+    with _one_line_errors(what), at_home(folder, alone=function.is_file):
+        return _function(_module(function, what), function, what)()
 
 
-def _call_in(tree: Path, source: Source, what: str) -> Any:
+def _call_in(tree: Path, function: FunctionRef, what: str) -> Any:
     """The same with the version of everything that lies in one worktree."""
-    if not source.is_file:
-        return _function(import_module(source.place), source, what)()
-    file = (tree / source.place).resolve()
+    if not function.is_file:
+        return _function(import_module(function.place), function, what)()
+    file = (tree / function.place).resolve()
     with at_home(file.parent, alone=True):
-        return _function(_run_file(file), source, what)()
+        return _function(_run_file(file), function, what)()
 
 
 @contextmanager
@@ -69,14 +69,14 @@ def _remedy(error: BaseException) -> str:
     return "expected code that imports and runs without an argument: correct it there"
 
 
-def _module(source: Source, what: str) -> ModuleType:
-    if source.is_file:
-        return _run_file(Path(source.place).resolve())
+def _module(function: FunctionRef, what: str) -> ModuleType:
+    if function.is_file:
+        return _run_file(Path(function.place).resolve())
     try:
-        return import_module(source.place)
+        return import_module(function.place)
     except ModuleNotFoundError as error:
         # Another name is that of a module which the user's module wants.
-        if error.name is None or not f"{source.place}.".startswith(f"{error.name}."):
+        if error.name is None or not f"{function.place}.".startswith(f"{error.name}."):
             raise
         raise InputError(
             f"{what}: no module {error.name!r} here; install it, run from the folder that holds "
@@ -100,24 +100,24 @@ def _run_file(path: Path) -> ModuleType:
     return module
 
 
-def _function(module: ModuleType, source: Source, what: str) -> Callable[[], Any]:
+def _function(module: ModuleType, function: FunctionRef, what: str) -> Callable[[], Any]:
     """The function that was named. Raises InputError where it cannot be called without argument."""
-    if not hasattr(module, source.name):
+    if not hasattr(module, function.name):
         raise InputError(
-            f"{what}: {source.place} has no {source.name!r}; {_others(module, source)}"
+            f"{what}: {function.place} has no {function.name!r}; {_others(module, function)}"
         )
-    found: Any = getattr(module, source.name)
+    found: Any = getattr(module, function.name)
     if isinstance(found, nn.Module) or not callable(found):
         raise InputError(
-            f"{what}: {source.name} is {described(found)}; expected a function that returns what "
-            f"is wanted: def make(): return {source.name}"
+            f"{what}: {function.name} is {described(found)}; expected a function that returns what "
+            f"is wanted: def make(): return {function.name}"
         )
     try:
         inspect.signature(found).bind()
     except TypeError as error:
         raise InputError(
-            f"{what}: {source.name} takes arguments ({error}); expected a function without any: "
-            f"def make(): return {source.name}, or {source.name}(…) with your arguments"
+            f"{what}: {function.name} takes arguments ({error}); expected a function without any: "
+            f"def make(): return {function.name}, or {function.name}(…) with your arguments"
         ) from error
     except ValueError:  # Some of those written in C do not tell.
         pass
@@ -130,10 +130,10 @@ def described(value: object) -> str:
     return "None" if value is None else f"an object of type {type(value).__name__}"
 
 
-def _others(module: ModuleType, source: Source) -> str:
+def _others(module: ModuleType, function: FunctionRef) -> str:
     """What could have been meant."""
     public = [n for n, each in vars(module).items() if callable(each) and not n.startswith("_")]
-    if close := get_close_matches(source.name, public, n=1):
+    if close := get_close_matches(function.name, public, n=1):
         return f"did you mean {close[0]!r}?"
     if not public:
         return "it has no function; write one: def make(): return …"

@@ -31,6 +31,11 @@ def module_spec(name: str) -> ModuleSpec | None:
     return ModuleSpec(name, None)
 
 
+def origin_of(spec: ModuleSpec | None) -> Path | None:
+    """Return the file of a module; None where it has none, as a namespace package has."""
+    return Path(spec.origin) if spec and spec.has_location and spec.origin else None
+
+
 def binds(file: Path, name: str) -> bool:
     """Whether a file gives a name to its module, as far as reading it tells.
 

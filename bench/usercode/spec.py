@@ -1,56 +1,53 @@
-"""What a user names on the command line, read and checked early: own arms and their inputs.
+"""Parse the arms and inputs that a user names, once, into records. No torch.
 
 An arm is ``FILE.py:factory``, ``package.module:factory`` or ``vitcore:attention=sdpa``; ``#2``
-after it marks a further copy, ``@main`` of which git revision it is. Inputs are shapes such as
-``1,197,768`` (several with ``;`` between them) or a function that makes them. No torch.
+after it marks a further copy, ``@main`` a git revision. Inputs are shapes such as ``1,197,768``
+(several with ``;`` between them) or a function that makes them. The command line parses them for
+a request; a worker process parses the same text once more, from its plan.
 """
 
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from difflib import get_close_matches
 from pathlib import Path
 
 from bench.records.comparison import OWN
 from bench.records.errors import InputError
 from bench.suite.grid import COPY_SUFFIX
-from bench.usercode.sources import module_spec
-from bench.usercode.vitcore_spec import Part, read_part
+from bench.usercode.sources import module_spec, origin_of
+from bench.usercode.vitcore_spec import VitcorePart, read_part
 from vitcore.config import known
 
 _REVISION = re.compile(r"@[^@:]+$")
 _SHAPE = re.compile(r"\s*[0-9]{1,12}\s*(,\s*[0-9]{1,12}\s*)*,?\s*")
 _ARMS = "FILE.py:factory, package.module:factory or vitcore:attention=sdpa"
 _INPUTS = "a shape such as 1,197,768, or FILE.py:make_inputs"
-_WHOLE = {name: name for name in ("int64", "int32", "int16", "int8", "uint8", "bool")}
+_INTEGERS = {name: name for name in ("int64", "int32", "int16", "int8", "uint8", "bool")}
 DTYPES = {
     "float32": "fp32",
     "float64": "fp64",
     "float16": "fp16",
     "bfloat16": "bf16",
-    **_WHOLE,
+    **_INTEGERS,
 }
 
 
 @dataclass(frozen=True, kw_only=True)
-class Source:
-    """A function in a user's file or module."""
+class FunctionRef:
+    """A function in a user's file or module, by its place and name.
+
+    ``file`` is the file that holds it: None for a module without one, or not looked up yet.
+    """
 
     place: str
     name: str
+    file: Path | None = field(default=None, compare=False)
 
     @property
     def is_file(self) -> bool:
-        """Whether ``place`` is a file's path; else it is a module's name."""
+        """Whether ``place`` is the path of a file; otherwise it is the name of a module."""
         return self.place.endswith(".py")
-
-    @property
-    def file(self) -> Path | None:
-        """The file that holds it; None where a module has none."""
-        if self.is_file:
-            return Path(self.place)
-        spec = module_spec(self.place)
-        return Path(spec.origin) if spec and spec.has_location and spec.origin else None
 
     def __str__(self) -> str:
         return f"{self.place}:{self.name}"
@@ -58,52 +55,79 @@ class Source:
 
 @dataclass(frozen=True, kw_only=True)
 class Shapes:
-    """Inputs that are random numbers: one tensor of each shape, by position."""
+    """Random inputs: one tensor of each shape, by position."""
 
     shapes: tuple[tuple[int, ...], ...]
 
 
-ArmSpec = Source | Part
-InputSpec = Source | Shapes
+@dataclass(frozen=True, kw_only=True)
+class ArmSpec:
+    """An arm: the text that names it in rows and plans, and the code that the text refers to."""
+
+    text: str
+    code: FunctionRef | VitcorePart
+
+    def __str__(self) -> str:
+        return f"arm {self.text!r}"
+
+
+@dataclass(frozen=True, kw_only=True)
+class InputSpec:
+    """Inputs: the text that names them in plans, and the shapes or function it refers to."""
+
+    text: str
+    code: FunctionRef | Shapes
+
+    def __str__(self) -> str:
+        return f"input {self.text!r}"
+
+
+def parse_arm(text: str) -> ArmSpec:
+    """Parse the text of an arm without looking anything up. Raises InputError."""
+    what, name = f"arm {text!r}", text.strip()
+    plain = _REVISION.sub("", COPY_SUFFIX.sub("", name))
+    place, colon, rest = plain.partition(":")
+    if colon and place == "vitcore":
+        return ArmSpec(text=name, code=read_part(what, rest))
+    return ArmSpec(text=name, code=_parse_function(what, plain, _ARMS))
 
 
 def read_arm(text: str) -> ArmSpec:
-    """Read an arm. Raises InputError where it cannot be one."""
-    what, text = f"arm {text!r}", _REVISION.sub("", COPY_SUFFIX.sub("", text.strip()))
-    place, colon, rest = text.partition(":")
-    if colon and place == "vitcore":
-        return read_part(what, rest)
-    return _source(what, text, _ARMS)
+    """Parse an arm and look up its file or module. Raises InputError where it has none."""
+    arm = parse_arm(text)
+    if isinstance(arm.code, VitcorePart):
+        return arm
+    return replace(arm, code=_located(f"arm {text!r}", arm.code))
 
 
 def read_inputs(text: str) -> InputSpec:
-    """Read inputs. Raises InputError where they cannot be any."""
-    what = f"input {text!r}"
+    """Parse inputs and look up their file or module. Raises InputError."""
+    what, name = f"input {text!r}", text.strip()
     if ":" in text:
-        return _source(what, text.strip(), _INPUTS)
+        return InputSpec(text=name, code=_located(what, _parse_function(what, name, _INPUTS)))
     shapes = text.split(";")
     for shape in shapes:
         if not _SHAPE.fullmatch(shape):
-            raise InputError(f"{what}: {shape.strip()!r} is no shape; expected {_INPUTS}")
+            raise InputError(f"{what}: {shape.strip()!r} is not a shape; expected {_INPUTS}")
     sizes = tuple(tuple(int(n) for n in shape.split(",") if n.strip()) for shape in shapes)
     if not all(number > 0 for shape in sizes for number in shape):
         raise InputError(f"{what} has a size of 0; expected whole numbers of at least 1")
-    return Shapes(shapes=sizes)
+    return InputSpec(text=name, code=Shapes(shapes=sizes))
 
 
-def inputs_for(given: str | None, arms: Sequence[ArmSpec]) -> str:
-    """The inputs that were given, or else the shape that parts of vitcore among the arms take.
+def inputs_for(given: str | None, arms: Sequence[ArmSpec]) -> InputSpec:
+    """Return the inputs that were given, or the shape that parts of vitcore among the arms take.
 
-    Raises InputError for inputs that cannot be any, and where none can be inferred.
+    Raises InputError for inputs that cannot be read, and where none can be inferred.
     """
     if given is not None:
-        read_inputs(given)
-        return given.strip()
-    shapes = list(dict.fromkeys(arm.shape for arm in arms if isinstance(arm, Part)))
+        return read_inputs(given)
+    parts = (arm.code for arm in arms if isinstance(arm.code, VitcorePart))
+    shapes = list(dict.fromkeys(part.shape for part in parts))
     if not shapes:
         raise InputError(
-            "no inputs given, and these arms do not tell what they take; give --input with a "
-            "shape such as 1,197,768, or --inputs with a function, FILE.py:make_inputs"
+            "no inputs given, and the shape cannot be inferred from these arms; give --input with "
+            "a shape such as 1,197,768, or --inputs with a function, FILE.py:make_inputs"
         )
     texts = [",".join(map(str, shape)) for shape in shapes]
     if len(texts) > 1:
@@ -111,11 +135,11 @@ def inputs_for(given: str | None, arms: Sequence[ArmSpec]) -> str:
             f"one arm takes {texts[0]} and another {texts[1]}; expected arms that take the same "
             "inputs: compare equal components, variants and image sizes"
         )
-    return texts[0]
+    return InputSpec(text=texts[0], code=Shapes(shapes=(shapes[0],)))
 
 
 def precision_of(dtype: str | None) -> str:
-    """How an arm calls a type of numbers: ``fp32`` for ``float32``; whole numbers as they are."""
+    """Return the precision of a dtype: ``fp32`` for ``float32``; integer types keep their names."""
     if dtype is None:
         return OWN
     try:
@@ -124,26 +148,35 @@ def precision_of(dtype: str | None) -> str:
         raise InputError(str(error)) from error
 
 
-def _source(what: str, text: str, expected: str) -> Source:
+def _parse_function(what: str, text: str, expected: str) -> FunctionRef:
     place, colon, name = (part.strip() for part in text.rpartition(":"))
     if not text.isprintable():
-        raise InputError(f"{what} has signs that cannot be shown; expected {expected}")
+        raise InputError(f"{what} has characters that cannot be printed; expected {expected}")
     if not colon:
         raise InputError(f"{what} names no function after a colon; expected {expected}")
     if not name.isidentifier():
-        raise InputError(f"{what}: {name!r} is no name of a function; expected {expected}")
-    if place.endswith(".py"):
-        _check_file(what, Path(place))
-    elif not all(part.isidentifier() for part in place.split(".")):
+        raise InputError(f"{what}: {name!r} is not the name of a function; expected {expected}")
+    found = FunctionRef(place=place, name=name)
+    if not found.is_file and not all(part.isidentifier() for part in place.split(".")):
         raise InputError(
             f"{what}: {place!r} is neither a Python file nor a module; expected {expected}"
         )
-    elif module_spec(place) is None:
+    return found
+
+
+def _located(what: str, function: FunctionRef) -> FunctionRef:
+    """Return the function with its file. Raises InputError where file or module do not exist."""
+    place = function.place
+    if function.is_file:
+        _check_file(what, Path(place))
+        return replace(function, file=Path(place))
+    spec = module_spec(place)
+    if spec is None:
         raise InputError(
             f"{what}: no module {place!r} here; install it, run from the folder that holds it, "
             "or give a file: FILE.py:factory"
         )
-    return Source(place=place, name=name)
+    return replace(function, file=origin_of(spec))
 
 
 def _check_file(what: str, path: Path) -> None:

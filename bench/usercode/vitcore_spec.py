@@ -1,4 +1,4 @@
-"""A part of vitcore as a user names it: ``vitcore:attention=sdpa,variant=L/16``. No torch."""
+"""Parse a part of vitcore: ``vitcore:attention=sdpa,variant=L/16``. No torch."""
 
 import re
 from collections.abc import Collection
@@ -11,14 +11,14 @@ from bench.records.errors import InputError
 from bench.suite.grid import LEVELS
 from vitcore.config import HEADS, VARIANTS, ViTConfig, known
 
-# Which levels make a difference to a part of the model.
+# Factors whose levels change a component.
 _USED = {
     "patcher": ("patcher", "layout"),
     "attention": ("attention", "kernel"),
     "block": ("attention", "kernel"),
     "model": ("patcher", "layout", "attention", "kernel", "head"),
 }
-# Which kernels an attention could be held to: ``mha`` to any, in training or in inference.
+# Kernels to which an attention can be pinned; ``mha`` to any, in training or in inference.
 _PINNED = {
     "manual": ("auto",),
     "mha_weights": ("auto", "no_fast_path"),
@@ -34,8 +34,8 @@ _KEYS: dict[str, Collection[str]] = {
 
 
 @dataclass(frozen=True, kw_only=True)
-class Part:
-    """A part of vitcore. ``precision`` is None for that of the inputs."""
+class VitcorePart:
+    """A part of vitcore; ``precision`` is None where it is that of the inputs."""
 
     component: str
     variant: str = "B/16"
@@ -60,7 +60,7 @@ class Part:
 
     @property
     def config(self) -> ViTConfig:
-        """The model that this is a part of."""
+        """Configuration of the model that contains the part."""
         return ViTConfig.from_name(
             self.variant,
             image_size=self.image_size,
@@ -71,31 +71,31 @@ class Part:
 
     @property
     def shape(self) -> tuple[int, ...]:
-        """What it takes at batch size 1: image_BCHW, or x_BND inside the encoder."""
+        """Shape of the input at batch size 1: image_BCHW, or x_BND inside the encoder."""
         if self.component in ("patcher", "model"):
             return 1, self.config.channels, *self.config.image_hw
         return 1, self.config.tokens, self.config.width
 
     def arm(self, precision: str) -> Arm:
-        """Its levels, with ``precision`` where it has none of its own."""
+        """Return the levels of the part, with ``precision`` where it has none of its own."""
         levels = {factor: getattr(self, factor) for factor in LEVELS}
         return Arm(**levels | {"precision": self.precision or precision})
 
 
-def read_part(what: str, text: str) -> Part:
-    """Read ``key=level,key=level``. Raises InputError, which begins with ``what``."""
+def read_part(what: str, text: str) -> VitcorePart:
+    """Parse ``key=level,key=level``. Raises InputError with a message that begins with ``what``."""
     given: dict[str, Any] = {}
     for item in text.split(","):
         key, equals, level = (part.strip() for part in item.partition("="))
         if not equals:
-            raise InputError(f"{what}: {key!r} is no key=level; {_hint(key)}")
+            raise InputError(f"{what}: {key!r} is not key=level; {_hint(key)}")
         if key not in _KEYS:
             raise InputError(f"{what}: unknown key {key!r}; known: {', '.join(_KEYS)}")
         if key in given:
             raise InputError(f"{what} has {key!r} twice; give it once")
         given[key] = _pixels(what, level) if key == "image_size" else level
     try:
-        part = Part(**{"component": _component(given.keys()), **given})
+        part = VitcorePart(**{"component": _component(given.keys()), **given})
     except ValueError as error:
         raise InputError(f"{what}: {error}") from error
     _check_used(what, part, given)
@@ -116,17 +116,17 @@ def _hint(level: str) -> str:
 
 
 def _component(given: AbstractSet[str]) -> str:
-    """The part that the keys are about: the whole model where they are about several, or none."""
+    """Return the component that the keys concern: the model where that is several, or none."""
     about = [part for part in ("patcher", "attention") if given & set(_USED[part])]
     return about[0] if len(about) == 1 and "head" not in given else "model"
 
 
-def _check_used(what: str, part: Part, given: Collection[str]) -> None:
+def _check_used(what: str, part: VitcorePart, given: Collection[str]) -> None:
     for key in _USED["model"]:
         if key in given and key not in _USED[part.component]:
             raise InputError(
-                f"{what}: {key!r} says nothing about component {part.component!r}; leave it out, "
-                "or give component=model"
+                f"{what}: {key!r} has no effect on component {part.component!r}; leave it "
+                "out, or give component=model"
             )
     kernels = _PINNED.get(part.attention, LEVELS["kernel"])
     if part.kernel not in kernels:

@@ -5,6 +5,7 @@ from pathlib import Path
 from textwrap import dedent
 
 from bench.records.comparison import Arm, Comparison, Workload
+from bench.usercode.spec import inputs_for, read_arm
 
 
 def write(path: Path, code: str) -> Path:
@@ -23,7 +24,9 @@ def compare(
     precision: str = "fp32",
     allow_different: bool = False,
 ) -> Comparison:
-    """Build a comparison of two arms that a user names, on the CPU."""
+    """Build a comparison of two arms that a user names, on the CPU; None infers their inputs."""
+    if inputs is None:
+        inputs = inputs_for(None, [read_arm(baseline), read_arm(arm)]).text
     named = Arm(factory=baseline, precision=precision)
     return Comparison(
         factor="factory",

@@ -10,7 +10,7 @@ from bench.analysis.replication import Effect
 from bench.analysis.rows import Analysis
 from bench.analysis.verdicts import Controls
 from bench.records.arm_costs import Measured, Predicted, Survey
-from bench.records.calibration import Rate
+from bench.records.calibration import Method, Rate
 from bench.records.comparison import SCHEMA, Arm, Comparison, Sample, Workload
 from bench.records.environment import Environment
 from bench.records.plan import Plan
@@ -224,7 +224,7 @@ def make_survey(key: str = "", **changes: Any) -> Survey:
     return replace(survey, **changes)
 
 
-def make_rate(method: str = "vitbench run", truth: float = 1.0, **changes: Any) -> Rate:
+def make_rate(method: Method = Method.RUN, truth: float = 1.0, **changes: Any) -> Rate:
     """Build what a method said of twenty trials: none different, or all of them slower."""
     found = 0 if truth == 1 else 20
     rate = Rate(

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bench.analysis.gate import Check, Measured, Thresholds, checks, is_open, outcome
+from bench.analysis.gate import Check, TargetRows, Thresholds, checks, is_open, outcome
 from bench.records.row import Record
 from helpers.records import NOT_MEASURED, make_record
 
@@ -32,7 +32,7 @@ def row(slowdown: float = 0.0, half: float = 0.01, **changes: Any) -> Record:
 
 def checked(tree: Record, base: Record | None = None, **thresholds: float) -> dict[str, Check]:
     """The checks of one target by metric."""
-    measured = Measured(target=TARGET, tree=tree, base=base, spent_s=10.0)
+    measured = TargetRows(target=TARGET, tree=tree, base=base, spent_s=10.0)
     return {each.metric: each for each in checks([measured], Thresholds(**thresholds))}
 
 
@@ -110,7 +110,7 @@ def test_the_reason_is_that_of_the_look() -> None:
 def test_without_a_survey_only_the_rest_is_gated() -> None:
     """Memory is not unknown but absent; time, the first compiled call and outputs are gated."""
     base, tree = row(arm=OWN["baseline"], compile_cold_s=2.0), row(compile_cold_s=4.0)
-    measured = [Measured(target=TARGET, tree=tree, base=base)]
+    measured = [TargetRows(target=TARGET, tree=tree, base=base)]
     found = {each.metric: each.outcome for each in checks(measured, Thresholds(), survey=False)}
     assert found == {"latency": "ok", "numeric error": "ok", "compile time": "worse"}
 

@@ -181,9 +181,3 @@ def test_mistakes_in_inputs_are_one_line(tmp_path: Path, code: str, said: str) -
         inputs_of(f"{path}:make")
     assert str(raised.value).startswith(f"input '{path}:make'")
     assert said in str(raised.value)
-
-
-def test_without_any_inputs_the_remedy_is_named() -> None:
-    """Own arms do not tell what they take."""
-    with pytest.raises(InputError, match=r"give --input with a shape .* or --inputs"):
-        inputs_of(None)

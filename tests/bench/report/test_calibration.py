@@ -11,7 +11,7 @@ from matplotlib.figure import Figure
 from rich.console import Console
 
 from bench.analysis.calibration import METHODS, share_bounds
-from bench.records.calibration import Rate
+from bench.records.calibration import Method, Rate
 from bench.report.calibration import calibration_figure, count, kind, sentence, table
 from bench.report.plots.canvas import STYLE
 from helpers.figures import SOURCE, boxes, lie_apart
@@ -25,7 +25,7 @@ FOUND = dict(
 )
 
 
-def rate(method: str, truth: float, found: int) -> Rate:
+def rate(method: Method, truth: float, found: int) -> Rate:
     """What a method said of twenty trials of one kind."""
     slower = found // 2 if truth == 1 else found
     low, high = share_bounds(found, 20)
@@ -79,7 +79,7 @@ def test_what_counts(truth: float, counted: int) -> None:
 
 def test_a_sentence_without_the_other_methods() -> None:
     """Where only one method was judged it is not compared with others."""
-    said = sentence([rate("vitbench run", truth, 0) for truth in TRUTHS])
+    said = sentence([rate(Method.RUN, truth, 0) for truth in TRUTHS])
     assert said == (
         "On this machine 0 of 20 comparisons of identical code were called different (at most "
         "17 % with 95 % confidence), 0 of 20 that are 2 % slower and 0 of 20 that are 5 % slower "

@@ -2,6 +2,7 @@
 
 from collections import Counter
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -9,7 +10,8 @@ import pytest
 from bench.analysis.calibration import METHODS
 from bench.files.journal import append_sample
 from bench.files.run_folder import create_run_folder
-from bench.records.comparison import Comparison, Sample
+from bench.records.calibration import Method
+from bench.records.comparison import Arm, Comparison, Sample
 from bench.records.errors import InputError
 from bench.runs import calibrate
 from bench.runs.calibrate import KINDS, comparisons
@@ -43,8 +45,8 @@ def test_ten_minutes() -> None:
         kind.truth: kind.in_ten_minutes for kind in KINDS
     }
     controls = [each for each, _ in comparisons(TEN_MINUTES_S, "cpu") if each.is_control]
-    stacks = {each.baseline_name.rpartition(":")[2] for each in controls}
-    assert stacks == {kind.baseline for kind in KINDS}
+    baselines = {f"bench.suite.stacks:{kind.baseline}" for kind in KINDS}
+    assert {each.baseline_name for each in controls} == baselines
     assert found[None] == len(controls) >= 5
 
 
@@ -120,6 +122,22 @@ def test_what_was_not_measured_is_no_trial(tmp_path: Path) -> None:
     found = calibrate.read(calibration_in(tmp_path / "run", chosen, [*samples, lost]))
     same = next(rate for rate in found.rates if rate.truth == 1.0)
     assert same.trials == sum(truth_of(each) == 1.0 for each in candidates) - 1
+
+
+@pytest.mark.parametrize(
+    ("baseline", "arm", "trials"),
+    [("linear_20", "linear_22", 0), ("linear_21", "linear_20", 0), ("linear_20", "linear_21#3", 1)],
+)
+def test_only_stacks_of_known_speed_up_are_trials(
+    tmp_path: Path, baseline: str, arm: str, trials: int
+) -> None:
+    """Other pairs of stacks are no trial; the number of a copy does not matter."""
+    arms = [Arm(factory=f"old.place:{name}") for name in (baseline, arm)]
+    other = replace(CANDIDATES[0], baseline=arms[0], arm=arms[1])
+    samples = [measured(each, 0) for each in CALIBRATION] + [make_sample(other)]
+    folder = calibration_in(tmp_path / "run", [*CALIBRATION, other], samples)
+    ours = [rate for rate in calibrate.read(folder).rates if rate.method is Method.RUN]
+    assert sum(rate.trials for rate in ours) == len(CANDIDATES) + trials
 
 
 CALIBRATION = [each for each, _ in comparisons(60.0, "cpu")]

@@ -5,12 +5,15 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from click.testing import CliRunner
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from bench.__main__ import cli
 from bench.records.errors import InputError
 from bench.runs.compare import CompareRequest
 from bench.suite.grid import distinct
+from bench.usercode.spec import inputs_for, precision_of, read_arm
 
 SDPA, MANUAL = "vitcore:attention=sdpa", "vitcore:attention=manual"
 NAMES = ["a.py:f", "a.py:f#2", "a.py:f#3", "a.py:g", "a.py:f2"]
@@ -23,13 +26,15 @@ def _own(tmp_path: Path) -> str:
     return f"{tmp_path / 'arms.py'}:fast"
 
 
-def request_of(**changes: Any) -> CompareRequest:
-    """Two attentions of vitcore on the CPU."""
+def request_of(
+    *names: str, inputs: str | None = None, dtype: str = "float32", **changes: Any
+) -> CompareRequest:
+    """Two attentions of vitcore on the CPU, parsed as the command line does."""
+    arms = tuple(map(read_arm, names or (SDPA, MANUAL)))
     asked: dict[str, Any] = {
-        "baseline": SDPA,
-        "candidates": (MANUAL,),
-        "inputs": None,
-        "dtype": "float32",
+        "arms": arms,
+        "inputs": inputs_for(inputs, arms),
+        "precision": precision_of(dtype),
         "device": "cpu",
         "mode": "forward",
         "cache": "warm",
@@ -47,7 +52,7 @@ def request_of(**changes: Any) -> CompareRequest:
 def test_the_control_comes_first() -> None:
     """The baseline is compared with its copy, then with each candidate in its order."""
     mha = "vitcore:attention=mha"
-    found = request_of(candidates=(MANUAL, mha)).comparisons
+    found = request_of(SDPA, MANUAL, mha).comparisons
     assert [each.arm_name for each in found] == [SDPA, MANUAL, mha]
     assert [each.is_control for each in found] == [True, False, False]
     assert {each.baseline_name for each in found} == {SDPA}
@@ -68,16 +73,13 @@ def test_what_was_asked_for_is_in_every_comparison() -> None:
 def test_parts_of_vitcore_tell_their_inputs(own: str) -> None:
     """Where a part of vitcore is among the arms the others get the inputs that it takes."""
     for baseline, candidate in ((SDPA, own), (own, SDPA)):
-        (workload,) = {
-            each.workload
-            for each in request_of(baseline=baseline, candidates=(candidate,)).comparisons
-        }
+        (workload,) = {each.workload for each in request_of(baseline, candidate).comparisons}
         assert workload.inputs == "1,197,768"
 
 
 def test_a_copy_of_the_baseline_is_a_candidate_of_its_own() -> None:
     """The baseline named again is measured as a candidate, beside the control."""
-    found = request_of(candidates=(SDPA, MANUAL, MANUAL)).comparisons
+    found = request_of(SDPA, SDPA, MANUAL, MANUAL).comparisons
     assert [each.arm_name for each in found] == [SDPA, f"{SDPA}#2", MANUAL, f"{MANUAL}#2"]
     assert [each.is_control for each in found] == [True, False, False, False]
 
@@ -85,7 +87,7 @@ def test_a_copy_of_the_baseline_is_a_candidate_of_its_own() -> None:
 @pytest.mark.parametrize("given", list(product((SDPA, f"{SDPA}#2"), repeat=3)))
 def test_keys_are_unique(given: tuple[str, str, str]) -> None:
     """However copies are named, no two comparisons share a key, and only the first is a control."""
-    found = request_of(baseline=given[0], candidates=given[1:]).comparisons
+    found = request_of(*given).comparisons
     assert len({each.key for each in found}) == 3
     assert [each.is_control for each in found] == [True, False, False]
 
@@ -103,27 +105,30 @@ def test_distinct_names(names: list[str]) -> None:
 
 
 @pytest.mark.parametrize(
-    ("changes", "message"),
+    ("words", "message"),
     [
-        ({"baseline": "arms.py"}, "arm 'arms.py' names no function after a colon; expected"),
-        ({"candidates": ("none.py:f",)}, "arm 'none.py:f': there is no file 'none.py'"),
-        ({"candidates": (MANUAL, "vitcore:attention=fast")}, "fast"),
-        ({"inputs": "1,x"}, "input '1,x': '1,x' is no shape; expected a shape such as 1,197,768"),
-        ({"inputs": "0,8"}, "input '0,8' has a size of 0"),
-        ({"dtype": "float31"}, "unknown dtype 'float31'; known: float32"),
-        ({"candidates": ("vitcore:patcher=conv",)}, "one arm takes .* and another"),
+        (("arms.py", SDPA), "arm 'arms.py' names no function after a colon; expected"),
+        ((SDPA, "none.py:f"), "arm 'none.py:f': there is no file 'none.py'"),
+        ((SDPA, MANUAL, "vitcore:attention=fast"), "unknown attention 'fast'"),
+        ((SDPA, MANUAL, "--input", "1,x"), "input '1,x': '1,x' is not a shape; expected a shape"),
+        ((SDPA, MANUAL, "--input", "0,8"), "input '0,8' has a size of 0"),
+        ((SDPA, MANUAL, "--dtype", "float31"), "unknown dtype 'float31'; known: float32"),
+        ((SDPA, "vitcore:patcher=conv"), "one arm takes 1,197,768 and another"),
+        ((SDPA, MANUAL, "--input", "8", "--inputs", "a.py:f"), "are mutually exclusive"),
     ],
 )
-def test_what_cannot_be_compared(changes: dict[str, Any], message: str) -> None:
-    """A request that cannot be met is refused at its birth, with what to do."""
-    with pytest.raises(InputError, match=message):
-        request_of(**changes)
+def test_what_cannot_be_compared(words: tuple[str, ...], message: str) -> None:
+    """The command refuses it before anything is measured, with what to do."""
+    done = CliRunner().invoke(cli, ["compare", *words])
+    assert done.exit_code != 0
+    assert done.stdout == ""
+    assert message in f"{done.stderr}{done.exception}"
 
 
 def test_own_arms_need_inputs(own: str) -> None:
     """Arms that do not tell what they take need inputs, and the error says how to give them."""
     with pytest.raises(InputError, match=r"no inputs given.*--input with a shape.*--inputs with a"):
-        request_of(baseline=own, candidates=(own,))
+        request_of(own, own)
 
 
 def test_an_existing_folder_is_refused(tmp_path: Path) -> None:

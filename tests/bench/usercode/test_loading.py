@@ -10,7 +10,7 @@ import pytest
 from bench.records.errors import InputError
 from bench.usercode.imports import at_home
 from bench.usercode.loading import call
-from bench.usercode.spec import Source
+from bench.usercode.spec import FunctionRef
 from helpers.own_arms import write
 
 
@@ -26,13 +26,13 @@ def _same_modules() -> Iterator[None]:
 
 def called(path: Path, name: str = "make") -> object:
     """What a file's function returns."""
-    return call(Source(place=str(path), name=name), "arm 'it'")
+    return call(FunctionRef(place=str(path), name=name), "arm 'it'")
 
 
 def refused(path: Path | str, name: str = "make") -> str:
     """The one line with which a file's or module's function is refused."""
     with pytest.raises(InputError) as raised:
-        call(Source(place=str(path), name=name), "arm 'it'")
+        call(FunctionRef(place=str(path), name=name), "arm 'it'")
     assert "\n" not in str(raised.value)
     return str(raised.value)
 
@@ -147,7 +147,7 @@ def test_a_module_of_the_working_directory_is_called(
     code = "from .sizes import SIZE\ndef make(): return SIZE"
     write(tmp_path / "own_package" / "arms.py", code)
     monkeypatch.chdir(tmp_path)
-    assert call(Source(place="own_package.arms", name="make"), "arm") == 3
+    assert call(FunctionRef(place="own_package.arms", name="make"), "arm") == 3
     assert "own_package.arms" in sys.modules
 
 

@@ -7,7 +7,7 @@ import pytest
 
 from bench.records.errors import InputError
 from bench.usercode.sources import binds, check_unchanged, digests, module_spec
-from bench.usercode.spec import Source, read_arm
+from bench.usercode.spec import FunctionRef, read_arm
 from helpers.own_arms import write
 
 
@@ -41,9 +41,11 @@ def test_what_is_not_there_is_told_early(name: str) -> None:
 def test_the_file_of_an_arm(package: Path) -> None:
     """A file's and a module's; a module that is no file has none."""
     arms = package / "inner" / "arms.py"
-    assert Source(place="own_package.inner.arms", name="make").file == arms
-    assert Source(place=str(arms), name="make").file == arms
-    assert Source(place="sys", name="exit").file is None
+    places = {"own_package.inner.arms": arms, str(arms): arms, "sys": None}
+    for place, file in places.items():
+        code = read_arm(f"{place}:make").code
+        assert isinstance(code, FunctionRef)
+        assert code.file == file
 
 
 @pytest.mark.parametrize(

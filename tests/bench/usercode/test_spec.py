@@ -3,18 +3,44 @@
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from bench.records.errors import InputError
-from bench.usercode.spec import Shapes, Source, inputs_for, precision_of, read_arm, read_inputs
-from bench.usercode.vitcore_spec import Part
+from bench.usercode.spec import (
+    ArmSpec,
+    FunctionRef,
+    InputSpec,
+    Shapes,
+    inputs_for,
+    parse_arm,
+    precision_of,
+    read_arm,
+    read_inputs,
+)
+from bench.usercode.vitcore_spec import VitcorePart
 from helpers.own_arms import write
 
 ALPHABET = st.sampled_from(["vitcore", ":", "attention", "=", "sdpa", ",", ".py", "a", "é", "#2",
                             ";", "1", "0", " ", "\n", "\0", ".", "/", "×"])  # fmt: skip
+
+
+def function_of(text: str) -> FunctionRef:
+    """Return the function that an arm names."""
+    code = read_arm(text).code
+    assert isinstance(code, FunctionRef)
+    return code
+
+
+def part(**levels: Any) -> ArmSpec:
+    """Build an arm that is a part of vitcore."""
+    return ArmSpec(text="vitcore:…", code=VitcorePart(**levels))
+
+
+OWN_ARM = ArmSpec(text="json:loads", code=FunctionRef(place="json", name="loads"))
 
 
 def refused(text: str) -> str:
@@ -30,37 +56,40 @@ def refused(text: str) -> str:
 def test_a_file_may_have_any_path(tmp_path: Path, name: str) -> None:
     """Spaces, other letters and colons in a path are part of it: the last colon counts."""
     path = write(tmp_path / name, "")
-    source = read_arm(f"{path}:make")
-    assert source == Source(place=str(path), name="make")
-    assert source.is_file
-    assert str(source) == f"{path}:make"
+    function = function_of(f"{path}:make")
+    assert function == FunctionRef(place=str(path), name="make")
+    assert (function.is_file, function.file) == (True, path)
+    assert str(function) == read_arm(f"{path}:make").text == f"{path}:make"
 
 
 def test_a_relative_path_starts_here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """A path is looked up from the working directory, and kept as it was written."""
     write(tmp_path / "sub" / "model.py", "")
     monkeypatch.chdir(tmp_path)
-    assert read_arm("sub/model.py:make") == Source(place="sub/model.py", name="make")
+    assert function_of("sub/model.py:make") == FunctionRef(place="sub/model.py", name="make")
 
 
 def test_blanks_around_do_not_count(tmp_path: Path) -> None:
     """What a shell or a file leaves around an arm is taken off."""
     path = write(tmp_path / "model.py", "")
-    assert read_arm(f"  {path}:make\n") == Source(place=str(path), name="make")
+    assert function_of(f"  {path}:make\n") == FunctionRef(place=str(path), name="make")
+    assert read_arm(f"  {path}:make\n").text == f"{path}:make"
 
 
 @pytest.mark.parametrize("copy", ["#2", "#3", "#12"])
 @pytest.mark.parametrize("text", ["json:loads", "vitcore:attention=sdpa"])
 def test_a_further_copy_is_the_same_arm(text: str, copy: str) -> None:
     """The number of a copy tells names apart, and nothing else."""
-    assert read_arm(text + copy) == read_arm(text)
+    assert read_arm(text + copy) == ArmSpec(text=text + copy, code=read_arm(text).code)
 
 
 def test_an_installed_module_is_found_without_being_imported() -> None:
     """A name is taken as it is where its module is installed."""
-    source = read_arm("this:make")
-    assert source == Source(place="this", name="make")
-    assert not source.is_file
+    function = function_of("this:make")
+    assert function == FunctionRef(place="this", name="make")
+    assert not function.is_file
+    assert function.file is not None
+    assert function.file.name == "this.py"
     assert "this" not in sys.modules, "import this prints a poem"
 
 
@@ -71,14 +100,27 @@ def test_a_module_of_the_working_directory_is_found(
     write(tmp_path / "own_package" / "arms.py", "raise SystemExit")
     monkeypatch.chdir(tmp_path)
     before = list(sys.path)
-    assert read_arm("own_package.arms:make") == Source(place="own_package.arms", name="make")
+    function = function_of("own_package.arms:make")
+    assert function == FunctionRef(place="own_package.arms", name="make")
+    assert function.file == tmp_path / "own_package" / "arms.py"
     assert sys.path == before
     assert "own_package" not in sys.modules
 
 
 def test_what_the_notebook_holds_is_a_module() -> None:
     """``__main__`` has no file to find, but is there."""
-    assert read_arm("__main__:make") == Source(place="__main__", name="make")
+    function = function_of("__main__:make")
+    assert function == FunctionRef(place="__main__", name="make")
+    assert function.file is None
+
+
+def test_parsing_alone_looks_nothing_up() -> None:
+    """The names in an old journal are parsed though their module is gone; other text is refused."""
+    arm = parse_arm("no_such_package.arms:make#2")
+    assert arm.text == "no_such_package.arms:make#2"
+    assert arm.code == FunctionRef(place="no_such_package.arms", name="make")
+    with pytest.raises(InputError, match="names no function after a colon"):
+        parse_arm("mha")
 
 
 @pytest.mark.parametrize(
@@ -88,11 +130,11 @@ def test_what_the_notebook_holds_is_a_module() -> None:
         ("   ", "arm '   ' names no function after a colon"),
         ("model.py", "arm 'model.py' names no function after a colon"),
         ("vitcore", "or vitcore:attention=sdpa"),
-        ("json:", "'' is no name of a function"),
-        ("json:2b", "'2b' is no name of a function"),
-        ("json:a b", "'a b' is no name of a function"),
-        ("json:loads()", "'loads()' is no name of a function"),
-        ("json:loads#", "'loads#' is no name of a function"),
+        ("json:", "'' is not the name of a function"),
+        ("json:2b", "'2b' is not the name of a function"),
+        ("json:a b", "'a b' is not the name of a function"),
+        ("json:loads()", "'loads()' is not the name of a function"),
+        ("json:loads#", "'loads#' is not the name of a function"),
         (":make", "'' is neither a Python file nor a module"),
         ("::::make", "':::' is neither a Python file nor a module"),
         ("some folder:make", "'some folder' is neither a Python file nor a module"),
@@ -100,8 +142,8 @@ def test_what_the_notebook_holds_is_a_module() -> None:
         ("json..tool:make", "'json..tool' is neither a Python file nor a module"),
         ("no_such_package.arms:make", "no module 'no_such_package.arms' here; install it"),
         ("no/such/file.py:make", "there is no file 'no/such/file.py'; give its path from here"),
-        ("a\0b.py:make", "has signs that cannot be shown; expected FILE.py:factory"),
-        ("a\udc80.py:make", "has signs that cannot be shown"),
+        ("a\0b.py:make", "has characters that cannot be printed; expected FILE.py:factory"),
+        ("a\udc80.py:make", "has characters that cannot be printed"),
         ("x" * 5000 + ".py:make", "there is no file 'xxx"),
     ],
 )
@@ -150,37 +192,38 @@ def test_any_text_is_read_or_refused_in_one_line(parts: list[str]) -> None:
 )
 def test_shapes(text: str, shapes: tuple[tuple[int, ...], ...]) -> None:
     """Numbers with commas make a shape; a semicolon begins that of the next argument."""
-    assert read_inputs(text) == Shapes(shapes=shapes)
+    assert read_inputs(text) == InputSpec(text=text.strip(), code=Shapes(shapes=shapes))
 
 
 @given(shapes=st.lists(st.lists(st.integers(1, 10**12 - 1), min_size=1), min_size=1))
 def test_any_shape_is_understood(shapes: list[list[int]]) -> None:
     """What is written as documented comes back as numbers."""
     text = ";".join(",".join(map(str, shape)) for shape in shapes)
-    assert read_inputs(text) == Shapes(shapes=tuple(tuple(shape) for shape in shapes))
+    assert read_inputs(text).code == Shapes(shapes=tuple(tuple(shape) for shape in shapes))
 
 
 def test_inputs_may_be_a_function(tmp_path: Path) -> None:
     """A file or module with a function that makes them is named as an arm is."""
     path = write(tmp_path / "inputs.py", "")
-    assert read_inputs(f"{path}:make_inputs") == Source(place=str(path), name="make_inputs")
-    assert read_inputs("json:loads") == Source(place="json", name="loads")
+    made = read_inputs(f"{path}:make_inputs").code
+    assert made == FunctionRef(place=str(path), name="make_inputs")
+    assert read_inputs("json:loads").code == FunctionRef(place="json", name="loads")
 
 
 @pytest.mark.parametrize(
     ("text", "said"),
     [
-        ("", "'' is no shape; expected a shape such as 1,197,768, or FILE.py:make_inputs"),
-        ("1x197x768", "'1x197x768' is no shape"),
-        ("1,,2", "'1,,2' is no shape"),
-        ("1,-2", "'1,-2' is no shape"),
-        ("1.5", "'1.5' is no shape"),
-        ("1,2;", "'' is no shape"),
-        ("١,٢", "is no shape"),
-        ("9" * 5000, "is no shape"),
+        ("", "'' is not a shape; expected a shape such as 1,197,768, or FILE.py:make_inputs"),
+        ("1x197x768", "'1x197x768' is not a shape"),
+        ("1,,2", "'1,,2' is not a shape"),
+        ("1,-2", "'1,-2' is not a shape"),
+        ("1.5", "'1.5' is not a shape"),
+        ("1,2;", "'' is not a shape"),
+        ("١,٢", "is not a shape"),
+        ("9" * 5000, "is not a shape"),
         ("1,0,3", "has a size of 0; expected whole numbers of at least 1"),
         ("no_file.py:make", "there is no file 'no_file.py'"),
-        (":", "'' is no name of a function"),
+        (":", "'' is not the name of a function"),
     ],
 )
 def test_what_is_no_input_is_refused(text: str, said: str) -> None:
@@ -193,29 +236,30 @@ def test_what_is_no_input_is_refused(text: str, said: str) -> None:
 
 def test_inputs_are_those_given() -> None:
     """What the user gives is checked and kept, whatever the arms take."""
-    assert inputs_for(" 4,8 ", [Part(component="model")]) == "4,8"
-    with pytest.raises(InputError, match="is no shape"):
-        inputs_for("4x8", [Part(component="model")])
+    found = inputs_for(" 4,8 ", [part(component="model")])
+    assert found == InputSpec(text="4,8", code=Shapes(shapes=((4, 8),)))
+    with pytest.raises(InputError, match="is not a shape"):
+        inputs_for("4x8", [part(component="model")])
 
 
 def test_without_inputs_a_part_of_vitcore_tells_them() -> None:
     """One part is enough; the arm beside it takes the same."""
-    source = Source(place="json", name="loads")
-    attention = Part(component="attention", variant="L/16")
-    assert inputs_for(None, [source, attention]) == "1,197,1024"
-    assert inputs_for(None, [Part(component="model", image_size=32), source]) == "1,3,32,32"
+    attention = part(component="attention", variant="L/16")
+    assert inputs_for(None, [OWN_ARM, attention]) == read_inputs("1,197,1024")
+    model = part(component="model", image_size=32)
+    assert inputs_for(None, [model, OWN_ARM]) == read_inputs("1,3,32,32")
 
 
 def test_without_inputs_nobody_else_tells_them() -> None:
     """The message names both options."""
     with pytest.raises(InputError, match=r"give --input with a shape .* or --inputs with a func"):
-        inputs_for(None, [Source(place="json", name="loads")] * 2)
+        inputs_for(None, [OWN_ARM] * 2)
 
 
 def test_parts_that_take_different_inputs_do_not_compare() -> None:
     """Two shapes are no default."""
     with pytest.raises(InputError, match="one arm takes 1,197,768 and another 1,3,224,224"):
-        inputs_for(None, [Part(component="block"), Part(component="model")])
+        inputs_for(None, [part(component="block"), part(component="model")])
 
 
 @pytest.mark.parametrize(

@@ -7,50 +7,53 @@ from hypothesis import strategies as st
 from bench.records.comparison import Arm
 from bench.records.errors import InputError
 from bench.suite.grid import LEVELS
-from bench.usercode.vitcore_spec import Part, read_part
+from bench.usercode.vitcore_spec import VitcorePart, read_part
 from vitcore.config import ATTENTIONS, HEADS, PATCHERS, VARIANTS
 
 
 @pytest.mark.parametrize(
     ("text", "part"),
     [
-        ("attention=sdpa", Part(component="attention")),
+        ("attention=sdpa", VitcorePart(component="attention")),
         (
             "attention=mha,variant=L/16",
-            Part(component="attention", attention="mha", variant="L/16"),
+            VitcorePart(component="attention", attention="mha", variant="L/16"),
         ),
-        ("patcher=linear", Part(component="patcher", patcher="linear")),
-        ("patcher=conv,attention=mha", Part(component="model", attention="mha")),
-        ("head=mlp", Part(component="model", head="mlp")),
-        ("variant=B/32,image_size=64", Part(component="model", variant="B/32", image_size=64)),
-        ("component=block,attention=mha", Part(component="block", attention="mha")),
-        ("component=model,patcher=unfold", Part(component="model", patcher="unfold")),
+        ("patcher=linear", VitcorePart(component="patcher", patcher="linear")),
+        ("patcher=conv,attention=mha", VitcorePart(component="model", attention="mha")),
+        ("head=mlp", VitcorePart(component="model", head="mlp")),
+        (
+            "variant=B/32,image_size=64",
+            VitcorePart(component="model", variant="B/32", image_size=64),
+        ),
+        ("component=block,attention=mha", VitcorePart(component="block", attention="mha")),
+        ("component=model,patcher=unfold", VitcorePart(component="model", patcher="unfold")),
         (
             "attention=mha,compile=compile_blocks,precision=amp_bf16",
-            Part(
+            VitcorePart(
                 component="attention",
                 attention="mha",
                 compile="compile_blocks",
                 precision="amp_bf16",
             ),
         ),
-        ("kernel=math", Part(component="attention", kernel="math")),
+        ("kernel=math", VitcorePart(component="attention", kernel="math")),
         (
             "attention=mha,kernel=no_fast_path,component=block",
-            Part(component="block", attention="mha", kernel="no_fast_path"),
+            VitcorePart(component="block", attention="mha", kernel="no_fast_path"),
         ),
-        ("layout=channels_last", Part(component="patcher", layout="channels_last")),
+        ("layout=channels_last", VitcorePart(component="patcher", layout="channels_last")),
         (
             "layout=channels_last,kernel=flash",
-            Part(component="model", layout="channels_last", kernel="flash"),
+            VitcorePart(component="model", layout="channels_last", kernel="flash"),
         ),
-        ("head=mlp,kernel=flash", Part(component="model", head="mlp", kernel="flash")),
-        ("checkpoint=blocks", Part(component="model", checkpoint="blocks")),
-        ("patcher=conv,optimizer=sgd", Part(component="patcher", optimizer="sgd")),
-        (" attention = sdpa , variant = B/16 ", Part(component="attention")),
+        ("head=mlp,kernel=flash", VitcorePart(component="model", head="mlp", kernel="flash")),
+        ("checkpoint=blocks", VitcorePart(component="model", checkpoint="blocks")),
+        ("patcher=conv,optimizer=sgd", VitcorePart(component="patcher", optimizer="sgd")),
+        (" attention = sdpa , variant = B/16 ", VitcorePart(component="attention")),
     ],
 )
-def test_the_component_is_what_the_keys_are_about(text: str, part: Part) -> None:
+def test_the_component_is_what_the_keys_are_about(text: str, part: VitcorePart) -> None:
     """An attention alone is an attention, a patcher a patcher, everything else a model."""
     assert read_part("arm", text) == part
 
@@ -96,16 +99,16 @@ def test_an_attention_is_held_to_the_kernels_that_it_could_use(attention: str, k
 
 def test_without_a_precision_a_part_takes_that_of_the_inputs() -> None:
     """``--dtype`` is for parts of vitcore too."""
-    assert Part(component="model").arm("bf16").precision == "bf16"
+    assert VitcorePart(component="model").arm("bf16").precision == "bf16"
 
 
 @pytest.mark.parametrize(
     ("text", "said"),
     [
-        ("", "'' is no key=level; known keys: component, variant"),
-        ("sdpa", "'sdpa' is no key=level; did you mean attention=sdpa?"),
-        ("attention=sdpa,L/16", "'L/16' is no key=level; did you mean variant=L/16?"),
-        ("attention=sdpa,", "'' is no key=level"),
+        ("", "'' is not key=level; known keys: component, variant"),
+        ("sdpa", "'sdpa' is not key=level; did you mean attention=sdpa?"),
+        ("attention=sdpa,L/16", "'L/16' is not key=level; did you mean variant=L/16?"),
+        ("attention=sdpa,", "'' is not key=level"),
         ("speed=fast", "unknown key 'speed'; known: component, variant, head, patcher"),
         ("attention=flash", "unknown attention 'flash'; known: mha, mha_weights, manual, sdpa"),
         ("attention=", "unknown attention ''; known: mha"),
@@ -118,7 +121,7 @@ def test_without_a_precision_a_part_takes_that_of_the_inputs() -> None:
         ("layout=nhwc", "unknown layout 'nhwc'; known: contiguous, channels_last"),
         ("checkpoint=all", "unknown checkpoint 'all'; known: none, blocks"),
         ("optimizer=adam", "unknown optimizer 'adam'; known: adamw, adamw_loop"),
-        ("math", "'math' is no key=level; did you mean kernel=math?"),
+        ("math", "'math' is not key=level; did you mean kernel=math?"),
         ("attention=sdpa,attention=mha", "has 'attention' twice; give it once"),
         ("image_size=big", "image_size is 'big'; expected pixels, such as 224"),
         ("image_size=" + "9" * 5000, "expected pixels"),
@@ -147,7 +150,7 @@ def test_what_is_no_part_is_refused(text: str, said: str) -> None:
 )
 def test_a_level_without_effect_is_refused(text: str, key: str) -> None:
     """Two arms that differ in it alone would be the same, and look like two."""
-    with pytest.raises(InputError, match=f"'{key}' says nothing about component"):
+    with pytest.raises(InputError, match=f"'{key}' has no effect on component"):
         read_part("arm", text)
 
 
@@ -162,4 +165,4 @@ def test_a_level_without_effect_is_refused(text: str, key: str) -> None:
 )
 def test_what_a_part_takes(component: str, shape: tuple[int, ...]) -> None:
     """Parts of the encoder take tokens, the others an image."""
-    assert Part(component=component, variant="B/32", image_size=64).shape == shape
+    assert VitcorePart(component=component, variant="B/32", image_size=64).shape == shape

@@ -11,7 +11,7 @@ from bench.records.errors import InputError
 from bench.runs.worktrees import checked_out
 from bench.usercode.imports import import_from, in_tree
 from bench.usercode.loading import call
-from bench.usercode.spec import Source
+from bench.usercode.spec import FunctionRef
 from bench.usercode.worktree_finder import Worktrees
 from helpers.own_arms import write
 from helpers.repositories import commit, git, make_repository
@@ -52,7 +52,7 @@ def _trees(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[tuple[Pa
 
 def made(place: str, tree: Path) -> object:
     """What the factory returns in one of the trees."""
-    return call(Source(place=place, name="make"), "arm 'it'", tree)
+    return call(FunctionRef(place=place, name="make"), "arm 'it'", tree)
 
 
 @pytest.mark.parametrize("place", NAMES)
