@@ -14,11 +14,12 @@ from typing import Any
 
 import pytest
 
-from bench.files.journal import append_event, choices_from, read_events
-from bench.files.run_folder import create_run_folder, read_environment, read_plan
+from bench.files.journal import append_event, read_events
+from bench.files.run_folder import create_run_folder
 from bench.machine.load import watch_for
 from bench.records.arm_costs import Case
 from bench.records.comparison import CHOICE, Comparison
+from bench.runs.state import load
 from bench.timing.clocks import WallClock
 from bench.timing.pairs import PairedRounds, without_collector
 
@@ -83,15 +84,13 @@ def multiplied(run: Path, folder: Path, copies: int) -> int:
 
     Returns the number of rows.
     """
-    plan, events = read_plan(run), read_events(run / "journal.jsonl")[0]
-    chosen = [each for choice in choices_from(events) for each in choice.comparisons]
+    state, events = load(run), read_events(run / "journal.jsonl")[0]
     found = {
-        each: [_enlarged(each, copy) for copy in range(copies)]
-        for each in (*plan.comparisons, *chosen)
+        each: [_enlarged(each, copy) for copy in range(copies)] for each in state.plan.comparisons
     }
     comparisons = tuple(copy for each in found.values() for copy in each)
-    many = replace(plan, run_id=folder.name, comparisons=comparisons)
-    create_run_folder(folder, many, read_environment(run))
+    many = replace(state.first_plan, run_id=folder.name, comparisons=comparisons)
+    create_run_folder(folder, many, state.environment)
     names: dict[str, dict[str, None]] = {}
     for each, all_copies in found.items():
         for copy in all_copies:

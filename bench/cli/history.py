@@ -41,7 +41,7 @@ def add(folder: Path, path: Path) -> None:
     """
     from bench.files.history_csv import append, points
     from bench.report.units import counted
-    from bench.runs.results import load
+    from bench.runs.state import load
 
     results = load(folder)
     plan = results.plan

@@ -44,7 +44,7 @@ def export(
     vitbench export results/20261122-174846 --format markdown >> "$GITHUB_STEP_SUMMARY"
     """  # noqa: D301 (click wants the character itself)
     from bench.report.export import FORMATS
-    from bench.runs.results import load
+    from bench.runs.state import load
 
     results = load(folder)
     text = FORMATS[kind](results.told(other_aim(results.aim, objective, max_error)))
@@ -135,7 +135,7 @@ def _tables(
 def _measured(folder: Path) -> Any:
     """The run in a folder. Raises InputError where nothing was measured; warns of what lacks."""
     from bench.report.units import counted
-    from bench.runs.results import load
+    from bench.runs.state import load
 
     results = load(folder)
     if not results.samples:

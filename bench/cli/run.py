@@ -22,7 +22,6 @@ from bench.cli.options import (
 from bench.cli.output import command_line, progress, show_run
 from bench.records.comparison import ASKED_FACTORS, USUAL_FACTORS
 from bench.records.errors import RunError
-from bench.report.units import counted
 
 _PASSED = ("passes", "precision", "delta", "seed", "survey", "choose")
 _QUICK = {
@@ -152,13 +151,8 @@ def _refuse_others(context: click.Context) -> None:
 
 
 def _resume(folder: Path, *, lock: bool) -> Any:
-    from bench.files.journal import read_events
     from bench.runs.run import resume
 
-    _, torn = read_events(folder / "journal.jsonl")
-    if torn:
-        text = f"{counted(torn, 'half-written line')} of the journal will be measured again"
-        click.echo(text, err=True)
     return resume(folder, progress(), lock=lock)
 
 

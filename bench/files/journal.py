@@ -13,10 +13,9 @@ import os
 import re
 import time
 import zlib
-from collections.abc import Iterable
 from dataclasses import asdict
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
 from bench.files.run_folder import check_schema, record_from
 from bench.records.arm_costs import Survey
@@ -24,12 +23,18 @@ from bench.records.comparison import CHOICE, SCHEMA, Sample
 from bench.records.errors import InputError
 from bench.records.plan import Choice
 
-T = TypeVar("T")
+# One line of the journal, parsed.
+Event = dict[str, Any]
 
+_RECORDS: dict[str, type[Sample | Survey | Choice]] = {
+    "sample": Sample,
+    "survey": Survey,
+    CHOICE: Choice,
+}
 _CHECKED = re.compile(rb'(.*), "crc": "([0-9a-f]{8})"\}', flags=re.DOTALL)
 
 
-def _line(event: dict[str, Any]) -> bytes:
+def _line(event: Event) -> bytes:
     body = json.dumps(event)[:-1].encode()
     return body + f', "crc": "{zlib.crc32(body):08x}"}}\n'.encode()
 
@@ -72,7 +77,7 @@ class JournalReader:
         self.torn = 0
         self._last_torn = 0
 
-    def new_events(self, *, final: bool = False) -> list[dict[str, Any]]:
+    def new_events(self, *, final: bool = False) -> list[Event]:
         """The events since the last call; with ``final`` nobody writes any more.
 
         Raises InputError where a line was changed by hand or is of a later schema.
@@ -90,7 +95,7 @@ class JournalReader:
             lines.append(rest)
         return [event for line in lines if (event := self._event(line))]
 
-    def _event(self, line: bytes) -> dict[str, Any] | None:
+    def _event(self, line: bytes) -> Event | None:
         self.lines += 1
         event = _parsed(line)
         if event:
@@ -108,7 +113,7 @@ class JournalReader:
             self.torn, self._last_torn = self.torn + 1, self.lines
         return None
 
-    def _follows(self, event: dict[str, Any]) -> None:
+    def _follows(self, event: Event) -> None:
         """After a half-written line its writer is dead: only whoever started it goes on."""
         goes_on = event["kind"] in ("process", CHOICE) or event.get("died")
         if self._last_torn and not goes_on:
@@ -120,7 +125,7 @@ class JournalReader:
         self.torn *= event["kind"] != "process"
 
 
-def _is_whole(line: bytes, event: dict[str, Any]) -> bool:
+def _is_whole(line: bytes, event: Event) -> bool:
     """Whether a line is an event as it was written: its checksum matches."""
     checked = _CHECKED.fullmatch(line)
     if "kind" not in event or checked is None:
@@ -128,7 +133,7 @@ def _is_whole(line: bytes, event: dict[str, Any]) -> bool:
     return f"{zlib.crc32(checked[1]):08x}" == checked[2].decode()
 
 
-def _parsed(line: bytes) -> dict[str, Any] | None:
+def _parsed(line: bytes) -> Event | None:
     try:
         event = json.loads(line)
     except ValueError:
@@ -136,50 +141,20 @@ def _parsed(line: bytes) -> dict[str, Any] | None:
     return event if isinstance(event, dict) else None
 
 
-def read_events(journal: Path) -> tuple[list[dict[str, Any]], int]:
+def read_events(journal: Path) -> tuple[list[Event], int]:
     """Every event of a journal that nobody writes to, and the number of half-written lines."""
     reader = JournalReader(journal)
     return reader.new_events(final=True), reader.torn
 
 
-def read_samples(run: Path) -> list[Sample]:
-    """Every sample of a run so far. Raises InputError where the journal was changed by hand."""
-    events, _ = read_events(run / "journal.jsonl")
-    return samples_from(events)
+def record_of(event: Event) -> Sample | Survey | Choice | None:
+    """Return the record that an event holds, None for an event that only marks a beginning.
 
-
-def samples_from(events: Iterable[dict[str, Any]]) -> list[Sample]:
-    """The samples among a journal's events, in the order in which they were measured.
-
-    A comparison counts once for each pass. Raises InputError for one that is no sample.
+    Raises InputError where a field lacks or is of another type.
     """
-    found: dict[tuple[str, int], Sample] = {}
-    for event in events:
-        if event["kind"] == "sample":
-            sample = _event_as(Sample, event)
-            found.setdefault((sample.key, sample.pass_index), sample)
-    return list(found.values())
-
-
-def surveys_from(events: Iterable[dict[str, Any]]) -> dict[str, Survey]:
-    """The surveys among a journal's events by key of the case; the first of each counts.
-
-    Raises InputError for one that is no survey.
-    """
-    found: dict[str, Survey] = {}
-    for event in events:
-        if event["kind"] == "survey":
-            survey = _event_as(Survey, event)
-            found.setdefault(survey.key, survey)
-    return found
-
-
-def choices_from(events: Iterable[dict[str, Any]]) -> list[Choice]:
-    """What a run chose, each time that it did. Raises InputError for an event that is no choice."""
-    return [_event_as(Choice, event) for event in events if event["kind"] == CHOICE]
-
-
-def _event_as(kind: type[T], event: dict[str, Any]) -> T:
+    kind = _RECORDS.get(event["kind"])
+    if kind is None:
+        return None
     try:
         return record_from(event, kind)
     except ValueError as error:

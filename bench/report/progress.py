@@ -3,24 +3,22 @@
 import time
 from collections import defaultdict
 from collections.abc import Iterable, Iterator
-from typing import Any
 
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn
 
 from bench.analysis.rows import speedup
-from bench.files.journal import samples_from, surveys_from
-from bench.records.arm_costs import Case, Measured
+from bench.records.arm_costs import Case, Measured, Survey
 from bench.records.comparison import Comparison, Sample
 from bench.records.plan import Plan
-from bench.report.units import bounds, duration, memory, times
+from bench.report.units import bounds, counted, duration, memory, times
 
 # Drawing costs the processor that is being measured.
 _REFRESH_PER_S = 2
 
 
 class RunProgress:
-    """Follows the journal's events; writes to ``console``, which should be standard error."""
+    """Shows each record of a run as it comes; ``console`` should be standard error."""
 
     def __init__(self, console: Console) -> None:
         self.console = console
@@ -39,49 +37,61 @@ class RunProgress:
             transient=True,
         )
 
-    def begin(self, plan: Plan, samples: list[Sample], spent_s: float) -> None:
-        """Show the bar, with what was measured before."""
+    def begin(self, plan: Plan, samples: Iterable[Sample], spent_s: float, torn: int) -> None:
+        """Show the bar, with what was measured before; say which lines of the journal are lost."""
+        if torn:
+            lines = counted(torn, "half-written line")
+            text = f"{lines} of the journal will be measured again"
+            self.console.print(text, soft_wrap=True, highlight=False)
         self.plan, self.start_s = plan, time.monotonic() - spent_s
         self.names = dict(_names(plan.comparisons))
         for sample in samples:
             self.samples[sample.key].append(sample)
-        self.done, self.total = len(samples), len(plan.comparisons) * plan.passes
+            self.done += 1
+        self.total = len(plan.comparisons) * plan.passes
         self.task: TaskID = self.bar.add_task(
             "starting", total=self.total, completed=self.done, place="", left="", so_far=""
         )
         self.bar.start()
 
-    def further(self, count: int) -> None:
-        """Count so many more comparisons, or cases to look at."""
+    def extend(self, count: int) -> None:
+        """Add comparisons to measure, or cases to survey, to those that are done."""
         self.total = self.done + count
         self.bar.update(self.task, total=self.total)
 
-    def event(self, event: dict[str, Any]) -> None:
-        """Show what started, or count what was measured; say what an interrupt does."""
-        if event["kind"] == "interrupt":
-            limit = duration(event["limit_s"])
-            text = f"finishing the pair under way, {limit} at most; Ctrl-C again ends at once"
-            self.console.print(text, highlight=False)
-        if event["kind"] in ("start", "survey_start"):
-            key, so_far, left = event["key"], self._so_far(event["key"]), self._left()
-            place = self._place(event)
-            name = self.names.get(key, key)
-            self.bar.update(self.task, description=name, place=place, so_far=so_far, left=left)
-        for sample in samples_from([event]):
-            self.samples[sample.key].append(sample)
-            said = self._so_far(sample.key) if sample.status == "ok" else _failure(sample)
-            self._count(self._place(event), sample.key, said)
-        for survey in surveys_from([event]).values():
-            found = survey.measured
-            said = memory(found.allocated_bytes) if found.status == "ok" else _failure(found)
-            self._count(self._place(event), survey.key, said)
+    def show_interrupt(self, limit_s: float) -> None:
+        """Say what an interrupt does, and how long that takes at most."""
+        limit = duration(limit_s)
+        text = f"finishing the pair under way, {limit} at most; Ctrl-C again ends at once"
+        self.console.print(text, highlight=False)
 
-    def _place(self, event: dict[str, Any]) -> str:
-        """Where in the run an event belongs."""
-        if "pass_index" not in event:
+    def show_start(self, key: str, pass_index: int | None) -> None:
+        """Show what runs now: a comparison in a pass, or a case in the survey (None)."""
+        self.bar.update(
+            self.task,
+            description=self.names.get(key, key),
+            place=self._place(pass_index),
+            so_far=self._so_far(key),
+            left=self._left(),
+        )
+
+    def show_sample(self, sample: Sample) -> None:
+        """Count a comparison that a pass has measured; show its speed-up over all passes so far."""
+        self.samples[sample.key].append(sample)
+        outcome = self._so_far(sample.key) if sample.status == "ok" else _failure(sample)
+        self._count(self._place(sample.pass_index), sample.key, outcome)
+
+    def show_survey(self, survey: Survey) -> None:
+        """Count a case that was surveyed; show its memory."""
+        found = survey.measured
+        outcome = memory(found.allocated_bytes) if found.status == "ok" else _failure(found)
+        self._count(self._place(None), survey.key, outcome)
+
+    def _place(self, pass_index: int | None) -> str:
+        if pass_index is None:
             return "survey"
-        index = event["pass_index"] + 1
-        return f"pass {index}/{self.plan.passes}" if index <= self.plan.passes else f"pass {index}"
+        number, planned = pass_index + 1, self.plan.passes
+        return f"pass {number}/{planned}" if number <= planned else f"pass {number}"
 
     def _count(self, place: str, key: str, outcome: str) -> None:
         self.done += 1
@@ -92,7 +102,7 @@ class RunProgress:
             self.console.print(line, soft_wrap=True, highlight=False, markup=False)
 
     def end(self) -> None:
-        """Take the bar away."""
+        """Remove the bar."""
         self.bar.stop()
 
     def _so_far(self, key: str) -> str:

@@ -12,8 +12,8 @@ from bench.records.comparison import OWN_FACTOR, Arm, Comparison, Workload
 from bench.records.errors import InputError
 from bench.records.plan import Plan
 from bench.runs.checks import check_budget, check_devices
-from bench.runs.results import Results, load
 from bench.runs.run import Progress, execute
+from bench.runs.state import RunState, load
 from bench.runs.tasks import probe
 from bench.usercode.spec import FunctionRef, parse_arm
 
@@ -62,7 +62,7 @@ class CalibrateRequest:
 class Calibration:
     """A calibration's run and its rates."""
 
-    results: Results
+    results: RunState
     rates: tuple[Rate, ...]
 
 
@@ -121,7 +121,7 @@ def read(folder: Path) -> Calibration:
     return Calibration(results=results, rates=_rates(results))
 
 
-def _rates(results: Results) -> tuple[Rate, ...]:
+def _rates(results: RunState) -> tuple[Rate, ...]:
     trials: list[Trial] = []
     controls: list[Trial] = []
     for comparison in results.plan.comparisons:

@@ -12,8 +12,8 @@ from bench.files.run_folder import check_run_folder, new_run_id
 from bench.records.comparison import Comparison, Workload
 from bench.records.plan import Plan
 from bench.runs.checks import check_devices
-from bench.runs.results import Results
 from bench.runs.run import Progress, execute
+from bench.runs.state import RunState
 from bench.runs.tasks import probe
 from bench.runs.worktrees import has_changes, head_of
 from bench.suite.grid import CONTROL_SHARE, against_first
@@ -75,7 +75,7 @@ class CompareRequest:
         )
 
 
-def compare(request: CompareRequest, progress: Progress) -> Results:
+def compare(request: CompareRequest, progress: Progress) -> RunState:
     """Measure a baseline against candidates. Raises like ``bench.runs.run.run``.
 
     A temporary folder is kept where an arm failed, for its logs, or where the run was ended.

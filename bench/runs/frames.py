@@ -8,7 +8,7 @@ from bench.files.results_csv import read_csv
 from bench.records.errors import InputError, one_line
 from bench.records.row import Record
 from bench.report.frames import frame_of
-from bench.runs.results import load
+from bench.runs.state import load
 
 if TYPE_CHECKING:
     import pandas as pd

@@ -12,9 +12,9 @@ from contextlib import suppress
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import Any, NoReturn, Protocol, Self
+from typing import NoReturn, Protocol, Self
 
-from bench.files.journal import JournalReader
+from bench.files.journal import Event, JournalReader
 from bench.machine.git import without_repository
 from bench.records.errors import RunError
 from bench.records.task import LOST, UNWRITABLE
@@ -67,7 +67,6 @@ _POLL_S = 0.5
 _START_S = 120.0
 _ROOT = Path(__file__).parents[2]
 
-Event = dict[str, Any]
 Watch = Callable[[Event], None]
 
 

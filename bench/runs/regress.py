@@ -12,8 +12,8 @@ from bench.files.run_folder import check_run_folder, new_run_id
 from bench.records.comparison import OWN_FACTOR, Arm, Comparison, Workload
 from bench.records.plan import Plan
 from bench.runs.checks import check_devices
-from bench.runs.results import Results
 from bench.runs.run import Progress, execute
+from bench.runs.state import RunState
 from bench.runs.targets import Target, check_here, is_at, root_of
 from bench.runs.tasks import probe
 from bench.runs.worktrees import (
@@ -65,7 +65,7 @@ class Gated:
     Without a target that the base has there was no run.
     """
 
-    results: Results | None
+    results: RunState | None
     checks: list[Check]
     base: str
 
@@ -179,7 +179,7 @@ def _sources(roots: Mapping[Target, Path], repository: Path) -> dict[str, str]:
     return {str(repository / name): value for name, value in found.items()}
 
 
-def target_rows(results: Results, targets: Iterable[Target], base: str) -> Iterator[TargetRows]:
+def target_rows(results: RunState, targets: Iterable[Target], base: str) -> Iterator[TargetRows]:
     """Yield the rows of each target, with its share of the time that the run took.
 
     Time outside of measuring counts in proportion to the time of measuring.

@@ -7,25 +7,24 @@ from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager, nullcontext, suppress
 from dataclasses import asdict, replace
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 from shlex import quote
 from typing import Protocol
 
-from bench.files.journal import JournalReader, append_event, samples_from
+from bench.files.journal import Event, JournalReader, append_event
 from bench.files.lock import device_locks, folder_lock
 from bench.files.results_csv import write_csv
 from bench.files.run_folder import check_run_folder, create_run_folder, read_environment, read_plan
+from bench.records.arm_costs import Survey
 from bench.records.comparison import CHOICE, Sample
 from bench.records.environment import Environment, differences
 from bench.records.errors import InputError, RunError
 from bench.records.plan import Choice, Plan
 from bench.records.task import PassPlan
-from bench.runs import survey
-from bench.runs.checks import Request, check_budget, check_devices, check_objective, startup_s
-from bench.runs.combination import SURVEYED, affordable, wanted
-from bench.runs.processes import Event
-from bench.runs.results import Results, load
-from bench.runs.schedule import REPORT_S, NextPass, next_pass, spent_s
+from bench.runs.checks import Request, check_budget, check_devices, check_objective
+from bench.runs.schedule import NextPass
+from bench.runs.state import RunState, load
 from bench.runs.tasks import Place, probe, run_pass, run_survey
 from bench.suite.grid import comparisons
 from bench.usercode.sources import check_unchanged
@@ -35,22 +34,31 @@ _COMPILED = "compiled"
 
 
 class Progress(Protocol):
-    """Where a run tells how far it is."""
+    """A display of how far a run is."""
 
-    def begin(self, plan: Plan, samples: list[Sample], spent_s: float) -> None:
-        """The run starts, or goes on with what was measured before."""
+    def begin(self, plan: Plan, samples: Sequence[Sample], spent_s: float, torn: int) -> None:
+        """Show a run with what it has so far; ``torn`` lines of its journal are half-written."""
 
-    def event(self, event: Event) -> None:
-        """A comparison started or was measured."""
+    def show_start(self, key: str, pass_index: int | None) -> None:
+        """Show that a comparison starts in a pass, or a case in the survey (None)."""
 
-    def further(self, count: int) -> None:
-        """A further pass measures so many comparisons again, or a survey looks at so many cases."""
+    def show_sample(self, sample: Sample) -> None:
+        """Count a comparison that a pass has measured."""
+
+    def show_survey(self, survey: Survey) -> None:
+        """Count a case that was surveyed."""
+
+    def show_interrupt(self, limit_s: float) -> None:
+        """Show what an interrupt does, and how long that takes at most."""
+
+    def extend(self, count: int) -> None:
+        """Add measurements to come: of a further pass, a choice or the survey."""
 
     def end(self) -> None:
-        """Nothing more will come."""
+        """Remove the display."""
 
 
-def run(request: Request, progress: Progress) -> Results:
+def run(request: Request, progress: Progress) -> RunState:
     """Measure what was asked for.
 
     Raises InputError, before anything is written, where the request cannot be met here, RunError
@@ -87,15 +95,15 @@ def run(request: Request, progress: Progress) -> Results:
 
 def execute(
     plan: Plan, environment: Environment, folder: Path, progress: Progress, *, lock: bool = True
-) -> Results:
+) -> RunState:
     """Measure what a plan says, in a new folder. Raises like ``run``."""
     with _locks(plan, folder, lock=lock):
         create_run_folder(folder, plan, environment)
         with folder_lock(folder):
-            return _complete(plan, environment, folder, progress)
+            return _complete(RunState(folder, plan, environment), progress)
 
 
-def resume(folder: Path, progress: Progress, *, lock: bool = True) -> Results:
+def resume(folder: Path, progress: Progress, *, lock: bool = True) -> RunState:
     """Finish a run that was ended at any moment.
 
     Raises InputError where it is no run's folder, where it is being measured already, or where the
@@ -108,7 +116,7 @@ def resume(folder: Path, progress: Progress, *, lock: bool = True) -> Results:
             f"{folder} cannot be resumed here: {'; '.join(found)}; start a new run instead"
         )
     with _locks(plan, folder, lock=lock), folder_lock(folder):
-        return _complete(plan, before, folder, progress)
+        return _complete(RunState(folder, plan, before), progress)
 
 
 @contextmanager
@@ -118,15 +126,16 @@ def _locks(plan: Plan, folder: Path, *, lock: bool) -> Iterator[None]:
         yield
 
 
-def _complete(plan: Plan, environment: Environment, folder: Path, progress: Progress) -> Results:
-    """Run the passes and write the rows; whatever ends the run, they are written if they can be."""
+def _complete(state: RunState, progress: Progress) -> RunState:
+    """Measure what is left and write the rows; if it is interrupted, those measured so far."""
+    folder = state.folder
     with ExitStack() as stack:
         stack.callback(progress.end)
         try:
-            _run_passes(plan, environment, folder, progress)
+            _measure(state, progress)
             # Whoever goes on with a run wants what its compiler has made; afterwards nobody does.
             shutil.rmtree(folder / _COMPILED, ignore_errors=True)
-            return _write(load(folder, plan, environment))
+            return _write(state)
         except BaseException as error:
             with suppress(Exception):  # The first error counts; report makes the rows again.
                 _write(load(folder))
@@ -137,9 +146,49 @@ def _complete(plan: Plan, environment: Environment, folder: Path, progress: Prog
             raise
 
 
-def _write(results: Results) -> Results:
-    write_csv(results.folder / "results.csv", results.records)
-    return results
+def _measure(state: RunState, progress: Progress) -> None:
+    """Take one step after another until none is left; each learns from those before."""
+    reader = JournalReader(state.folder / "journal.jsonl")
+    for event in reader.new_events(final=True):
+        state.add(event)
+    progress.begin(state.first_plan, state.samples, state.spent_s, reader.torn)
+    show = partial(_show, state=state, progress=progress)
+    while True:
+        if state.plan.directory is not None:
+            check_unchanged(state.plan.sources, state.plan.directory)
+        match state.next_step():
+            case None:
+                return
+            case Choice() as choice:
+                append_event(reader.journal, CHOICE, **asdict(choice))
+                progress.extend(len(choice.comparisons) * choice.passes)
+            case NextPass() as coming:
+                if coming.index >= state.plan.passes:
+                    progress.extend(len(coming.comparisons))
+                run_pass(_pass_plan(state, coming), reader, show, state.plan.case_timeout_s)
+            case items:
+                progress.extend(len(items))
+                run_survey(state.plan, items, _place(state), reader, show)
+        for event in reader.new_events(final=True):
+            show(event)
+
+
+def _show(event: Event, *, state: RunState, progress: Progress) -> None:
+    """Add an event to the state, and show it."""
+    match state.add(event):
+        case Sample() as sample:
+            progress.show_sample(sample)
+        case Survey() as survey:
+            progress.show_survey(survey)
+    if event["kind"] in ("start", "survey_start"):
+        progress.show_start(event["key"], event.get("pass_index"))
+    elif event["kind"] == "interrupt":
+        progress.show_interrupt(event["limit_s"])
+
+
+def _write(state: RunState) -> RunState:
+    write_csv(state.folder / "results.csv", state.records)
+    return state
 
 
 def _unwritable(folder: Path, error: OSError) -> str:
@@ -151,81 +200,37 @@ def _unwritable(folder: Path, error: OSError) -> str:
     )
 
 
-def _run_passes(plan: Plan, environment: Environment, folder: Path, progress: Progress) -> None:
-    reader = JournalReader(folder / "journal.jsonl")
-    events = reader.new_events(final=True)
-    progress.begin(plan, samples_from(events), spent_s(events))
-    while True:
-        so_far = load(folder, plan, environment)
-        coming = next_pass(
-            so_far.plan,
-            so_far.samples,
-            so_far.widths,
-            so_far.spent_s,
-            startup_s(environment),
-        )
-        if plan.directory is not None:
-            check_unchanged(plan.sources, plan.directory)
-        if coming is None or coming.index >= plan.passes:
-            looks = survey.left(so_far.plan, so_far.surveys, so_far.samples)
-            if wholes := _wholes(so_far, looks=len(looks)):
-                append_event(reader.journal, CHOICE, **asdict(wholes))
-                progress.further(len(wholes.comparisons) * wholes.passes)
-                continue
-            if looks:
-                progress.further(len(looks))
-                place = _place(environment, folder, so_far.spent_s)
-                run_survey(plan, looks, place, reader, progress.event)
-                continue
-            if coming is None:
-                return
-            progress.further(len(coming.comparisons))
-        pass_plan = _pass_plan(plan, environment, so_far, coming)
-        run_pass(pass_plan, reader, progress.event, plan.case_timeout_s)
-
-
-def _wholes(so_far: Results, *, looks: int) -> Choice | None:
-    """What the run chooses now, as far as there is time to measure it; ``looks`` are still due."""
-    plan, first_s = so_far.plan, startup_s(so_far.environment)
-    if not plan.choose or (looks and plan.objective in SURVEYED):
-        return None
-    # Most of what there is to look at is small, and what is not is less than what to choose.
-    kept_s = REPORT_S + (survey.seconds(plan, looks, so_far.spent_s) / 2 if looks else 0.0)
-    left_s = plan.budget_s - so_far.spent_s - kept_s
-    return affordable(wanted(plan, so_far.records), left_s, first_s, plan.passes)
-
-
-def _place(environment: Environment, folder: Path, spent_s: float) -> Place:
-    folder = folder.absolute()
+def _place(state: RunState) -> Place:
+    folder = state.folder.absolute()
     return Place(
         journal=folder / "journal.jsonl",
         compiled=folder / _COMPILED,
-        threads=environment.threads,
-        spent_s=spent_s,
+        threads=state.environment.threads,
+        spent_s=state.spent_s,
     )
 
 
-def _pass_plan(plan: Plan, environment: Environment, so_far: Results, coming: NextPass) -> PassPlan:
-    now_s = time.time()
+def _pass_plan(state: RunState, coming: NextPass) -> PassPlan:
+    now_s, plan, folder = time.time(), state.plan, state.folder.absolute()
     return PassPlan(
         pass_index=coming.index,
         deadline_s=now_s + coming.seconds,
-        end_s=now_s + max(plan.budget_s - so_far.spent_s, 0.0),
+        end_s=now_s + max(plan.budget_s - state.spent_s, 0.0),
         each_s=plan.each_s / plan.passes if plan.each_s else None,
         weights=coming.weights,
-        checked=tuple(each.key for each in so_far.samples if each.output_error is not None),
-        threads=environment.threads,
+        checked=tuple(each.key for each in state.samples if each.output_error is not None),
+        threads=state.environment.threads,
         parent=os.getpid(),
-        journal=(so_far.folder / "journal.jsonl").absolute(),
+        journal=folder / "journal.jsonl",
         comparisons=coming.comparisons,
-        ready_s=_ready_s(so_far.samples),
+        ready_s=_ready_s(state.samples),
         directory=plan.directory,
-        compiled=(so_far.folder / _COMPILED).absolute(),
+        compiled=folder / _COMPILED,
     )
 
 
 def _ready_s(samples: Sequence[Sample]) -> dict[str, float]:
-    """The least that each comparison took to get ready: the first pass also checks and compiles."""
+    """Return the least seconds each comparison took to get ready: a first pass checks, compiles."""
     measured = [each for each in samples if each.arm_s]
     keys = {each.key for each in measured}
     return {key: min(each.prepare_s for each in measured if each.key == key) for key in keys}

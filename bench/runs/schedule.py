@@ -6,10 +6,9 @@ asked for or the time is spent. They stop by width, never by a verdict: to go on
 looks faster would make false verdicts.
 """
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from statistics import fmean, median
-from typing import Any
 
 from bench.records.comparison import CHOICE, Arm, Comparison, Sample, Workload
 from bench.records.plan import Plan
@@ -27,8 +26,6 @@ _FURTHER_PASS_S = 45.0
 # A comparison is not taken into a further pass for fewer pairs, or for less time.
 _LEAST_PAIRS = 10
 _LEAST_S = 1.0
-# What a process leaves behind.
-_DONE = ("sample", "survey")
 # A comparison's share of the time grows with the square of its width, within these bounds.
 _WEIGHTS = (0.3, 3.0)
 
@@ -41,18 +38,6 @@ class NextPass:
     comparisons: tuple[Comparison, ...]
     seconds: float
     weights: dict[str, float]
-
-
-def spent_s(events: Iterable[Mapping[str, Any]]) -> float:
-    """Seconds of a run that led to samples; what a killed process had begun does not count."""
-    total = 0.0
-    since_s: float | None = None
-    for event in events:
-        if event["kind"] in _DONE and since_s is not None:
-            total += max(event["time_s"] - since_s, 0.0)
-        if event["kind"] in ("process", *_DONE):
-            since_s = event["time_s"]
-    return total
 
 
 def next_pass(

@@ -10,10 +10,10 @@ from pathlib import Path
 import pytest
 
 import bench
-from bench.files.journal import read_samples
 from bench.files.results_csv import read_csv
 from bench.files.run_folder import read_environment
 from bench.records.row import COLUMNS
+from helpers.journals import read_samples
 from helpers.processes import SMALL, SMALLEST, ended, started, vitbench
 
 pytestmark = pytest.mark.slow

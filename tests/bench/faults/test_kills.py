@@ -11,9 +11,9 @@ from pathlib import Path
 
 import pytest
 
-from bench.files.journal import read_samples
 from bench.files.results_csv import read_csv
 from bench.files.run_folder import read_plan
+from helpers.journals import read_samples
 from helpers.processes import command, ended, none_left, started, vitbench, wait_for
 
 pytestmark = [pytest.mark.slow, pytest.mark.long]

@@ -8,9 +8,10 @@ from typing import Any
 
 import pytest
 
-from bench.files.journal import append_event, read_samples
+from bench.files.journal import append_event
 from bench.files.results_csv import read_csv
 from bench.records.comparison import SCHEMA
+from helpers.journals import read_samples
 from helpers.processes import Ended, vitbench
 
 pytestmark = pytest.mark.slow

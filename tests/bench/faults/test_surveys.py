@@ -11,11 +11,12 @@ from typing import Any
 
 import pytest
 
-from bench.files.journal import read_events, surveys_from
+from bench.files.journal import read_events
 from bench.files.results_csv import read_csv
 from bench.files.run_folder import read_plan
 from bench.records.row import Record
 from bench.runs.survey import items
+from helpers.journals import surveys_from
 from helpers.processes import (
     children,
     command,

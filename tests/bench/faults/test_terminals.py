@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from bench.files.journal import read_samples
 from bench.files.results_csv import read_csv
+from helpers.journals import read_samples
 from helpers.processes import COMPARE, command, ended, none_left, started, wait_for, with_arms
 
 pytestmark = pytest.mark.slow

@@ -2,9 +2,8 @@
 
 import re
 from collections.abc import Sequence
-from dataclasses import asdict, replace
+from dataclasses import replace
 from io import StringIO
-from typing import Any
 
 import pytest
 from rich.console import Console
@@ -34,6 +33,7 @@ def followed(
     plan: Plan = PLAN,
     before: Sequence[Sample] = (),
     spent_s: float = 0.0,
+    torn: int = 0,
 ) -> str:
     """What is written while these samples are measured, in a run that has some already."""
     console = Console(
@@ -41,14 +41,12 @@ def followed(
     )
     progress = RunProgress(console)
     with console.capture() as capture:
-        progress.begin(plan, list(before), spent_s)
+        progress.begin(plan, before, spent_s, torn)
         for sample in samples:
             if sample.pass_index == plan.passes:
-                progress.further(1)
-            start: dict[str, Any] = {"key": sample.key, "pass_index": sample.pass_index}
-            progress.event({"kind": "process", "pass_index": sample.pass_index})
-            progress.event({"kind": "start", **start})
-            progress.event({"kind": "sample", **asdict(sample)})
+                progress.extend(1)
+            progress.show_start(sample.key, sample.pass_index)
+            progress.show_sample(sample)
         progress.end()
     return capture.get()
 
@@ -75,6 +73,16 @@ def test_a_resumed_run_goes_on_counting() -> None:
     assert without_time(lines) == without_time(followed(SAMPLES, terminal=False).splitlines()[2:])
 
 
+@pytest.mark.parametrize(
+    ("torn", "lines"), [(1, "1 half-written line"), (2, "2 half-written lines")]
+)
+def test_lost_lines_are_reported_first(torn: int, lines: str) -> None:
+    """A journal whose writer was killed lost lines: what they held is measured again."""
+    first, *rest = followed(SAMPLES, terminal=False, width=40, torn=torn).splitlines()
+    assert first == f"{lines} of the journal will be measured again"
+    assert without_time(rest) == without_time(followed(SAMPLES, terminal=False).splitlines())
+
+
 def test_further_passes() -> None:
     """A pass beyond those planned is counted by itself, and the total grows by its comparisons."""
     more = [*SAMPLES, make_sample(CANDIDATE, 2)]
@@ -88,8 +96,8 @@ def test_an_interrupt_says_what_happens(*, terminal: bool) -> None:
     console = Console(file=StringIO(), width=200, force_terminal=terminal)
     progress = RunProgress(console)
     with console.capture() as capture:
-        progress.begin(PLAN, [], 0.0)
-        progress.event({"kind": "interrupt", "limit_s": 60.0})
+        progress.begin(PLAN, [], 0.0, 0)
+        progress.show_interrupt(60.0)
         progress.end()
     expected = "finishing the pair under way, 1 min 00 s at most; Ctrl-C again ends at once"
     assert expected in capture.get()
@@ -148,12 +156,11 @@ def surveyed(*, terminal: bool, surveys: Sequence[Survey] = SURVEYS) -> str:
     console = Console(file=StringIO(), width=200, force_terminal=terminal)
     progress = RunProgress(console)
     with console.capture() as capture:
-        progress.begin(PLAN, SAMPLES, 0.0)
-        progress.further(len(surveys))
-        progress.event({"kind": "process", "survey": True})
+        progress.begin(PLAN, SAMPLES, 0.0, 0)
+        progress.extend(len(surveys))
         for survey in surveys:
-            progress.event({"kind": "survey_start", "key": survey.key})
-            progress.event({"kind": "survey", **asdict(survey), "died": False})
+            progress.show_start(survey.key, None)
+            progress.show_survey(survey)
         progress.end()
     return capture.get()
 
@@ -176,10 +183,10 @@ def test_names_are_for_people() -> None:
     console = Console(file=StringIO(), width=200)
     progress = RunProgress(console)
     with console.capture() as capture:
-        progress.begin(plan, [], 0.0)
+        progress.begin(plan, [], 0.0, 0)
         for case in cases:
-            progress.event({"kind": "survey", **asdict(make_survey(case.key)), "died": False})
-        progress.event({"kind": "sample", **asdict(make_sample(own))})
+            progress.show_survey(make_survey(case.key))
+        progress.show_sample(make_sample(own))
     assert [line.split("  ")[2] for line in capture.get().splitlines()] == [
         "B/16-attention-b1-forward-cpu-manual",
         "mine.py:f",
@@ -201,11 +208,11 @@ def test_passes_after_a_survey() -> None:
     progress = RunProgress(console)
     sample = make_sample(CANDIDATE, 2)
     with console.capture() as capture:
-        progress.begin(PLAN, SAMPLES, 0.0)
-        progress.further(1)
-        progress.event({"kind": "survey", **asdict(SURVEYS[0])})
-        progress.further(1)
-        progress.event({"kind": "sample", **asdict(sample)})
+        progress.begin(PLAN, SAMPLES, 0.0, 0)
+        progress.extend(1)
+        progress.show_survey(SURVEYS[0])
+        progress.extend(1)
+        progress.show_sample(sample)
         progress.end()
     first, second = capture.get().splitlines()
     assert first.startswith("survey  5/5  ")

@@ -5,9 +5,10 @@ from pathlib import Path
 
 import pytest
 
-from bench.files.journal import choices_from, read_events
+from bench.files.journal import read_events
 from bench.files.results_csv import read_csv
 from bench.records.comparison import CHOICE
+from helpers.journals import choices_from
 from helpers.processes import SMALL, command, environment, vitbench
 
 pytestmark = pytest.mark.slow

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from bench.analysis.decision import Aim
-from bench.files.journal import append_event, choices_from, read_events
+from bench.files.journal import append_event, read_events
 from bench.records.comparison import CHOICE, PLAIN, Arm, Comparison
 from bench.records.errors import InputError
 from bench.records.plan import Choice
@@ -17,6 +17,7 @@ from bench.suite.bench_choice import GRID
 from bench.suite.grid import Selection, comparisons, expand, grids
 from bench.suite.work import repeats
 from helpers.decisions import control, run
+from helpers.journals import choices_from
 from helpers.records import make_comparison, make_plan, make_sample
 
 

@@ -6,10 +6,11 @@ from pathlib import Path
 
 import pytest
 
-from bench.files.journal import JournalReader, read_samples
+from bench.files.journal import JournalReader
 from bench.files.run_folder import create_run_folder
 from bench.records.comparison import Arm, Comparison, Sample
 from bench.runs.tasks import run_pass
+from helpers.journals import read_samples
 from helpers.records import make_environment, make_pass_plan, make_plan, make_workload
 
 pytestmark = pytest.mark.slow

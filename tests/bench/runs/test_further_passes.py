@@ -1,4 +1,4 @@
-"""bench.runs.schedule: passes beyond those planned, and the time that was spent."""
+"""bench.runs.schedule: passes beyond those planned."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from bench.records.comparison import Comparison, Sample
 from bench.records.plan import Plan
-from bench.runs.schedule import REPORT_S, NextPass, next_pass, spent_s
+from bench.runs.schedule import REPORT_S, NextPass, next_pass
 from helpers.records import make_comparison, make_plan, make_sample
 
 RUN = tuple(make_comparison(name) for name in ("mha", "manual", "sdpa", "mha_weights"))
@@ -156,35 +156,3 @@ def _widths(samples: Sequence[Sample], noise: Sequence[float]) -> Mapping[str, f
         for key, size, count in zip(KEYS, noise, counts, strict=True)
         if count
     }
-
-
-def event(kind: str, time_s: float) -> dict[str, Any]:
-    """An event of a journal."""
-    return {"kind": kind, "time_s": time_s}
-
-
-@pytest.mark.parametrize(
-    ("events", "seconds"),
-    [
-        ([], 0.0),
-        ([event("process", 100)], 0.0),
-        ([event("process", 100), event("start", 105), event("sample", 110)], 10.0),
-        ([event("process", 100), event("sample", 110), event("sample", 130)], 30.0),
-        # Killed at once, resumed an hour later.
-        ([event("process", 100), event("process", 3700), event("sample", 3705)], 5.0),
-        # Killed within the second comparison.
-        (
-            [
-                *(event("process", 100), event("start", 101), event("sample", 110)),
-                *(event("start", 111), event("process", 9000), event("start", 9002)),
-                event("sample", 9010),
-            ],
-            20.0,
-        ),
-        # The clock was set back.
-        ([event("process", 100), event("sample", 50), event("sample", 60)], 10.0),
-    ],
-)
-def test_spent_time_is_what_led_to_samples(events: list[dict[str, Any]], seconds: float) -> None:
-    """What a killed process had begun, and the time until the run was resumed, do not count."""
-    assert spent_s(events) == seconds

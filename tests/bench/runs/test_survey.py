@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from bench.files.journal import JournalReader, read_events, surveys_from
+from bench.files.journal import JournalReader, read_events
 from bench.files.run_folder import create_run_folder, read_survey_plan
 from bench.records.arm_costs import Case
 from bench.records.comparison import Comparison
@@ -18,6 +18,7 @@ from bench.runs.processes import Death
 from bench.runs.survey import items, left, seconds
 from bench.runs.tasks import Place, SurveyTask, lost_survey, run_survey
 from bench.suite.grid import Selection, comparisons
+from helpers.journals import surveys_from
 from helpers.own_arms import compare
 from helpers.processes import with_arms
 from helpers.records import (

@@ -1,19 +1,20 @@
 """bench.runs.targets and target_rows: targets parsed once, and the time that each of them took."""
 
 from collections.abc import Sequence
+from dataclasses import asdict
 from pathlib import Path
 
 import pytest
 
-from bench.analysis.rows import analyse
 from bench.records.comparison import Arm, Comparison, Workload
 from bench.records.errors import InputError
 from bench.runs.regress import target_rows
-from bench.runs.results import Results
+from bench.runs.state import RunState
 from bench.runs.targets import Target, read_targets
 from bench.usercode.spec import Shapes
+from helpers.journals import make_state
 from helpers.own_arms import write
-from helpers.records import make_environment, make_plan, make_sample
+from helpers.records import make_plan, make_sample
 
 WORKLOAD = Workload(component="callable", mode="forward", device="cpu", inputs="2,8")
 
@@ -35,19 +36,12 @@ def comparisons(target: str) -> list[Comparison]:
     ]
 
 
-def results(targets: Sequence[Target], seconds: dict[str, float], spent_s: float) -> Results:
+def results(targets: Sequence[Target], seconds: dict[str, float], spent_s: float) -> RunState:
     """A run in one pass, in which each arm took so many seconds."""
     compared = tuple(each for target in targets for each in comparisons(target.name))
     samples = [make_sample(each, measure_s=seconds[each.arm_name]) for each in compared]
-    environment = make_environment()
-    return Results(
-        folder=Path("run"),
-        plan=make_plan(comparisons=compared),
-        environment=environment,
-        analysis=analyse("run", compared, samples, environment),
-        samples=samples,
-        spent_s=spent_s,
-    )
+    events = [{"kind": "sample", "time_s": spent_s, **asdict(each)} for each in samples]
+    return make_state([{"kind": "process"}, *events], make_plan(comparisons=compared))
 
 
 def test_a_target_is_charged_for_its_own_comparison_alone() -> None:

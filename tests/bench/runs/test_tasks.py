@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from bench.files.journal import JournalReader, read_samples
+from bench.files.journal import JournalReader
 from bench.files.run_folder import create_run_folder
 from bench.records.comparison import Comparison
 from bench.records.errors import RunError
@@ -16,6 +16,7 @@ from bench.runs.processes import _raise_unwritable
 from bench.runs.tasks import PassTask, probe, run_pass
 from bench.suite.bench_patchers import GRID
 from bench.suite.grid import Selection, expand
+from helpers.journals import read_samples
 from helpers.own_arms import compare
 from helpers.processes import with_arms
 from helpers.records import make_environment, make_plan

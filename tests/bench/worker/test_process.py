@@ -8,10 +8,11 @@ from pathlib import Path
 
 import pytest
 
-from bench.files.journal import read_events, read_samples, surveys_from
+from bench.files.journal import read_events
 from bench.files.run_folder import write_json
 from bench.records.task import UNWRITABLE
 from bench.worker.process import announce, announce_case, keep, keep_survey
+from helpers.journals import read_samples, surveys_from
 from helpers.records import (
     make_comparison,
     make_pass_plan,

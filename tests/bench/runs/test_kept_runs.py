@@ -1,4 +1,4 @@
-"""bench.runs.results: the kept runs are still readable, and come to the results that are kept."""
+"""The runs kept in results/reference are still readable, and come to the results kept there."""
 
 import csv
 from dataclasses import asdict
@@ -10,7 +10,7 @@ from bench.files.results_csv import read_csv
 from bench.records.row import Record
 from bench.report.calibration import sentence
 from bench.runs import calibrate
-from bench.runs.results import load
+from bench.runs.state import load
 
 ROOT = Path(__file__).parents[3]
 RUN = ROOT / "results/reference/amd-epyc-zen4-2-cores"

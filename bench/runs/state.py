@@ -1,0 +1,192 @@
+"""The state of a run: its plan, its machine, and the records of its journal's events.
+
+Each event is read once and becomes its record once. Whatever follows from a run so far (the next
+step, the rows, what to choose, the report) is computed from these records, when it is asked for.
+"""
+
+from pathlib import Path
+
+from bench.analysis.decision import Aim, Decision
+from bench.analysis.gate import is_open
+from bench.analysis.rows import Analysis, analyse
+from bench.files.journal import Event, read_events, record_of
+from bench.files.run_folder import read_environment, read_plan
+from bench.records.arm_costs import Survey
+from bench.records.comparison import Sample
+from bench.records.environment import Environment
+from bench.records.plan import Choice, Plan
+from bench.records.row import Record
+from bench.records.task import SurveyItem
+from bench.report.report_data import Told
+from bench.runs import survey
+from bench.runs.checks import startup_s
+from bench.runs.combination import SURVEYED, affordable, aim_of, decisions, wanted, with_choices
+from bench.runs.schedule import REPORT_S, NextPass, next_pass, planned_left
+
+# Events that mark a finished measurement.
+_DONE = ("sample", "survey")
+
+
+class RunState:
+    """A run so far; ``add`` feeds it the events of its journal, in their order."""
+
+    def __init__(self, folder: Path, plan: Plan, environment: Environment) -> None:
+        self.folder = folder
+        # As the run was started; ``plan`` has what the run chose to measure since, too.
+        self.first_plan = self.plan = plan
+        self.environment = environment
+        # By key of the case.
+        self.surveys: dict[str, Survey] = {}
+        self.choices: list[Choice] = []
+        # Seconds that led to measurements.
+        self.spent_s = 0.0
+        self._samples: dict[tuple[str, int], Sample] = {}
+        self._since_s: float | None = None
+        self._analysis: Analysis | None = None
+
+    def add(self, event: Event) -> Sample | Survey | Choice | None:
+        """Take in an event; return the record that it adds, None where it adds none.
+
+        Of two samples of one comparison in one pass the first counts, and of two surveys of one
+        case. Raises InputError for an event that is not what its kind says.
+        """
+        self._count_time(event)
+        record = record_of(event)
+        match record:
+            case Sample() if (record.key, record.pass_index) not in self._samples:
+                self._samples[record.key, record.pass_index] = record
+            case Survey() if record.key not in self.surveys:
+                self.surveys[record.key] = record
+            case Choice():
+                self.choices.append(record)
+                self.plan = with_choices(self.first_plan, self.choices)
+            case _:
+                return None
+        self._analysis = None
+        return record
+
+    def _count_time(self, event: Event) -> None:
+        """Add the seconds that led to a measurement; those that a killed process lost are none."""
+        if event["kind"] in _DONE and self._since_s is not None:
+            self.spent_s += max(event["time_s"] - self._since_s, 0.0)
+        if event["kind"] in ("process", *_DONE):
+            self._since_s = event["time_s"]
+
+    @property
+    def samples(self) -> list[Sample]:
+        """The samples in the order in which they were measured, one a comparison and pass."""
+        return list(self._samples.values())
+
+    @property
+    def analysis(self) -> Analysis:
+        """The rows with their verdicts, computed again only after a further record."""
+        if self._analysis is None:
+            self._analysis = analyse(
+                self.plan.run_id,
+                self.plan.comparisons,
+                self.samples,
+                self.environment,
+                self.plan.delta,
+                self.surveys,
+            )
+        return self._analysis
+
+    @property
+    def records(self) -> list[Record]:
+        """The rows, in the order of the plan's comparisons."""
+        return self.analysis.records
+
+    @property
+    def widths(self) -> dict[str, float]:
+        """Half-widths of the intervals by key of the comparisons that further passes may measure.
+
+        Of the logarithm: 0.01 is about one percent. Empty where the plan has no precision.
+        """
+        if self.plan.precision is None:
+            return {}
+        if self.plan.gate is None:
+            return self.analysis.widths
+        rows = zip(self.plan.comparisons, self.records, strict=True)
+        open_ = {each.key for each, row in rows if is_open(row, self.plan.gate)}
+        return {key: width for key, width in self.analysis.widths.items() if key in open_}
+
+    def next_step(self) -> NextPass | Choice | list[SurveyItem] | None:
+        """Return what the run does next, None where it is complete.
+
+        First the planned passes; then what the run chooses by them, which more planned passes
+        measure; then the cases left to survey; then further passes.
+        """
+        first_s = startup_s(self.environment)
+        coming = next_pass(self.plan, self.samples, self.widths, self.spent_s, first_s)
+        if coming is not None and coming.index < self.plan.passes:
+            return coming
+        return self._next_choice() or self.survey_left or coming
+
+    def _next_choice(self) -> Choice | None:
+        """Return what the run chooses now, as far as there is time to measure it."""
+        plan, cases = self.plan, len(self.survey_left)
+        if not plan.choose or (cases and plan.objective in SURVEYED):
+            return None
+        # Most cases of a survey are small, and those that are not cost less than what to choose.
+        kept_s = REPORT_S + (survey.seconds(plan, cases, self.spent_s) / 2 if cases else 0.0)
+        left_s = plan.budget_s - self.spent_s - kept_s
+        return affordable(
+            wanted(plan, self.records), left_s, startup_s(self.environment), plan.passes
+        )
+
+    @property
+    def survey_left(self) -> list[SurveyItem]:
+        """The cases that are still to be surveyed."""
+        return survey.left(self.plan, self.surveys, self.samples)
+
+    @property
+    def left(self) -> int:
+        """The number of measurements of the planned passes and of the survey still to come."""
+        passes = sum(len(group) for _, group in planned_left(self.plan, self.samples))
+        return passes + len(self.survey_left)
+
+    @property
+    def aim(self) -> Aim:
+        """The aim by which the run was to choose."""
+        return aim_of(self.plan)
+
+    def decisions(self, aim: Aim | None = None) -> list[Decision]:
+        """Return what to choose in each situation, by the run's own aim or another."""
+        return decisions(self.records, aim or self.aim)
+
+    def told(self, aim: Aim) -> Told:
+        """Return all of it, for a page or for another tool."""
+        return Told(
+            run_id=self.plan.run_id,
+            command=self.plan.command,
+            started=self.plan.started,
+            environment=self.environment,
+            analysis=self.analysis,
+            decisions=self.decisions(aim),
+            aim=aim,
+            delta=self.plan.delta,
+            own_commit=self.plan.commit,
+            has_changes=self.plan.has_changes,
+            folder=str(self.folder),
+            left=self.left,
+        )
+
+    @property
+    def measure_s(self) -> float:
+        """Seconds of settling and measuring: imports, builds, checks and compiles are left out."""
+        return sum(sample.measure_s for sample in self.samples)
+
+    @property
+    def measuring_share(self) -> float | None:
+        """Seconds inside timed calls / ``measure_s``; None before the first sample."""
+        timed_s = sum(sample.timed_s for sample in self.samples)
+        return timed_s / self.measure_s if self.measure_s else None
+
+
+def load(folder: Path) -> RunState:
+    """Read a run's folder. Raises InputError for another folder or a changed journal."""
+    state = RunState(folder, read_plan(folder), read_environment(folder))
+    events, _ = read_events(folder / "journal.jsonl")
+    for event in events:
+        state.add(event)
+    return state
