@@ -16,7 +16,8 @@ nox.options.sessions = ["lint", "types", "tests"]
 
 PYPROJECT = nox.project.load_toml("pyproject.toml")
 LOWEST_TORCH = "2.9.*"
-# What the README shows of a run, under the command that prints it.
+# Pages that show the output of commands, each below the command that prints it.
+PAGES = ("README.md", "results/README.md", "docs/*.md")
 SHOWN = re.compile(r"^<!-- (vitbench .*?) -->\n.*?^<!-- end -->$", re.MULTILINE | re.DOTALL)
 
 
@@ -78,7 +79,7 @@ def overhead(session: nox.Session) -> None:
 
 @nox.session
 def readme(session: nox.Session) -> None:
-    """Write again what README files show of runs and rows; ``-- RUN NAME`` keeps a run for it.
+    """Refresh the output shown in README.md, results and docs; ``-- RUN NAME`` keeps a run first.
 
     ``nox -s readme -- results/20261123-062052 my-machine`` copies what a run's folder is made from
     to results/reference/my-machine, under that name and without the host's.
@@ -89,13 +90,13 @@ def readme(session: nox.Session) -> None:
         kept = Path("results/reference") / name
         _keep(Path(run), kept)
         session.run("vitbench", "report", str(kept), silent=True)
-    page = Path("README.md")
 
     def again(found: re.Match[str]) -> str:
         said = session.run(*shlex.split(found[1]), silent=True)
         return f"<!-- {found[1]} -->\n{str(said).strip()}\n<!-- end -->"
 
-    page.write_text(SHOWN.sub(again, page.read_text("utf-8")), "utf-8")
+    for page in (path for pattern in PAGES for path in sorted(Path().glob(pattern))):
+        page.write_text(SHOWN.sub(again, page.read_text("utf-8")), "utf-8")
     columns = "tests/bench/records/test_row.py"
     session.run("python", "-m", "pytest", "-q", columns, env={"VITBENCH_UPDATE_GOLDEN": "1"})
 

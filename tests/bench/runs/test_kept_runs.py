@@ -47,4 +47,5 @@ def test_the_kept_calibration_gives_the_kept_rates() -> None:
     for rate, row in zip(found, kept, strict=True):
         expected = {name: float(cell) for name, cell in row.items()}
         assert {name: asdict(rate)[name] for name in row} == pytest.approx(expected, rel=PRECISION)
-    assert f"> {sentence(found)}\n" in (ROOT / "README.md").read_text(encoding="utf-8")
+    for page in ("README.md", "docs/method.md"):
+        assert f"> {sentence(found)}\n" in (ROOT / page).read_text(encoding="utf-8")

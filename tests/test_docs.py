@@ -1,0 +1,281 @@
+"""README and docs: commands parse, output is current, code runs, links and names exist."""
+
+import ast
+import inspect
+import re
+import shlex
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import click
+import pytest
+import yaml
+from click.testing import CliRunner
+
+import bench
+from bench.__main__ import cli
+from bench.suite.grid import LEVELS, Selection
+from bench.usercode.spec import read_arm
+
+# As in the session that refreshes the blocks, which needs nox.
+SHOWN = re.compile(r"^<!-- (vitbench .*?) -->\n.*?^<!-- end -->$", re.MULTILINE | re.DOTALL)
+FENCE = re.compile(r"^```(\w*)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
+ROOT = Path(__file__).parents[1]
+NAMES = ("README.md", "CONTRIBUTING.md", "results/README.md")
+PAGES = {
+    str(path.relative_to(ROOT)): path.read_text("utf-8")
+    for path in [*(ROOT / name for name in NAMES), *sorted((ROOT / "docs").glob("*.md"))]
+}
+MOST_LINES = 150
+# Options of pytest, pytest-benchmark and bench/conftest.py that the pages name.
+OTHER_OPTIONS = {"--seconds", "--benchmark-autosave", "--benchmark-compare", "--help"}
+
+
+def blocks(language: str) -> list[Any]:
+    """Return the fenced blocks of one language, as test cases named by page and place."""
+    return [
+        pytest.param(found[2], id=f"{page}-{number}")
+        for page, text in PAGES.items()
+        for number, found in enumerate(FENCE.finditer(text))
+        if found[1] == language
+    ]
+
+
+def commands() -> list[Any]:
+    """Return every command line of the console blocks, as test cases."""
+    lines = [
+        line.removeprefix("$ ")
+        for text in PAGES.values()
+        for found in FENCE.finditer(text)
+        for line in found[2].splitlines()
+        if found[1] == "console" and line.startswith("$ ")
+    ]
+    parts = (part.strip() for line in lines for part in line.split("&&"))
+    return [pytest.param(part, id=part[:60]) for part in dict.fromkeys(parts)]
+
+
+def inline(page: str) -> list[str]:
+    """Return the code spans of a page's text, each with single blanks."""
+    text = FENCE.sub("", SHOWN.sub("", PAGES[page]))
+    return [" ".join(found.split()) for found in re.findall(r"(?<!`)`([^`]+)`(?!`)", text)]
+
+
+def parsed(words: list[str]) -> tuple[str, dict[str, Any]]:
+    """Parse a vitbench command line without running it: the command's name and its values.
+
+    Raises click.ClickException for an unknown command or option, or a wrong value.
+    """
+    command: click.Command = cli
+    name = "vitbench"
+    while isinstance(command, click.Group) and words and not words[0].startswith("-"):
+        name, *words = words
+        if name not in command.commands:
+            raise click.UsageError(f"there is no command {name!r}")
+        command = command.commands[name]
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(click, "echo", lambda *_, **__: None)
+        try:
+            return name, command.make_context(name, words).params
+        except click.exceptions.Exit:  # --help
+            return name, {}
+
+
+def check_names(command: str, values: dict[str, Any]) -> None:
+    """Check names that only the command itself looks at: of the grid, of levels, of vitcore."""
+    if command == "run":
+        given = ("variants", "factors", "modes", "batch_sizes", "component", "cache")
+        devices = values["devices"] or ("cpu",)
+        Selection(devices=devices, **{name: values[name] for name in given})
+    if command in ("memory", "profile"):
+        for factor in LEVELS.keys() & values.keys():
+            assert values[factor] in LEVELS[factor]
+    if command == "compare":
+        for arm in (values["baseline"], *values["candidates"]):
+            if arm.startswith("vitcore:"):
+                read_arm(arm)
+
+
+def nox_sessions() -> set[str]:
+    """Return the names of the sessions in noxfile.py."""
+    tree = ast.parse((ROOT / "noxfile.py").read_text("utf-8"))
+    return {
+        each.name
+        for each in tree.body
+        if isinstance(each, ast.FunctionDef)
+        and any(ast.unparse(mark).startswith("nox.session") for mark in each.decorator_list)
+    }
+
+
+@pytest.mark.parametrize("line", commands())
+def test_every_command_parses(line: str) -> None:
+    """With its options and values; another program than these needs a check of its own."""
+    program, *words = shlex.split(line, comments=True)
+    if program == "vitbench":
+        check_names(*parsed(words))
+    elif program == "nox":
+        named, _, passed = line.partition(" -- ")
+        option, *sessions = shlex.split(named, comments=True)[1:]
+        assert option == "-s"
+        assert set(sessions) <= nox_sessions()
+        if sessions == ["bench"]:
+            check_names(*parsed(["run", *shlex.split(passed)]))
+    elif program == "python":
+        assert words == ["-m", "pip", "install", "nox[uv]"]
+    else:
+        assert (program, words[0]) == ("pytest", "bench"), "tested below"
+
+
+@pytest.mark.parametrize("page", PAGES)
+def test_commands_in_the_text_parse(page: str) -> None:
+    """They may leave out arguments, but have no option that is not there."""
+    for code in inline(page):
+        if code.startswith("vitbench "):
+            try:
+                parsed(shlex.split(code)[1:])
+            except (click.MissingParameter, click.BadOptionUsage):
+                continue
+        if code.startswith("nox -s "):
+            assert set(code.partition(" -- ")[0].split()[2:]) <= nox_sessions()
+
+
+@pytest.mark.parametrize("page", PAGES)
+def test_options_in_the_text_exist(page: str) -> None:
+    """In some command of vitbench, or among the few of other programs."""
+    known = {name for command in cli.commands.values() for name in option_names(command)}
+    named = {word for code in inline(page) for word in re.findall(r"(?<![\w-])--[a-z-]+", code)}
+    assert named - known - OTHER_OPTIONS == set()
+
+
+def option_names(command: click.Command) -> Iterator[str]:
+    """Yield the options of a command and of the commands below it."""
+    for each in command.params:
+        yield from (*each.opts, *each.secondary_opts)
+    if isinstance(command, click.Group):
+        for below in command.commands.values():
+            yield from option_names(below)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("line", [c for c in commands() if c.values[0].startswith("pytest")])
+def test_pytest_takes_the_options(line: str) -> None:
+    """The benchmark modules are collected, and nothing is measured."""
+    words = [sys.executable, "-m", *shlex.split(line), "--collect-only", "-q"]
+    done = subprocess.run(words, capture_output=True, text=True, check=False, cwd=ROOT)
+    assert "bench_patcher[" in done.stdout, done.stderr
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("line", [c for c in commands() if "vitbench s" in c.values[0]])
+def test_cheap_commands_run(line: str) -> None:
+    """Shapes, summary, and a short simulation."""
+    words = shlex.split(line, comments=True)[1:]
+    words = ["1" if word == "100" else word for word in words]
+    assert CliRunner().invoke(cli, words, catch_exceptions=False).exit_code == 0
+
+
+def test_every_command_is_documented() -> None:
+    """In the manual, by a row of the table and an example."""
+    text = PAGES["docs/commands.md"]
+    for name in cli.commands:
+        assert re.search(rf"^\| \[`{name}\b", text, re.MULTILINE), name
+        assert re.search(rf"^\$ vitbench {name}\b", text, re.MULTILINE), name
+
+
+@pytest.mark.parametrize(
+    ("command", "block"),
+    [(found[1], found[0]) for text in PAGES.values() for found in SHOWN.finditer(text)],
+)
+def test_output_is_what_the_command_prints(
+    command: str, block: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Refresh it with: nox -s readme."""
+    monkeypatch.chdir(ROOT)
+    done = CliRunner().invoke(cli, shlex.split(command)[1:])
+    assert done.exit_code == 0
+    assert block.splitlines()[1:-1] == done.stdout.strip().splitlines()
+
+
+def test_the_readme_shows_the_decision_in_five_columns() -> None:
+    """And is short enough to be read to its end."""
+    text = PAGES["README.md"]
+    assert len(text.splitlines()) <= MOST_LINES
+    (found,) = SHOWN.finditer(text)
+    (header,) = [line for line in found[0].splitlines() if line.startswith("| workload ")]
+    assert len(header.strip("|").split("|")) == 5
+    assert any("--factors" in found[1] for found in SHOWN.finditer(PAGES["results/README.md"]))
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("code", blocks("python"))
+def test_python_runs(code: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """With two modules for what the reader brings, and less time."""
+    from torch import nn
+
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path))  # Locks of other runs are elsewhere.
+    names = {"old": nn.Linear(768, 8), "new": nn.Linear(768, 8)}
+    exec(code.replace("budget_s=10", "budget_s=0.2"), names)  # noqa: S102 (the manual's own)
+
+
+@pytest.mark.parametrize("code", blocks("python"))
+def test_python_calls_what_there_is(code: str) -> None:
+    """bench.compare takes the arguments that the manual gives it."""
+    for each in ast.walk(ast.parse(code)):
+        if isinstance(each, ast.Call) and ast.unparse(each.func) == "bench.compare":
+            named = {one.arg: None for one in each.keywords if one.arg}
+            inspect.signature(bench.compare).bind(*each.args, **named)
+
+
+@pytest.mark.parametrize("text", blocks("yaml"))
+def test_workflows_of_others_call_ours(text: str) -> None:
+    """With inputs that these take, and command lines that parse."""
+    for job in yaml.safe_load(text)["jobs"].values():
+        path, _, _ = job["uses"].partition("@")
+        ours = yaml.safe_load((ROOT / path.removeprefix("OWNER/vitbench/")).read_text("utf-8"))
+        # YAML 1.1 reads the key "on" as true.
+        assert set(job["with"]) <= set(ours[True]["workflow_call"]["inputs"])
+        if "targets" in job["with"]:
+            parsed(["regress", "--base", "main", *shlex.split(job["with"]["targets"])])
+        if "measure" in job["with"]:
+            check_names(*parsed(shlex.split(job["with"]["measure"])))
+
+
+def anchors(text: str) -> set[str]:
+    """Return the anchors that GitHub gives a page's headings."""
+    headings = re.findall(r"^#+ (.*)$", FENCE.sub("", text), re.MULTILINE)
+    return {re.sub(r"[^\w\- ]", "", each.lower()).replace(" ", "-") for each in headings}
+
+
+@pytest.mark.parametrize("page", PAGES)
+def test_every_link_leads_somewhere(page: str) -> None:
+    """To a file or folder of the repository, and to a heading where it names one."""
+    links = re.findall(r"\]\(([^)\s]+)\)", PAGES[page])
+    assert links
+    for link in links:
+        if "://" in link:
+            continue
+        path, _, anchor = link.partition("#")
+        target = (ROOT / page).parent / path if path else ROOT / page
+        assert target.exists(), link
+        if anchor:
+            assert anchor in anchors(target.read_text("utf-8")), link
+
+
+@pytest.mark.parametrize("page", PAGES)
+def test_every_path_in_the_text_exists(page: str) -> None:
+    """As files and folders are named from the root."""
+    paths = re.compile(r"(bench|vitcore|tests|docs|\.github|\.ci)/[\w./-]*")
+    named = [code for code in inline(page) if paths.fullmatch(code)]
+    assert [path for path in named if not (ROOT / path).exists()] == []
+
+
+def test_every_name_in_the_guide_exists() -> None:
+    """Classes, functions and constants of ``adding-an-arm.md`` are in the code."""
+    files = [path for name in ("bench", "vitcore") for path in (ROOT / name).rglob("*.py")]
+    code = "\n".join(path.read_text("utf-8") for path in files)
+    words = (word.removesuffix("()") for word in inline("docs/adding-an-arm.md"))
+    named = {word for word in words if re.fullmatch(r"[A-Za-z_]\w+", word)}
+    assert len(named) > 20
+    assert {word for word in named if not re.search(rf"\b{word}\b", code)} == set()
