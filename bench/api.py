@@ -31,7 +31,7 @@ from bench.records.comparison import (
     Sample,
     Workload,
 )
-from bench.records.errors import InputError
+from bench.records.errors import InputError, advised
 from bench.records.row import Record
 from bench.report.notebook_result import Compared
 from bench.suite.grid import CONTROL_SHARE, against_first
@@ -89,7 +89,7 @@ def compare(
             for comparison, (work, seconds) in zip(comparisons, parts, strict=True)
         ]
     analysis = analyse("in this process", comparisons, samples, read_environment(), delta)
-    record = _in_python(analysis.records[1])
+    record = _in_python(analysis.records[1], samples[1])
     return Compared(**asdict(record), leaves_open=tuple(_open(record, analysis.records[0])))
 
 
@@ -128,16 +128,15 @@ def _locked(device: str, *, lock: bool) -> Iterator[None]:
             if lock:
                 stack.enter_context(device_locks([device], "bench.compare"))
         except InputError as error:
-            text = str(error).replace("give --no-lock", "pass lock=False")
-            raise InputError(text) from error
+            raise InputError(error.in_python) from error
         yield
 
 
-def _in_python(record: Record) -> Record:
-    """The record with the option of this function in its error instead of the command line's."""
-    if record.error is None:
+def _in_python(record: Record, sample: Sample) -> Record:
+    """Return the record with an error that names the argument instead of the option."""
+    if sample.error is None or sample.remedy is None:
         return record
-    return replace(record, error=record.error.replace("--allow-different", "allow_different=True"))
+    return replace(record, error=advised(sample.error, sample.remedy.in_python))
 
 
 def _own(work: Work) -> Work:

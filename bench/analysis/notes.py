@@ -8,6 +8,7 @@ from collections.abc import Iterator, Sequence
 from bench.analysis.estimates import is_trending
 from bench.records.comparison import Comparison, Sample
 from bench.records.environment import Environment
+from bench.records.errors import advised
 
 BETWEEN = "; "
 # The instructions without which a CPU computes a precision by converting to float32 and back.
@@ -22,12 +23,19 @@ def outcome(samples: Sequence[Sample]) -> tuple[str, str | None]:
     """Status and error of a row: a failure in any pass counts, then success, then being skipped."""
     failed = [sample for sample in samples if sample.status not in ("ok", "skipped")]
     if failed:
-        return failed[0].status, failed[0].error
+        return failed[0].status, _error(failed[0])
     if any(sample.status == "ok" for sample in samples):
         return "ok", None
     if samples:
         return "skipped", samples[0].error
     return "skipped", "the run ended before its turn"
+
+
+def _error(sample: Sample) -> str | None:
+    """Return the error of a sample with its remedy, in words of the command line."""
+    if sample.error is None:
+        return None
+    return advised(sample.error, sample.remedy.in_command if sample.remedy else None)
 
 
 def unsteady(samples: Sequence[Sample]) -> str | None:

@@ -2,12 +2,13 @@
 
 import math
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor
 
 from bench.arms.tensors import Leaves
+from bench.records.errors import Remedy
 
 # Largest relative norm that rounding alone explains, for outputs and gradients of a whole model;
 # an arm above it computes another function. Unit roundoffs: fp64 1e-16, fp32 6e-8, tf32 and fp16
@@ -57,7 +58,8 @@ _PRECISIONS = {
     torch.float16: "fp16",
     torch.bfloat16: "bf16",
 }
-_ACCEPT = "or accept it with --allow-different"
+# Why two arms compute different functions, and how to make them compute the same.
+_Mismatch = tuple[str, str]
 _SHOWN = 4
 
 
@@ -66,15 +68,37 @@ class Agreement:
     """Distance of an arm's outputs and gradients from the expected ones, as relative norms.
 
     ``largest_error`` is the largest absolute difference of an output. ``None`` means not checked,
-    or not comparable by shape. ``error`` is one line on why the two compute different functions,
-    ``note`` the difference that the user accepted.
+    or not comparable by shape. ``error`` is one line on why the two compute different functions and
+    what to do, ``difference`` its first part, ``remedy`` the alternative to accept the difference,
+    ``note`` that the user accepted it.
     """
 
     output_error: float | None = None
     gradient_error: float | None = None
     largest_error: float | None = None
     error: str | None = None
+    difference: str | None = None
+    remedy: Remedy | None = None
     note: str | None = None
+
+    def differing(self, mismatch: _Mismatch | None) -> "Agreement":
+        """Return the same distances with a mismatch, which the user may accept."""
+        if mismatch is None:
+            return self
+        difference, advice = mismatch
+        return replace(
+            self,
+            error=f"{difference}: {advice}",
+            difference=difference,
+            remedy=Remedy.ALLOW_DIFFERENT,
+        )
+
+    def accepted(self) -> "Agreement":
+        """Return the same distances with the mismatch, if there is one, as a note."""
+        if self.difference is None:
+            return self
+        note = f"accepted: {self.difference}"
+        return replace(self, error=None, difference=None, remedy=None, note=note)
 
 
 def agreement(
@@ -86,13 +110,13 @@ def agreement(
     compute) and the outputs' types. Integers must be equal. Gradients count if both arms have them.
     """
     outputs, wanted = _paired(answer[0], expected[0])
-    if error := _mismatch(outputs, wanted):
-        return Agreement(error=error)
+    if mismatch := _mismatch(outputs, wanted):
+        return Agreement().differing(mismatch)
     precision = _coarsest([*outputs.values(), *wanted.values()], precisions)
     gradients, targets = _common(answer[1], expected[1])
     output_error = _distance(outputs, wanted)
     gradient_error = _distance(gradients, targets) if targets else None
-    error = (
+    mismatch = (
         _miscounted(outputs, wanted)
         or _beyond("outputs", output_error, precision)
         or _beyond("gradients", gradient_error, precision)
@@ -101,8 +125,7 @@ def agreement(
         output_error=_number(output_error),
         gradient_error=_number(gradient_error),
         largest_error=_number(_largest(outputs, wanted)),
-        error=error,
-    )
+    ).differing(mismatch)
 
 
 def _paired(values: Leaves, references: Leaves) -> tuple[Leaves, Leaves]:
@@ -117,22 +140,20 @@ def _common(values: Leaves, references: Leaves) -> tuple[Leaves, Leaves]:
     return {n: values[n] for n in names}, {n: references[n] for n in names}
 
 
-def _mismatch(values: Leaves, references: Leaves) -> str | None:
+def _mismatch(values: Leaves, references: Leaves) -> _Mismatch | None:
     """Return why two outputs cannot be compared element by element, or None if they can."""
     if not values and not references:
-        return f"outputs hold no tensor to compare: return one from both, {_ACCEPT}"
+        return "outputs hold no tensor to compare", "return one from both"
     if values.keys() != references.keys():
         return (
-            f"outputs differ in structure: {_places(values)} against {_places(references)}: "
-            f"return the same from both, {_ACCEPT}"
+            f"outputs differ in structure: {_places(values)} against {_places(references)}",
+            "return the same from both",
         )
     for place, reference in references.items():
         if values[place].shape != reference.shape:
+            shapes = f"{tuple(values[place].shape)} against {tuple(reference.shape)}"
             where = "" if len(references) == 1 else f" at {place}"
-            return (
-                f"outputs differ in shape{where}: {tuple(values[place].shape)} against "
-                f"{tuple(reference.shape)}: return the same from both, {_ACCEPT}"
-            )
+            return f"outputs differ in shape{where}: {shapes}", "return the same from both"
     return None
 
 
@@ -173,19 +194,19 @@ def _wide(value: Tensor) -> Tensor:
     return (torch.view_as_real(value.resolve_conj()) if value.is_complex() else value).double()
 
 
-def _beyond(what: str, distance: float | None, precision: str) -> str | None:
+def _beyond(what: str, distance: float | None, precision: str) -> _Mismatch | None:
     limit = TOLERANCES[precision]
     if distance is None or distance <= limit:
         return None
     if math.isnan(distance):
-        return f"{what} hold NaN: give other inputs, {_ACCEPT}"
+        return f"{what} hold NaN", "give other inputs"
     return (
-        f"{what} differ by {distance:.2g} (relative norm), {precision} allows {limit:.0e}: "
-        f"give both the same weights, {_ACCEPT}"
+        f"{what} differ by {distance:.2g} (relative norm), {precision} allows {limit:.0e}",
+        "give both the same weights",
     )
 
 
-def _miscounted(values: Leaves, references: Leaves) -> str | None:
+def _miscounted(values: Leaves, references: Leaves) -> _Mismatch | None:
     """Return why integer outputs differ; a single different integer is not a rounding error."""
     for place, reference in references.items():
         value = values[place]
@@ -193,8 +214,8 @@ def _miscounted(values: Leaves, references: Leaves) -> str | None:
             continue
         if different := int((value != reference).sum()):
             return (
-                f"outputs differ in {different} of {value.numel()} integers: "
-                f"give both the same weights, {_ACCEPT}"
+                f"outputs differ in {different} of {value.numel()} integers",
+                "give both the same weights",
             )
     return None
 

@@ -20,7 +20,7 @@ from typing import Any
 from filelock import FileLock, Timeout
 
 from bench.files.atomic import write_atomically
-from bench.records.errors import InputError
+from bench.records.errors import InputError, Remedy
 
 _FOLDER = "vitbench-locks"
 _LONGEST = 100
@@ -41,8 +41,8 @@ def device_locks(devices: Sequence[str], holder: str) -> Iterator[None]:
                 stack.enter_context(_held(folder / f"{_file_name(device)}.lock", holder))
             except Timeout as error:
                 raise InputError(
-                    f"device {device!r} is being measured by {_who(error)}; "
-                    "wait for its end, or give --no-lock to measure beside it"
+                    f"device {device!r} is being measured by {_who(error)}; wait for its end",
+                    Remedy.NO_LOCK,
                 ) from error
             except OSError as error:
                 raise _unlockable(folder, error) from error
@@ -114,8 +114,9 @@ def _share(folder: Path) -> None:
 
 def _unlockable(folder: Path, error: OSError) -> InputError:
     return InputError(
-        f"locks cannot be kept in {folder} ({error.strerror or error}); give --no-lock, or set "
-        "TMPDIR to a folder that every user may write"
+        f"locks cannot be kept in {folder} ({error.strerror or error}); set TMPDIR to a folder "
+        "that every user may write",
+        Remedy.NO_LOCK,
     )
 
 

@@ -6,6 +6,8 @@ stand in the names.
 
 from dataclasses import dataclass, field, fields, replace
 
+from bench.records.errors import Remedy
+
 SCHEMA = 4
 
 DEVICES = ("cpu", "cuda")
@@ -155,6 +157,8 @@ class Sample:
     pass_index: int
     status: str = "ok"
     error: str | None = None
+    remedy: Remedy | None = None
+    """An alternative to the advice at the end of ``error``."""
     note: str | None = None
     baseline_s: tuple[float, ...] = ()
     arm_s: tuple[float, ...] = ()

@@ -1,10 +1,51 @@
 """Errors that end a command with one line, and how an exception becomes one line."""
 
 import unicodedata
+from enum import StrEnum
+
+
+class Remedy(StrEnum):
+    """A remedy that is an option of the command line and an argument of ``bench.compare``."""
+
+    NO_LOCK = "no_lock"
+    ALLOW_DIFFERENT = "allow_different"
+
+    @property
+    def in_command(self) -> str:
+        """The remedy as advice to a user of the command line."""
+        return _IN_COMMAND[self]
+
+    @property
+    def in_python(self) -> str:
+        """The remedy as advice to a caller of ``bench.compare``."""
+        return _IN_PYTHON[self]
+
+
+_IN_COMMAND = {
+    Remedy.NO_LOCK: "give --no-lock to measure without a lock",
+    Remedy.ALLOW_DIFFERENT: "accept it with --allow-different",
+}
+_IN_PYTHON = {
+    Remedy.NO_LOCK: "pass lock=False to measure without a lock",
+    Remedy.ALLOW_DIFFERENT: "accept it with allow_different=True",
+}
+
+
+def advised(text: str, advice: str | None) -> str:
+    """Return the text of an error with an alternative remedy after its own."""
+    return text if advice is None else f"{text}, or {advice}"
 
 
 class InputError(ValueError):
-    """What the user gave cannot be used: says what came, what was expected, what to do."""
+    """Unusable input: the message says what came, what was expected, and what to do.
+
+    ``remedy`` is an alternative to what the message advises; ``str`` names its option, and
+    ``in_python`` its argument.
+    """
+
+    def __init__(self, message: str, remedy: Remedy | None = None) -> None:
+        super().__init__(advised(message, remedy.in_command if remedy else None))
+        self.in_python = advised(message, remedy.in_python if remedy else None)
 
 
 class RunError(RuntimeError):

@@ -125,6 +125,7 @@ def _checked(sample: Sample, comparison: Comparison, baseline: Candidate, arm: C
         sample,
         status="wrong" if found.error else "ok",
         error=found.error,
+        remedy=found.remedy,
         output_error=found.output_error,
         gradient_error=found.gradient_error,
         largest_error=found.largest_error,

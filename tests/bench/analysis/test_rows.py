@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -9,6 +10,7 @@ import pytest
 from bench.analysis.rows import Analysis, analyse, speedup
 from bench.records.comparison import SCHEMA, Comparison, Sample
 from bench.records.environment import Environment
+from bench.records.errors import Remedy
 from bench.records.row import Record
 from helpers.records import (
     NOT_MEASURED,
@@ -135,6 +137,15 @@ def test_failure_after_success_keeps_the_numbers() -> None:
     row = one_row([at(1.5, 0), at(1.5, 1), failed])
     assert (row.status, row.passes, row.verdict) == ("crashed", 2, None)
     assert row.speedup == pytest.approx(1.5)
+
+
+def test_the_row_of_a_wrong_arm_names_the_option_that_accepts_it() -> None:
+    """A sample keeps its error and its remedy apart; a row has both."""
+    wrong = make_sample(
+        CANDIDATE, status="wrong", error="too far: give", remedy=Remedy.ALLOW_DIFFERENT
+    )
+    assert one_row([wrong]).error == "too far: give, or accept it with --allow-different"
+    assert one_row([replace(wrong, remedy=None)]).error == "too far: give"
 
 
 def test_missing_values_are_none() -> None:

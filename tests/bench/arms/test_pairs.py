@@ -13,7 +13,7 @@ from bench.arms import building
 from bench.arms.agreement import Agreement
 from bench.arms.pairs import ArmError, build_pair, check, share_weights
 from bench.records.comparison import Comparison, Sample
-from bench.records.errors import InputError
+from bench.records.errors import InputError, Remedy
 from bench.suite.bench_factory import GRID
 from bench.suite.bench_patchers import GRID as PATCHERS
 from bench.suite.grid import Selection, expand, grids
@@ -134,7 +134,10 @@ def test_arms_that_differ_are_wrong_unless_accepted(
     assert (accepted.status, accepted.error) == ("ok", None)
     assert accepted.arm_s
     assert accepted.output_error == wrong.output_error
-    assert str(accepted.note).startswith("accepted: ")
+    difference, _, advice = str(wrong.error).rpartition(": ")
+    assert accepted.note == f"accepted: {difference}"
+    assert advice.split()[0] in {"give", "return"}
+    assert (wrong.remedy, accepted.remedy) == (Remedy.ALLOW_DIFFERENT, None)
 
 
 @pytest.mark.parametrize(("baseline", "arm"), [("in_place", "function"), ("function", "in_place")])
