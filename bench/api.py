@@ -34,8 +34,10 @@ from bench.records.comparison import (
 from bench.records.errors import InputError, advised
 from bench.records.row import Record
 from bench.report.notebook_result import Compared
+from bench.suite.availability import check_devices
 from bench.suite.grid import CONTROL_SHARE, against_first
 from bench.timing.clocks import clock_for
+from bench.timing.device import found_devices
 from bench.timing.pairs import MAX_OWN_ROUNDS, Rounds
 from bench.worker.session import Job, measure
 from vitcore.config import known
@@ -165,8 +167,7 @@ def _check(device: str, mode: str, cache: str, works: tuple[object, object]) -> 
             known(kind, name, allowed)
     except ValueError as error:
         raise InputError(str(error)) from error
-    if device == "cuda" and not torch.cuda.is_available():
-        raise InputError("device 'cuda' asked for, but torch finds none here; found: cpu")
+    check_devices([device], found_devices())
     for work in works:
         if not callable(work):
             raise InputError(f"{work!r:.80} cannot be called; expected a module or a function")

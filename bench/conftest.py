@@ -23,9 +23,10 @@ from bench.machine.load import watch_for
 from bench.records.comparison import CACHES, FACTORS, USUAL_FACTORS, Comparison, Sample
 from bench.records.errors import InputError
 from bench.records.task import PassPlan
+from bench.suite.availability import check_devices
 from bench.suite.grid import COMPONENTS, Measure, Selection, expand
 from bench.timing.clocks import clock_for
-from bench.timing.device import forget_imports
+from bench.timing.device import forget_imports, found_devices
 from bench.timing.pairs import MAX_OWN_ROUNDS, MAX_ROUNDS, Benchmark
 from bench.timing.yardstick import yardstick_s
 from bench.worker.budget import Allotment, BudgetSpentError
@@ -97,8 +98,7 @@ def pytest_collection_finish(session: pytest.Session) -> None:
 def _selection(config: pytest.Config) -> Selection:
     """The part of the grid that the options choose. Raises InputError where it cannot be."""
     chosen = {field.name: config.getoption(field.name) for field in fields(Selection)}
-    if "cuda" in chosen["devices"] and not torch.cuda.is_available():
-        raise InputError("device 'cuda' asked for, but torch finds none here; found: cpu")
+    check_devices(chosen["devices"], found_devices())
     return Selection(**chosen)
 
 

@@ -22,6 +22,7 @@ from bench.arms.candidate import Candidate, Work, seeded
 from bench.arms.tensors import Inputs, Leaves, named
 from bench.records.comparison import OWN, Arm, Comparison, Workload
 from bench.records.errors import InputError, UnavailableError, one_line
+from bench.suite.availability import precision_problem
 from bench.timing.device import is_out_of_memory
 from bench.usercode.loading import call, described
 from bench.usercode.spec import InputSpec, Shapes, read_arm, read_inputs
@@ -60,8 +61,8 @@ def make_arm(arm: Arm, device: str) -> Made:
 def _part(part: VitcorePart, arm: Arm, device: str) -> Made:
     wanted = "fp32" if arm.precision == OWN else arm.precision
     levels = replace(part.arm(wanted), factory=arm.factory, tree=arm.tree)
-    if levels.precision == "tf32" and device != "cuda":
-        raise UnavailableError("tf32 is a precision of CUDA devices; choose another here")
+    if problem := precision_problem(levels.precision, device):
+        raise UnavailableError(problem)
     workload = Workload(
         component=part.component,
         mode="forward",

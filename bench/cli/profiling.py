@@ -9,7 +9,6 @@ import click
 from bench.cli.options import no_lock_option, pixels
 from bench.cli.output import command_line, output
 from bench.records.comparison import DEVICES, FACTORS, MODES
-from bench.records.errors import InputError
 
 _COMPONENTS = ("model", "block", "attention", "patcher")
 _COUNT = click.IntRange(1, 10**6)
@@ -98,19 +97,15 @@ def _case(given: dict[str, Any]) -> Any:
     """The case that the options name; takes theirs from ``given``. Raises InputError."""
     from bench.records.arm_costs import Case
     from bench.records.comparison import Arm, Workload
-    from bench.suite.grid import LEVELS, Selection
-    from vitcore.config import VARIANTS, known
+    from bench.suite.availability import check_arm
+    from bench.suite.grid import Selection
+    from vitcore.config import VARIANTS
 
     levels = {factor: given.pop(factor) for factor in FACTORS if factor in given}
     sizes = {name: given.pop(name) for name in ("variant", "image_size", "batch_size")}
     Selection(variants=(sizes["variant"],), image_size=sizes["image_size"])
-    try:
-        for factor, level in levels.items():
-            known(factor, level, LEVELS[factor])
-    except ValueError as error:
-        raise InputError(str(error)) from error
-    if levels["precision"] == "tf32" and given["device"] == "cpu":
-        raise InputError("precision 'tf32' is of GPUs alone; give --device cuda, or another one")
+    arm = Arm(**levels)
+    check_arm(arm, given["device"])
     work = {name: given.pop(name) for name in ("component", "mode", "device")}
     patch_size = VARIANTS[sizes["variant"]]["patch_size"]
-    return Case(workload=Workload(**work, **sizes, patch_size=patch_size), arm=Arm(**levels))
+    return Case(workload=Workload(**work, **sizes, patch_size=patch_size), arm=arm)

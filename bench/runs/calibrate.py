@@ -11,10 +11,11 @@ from bench.records.calibration import Rate
 from bench.records.comparison import OWN_FACTOR, Arm, Comparison, Workload
 from bench.records.errors import InputError
 from bench.records.plan import Plan
-from bench.runs.checks import check_budget, check_devices
+from bench.runs.checks import check_budget
 from bench.runs.run import Progress, execute
 from bench.runs.state import RunState, load
 from bench.runs.tasks import probe
+from bench.suite.availability import check_devices
 from bench.usercode.spec import FunctionRef, parse_arm
 
 
@@ -98,7 +99,7 @@ def calibrate(request: CalibrateRequest, progress: Progress) -> Calibration:
     """
     check_run_folder(request.folder)
     environment = probe()
-    check_devices((request.device,), environment)
+    check_devices((request.device,), environment.devices)
     check_budget(request.budget_s, request.passes, environment)
     weights = dict(comparisons(request.budget_s, request.device))
     plan = Plan(

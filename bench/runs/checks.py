@@ -35,16 +35,6 @@ class Request:
     aim: Aim = field(default_factory=Aim)
 
 
-def check_devices(devices: tuple[str, ...], environment: Environment) -> None:
-    """Raise InputError where a device was asked for that this machine lacks."""
-    for device in devices:
-        if device not in environment.devices:
-            raise InputError(
-                f"device {device!r} asked for, but torch {environment.torch} finds none here; "
-                f"found: {', '.join(environment.devices)}"
-            )
-
-
 def check_objective(objective: str, devices: tuple[str, ...], environment: Environment) -> None:
     """Raise InputError where a run is to choose by what cannot be measured on a device here."""
     for device in devices:

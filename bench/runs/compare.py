@@ -11,11 +11,11 @@ from pathlib import Path
 from bench.files.run_folder import check_run_folder, new_run_id
 from bench.records.comparison import Comparison, Workload
 from bench.records.plan import Plan
-from bench.runs.checks import check_devices
 from bench.runs.run import Progress, execute
 from bench.runs.state import RunState
 from bench.runs.tasks import probe
 from bench.runs.worktrees import has_changes, head_of
+from bench.suite.availability import check_devices
 from bench.suite.grid import CONTROL_SHARE, against_first
 from bench.usercode.sources import digests
 from bench.usercode.spec import ArmSpec, FunctionRef, InputSpec
@@ -81,7 +81,7 @@ def compare(request: CompareRequest, progress: Progress) -> RunState:
     A temporary folder is kept where an arm failed, for its logs, or where the run was ended.
     """
     sources, environment = request.sources, probe()
-    check_devices((request.device,), environment)
+    check_devices((request.device,), environment.devices)
     with _folder(request.folder) as folder:
         plan = _plan(request, folder.absolute().name, sources)
         results = execute(plan, environment, folder, progress, lock=request.lock)

@@ -6,12 +6,13 @@ from dataclasses import dataclass, replace
 from functools import cache
 
 from bench.records.arm_costs import Case, Footprint, Predicted
-from bench.records.comparison import FACTORS, Arm, Workload
+from bench.records.comparison import Arm, Workload
 from bench.records.errors import InputError
 from bench.report.units import memory as text
 from bench.runs.tasks import measure_alone
-from bench.suite.grid import LEVELS, Selection
-from vitcore.config import VARIANTS, known
+from bench.suite.availability import check_arm
+from bench.suite.grid import Selection
+from vitcore.config import VARIANTS
 
 # The bracket grows by this factor until it holds the limit.
 _GROWTH = 4
@@ -87,18 +88,10 @@ class MemoryRequest:
 
     def __post_init__(self) -> None:
         Selection(variants=self.variants, image_size=self.image_size)
-        try:
-            for factor in FACTORS:
-                known(factor, self.arm.level(factor), LEVELS[factor])
-        except ValueError as error:
-            raise InputError(str(error)) from error
-        if self.arm.precision == "tf32" and self.device != "cuda":
-            raise InputError(
-                "precision 'tf32' is of GPUs alone; give --device cuda, or another one"
-            )
+        check_arm(self.arm, self.device)
         for factor in ("optimizer", "checkpoint"):
             if self.mode != "train" and self.arm.level(factor) != Arm().level(factor):
-                raise InputError(f"--{factor} says nothing with --mode forward; give --mode train")
+                raise InputError(f"--{factor} has no effect with --mode forward; give --mode train")
 
     @property
     def cases(self) -> Iterator[Case]:

@@ -11,7 +11,6 @@ from bench.analysis.gate import Check, TargetRows, Thresholds, checks, new_targe
 from bench.files.run_folder import check_run_folder, new_run_id
 from bench.records.comparison import OWN_FACTOR, Arm, Comparison, Workload
 from bench.records.plan import Plan
-from bench.runs.checks import check_devices
 from bench.runs.run import Progress, execute
 from bench.runs.state import RunState
 from bench.runs.targets import Target, check_here, is_at, root_of
@@ -24,6 +23,7 @@ from bench.runs.worktrees import (
     repository_of,
     temporary,
 )
+from bench.suite.availability import check_devices
 from bench.suite.grid import CONTROL_SHARE
 from bench.usercode.sources import digests
 from bench.usercode.spec import FunctionRef
@@ -76,7 +76,7 @@ def regress(request: RegressRequest, progress: Progress) -> Gated:
     repository = repository_of(here)
     commit = commit_of(repository, request.base)
     environment = probe()
-    check_devices((request.device,), environment)
+    check_devices((request.device,), environment.devices)
     parent = temporary()
     folder = request.folder or parent / new_run_id(datetime.now(UTC))
     try:

@@ -22,10 +22,11 @@ from bench.records.environment import Environment, differences
 from bench.records.errors import InputError, RunError
 from bench.records.plan import Choice, Plan
 from bench.records.task import PassPlan
-from bench.runs.checks import Request, check_budget, check_devices, check_objective
+from bench.runs.checks import Request, check_budget, check_objective
 from bench.runs.schedule import NextPass
 from bench.runs.state import RunState, load
 from bench.runs.tasks import Place, probe, run_pass, run_survey
+from bench.suite.availability import check_devices
 from bench.suite.grid import comparisons
 from bench.usercode.sources import check_unchanged
 
@@ -68,7 +69,7 @@ def run(request: Request, progress: Progress) -> RunState:
     start = datetime.now(UTC)
     check_run_folder(request.folder)
     environment = probe()
-    check_devices(request.devices or (), environment)
+    check_devices(request.devices or (), environment.devices)
     check_budget(request.budget_s, request.passes, environment)
     devices = environment.devices if request.devices is None else request.devices
     check_objective(request.aim.objective, devices, environment)

@@ -22,6 +22,11 @@ def last_level_cache_bytes() -> int | None:
     return max(sizes, default=None)
 
 
+def found_devices() -> tuple[str, ...]:
+    """Return the devices that torch finds on this machine, ``cpu`` first."""
+    return ("cpu", "cuda") if torch.cuda.is_available() else ("cpu",)
+
+
 @cache
 def flusher(device: str) -> Callable[[], object]:
     """A function that evicts the last-level cache by streaming twice its size through it.

@@ -19,8 +19,6 @@ from datetime import UTC, datetime
 from pathlib import Path
 from statistics import median
 
-import torch
-
 from bench.analysis.attribution import by_component, by_operator, collapsed, stacks
 from bench.analysis.memory_timeline import thinned, timeline
 from bench.arms.building import build_candidate
@@ -37,6 +35,8 @@ from bench.records.errors import InputError, RunError
 from bench.report.plots.call_profile import write_profile_plots
 from bench.report.tables.verdicts import provenance
 from bench.report.units import counted
+from bench.suite.availability import check_devices
+from bench.timing.device import found_devices
 from bench.usercode.failures import failure
 
 SCHEMA = 1
@@ -75,11 +75,7 @@ def profile_case(request: ProfileRequest, tell: Tell) -> Profiled:
     """
     check_run_folder(request.folder)
     device, started = request.case.workload.device, datetime.now(UTC)
-    if device == "cuda" and not torch.cuda.is_available():
-        raise InputError(
-            "device 'cuda' asked for, but torch finds none here; give --device cpu, or a machine "
-            "with a GPU"
-        )
+    check_devices([device], found_devices())
     for name, value in _QUIET.items():
         os.environ.setdefault(name, value)
     with device_locks([device], request.command) if request.lock else nullcontext():

@@ -115,7 +115,7 @@ def test_a_parts_own_precision_and_compile_count() -> None:
 
 def test_tf32_without_cuda_is_unavailable() -> None:
     """On a CPU the name would measure something else."""
-    with pytest.raises(UnavailableError, match="tf32 is a precision of CUDA devices"):
+    with pytest.raises(UnavailableError, match="'tf32' is only available on CUDA"):
         made("vitcore:attention=sdpa,precision=tf32")
 
 

@@ -140,7 +140,10 @@ def _is_help(parameter: click.Parameter) -> bool:
         ("profile B/17", "unknown variant 'B/17'; known: B/16"),
         ("profile B/16 --attention flash", "unknown attention 'flash'; known: mha, mha_weights"),
         ("profile B/16 --component head", "'head' is not one of 'model', 'block', 'attention'"),
-        ("profile B/16 --precision tf32", "precision 'tf32' is of GPUs alone; give --device cuda"),
+        (
+            "profile B/16 --precision tf32",
+            "precision 'tf32' is only available on CUDA; give --device cuda",
+        ),
         ("profile B/16 --image-size 100", "image height 100 is not a multiple of patch size 16"),
         ("fly", "No such command 'fly'"),
         ("shapes B/16 --patcher fold", "unknown patcher 'fold'; known: unfold, conv, linear"),

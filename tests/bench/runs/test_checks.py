@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from bench import suite
 from bench.records.comparison import FACTORS, Comparison
 from bench.records.errors import InputError
-from bench.runs.checks import check_budget, check_devices, check_objective, startup_s
+from bench.runs.checks import check_budget, check_objective, startup_s
 from bench.suite.grid import Grid, Selection, comparisons, expand, grids
 from helpers.records import make_comparison, make_environment
 
@@ -49,19 +49,6 @@ def test_comparisons_are_those_of_all_grids() -> None:
     selection = Selection(variants=("B/16", "L/32"), modes=("train",))
     expected = [each for grid in grids() for each in expand(grid, selection)]
     assert list(comparisons(selection)) == expected
-
-
-@pytest.mark.parametrize("gpus", [(), ("H200",)])
-def test_devices_that_are_here(gpus: tuple[str, ...]) -> None:
-    """What the machine has passes the check."""
-    environment = make_environment(gpus=gpus)
-    check_devices(environment.devices, environment)
-
-
-def test_device_that_is_not_here() -> None:
-    """CUDA without a GPU is refused: what was asked for, what torch looked, what is here."""
-    with pytest.raises(InputError, match=r"'cuda' asked for, but torch 2\.9\.0 .*; found: cpu$"):
-        check_devices(("cpu", "cuda"), make_environment())
 
 
 def test_nothing_is_chosen_by_what_cannot_be_measured() -> None:

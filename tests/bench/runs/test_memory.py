@@ -103,7 +103,7 @@ def test_a_limit_that_holds_nothing() -> None:
     ("changes", "says"),
     [
         ({"variants": ("B/17",)}, "unknown variant 'B/17'"),
-        ({"image_size": 100}, "no multiple of patch size"),
+        ({"image_size": 100}, "not a multiple of patch size"),
         ({"arm": Arm(attention="flash")}, "unknown attention 'flash'"),
         ({"arm": Arm(optimizer="adam")}, "unknown optimizer 'adam'; known: adamw, "),
         ({"arm": Arm(precision="int8")}, "unknown precision 'int8'"),
@@ -133,9 +133,9 @@ def test_cases_have_names_of_their_own() -> None:
 @pytest.mark.parametrize(
     ("changes", "says"),
     [
-        ({"arm": Arm(precision="tf32")}, "'tf32' is of GPUs alone; give --device cuda"),
-        ({"arm": Arm(optimizer="sgd")}, "--optimizer says nothing with --mode forward"),
-        ({"arm": Arm(checkpoint="blocks")}, "--checkpoint says nothing with --mode forward"),
+        ({"arm": Arm(precision="tf32")}, "'tf32' is only available on CUDA; give --device cuda"),
+        ({"arm": Arm(optimizer="sgd")}, "--optimizer has no effect with --mode forward"),
+        ({"arm": Arm(checkpoint="blocks")}, "--checkpoint has no effect with --mode forward"),
     ],
 )
 def test_what_says_nothing_is_refused(changes: dict[str, Any], says: str) -> None:
