@@ -1,10 +1,10 @@
-"""Which component each span of a profile belongs to, and the sums: numbers in, numbers out.
+"""Attribute the spans of a profile to components and sum them up.
 
-In forward an operator belongs to the innermost range around it. A node of backward belongs where
-the operator that made it ran, which is the last one to carry its number: what ran before it with
-the same number made no node. A node without a number accumulates the gradient that the node before
-it on its thread made. What runs inside a node, such as a block that is computed again, may open
-ranges of its own.
+In forward an operator belongs to the innermost range around it. A node of backward belongs to the
+component of the operator that created it: the last operator with the node's sequence number, since
+earlier ones with that number created no node. A node without a number accumulates the gradient of
+the previous node on its thread. Operators inside a node, such as a recomputed block, may open
+ranges of their own.
 """
 
 from collections import defaultdict
@@ -14,7 +14,7 @@ from bench.records.call_profile import BETWEEN, PYTHON, Share, Span, Stack
 
 
 def owners(spans: Sequence[Span]) -> list[str]:
-    """The component of each span. Spans come in the order in which they began."""
+    """Return the component of each span, for spans in the order of their start."""
     made: dict[tuple[int | None, int], str] = {}
     newest: dict[int, str] = {}
     found: list[str] = []
@@ -33,13 +33,13 @@ def owners(spans: Sequence[Span]) -> list[str]:
 
 
 def _paths(spans: Sequence[Span]) -> list[tuple[str, ...]]:
-    """The way down to each span, from its component."""
+    """Return the call path of each span, from its component down."""
     components = owners(spans)
     paths: list[tuple[str, ...]] = []
     for span, component in zip(spans, components, strict=True):
         path: tuple[str, ...] = (component,)
         if span.component is None:
-            # Where the component changes, what is around belongs to another.
+            # A surrounding span of another component is not part of the path.
             same = span.parent is not None and components[span.parent] == component
             above = paths[span.parent] if same and span.parent is not None else path
             path = (*above, span.name)
@@ -48,7 +48,7 @@ def _paths(spans: Sequence[Span]) -> list[tuple[str, ...]]:
 
 
 def stacks(calls: Sequence[Sequence[Span]]) -> list[Stack]:
-    """Every way down with time of its own, each once, in the mean over calls; the longest first."""
+    """Return every call path with time of its own, as means over calls, the longest first."""
     seconds: dict[tuple[str, ...], float] = defaultdict(float)
     counts: dict[tuple[str, ...], int] = defaultdict(int)
     for spans in calls:
@@ -71,12 +71,12 @@ def stacks(calls: Sequence[Sequence[Span]]) -> list[Stack]:
 
 
 def by_component(found: Iterable[Stack]) -> tuple[Share, ...]:
-    """What each component takes, the longest first."""
+    """Return the share of each component, the longest first."""
     return _shares(found, lambda stack: stack.path[0])
 
 
 def by_operator(found: Iterable[Stack]) -> tuple[Share, ...]:
-    """What each operator takes by itself, wherever it ran, the longest first."""
+    """Return the own time of each operator over all components, the longest first."""
     return _shares(found, lambda stack: stack.path[-1])
 
 
@@ -102,15 +102,15 @@ def _share(name: str, group: Sequence[Stack]) -> Share:
 
 
 def collapsed(found: Iterable[Stack]) -> list[str]:
-    """Lines for a flame graph: names with semicolons between, and microseconds.
+    """Return lines for a flame graph: names separated by semicolons, and whole microseconds.
 
-    Whole numbers, which add up to the total rounded; what is lost of one is given to the next.
+    The rounding error of one line is carried to the next, so that the lines add up to the total.
     """
-    lines, total_us, told_us = [], 0.0, 0
+    lines, total_us, written_us = [], 0.0, 0
     for stack in found:
         total_us += stack.seconds * 1e6
-        own_us = round(total_us) - told_us
-        told_us += own_us
+        own_us = round(total_us) - written_us
+        written_us += own_us
         if own_us:
             names = (name.replace(";", ",") for name in stack.path)
             lines.append(f"{';'.join(names)} {own_us}")

@@ -1,11 +1,11 @@
-"""Change points of many series at once, with the false ones held to a share: numbers in and out.
+"""Change points of many series at once, with a bound on the share of false ones.
 
-A series is cut where the means on both sides differ most for their spread (the likelihood ratio
+A series is cut where the means of both sides differ most for their spread (the likelihood ratio
 of one shift of a normal mean: Hinkley 1970), then each side again (binary segmentation: Vostrikova
-1981), as long as a cut is better than most cuts of the same values in random order. How much
-better is its p-value; over all series the changes are kept that hold the share of false ones
-(Benjamini and Hochberg 1995). Random orders account for the search over all places, which a test of
-the best place alone does not, and ask for no distribution.
+1981), as long as a cut beats most cuts of the same values in random order: a permutation
+test gives its p-value, and the false discovery rate over all series is controlled (Benjamini and
+Hochberg 1995). Permutation accounts for the search over all places, which a test of the best place
+alone does not, and assumes no distribution.
 """
 
 import math
@@ -21,7 +21,7 @@ FALSE_SHARE = 0.05
 # A segment of fewer values could be one disturbed run.
 LEAST_SEGMENT = 3
 _ORDERS = 4999
-# A cut that is no better than this is not cut further either.
+# Sides of a cut with a larger p-value are not cut further.
 _CANDIDATE = 0.05
 _ROUNDING = 1e-9
 _CONFIDENCE = 0.95
@@ -32,11 +32,11 @@ Values = NDArray[np.float64]
 
 @dataclass(frozen=True, kw_only=True)
 class Change:
-    """A lasting change of one series: ``index`` is most likely the first value after it.
+    """A lasting change of one series; ``index`` is most likely the first value after it.
 
-    With 95 % confidence that is one from ``earliest`` to ``latest``. ``before`` and ``after`` are
-    geometric means of the segments on both sides, ``p_value`` is adjusted for all cuts of all
-    series that were tried.
+    With 95 % confidence it lies from ``earliest`` to ``latest``. ``before`` and ``after`` are
+    geometric means of the segments on both sides, ``p_value`` is adjusted for all cuts
+    of all series.
     """
 
     series: str
@@ -49,16 +49,19 @@ class Change:
 
     @property
     def change(self) -> float:
-        """By how much of it the value grew: 0.05 is 5 % more."""
+        """Relative growth of the value: 0.05 is 5 % more."""
         return self.after / self.before - 1
 
 
 def changes(
     series: Mapping[str, Sequence[float]], least: int = LEAST_SEGMENT, share: float = FALSE_SHARE
 ) -> list[Change]:
-    """Every change of positive series, by series and place. Raises ValueError for other values."""
+    """Return every change of positive series, by series and place.
+
+    Raises ValueError for values that are not positive and finite.
+    """
     logs = {name: _logs(name, values) for name, values in series.items()}
-    # With fewer orders no single change among so many series could ever be told.
+    # With fewer permutations no single change among these series could become significant.
     enough = math.ceil(2 * len(logs) / share)
     tried = [
         (name, cut, p_value)
@@ -84,9 +87,9 @@ def _logs(name: str, values: Sequence[float]) -> Values:
 
 
 def least_runs(series: int, least: int = LEAST_SEGMENT, share: float = FALSE_SHARE) -> int:
-    """Before so many runs no change of one of so many series can be told.
+    """Return the number of runs below which no change of one series among ``series`` can be found.
 
-    Of n values in random order half a pair in C(n, n / 2) is cut as well as the best.
+    Of n values in random order, 2 of C(n, n / 2) permutations are cut as well as the best one.
     """
     runs = 2 * least
     while 2 / math.comb(runs, runs // 2) > share / series:
@@ -96,7 +99,7 @@ def least_runs(series: int, least: int = LEAST_SEGMENT, share: float = FALSE_SHA
 
 @dataclass(frozen=True)
 class _Cutter:
-    """Finds the cuts of one series; ``enough`` random orders tell one among all series."""
+    """Find the cuts of one series; ``enough`` is the number of permutations for significance."""
 
     name: str
     values: Values
@@ -104,7 +107,7 @@ class _Cutter:
     enough: int
 
     def cuts(self, begin: int, end: int) -> Iterator[tuple[int, float]]:
-        """The best cut from ``begin`` to ``end`` with its p-value, and those inside both sides."""
+        """Yield the best cut from ``begin`` to ``end`` with its p-value, then cuts of both sides."""
         if end - begin < 2 * self.least:
             return
         place, statistic = _best(self.values[None, begin:end], self.least)
@@ -116,20 +119,20 @@ class _Cutter:
             yield from self.cuts(cut, end)
 
     def _p_value(self, begin: int, end: int, statistic: float) -> float:
-        """The share of random orders that are cut as well; more of them while there is none."""
+        """Return the share of permutations that are cut as well; try more while there is none."""
         generator = np.random.default_rng([zlib.crc32(self.name.encode()), begin, end])
         rows = np.tile(self.values[begin:end], (_ORDERS, 1))
         as_good = tried = 0
         while tried == 0 or (as_good == 0 and tried < self.enough):
             found = _best(generator.permuted(rows, axis=1), self.least)[1]
-            # The same values on both sides in another order are as good, whatever rounding does.
+            # The same values on both sides in another order are a tie, despite rounding.
             as_good += int((found >= statistic * (1 - _ROUNDING)).sum())
             tried += _ORDERS
         return (as_good + 1) / (tried + 1)
 
 
 def _best(rows: Values, least: int) -> tuple[NDArray[np.intp], Values]:
-    """Of each row the place of its best cut, and how good that is: explained / left variance."""
+    """Return each row's best cut and its statistic: explained / remaining variance."""
     places, explained, total = _variances(rows, least)
     most = explained.max(axis=1)
     left = np.maximum(total - most, np.finfo(np.float64).tiny)
@@ -137,7 +140,7 @@ def _best(rows: Values, least: int) -> tuple[NDArray[np.intp], Values]:
 
 
 def _variances(rows: Values, least: int) -> tuple[NDArray[np.intp], Values, Values]:
-    """Places at which rows may be cut, the variance that each explains, and the total one."""
+    """Return the possible cuts of rows, the variance that each explains, and the total variance."""
     count = rows.shape[1]
     centred = rows - rows.mean(axis=1, keepdims=True)
     places = np.arange(least, count - least + 1)
@@ -147,10 +150,10 @@ def _variances(rows: Values, least: int) -> tuple[NDArray[np.intp], Values, Valu
 
 
 def _span(values: Values, cut: int, least: int) -> tuple[int, int]:
-    """The first and the last place at which a segment's only change may lie, with 95 % confidence.
+    """Return the 95 % confidence range of a segment's only change, as first and last place.
 
-    Those whose likelihood is not too far below the best one's (Siegmund 1988, "Confidence sets in
-    change-point problems"); twice the logarithm of their ratio is below x with probability
+    It holds the places whose likelihood is close enough to the largest (Siegmund 1988, "Confidence
+    sets in change-point problems"): twice the logarithm of their ratio is below x with probability
     (1 - exp(-x / 2)) ** 2 (Yao 1987).
     """
     places, explained, total = _variances(values[None], least)

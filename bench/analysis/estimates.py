@@ -1,4 +1,4 @@
-"""What one pass says of one comparison: a ratio, how sure it is, and whether arms were steady."""
+"""Estimates of one pass: the ratio of two arms, its variance, and whether an arm had settled."""
 
 import math
 from collections.abc import Sequence
@@ -13,7 +13,7 @@ CONFIDENCE = 0.95
 
 @dataclass(frozen=True)
 class Interval:
-    """A positive estimate with its 95 % interval; the bounds are None where one pass is all."""
+    """A positive estimate with its 95 % interval; the bounds are None for a single pass."""
 
     value: float
     low: float | None = None
@@ -22,20 +22,20 @@ class Interval:
     def __post_init__(self) -> None:
         inside = self.low is None or self.high is None or self.low <= self.value <= self.high
         if not (self.value > 0 and inside):
-            raise ValueError(f"{self} is no interval: expected 0 < low <= value <= high")
+            raise ValueError(f"{self} is not an interval: expected 0 < low <= value <= high")
 
     def scaled(self, factor: float) -> "Interval":
-        """The same interval in another unit."""
+        """Return the interval in another unit: value and bounds multiplied by ``factor``."""
         bounds = (None if bound is None else bound * factor for bound in (self.low, self.high))
         return Interval(self.value * factor, *bounds)
 
 
 def geometric(log_values: Sequence[float]) -> Interval:
-    """Geometric mean of one value a pass, with Student's t interval of the logarithms.
+    """Return the geometric mean of one value per pass, with Student's t interval of the logarithms.
 
-    A pass is one process and its calls are correlated, so passes are counted, not calls: with n
-    passes the interval has n - 1 degrees of freedom (Student 1908, "The Probable Error of a
-    Mean"). Raises ValueError for no values.
+    A pass is one process and its calls are correlated, so passes count, not calls: with n passes
+    the interval has n - 1 degrees of freedom (Student 1908, "The Probable Error of a Mean").
+    Raises ValueError for no values.
     """
     if not log_values:
         raise ValueError("no passes to take a mean of")
@@ -50,16 +50,16 @@ def geometric(log_values: Sequence[float]) -> Interval:
 
 Floats = NDArray[np.float64]
 
-# Scale of the median absolute deviation to the standard deviation of a normal distribution.
+# Standard deviation of a normal distribution / its median absolute deviation.
 _MAD_TO_SD = 1.4826
-# Variance of a median over that of a mean, both of normal values.
+# Variance of a median / variance of a mean, both of normal values.
 _MEDIAN_PENALTY = math.pi / 2
-# Disturbed pairs are left out of a pass where the calm ones are at least so many, and half of all.
+# Disturbed pairs are left out if at least this number of pairs, and half of all, are calm.
 _LEAST_CALM = 6
-# With fewer pairs than these, their spread says nothing.
+# Fewer pairs give no usable spread.
 _LEAST_SPREAD = 4
-# A steady arm's calls do not get faster: by more than this from the first third to the last, and
-# with less than this probability by chance.
+# An arm has not settled if its calls become faster by more than TREND from the first third to the
+# last, with a probability below TREND_P under no trend.
 TREND = 0.03
 TREND_P = 0.01
 _LEAST_TREND = 9
@@ -70,8 +70,8 @@ _MOST_TREND = 400
 class PassEstimate:
     """Logarithm of baseline time / arm time in one process.
 
-    ``variance`` is what the pairs' own noise leaves open, without what differs between processes;
-    ``rounds`` are the pairs it rests on, ``left_out`` the disturbed ones that it does not.
+    ``variance`` is the sampling variance from the pairs, without the variance between processes;
+    ``rounds`` counts the pairs used, ``left_out`` the disturbed pairs left out.
     """
 
     log_ratio: float
@@ -88,14 +88,13 @@ def estimate_pass(
 ) -> PassEstimate:
     """Estimate the ratio of one pass from its alternating pairs.
 
-    Robust to single disturbed pairs: a median. It is taken apart for the pairs in which the
-    baseline went first (those of even index) and those in which the arm did, and the two are
-    averaged, so that what going second costs cancels. ``disturbed`` pairs are left out where at
-    least half of the pairs, six or more, were calm. The variance is that of a median of normal
-    values with the spread of the pairs (by the median absolute deviation), enlarged for the
-    correlation of neighbouring pairs by (1 + r) / (1 - r), r at lag one, and what the steps of the
-    clock, ``resolution_s``, leave open. Raises ValueError where
-    the two have unequal lengths or none.
+    The estimate is a median, robust to single disturbed pairs: the mean of the median over pairs in
+    which the baseline went first (even indices) and of the median over the others, so that the cost
+    of going second cancels. ``disturbed`` pairs are left out if at least half of the pairs, and six
+    or more, were calm. The variance is that of a median of normal values with the spread of the
+    pairs (from the median absolute deviation), times (1 + r) / (1 - r) for the correlation r of
+    neighbouring pairs, plus the variance of rounding to the clock's ``resolution_s`` seconds.
+    Raises ValueError if the two have unequal lengths or are empty.
     """
     if len(baseline_s) != len(arm_s) or not arm_s:
         raise ValueError(f"{len(baseline_s)} baseline and {len(arm_s)} arm times make no pairs")
@@ -116,7 +115,7 @@ def estimate_pass(
 
 
 def _calm(rounds: int, disturbed: Sequence[int]) -> NDArray[np.int64]:
-    """Indices of the pairs to use; all of them where too few were calm in either order."""
+    """Return the indices of the pairs to use; all of them if either order has too few calm ones."""
     everything = np.arange(rounds)
     calm = np.setdiff1d(everything, np.asarray(disturbed, dtype=np.int64))
     enough = len(calm) >= max(_LEAST_CALM, rounds / 2)
@@ -124,25 +123,25 @@ def _calm(rounds: int, disturbed: Sequence[int]) -> NDArray[np.int64]:
 
 
 def _variance(residuals: Floats, spread: float) -> float:
-    """Variance of the estimate from the pairs' residuals; their whole spread where too few."""
+    """Return the variance of the estimate from the residuals; from their range if there are few."""
     count = len(residuals)
     if count < _LEAST_SPREAD:
         return spread**2
-    # Two medians were fitted, so that the residuals are too small.
+    # Two fitted medians make the residuals too small.
     sd = _MAD_TO_SD * float(np.median(np.abs(residuals))) * math.sqrt(count / (count - 2))
     return _MEDIAN_PENALTY * sd**2 / count * min(_inflation(residuals, sd), count / 2)
 
 
 def _rounding(times_s: Sequence[float], resolution_s: float) -> float:
-    """Variance of a ratio of two times that the clock tells in steps: uniform within a step each.
+    """Return the variance of a ratio of two times that the clock rounds to its resolution.
 
-    All calls of a pass may fall on the same step, so their number does not help.
+    All calls of a pass may fall on the same step, so more calls do not reduce it.
     """
     return 2 * (resolution_s / float(np.median(times_s))) ** 2 / 12 if resolution_s else 0.0
 
 
 def _inflation(residuals: Floats, sd: float) -> float:
-    """By how much correlation of neighbouring pairs enlarges a mean's variance."""
+    """Return the factor by which correlation of neighbouring pairs inflates a mean's variance."""
     clipped = np.clip(residuals, -3 * sd, 3 * sd)
     power = float(clipped @ clipped)
     correlation = float(clipped[1:] @ clipped[:-1]) / power if power > 0 else 0.0
@@ -151,11 +150,11 @@ def _inflation(residuals: Floats, sd: float) -> float:
 
 
 def is_trending(times_s: Sequence[float], partner_s: Sequence[float]) -> bool:
-    """Whether an arm was still getting faster while it was measured: its warm-up had not ended.
+    """Return whether an arm still became faster while it was measured: warm-up had not ended.
 
-    Its times must fall by Mann and Kendall's test (Mann 1945), and fall against its partner's in
-    the same pairs too: what both arms go through is the machine's and cancels in the ratio. Short
-    series say nothing.
+    Its times must fall by the Mann-Kendall test (Mann 1945), both alone and relative to those of
+    its partner in the same pairs: a trend of the machine affects both arms and cancels in the
+    ratio. Returns False for short series.
     """
     if len(times_s) < _LEAST_TREND:
         return False
@@ -171,8 +170,8 @@ def _falls(series: Floats) -> bool:
 
 
 def kendall_p(series: Floats) -> float:
-    """Probability of a fall like this by chance, one-sided, by Mann and Kendall's test."""
-    # All pairs of thousands would take seconds and tell no more.
+    """Return the one-sided p-value of a falling trend by the Mann-Kendall test."""
+    # All pairs of thousands of values would take seconds at no gain.
     series = series[:: 1 + len(series) // _MOST_TREND]
     count = len(series)
     later, earlier = np.tril_indices(count, -1)

@@ -1,4 +1,7 @@
-"""Live memory over the events of one call, by kind: numbers in, numbers out."""
+"""Live memory over the events of one call, by kind and by component, and its peak.
+
+Time is counted in events, so that no two allocations fall together.
+"""
 
 import math
 from collections import defaultdict
@@ -10,9 +13,9 @@ from bench.records.call_profile import BETWEEN, Held, Timeline, Watched
 
 @dataclass(frozen=True, kw_only=True)
 class Block:
-    """One allocation: how large, of which kind, from which event to which (None: to the end).
+    """One allocation, alive from event ``born`` up to event ``died`` (None: to the end).
 
-    ``component`` is the part of the model that it belongs to; empty where nobody said.
+    ``component`` is the component of the model that it belongs to; empty if unknown.
     """
 
     size_bytes: int
@@ -24,7 +27,7 @@ class Block:
 
 @dataclass(frozen=True)
 class Peak:
-    """The most bytes that lived at once, by kind of block, and by component and kind."""
+    """The most bytes alive at once, by kind of block, and by component and kind."""
 
     total_bytes: int = 0
     by_kind: dict[str, int] = field(default_factory=dict)
@@ -32,7 +35,7 @@ class Peak:
 
 
 def curve(blocks: Iterable[Block]) -> Iterator[tuple[int, int]]:
-    """Live bytes after each event, in order."""
+    """Yield each event with the live bytes after it, in order."""
     changes: dict[int, int] = defaultdict(int)
     for block in blocks:
         changes[block.born] += block.size_bytes
@@ -45,7 +48,7 @@ def curve(blocks: Iterable[Block]) -> Iterator[tuple[int, int]]:
 
 
 def peak(blocks: Iterable[Block]) -> Peak:
-    """The first event at which the most bytes live."""
+    """Return the peak: the first event with the most live bytes."""
     blocks = list(blocks)
     when, total = max(curve(blocks), key=lambda point: point[1], default=(0, 0))
     by_kind: dict[str, int] = defaultdict(int)
@@ -63,10 +66,10 @@ def timeline(
     since: int = 0,
     phases: Mapping[str, int] | None = None,
 ) -> Timeline:
-    """Live bytes of each kind that occurs, from the moment before the event ``since``.
+    """Return the live bytes of each kind that occurs, from the moment before the event ``since``.
 
-    ``phases`` are events of the same count as those of the blocks. Raises ValueError for a block
-    of none of the kinds.
+    ``phases`` are events in the numbering of the blocks. Raises ValueError for a block of an
+    unknown kind.
     """
     changes: dict[int, dict[str, int]] = defaultdict(lambda: defaultdict(int))
     seen = set()
@@ -86,7 +89,7 @@ def timeline(
 
 
 def _place(event: int, since: int) -> int:
-    """An event's number in the call; 0 for what was before it."""
+    """Return an event's number within the call; 0 for events before it."""
     return max(event - since + 1, 0)
 
 
@@ -101,7 +104,7 @@ def _running(
 
 
 def thinned(given: Timeline, stretches: int) -> Timeline:
-    """The highest and the lowest event of each of so many stretches: enough to draw, peak kept."""
+    """Keep the highest and the lowest event of each stretch: fewer points, the same peak."""
     totals, count = given.total_bytes, len(given.events)
     kept: set[int] = {0, count - 1}
     for index in range(stretches):
@@ -124,11 +127,11 @@ def watched(
     ranges: Sequence[tuple[int, int, str]],
     before_bytes: int,
 ) -> Watched:
-    """Live bytes after each change of a call, and what they were while each component ran.
+    """Return the live bytes after each change of a call, and their peak in each component.
 
     ``changes`` are nanoseconds and signed bytes, ``ranges`` begin, end and name of a component,
-    both in order; ranges lie inside each other or apart. What changes inside several is told to
-    the innermost, outside all to BETWEEN.
+    both in order; ranges are nested or disjoint. A change belongs to the innermost range around it,
+    outside all ranges to BETWEEN.
     """
     live, open_ = before_bytes, [(0, math.inf, BETWEEN)]
     rest = list(reversed(ranges))

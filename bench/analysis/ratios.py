@@ -1,4 +1,4 @@
-"""Calls queued one behind the other: how many times more of them an arm does than its baseline."""
+"""Ratios over passes besides the speed-up: throughput, and an arm's time / the yardstick's."""
 
 import math
 from collections.abc import Mapping, Sequence
@@ -11,7 +11,7 @@ from bench.records.row import Record
 
 
 def with_yardstick(record: Record, samples: Sequence[Sample]) -> Record:
-    """A row with how many times longer its arm takes than the yardstick; as it was without one."""
+    """Return the row with its arm's time / the yardstick's, unchanged without a yardstick."""
     both = [(each.arm_s, each.yardstick_s) for each in samples if each.arm_s and each.yardstick_s]
     if not both:
         return record
@@ -28,12 +28,12 @@ def with_yardstick(record: Record, samples: Sequence[Sample]) -> Record:
     )
 
 
-# Fewer passes have no interval, which no other comparison could lend them.
+# Fewer passes give no interval: these ratios borrow no spread from other comparisons.
 _LEAST_PASSES = 3
 
 
 def throughput_ratio(baseline: Sequence[Sample], arm: Sequence[Sample]) -> Interval | None:
-    """The baseline's queued seconds a call / the arm's, pass by pass; None where nothing queues.
+    """Return the baseline's queued seconds per call / the arm's over passes; None without a queue.
 
     ``baseline`` are the samples of the control, whose arm is a copy of the baseline.
     """
@@ -50,14 +50,14 @@ def throughput_ratio(baseline: Sequence[Sample], arm: Sequence[Sample]) -> Inter
 
 
 def control_key(comparison: Comparison) -> str:
-    """Name of the control that a comparison's baseline is known by."""
+    """Return the key of the control of a comparison's baseline."""
     return f"{comparison.factor}-{comparison.workload}-{comparison.baseline_name}"
 
 
 def with_throughput(
     record: Record, comparison: Comparison, by_key: Mapping[str, Sequence[Sample]]
 ) -> Record:
-    """A row with what its arm does when calls queue, by the samples of the run."""
+    """Return the row with its arm's throughput ratio, from the samples of the run."""
     baseline, arm = (by_key.get(key, ()) for key in (control_key(comparison), comparison.key))
     found = throughput_ratio(baseline, arm)
     if found is None:

@@ -1,16 +1,16 @@
-"""From the passes of all comparisons to an interval for each: passes are the replicates.
+"""Intervals of all comparisons of a run, with passes as replicates.
 
-A pass is one process; its calls are correlated and it carries an effect of its own, so passes are
-what gets counted. With two to five of them, the spread of one comparison's passes says little. So
+A pass is one process; its calls are correlated and it has an effect of its own, so passes count.
+Two to five passes of one comparison give a poor estimate of their spread. Therefore
 
-1. each pass is weighted by what its pairs leave open plus what processes differ by, and the
+1. each pass is weighted by its sampling variance plus the variance between processes, and the
    interval comes from the weighted spread of the passes, as in a random-effects meta-analysis with
    few studies (Hartung and Knapp 2001, "A refined method for the meta-analysis of controlled
    clinical trials with binary outcome"; Sidik and Jonkman 2002);
 2. that spread is moderated by the spread of all comparisons of the run: an inverse chi-square
    prior, fitted by the moments of the logarithms (Smyth 2004, "Linear models and empirical Bayes
    methods for assessing differential expression in microarray experiments", section 6.2). A
-   comparison borrows at most as many degrees of freedom as the others have, and one whose passes
+   comparison borrows at most the degrees of freedom of the others, and one whose passes
    spread further than the prior explains borrows fewer, down to none (Phipson et al. 2016, "Robust
    hyperparameter estimation protects against hypervariable genes").
 """
@@ -25,35 +25,34 @@ from scipy.special import digamma, fdtrc, polygamma, stdtr, stdtrit
 
 from bench.analysis.estimates import CONFIDENCE, Interval, PassEstimate
 
-# Before any comparison is repeated: processes differ by this (standard deviation of the logarithm),
-# known to so many degrees of freedom. Both are cautious against what calibrations found.
+# Prior without repeated comparisons: standard deviation between processes (of the logarithm) and
+# its degrees of freedom. Both are cautious beside the values that calibrations found.
 PRIOR_SD = 0.02
 _PRIOR_DEGREES = 4.0
-# The noise of a comparison's pairs over all passes weighs as much as so many pairs of one pass.
+# Weight of a comparison's noise over all passes, in pairs of one pass.
 _LENT_PAIRS = 12.0
-# The prior's degrees of freedom are themselves estimated; their guess weighs as much as so many
-# comparisons.
+# Weight of the guessed degrees of freedom of the prior, in comparisons.
 _GUESS_WEIGHT = 4
 _LEAST_VARIANCE = 1e-12
 _LEAST_RATIO = 1e-6
-# Spreads that differ by rounding alone are the same.
+# Tolerance of spreads that differ only by rounding.
 _SAME = 1 + 1e-9
-# The exponential of more is no number.
+# Larger logarithms overflow.
 _LARGEST_LOG = 600.0
 _BISECTIONS = 60
 _NEWTON_STEPS = 50
 _NEWTON_TOLERANCE = 1e-10
-# An effect "could have been seen" where it would have been in so many of such runs.
+# An effect is detectable if this share of such runs would find it.
 POWER = 0.8
 
 
 @dataclass(frozen=True)
 class Spread:
-    """What a run knows of its machine.
+    """Variance between processes, learned from all comparisons of a run.
 
-    ``variance`` is that between processes (of logarithms); ``degrees`` say how alike comparisons
-    are in it (few: very different); ``total_degrees`` are those of all comparisons together.
-    ``tails`` are, for each, the probability of a spread as large as that of its passes, in order.
+    ``variance`` is that of logarithms; ``degrees`` are the prior's degrees of freedom (few:
+    comparisons differ widely), ``total_degrees`` those of all comparisons together. ``tails`` are
+    the sorted probabilities of a spread as large as that of each comparison's passes.
     """
 
     variance: float
@@ -62,9 +61,10 @@ class Spread:
     tails: tuple[float, ...] = ()
 
     def lent(self, own: float, dispersion: float) -> float:
-        """Degrees of freedom that a comparison may borrow, by its own and its passes' spread.
+        """Return the degrees of freedom that a comparison may borrow.
 
-        What counts is how much rarer its spread should be than it is among the comparisons.
+        ``own`` are its own, ``dispersion`` is the spread of its passes. The loan shrinks by the
+        probability of that spread under the prior / the share of comparisons with such a spread.
         """
         borrowed = min(self.degrees, max(self.total_degrees - own, 0.0))
         if not self.tails or not own:
@@ -78,7 +78,7 @@ class Spread:
 class Effect:
     """Logarithm of a speed-up, with its standard error and that error's degrees of freedom.
 
-    ``usual_error`` is the standard error that the run's spread alone leads to expect.
+    ``usual_error`` is the standard error expected from the run's spread alone.
     """
 
     log_ratio: float
@@ -95,41 +95,41 @@ class Effect:
 
     @property
     def half_width(self) -> float:
-        """Half of the interval of the logarithm: 0.01 means about one percent either way."""
+        """Half-width of the interval of the logarithm: 0.01 is about one percent either way."""
         return self._quantile(0.5 + CONFIDENCE / 2) * self.standard_error
 
     @property
     def stopping_width(self) -> float:
-        """The half-width to stop by: never below what is usual in the run.
+        """Half-width for the stopping rule, never below the one usual in the run.
 
-        To stop as soon as one comparison's own passes happen to agree would favour intervals that
+        Stopping as soon as the passes of one comparison happen to agree would favour intervals that
         are too narrow.
         """
         return self._quantile(0.5 + CONFIDENCE / 2) * max(self.standard_error, self.usual_error)
 
     @property
     def p_value(self) -> float:
-        """Probability of so large a difference, either way, between identical arms."""
+        """Two-sided p-value of the difference between identical arms."""
         return min(1.0, 2 * float(stdtr(self.degrees, -abs(self.log_ratio) / self.standard_error)))
 
     def p_beyond(self, bound: float) -> float:
-        """Probability of so small a difference where the truth is ``bound`` or more either way.
+        """Return the p-value of equivalence within ``bound``: the larger of two one-sided tests.
 
-        The larger of two one-sided tests (Schuirmann 1987).
+        See Schuirmann 1987.
         """
         shortfall = (bound - abs(self.log_ratio)) / self.standard_error
         return float(stdtr(self.degrees, -shortfall))
 
     def detectable(self, level: float) -> float:
-        """The smallest relative difference that would have been found four times in five.
+        """Return the smallest relative difference that POWER of such runs would find.
 
-        ``level`` is the p-value that a difference had to stay below to be called one.
+        ``level`` is the largest p-value of a verdict.
         """
         quantiles = self._quantile(1 - level / 2) + self._quantile(POWER)
         return math.expm1(min(quantiles * self.standard_error, _LARGEST_LOG))
 
     def widened(self, factor: float) -> "Effect":
-        """The same effect with a larger standard error."""
+        """Return the effect with its standard error multiplied by ``factor``."""
         return replace(self, standard_error=self.standard_error * factor)
 
     def _quantile(self, probability: float) -> float:
@@ -137,7 +137,7 @@ class Effect:
 
 
 def fit_spread(groups: Sequence[Sequence[PassEstimate]]) -> Spread:
-    """Learn from all comparisons of a run how much its processes differ."""
+    """Fit the variance between processes to all comparisons of a run."""
     repeated = [_arrays(group) for group in groups if len(group) > 1]
     degrees = np.array([len(ratios) - 1.0 for ratios, _ in repeated])
     if not repeated:
@@ -173,7 +173,7 @@ def effect(passes: Sequence[PassEstimate], spread: Spread) -> Effect:
 def _arrays(passes: Sequence[PassEstimate]) -> tuple[np.ndarray, np.ndarray]:
     """Ratios and variances of passes; few pairs tell their own noise badly, so all lend theirs.
 
-    A weight from too small a variance would be the very pass to pull the mean aside.
+    A pass whose variance is underestimated would dominate the mean.
     """
     ratios = np.array([each.log_ratio for each in passes])
     rounds = np.array([each.rounds for each in passes])
@@ -185,9 +185,9 @@ def _arrays(passes: Sequence[PassEstimate]) -> tuple[np.ndarray, np.ndarray]:
 def _scale(
     repeated: Sequence[tuple[np.ndarray, np.ndarray]], degrees: np.ndarray, variance: float
 ) -> tuple[float, float]:
-    """Scale and degrees of freedom of the prior, were processes to differ by ``variance``.
+    """Return scale and degrees of freedom of the prior for a variance between processes.
 
-    The scale is 1 where the passes spread as much as that variance says.
+    The scale is 1 if the passes spread as much as that variance predicts.
     """
     ratios = np.array([_dispersion(*arrays, variance) for arrays in repeated])
     logs = np.log(np.maximum(ratios, _LEAST_RATIO)) - digamma(degrees / 2) + np.log(degrees / 2)
@@ -203,14 +203,14 @@ def _scale(
 
 
 def _dispersion(ratios: np.ndarray, variances: np.ndarray, variance: float) -> float:
-    """Weighted spread of passes over what is expected of it: 1 on average where all is known."""
+    """Return the weighted spread of passes / its expected value: 1 on average."""
     weights = 1 / (variance + variances)
     mean = weights @ ratios / weights.sum()
     return float(weights @ (ratios - mean) ** 2) / (len(ratios) - 1)
 
 
 def _inverse_trigamma(value: float) -> float:
-    """X with trigamma(x) = value > 0, by Newton's method (Smyth 2004, appendix)."""
+    """Return x with trigamma(x) = value > 0, by Newton's method (Smyth 2004, appendix)."""
     x = 0.5 + 1 / value
     for _ in range(_NEWTON_STEPS):
         trigamma = float(polygamma(1, x))

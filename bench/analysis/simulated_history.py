@@ -1,9 +1,9 @@
-"""Simulated histories: what is found, and what is told that is not there, by several methods.
+"""Simulated histories: true changes found and false alarms of several methods.
 
-Each run is on a machine that is faster or slower than the last one's, as hosted runners are (10 to
-30 % apart), and every so often on another kind. Raw times have all of that in them; ratios to a
-yardstick of the same run have only what does not cancel. In some histories a commit makes some
-series lastingly slower.
+The speed of the machine varies from run to run, as on hosted runners (10 to 30 %), and jumps now
+and then to another kind of machine. Raw times contain all of that; ratios to a yardstick of the
+same run contain only the part that does not cancel. A commit half-way makes some series lastingly
+slower.
 """
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -18,32 +18,32 @@ from bench.analysis.change_points import changes
 Values = NDArray[np.float64]
 
 
-class Call(NamedTuple):
-    """A series that is called changed at a run, and in which range that lies, if any is told."""
+class DetectedChange(NamedTuple):
+    """A change that a method reports: series, run, and the 95 % range of runs if it gives one."""
 
     series: int
     run: int
     span: tuple[int, int] | None = None
 
 
-# What is called changed, by raw times and ratios of a history.
-Method = Callable[[Values, Values], list[Call]]
+# A method maps raw times and ratios of a history to the changes that it reports.
+Method = Callable[[Values, Values], list[DetectedChange]]
 
-# Standard deviations of logarithms: of a machine's speed from run to run, of what does not cancel
-# in a ratio, and the jump to another kind of machine, once in so many runs.
+# Standard deviations of logarithms: speed of a machine from run to run, noise that does not cancel
+# in a ratio, jump to another kind of machine; and the mean number of runs between jumps.
 _MACHINE, _REST, _JUMP, _JUMP_EVERY = 0.12, 0.02, 0.3, 20
-# A change counts as found where it is told no further than this from its place.
+# A change counts as found if a method reports it at most this number of runs away.
 _NEAR = 3
 
 
 @dataclass(frozen=True, kw_only=True)
-class Found:
-    """What one method said of histories in which some series became slower by ``change``.
+class MethodScore:
+    """Score of one method on histories in which some series became slower by ``change``.
 
-    ``found`` is the share of true changes told, at most three runs from their place, ``exact`` of
-    those the share told at it, ``held`` the share whose 95 % range holds it, where there is one.
-    ``false_alarms`` is the number told per history where there is none, ``false_share`` the share
-    of all that is told.
+    ``found`` is the share of true changes reported at most three runs away, ``exact`` the share of
+    those reported at the very run, ``held`` the share of those whose 95 % range holds it (None
+    without ranges). ``false_alarms`` is the number of false reports per history, ``false_share``
+    their share of all reports.
     """
 
     method: str
@@ -57,8 +57,8 @@ class Found:
 
 def simulate_histories(
     histories: int = 40, runs: int = 40, series: int = 20, change: float = 0.05, seed: int = 0
-) -> list[Found]:
-    """Try every method on histories in which every fourth series changes half-way."""
+) -> list[MethodScore]:
+    """Score every method on histories in which every fourth series changes half-way."""
     generator = np.random.default_rng(seed)
     made = [_history(generator, runs, series, change) for _ in range(histories)]
     truth = {(n, runs // 2) for n in range(0, series, 4)}
@@ -68,7 +68,7 @@ def simulate_histories(
 def _history(
     generator: np.random.Generator, runs: int, series: int, change: float
 ) -> tuple[Values, Values]:
-    """Raw times and ratios of some series, each (series, runs)."""
+    """Return raw times and ratios, each an array of (series, runs)."""
     jumps = generator.random(runs) < 1 / _JUMP_EVERY
     kind = np.cumsum(jumps * generator.normal(0, _JUMP, runs))
     machine = generator.normal(0, _MACHINE, runs) + kind
@@ -83,14 +83,14 @@ def _judge(
     made: Sequence[tuple[Values, Values]],
     truth: set[tuple[int, int]],
     change: float,
-) -> Found:
-    told = [method(*history) for history in made]
-    true = [sum(_is_true(each, truth) for each in calls) for calls in told]
-    hits = [call for calls in told for place in truth for call in _hit(place, calls)]
+) -> MethodScore:
+    reports = [method(*history) for history in made]
+    true = [sum(_is_true(each, truth) for each in calls) for calls in reports]
+    hits = [call for calls in reports for place in truth for call in _hit(place, calls)]
     spans = [(call, call.span) for call in hits if call.span]
     at = dict(truth)
-    total = sum(map(len, told))
-    return Found(
+    total = sum(map(len, reports))
+    return MethodScore(
         method=name,
         change=change,
         found=len(hits) / (len(truth) * len(made)),
@@ -106,26 +106,28 @@ def _share(given: Iterable[bool]) -> float | None:
     return sum(answers) / len(answers) if answers else None
 
 
-def _is_true(call: Call, truth: set[tuple[int, int]]) -> bool:
+def _is_true(call: DetectedChange, truth: set[tuple[int, int]]) -> bool:
     return any(call.series == row and abs(call.run - place) <= _NEAR for row, place in truth)
 
 
-def _hit(place: tuple[int, int], calls: Sequence[Call]) -> list[Call]:
-    """The call that is nearest to a true change, where one is near."""
+def _hit(place: tuple[int, int], calls: Sequence[DetectedChange]) -> list[DetectedChange]:
+    """Return the report nearest to a true change, if one is near."""
     near = [call for call in calls if _is_true(call, {place})]
     return sorted(near, key=lambda call: abs(call.run - place[1]))[:1]
 
 
-def _threshold(share: float, values: Values) -> list[Call]:
-    """Every run that is slower than the one before by more than a fixed share."""
+def _threshold(share: float, values: Values) -> list[DetectedChange]:
+    """Report every run that is slower than the previous one by more than a fixed share."""
     slower = values[:, 1:] > (1 + share) * values[:, :-1]
-    return [Call(int(row), int(index) + 1) for row, index in np.argwhere(slower)]
+    return [DetectedChange(int(row), int(index) + 1) for row, index in np.argwhere(slower)]
 
 
-def _change_points(values: Values) -> list[Call]:
+def _change_points(values: Values) -> list[DetectedChange]:
     named = {str(row): [float(value) for value in line] for row, line in enumerate(values)}
     found = changes(named)
-    return [Call(int(each.series), each.index, (each.earliest, each.latest)) for each in found]
+    return [
+        DetectedChange(int(each.series), each.index, (each.earliest, each.latest)) for each in found
+    ]
 
 
 METHODS: Mapping[str, Method] = {

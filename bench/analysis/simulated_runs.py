@@ -1,7 +1,7 @@
-"""Do the intervals keep their word? Runs with a known answer, simulated from the pairs up.
+"""Simulated runs with a known answer: coverage of intervals and rates of verdicts.
 
-Each scenario spoils the pairs in one way that real machines do. Numbers in, numbers out: the same
-estimators judge the simulated runs that judge the measured ones.
+Each scenario disturbs the pairs in one way that real machines do. The estimators are those of
+measured runs.
 """
 
 import math
@@ -18,21 +18,21 @@ from bench.analysis.verdicts import check_controls, judge
 _BASE_S = 0.01
 # Half of a run's comparisons are of identical arms; the others cycle through these.
 TRUE_SPEEDUPS = (1.0, 0.95, 1.0, 0.98)
-# A run that goes on until its intervals are narrow stops here at the latest.
+# Most passes of a run that continues until its intervals are narrow.
 _MOST_PASSES = 8
 
 
 @dataclass(frozen=True, kw_only=True)
 class Scenario:
-    """A machine and a run on it; every size is a standard deviation or share of a call's time.
+    """A machine and a run on it; sizes are standard deviations or shares of a call's time.
 
-    ``noise`` of a pair's ratio is correlated from pair to pair by ``correlation``; one call in
-    1 / ``outliers`` takes up to several times as long; the machine's speed changes by ``drift``
-    over a pass; in one pass in 1 / ``disturbed`` the noise is five times as large. ``process`` is
-    what a process adds to a ratio: for each comparison it is larger or smaller by a factor of
-    ``exp(process_spread)``, and for the share ``restless`` five times as large: these alone are
-    then scored. With ``precision`` further passes are made until every interval is so
-    narrow.
+    ``noise`` is that of a pair's ratio, with ``correlation`` between neighbouring pairs; the share
+    ``outliers`` of calls takes up to several times as long; the machine's speed changes by
+    ``drift`` over a pass; in the share ``disturbed`` of passes the noise is five times as large.
+    ``process`` is the effect of a process on a ratio, varied between comparisons by a factor of
+    ``exp(process_spread)`` and five times as large for the share ``restless``; with it only these
+    comparisons are scored. With ``precision`` the run continues until every interval has that
+    half-width.
     """
 
     name: str
@@ -71,7 +71,7 @@ SCENARIOS = (
 
 @dataclass(frozen=True)
 class Outcome:
-    """What was said of one simulated comparison whose answer is known."""
+    """Result of one simulated comparison, with its true speed-up."""
 
     truth: float
     interval: Interval
@@ -83,7 +83,7 @@ class Outcome:
 
 @dataclass(frozen=True)
 class Score:
-    """A scenario's outcomes in short; shares from 0 to 1, widths as part of the speed-up.
+    """Summary of a scenario's outcomes; shares from 0 to 1, widths relative to the speed-up.
 
     ``coverage`` is the share of intervals that hold the truth, ``student_coverage`` that of
     Student's intervals over pass medians. ``false`` is the share of identical arms called faster or
@@ -102,7 +102,7 @@ class Score:
 
 
 def simulate(scenario: Scenario, runs: int, seed: int = 0) -> Score:
-    """Simulate so many runs of a scenario and score what is said of them."""
+    """Simulate a number of runs of a scenario and score their outcomes."""
     random = np.random.default_rng([seed, *scenario.name.encode()])
     outcomes = [each for _ in range(runs) for each in _run(scenario, random)]
     if scenario.restless:
@@ -134,7 +134,7 @@ def _half(interval: Interval) -> float:
 
 
 def _run(scenario: Scenario, random: np.random.Generator) -> Iterator[Outcome]:
-    """One run: its controls come first, then as many candidates."""
+    """Simulate one run: half of its comparisons are controls, the other half candidates."""
     half = scenario.comparisons // 2
     truths = [1.0] * half
     truths += [TRUE_SPEEDUPS[int(random.integers(len(TRUE_SPEEDUPS)))] for _ in range(half)]
@@ -206,7 +206,7 @@ def _pass(
 def _correlated(
     count: int, deviation: float, correlation: float, random: np.random.Generator
 ) -> np.ndarray:
-    """Normal noise of a given standard deviation whose neighbours are correlated."""
+    """Return normal noise of a given standard deviation with correlated neighbours."""
     values = random.normal(0, deviation, count)
     for index in range(1, count):
         fresh = math.sqrt(1 - correlation**2) * values[index]
@@ -215,5 +215,5 @@ def _correlated(
 
 
 def simulate_fully(scenario: Scenario, runs: int, seed: int = 0) -> Score:
-    """Simulate as many comparisons as ``runs`` of twenty have, however few a run has."""
+    """Simulate as many comparisons as ``runs`` runs of twenty have, also for smaller runs."""
     return simulate(scenario, max(runs * SCENARIOS[0].comparisons // scenario.comparisons, 1), seed)

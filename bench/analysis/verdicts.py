@@ -1,14 +1,14 @@
-"""What the effects of a run allow to be said: verdicts, checked by controls, and how many may err.
+"""Verdicts from effects, checked against controls and adjusted for multiple comparisons.
 
 Three guards stand between an interval and a verdict:
 
-1. The controls, baselines against their own copies, have a known answer. Where they stray further
-   than their intervals allow, every standard error is multiplied by how far: the Birge ratio
-   (Birge 1932), from negative controls as in empirical calibration (Schuemie et al. 2014). Where
-   they stray beyond reason, no verdict is given.
-2. A run of many comparisons would find differences by chance: p-values are adjusted for the share
-   of false discoveries among the verdicts (Benjamini and Hochberg 1995), which also holds for
-   comparisons that err together in one direction, and for the direction of a difference.
+1. The controls, baselines against their own copies, have a known answer. If they stray further than
+   their intervals allow, every standard error is multiplied by the Birge ratio (Birge 1932), from
+   negative controls as in empirical calibration (Schuemie et al. 2014). If that ratio exceeds
+   WITHHELD_BEYOND, the run gets no verdicts.
+2. Many comparisons find differences by chance: p-values are adjusted to control the false discovery
+   rate of the verdicts (Benjamini and Hochberg 1995), which also holds for positively dependent
+   comparisons and for the direction of a difference.
 3. A difference within ``delta`` is ``equivalent``: too small to choose by, whatever its p-value.
 """
 
@@ -23,20 +23,20 @@ from bench.analysis.estimates import Interval
 from bench.analysis.replication import Effect
 from bench.records.comparison import DELTA
 
-# Of the verdicts of a run this share may be false.
+# False discovery rate of the verdicts of a run.
 FALSE_SHARE = 0.02
-# Controls that stray with less probability than this are no chance.
+# Controls that stray with a smaller probability are not explained by chance.
 _STRAY_P = 0.05
-# Intervals that would have to be widened by more are not to be mended.
+# Beyond this widening factor a run gets no verdicts.
 WITHHELD_BEYOND = 3.0
 
 
 @dataclass(frozen=True)
 class Controls:
-    """What baselines against their own copies say of the run they were measured in.
+    """Result of a run's controls: baselines against their own copies.
 
-    ``strayed`` of ``count`` were called different; ``widening`` is the factor by which intervals
-    were widened for it (1: the controls are as close to 1 as their intervals say).
+    ``strayed`` of ``count`` were called different; ``widening`` is the factor by which all
+    intervals were widened (1: the controls are as close to 1 as their intervals predict).
     """
 
     count: int
@@ -45,16 +45,16 @@ class Controls:
 
     @property
     def withheld(self) -> bool:
-        """Whether the controls stray so far that no verdict can be given."""
+        """Whether the controls stray too far for any verdict."""
         return self.widening > WITHHELD_BEYOND
 
 
 @dataclass(frozen=True)
 class Judgement:
-    """What is said of one comparison.
+    """Verdict of one comparison.
 
-    ``detectable`` is the smallest relative difference that would have been called one, four times
-    in five.
+    ``p_value`` is adjusted; ``detectable`` is the smallest relative difference that four of five
+    such runs would find.
     """
 
     effect: Effect
@@ -64,9 +64,9 @@ class Judgement:
 
 
 def adjusted(p_values: Sequence[float]) -> list[float]:
-    """P-values adjusted after Benjamini and Hochberg (1995): below q, a share of q is false.
+    """Return p-values adjusted after Benjamini and Hochberg (1995): below q, a share of q is false.
 
-    ``scipy.stats.false_discovery_control`` is the same, but its import takes longer than a report.
+    ``scipy.stats.false_discovery_control`` does the same, but importing it is slower than a report.
     """
     order = np.argsort(p_values)[::-1]
     count, lowest, result = len(p_values), 1.0, [1.0] * len(p_values)
@@ -81,9 +81,9 @@ def verdict(
 ) -> str:
     """``faster``, ``slower``, ``equivalent`` (the interval is within 1 ± delta) or ``undecided``.
 
-    An interval that lies within the band is ``equivalent`` even where it excludes 1. ``differs``
-    and ``agrees`` say whether a difference, or its absence, outlasts the adjustment for many
-    comparisons. Without bounds nothing is decided.
+    An interval within the band is ``equivalent`` even if it excludes 1. ``differs``
+    and ``agrees`` are whether a difference, or its absence, is significant after the adjustment for
+    multiple comparisons. Without bounds the verdict is ``undecided``.
     """
     if speedup.low is None or speedup.high is None:
         return "undecided"
@@ -97,9 +97,9 @@ def verdict(
 
 
 def check_controls(effects: Sequence[Effect], delta: float = DELTA) -> Controls:
-    """See whether comparisons of identical arms stay as close to 1 as their intervals say.
+    """Check whether comparisons of identical arms stay as close to 1 as their intervals predict.
 
-    The sum of squares of their normal scores is chi-square distributed where they do.
+    If they do, the sum of squares of their normal scores is chi-square distributed.
     """
     said = [verdict(each.interval, delta, differs=each.p_value <= FALSE_SHARE) for each in effects]
     strayed = sum(each in ("faster", "slower") for each in said)
@@ -112,11 +112,11 @@ def check_controls(effects: Sequence[Effect], delta: float = DELTA) -> Controls:
 def judge(
     effects: Mapping[str, Effect], controls: Controls, delta: float = DELTA
 ) -> dict[str, Judgement]:
-    """A verdict for each of a family of comparisons, with p-values adjusted for their number."""
+    """Return a verdict for each comparison of a family, with p-values adjusted for its size."""
     widened = {key: each.widened(controls.widening) for key, each in effects.items()}
     different = adjusted([each.p_value for each in widened.values()])
     alike = adjusted([each.p_beyond(math.log1p(delta)) for each in widened.values()])
-    # Benjamini and Hochberg's bar for the last difference that is called one.
+    # Largest p-value that Benjamini and Hochberg's procedure accepts.
     found = sum(p_value <= FALSE_SHARE for p_value in different)
     bar = FALSE_SHARE * max(found, 1) / max(len(different), 1)
     judged = {}

@@ -10,7 +10,7 @@ from rich.table import Table
 from rich.text import Text
 
 from bench.analysis.change_points import Change
-from bench.analysis.simulated_history import Found
+from bench.analysis.simulated_history import MethodScore
 from bench.files.history_csv import Point
 from bench.report.plots.canvas import COLOURS, new_figure, shortened
 from bench.report.tables.verdicts import new_table
@@ -81,7 +81,7 @@ def trend_table(series: Series, changes: Sequence[Change]) -> Table:
     return table
 
 
-def simulation_table(found: Sequence[Found]) -> Table:
+def simulation_table(found: Sequence[MethodScore]) -> Table:
     """What each method finds and what it makes up, in simulated histories."""
     table = new_table("Simulated histories: 20 series, 40 runs, 5 series slower from the middle on")
     headings = (

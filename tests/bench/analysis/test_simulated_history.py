@@ -3,22 +3,27 @@
 import numpy as np
 import pytest
 
-from bench.analysis.simulated_history import METHODS, Call, Found, simulate_histories
+from bench.analysis.simulated_history import (
+    METHODS,
+    DetectedChange,
+    MethodScore,
+    simulate_histories,
+)
 
 
 @pytest.fixture(scope="module", name="found")
-def _found() -> dict[str, Found]:
+def _found() -> dict[str, MethodScore]:
     told = simulate_histories(histories=6, runs=30, series=12, change=0.08, seed=1)
     return {each.method: each for each in told}
 
 
-def test_every_method_is_tried(found: dict[str, Found]) -> None:
+def test_every_method_is_tried(found: dict[str, MethodScore]) -> None:
     """In their order, on the same histories."""
     assert list(found) == list(METHODS)
     assert {each.change for each in found.values()} == {0.08}
 
 
-def test_ratios_find_what_changed_and_little_else(found: dict[str, Found]) -> None:
+def test_ratios_find_what_changed_and_little_else(found: dict[str, MethodScore]) -> None:
     """Nearly all of it; what else is told is rare."""
     trend = found["vitbench trend: change points of ratios"]
     assert trend.found >= 0.9
@@ -29,7 +34,7 @@ def test_ratios_find_what_changed_and_little_else(found: dict[str, Found]) -> No
     assert trend.held >= 0.9
 
 
-def test_raw_times_tell_of_the_machine(found: dict[str, Found]) -> None:
+def test_raw_times_tell_of_the_machine(found: dict[str, MethodScore]) -> None:
     """A fixed threshold alarms for every other run, change points for every machine."""
     trend = found["vitbench trend: change points of ratios"]
     for name in ("10 % against the run before, raw times", "change points of raw times"):
@@ -54,6 +59,6 @@ def test_a_threshold_is_one_run_against_the_one_before() -> None:
     """By more than its share, in either series."""
     raw = np.array([[1.0, 1.2, 1.2], [1.0, 1.05, 1.2]])
     assert METHODS["10 % against the run before, raw times"](raw, raw) == [
-        Call(0, 1),
-        Call(1, 2),
+        DetectedChange(0, 1),
+        DetectedChange(1, 2),
     ]
