@@ -1,1 +1,1 @@
-"""What is compared: the grid, the work of a workload, one benchmark module for each factor."""
+"""The comparisons of a run: grid, work of each workload, one benchmark module per factor."""

@@ -1,21 +1,21 @@
-"""Gradient checkpointing: activations kept against activations computed again.
+"""Gradient checkpointing: activations stored against activations recomputed.
 
-``blocks`` keeps the input of each encoder block alone and runs the block once more in backward
+``blocks`` stores only the input of each encoder block and runs the block again in the backward pass
 (Chen et al. 2016, "Training Deep Nets with Sublinear Memory Cost").
 """
 
 from bench.records.comparison import Comparison
-from bench.suite.grid import Grid, Measure
+from bench.suite.grid import LEVELS, Grid, Measure
 
 GRID = Grid(
     factor="checkpoint",
     component="encoder",
-    arms=("none", "blocks"),
+    arms=LEVELS["checkpoint"],
     batch_sizes={"cpu": (1,), "cuda": (8, 64)},
     modes=("train",),
 )
 
 
 def bench_checkpoint(comparison: Comparison, measure: Measure) -> None:
-    """Time a training step that computes its activations again."""
+    """Time a training step that recomputes its activations."""
     measure(comparison)

@@ -1,7 +1,7 @@
-"""What a run chose by its own verdicts, as a whole, against the plain arm.
+"""The combination that a run chose by its own verdicts, as a whole, against the plain arm.
 
-The plain arm has the baseline of every factor. Its comparisons come from the plan of a pass alone:
-nobody knows them before the run.
+The plain arm has the baseline of every factor. The comparisons are not known before the run, so
+they come from the plan of a pass only.
 """
 
 from bench.records.comparison import Comparison

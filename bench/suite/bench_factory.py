@@ -1,6 +1,6 @@
-"""A user's own arms, as ``vitbench compare`` names them: there is nothing to choose from here.
+"""A user's own arms, as named on the command line of ``vitbench compare``.
 
-Its comparisons come from the plan of a pass alone.
+The grid is empty: the comparisons come from the plan of a pass only.
 """
 
 from bench.records.comparison import Comparison

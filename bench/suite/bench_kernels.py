@@ -1,7 +1,7 @@
-"""Attention kernels: what PyTorch chooses by itself against each that can be pinned.
+"""Attention kernels: PyTorch's own choice against each kernel that can be pinned.
 
-Measured only where it is asked for, by ``--factors kernel``: scaled_dot_product_attention chooses
-well in most cases, and its choice stands in the column ``kernels``.
+Measured only with ``--factors kernel``: scaled_dot_product_attention chooses well in most cases,
+and the column ``kernels`` shows its choice.
 """
 
 from bench.records.comparison import Comparison
@@ -12,11 +12,11 @@ GRID = Grid(
     component="attention",
     arms=("auto", "flash", "efficient", "cudnn", "math"),
     batch_sizes={"cpu": (1,), "cuda": (1, 64)},
-    # Flash and cuDNN attention on CUDA know no float32.
+    # Flash and cuDNN attention on CUDA do not support float32.
     levels={"cuda": {"precision": "bf16"}},
 )
 
 
 def bench_kernel(comparison: Comparison, measure: Measure) -> None:
-    """Time attention held to one kernel."""
+    """Time attention pinned to one kernel."""
     measure(comparison)

@@ -1,7 +1,7 @@
 """Patchers: three ways to cut an image into tokens.
 
-``conv`` is the usual one and the baseline; ``unfold`` (nn.Unfold and nn.Linear) and ``linear``
-(a reshape and nn.Linear) compute the same function with the same weights.
+``conv`` is the usual one and the baseline, so it comes first; ``unfold`` (nn.Unfold and nn.Linear)
+and ``linear`` (a reshape and nn.Linear) compute the same function with the same weights.
 """
 
 from bench.records.comparison import Comparison

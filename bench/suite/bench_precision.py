@@ -1,16 +1,16 @@
 """Precision: fp32 against autocast (bf16, fp16), pure bf16 and, on CUDA, TF32.
 
-``fp32`` is pinned to full float32 products (no TF32) and is the baseline. Training under
-``amp_fp16`` scales its gradients, as it must in real use.
+``fp32`` is pinned to full float32 products (no TF32) and is the baseline. Training with
+``amp_fp16`` scales its gradients, as real training must.
 """
 
 from bench.records.comparison import Comparison
-from bench.suite.grid import Grid, Measure
+from bench.suite.grid import LEVELS, Grid, Measure
 
 GRID = Grid(
     factor="precision",
     component="encoder",
-    arms=("fp32", "tf32", "amp_bf16", "amp_fp16", "bf16"),
+    arms=LEVELS["precision"],
     batch_sizes={"cpu": (1,), "cuda": (1, 64)},
 )
 

@@ -27,6 +27,7 @@ from bench.suite.work import flops
 from vitcore.config import ATTENTIONS, PATCHERS, VARIANTS, ViTConfig, known
 
 COMPONENTS = ("auto", "block", "model")
+# Every level of every factor, the usual baseline first but for patchers.
 LEVELS: dict[str, tuple[str, ...]] = {
     "patcher": PATCHERS,
     "attention": ATTENTIONS,
@@ -41,23 +42,22 @@ LEVELS: dict[str, tuple[str, ...]] = {
 # On a CPU a call above this is measured on one encoder block instead of the whole model, so that
 # a run of the default size ends within its ten minutes: B/16 forward at batch 1 is 35 GFLOP.
 CPU_MODEL_LIMIT_FLOPS = 50e9
-# Arms that other devices lack.
+# Arms that are only available on CUDA.
 _CUDA_ARMS = ("tf32", "reduce_overhead", "max_autotune", "efficient", "cudnn")
 LARGEST_BATCH = 10**10
-# What is measured where the user does not say: hardly anybody trains a ViT on a CPU.
+# Default modes of each device: a ViT is rarely trained on a CPU.
 MODES_OF = {"cpu": ("forward",), "cuda": MODES}
 
 
 @dataclass(frozen=True, kw_only=True)
 class Grid:
-    """What one benchmark module compares.
+    """Comparisons of one benchmark module.
 
     ``arms`` are levels of ``factor``, the baseline first. ``component`` is ``patcher``,
-    ``attention`` or ``encoder``: the last means the whole model or one block, whichever
-    ``Selection.component`` says. ``batch_sizes`` are for each device; the user may give others.
-    ``modes`` are those in which the arms differ, ``levels`` what all arms have of other factors on
-    a device, where that is not the usual.
-    A user's own arms and what a run chose are in no selection: their grids are empty.
+    ``attention`` or ``encoder``; the last means the whole model or one block, depending on
+    ``Selection.component``. ``batch_sizes`` are the defaults of each device, ``modes`` those in
+    which the arms differ, ``levels`` the levels of other factors that all arms have on a device,
+    if not the usual ones. The grids of users' own arms and of chosen combinations are empty.
     """
 
     factor: str
@@ -75,7 +75,7 @@ class Grid:
 
 @dataclass(frozen=True, kw_only=True)
 class Selection:
-    """Which part of the grid to measure; checked at birth (InputError lists what is known)."""
+    """Part of the grid to measure; ``__post_init__`` raises InputError for an unknown name."""
 
     variants: tuple[str, ...] = ("B/16", "L/16", "H/14")
     factors: tuple[str, ...] = USUAL_FACTORS
@@ -121,7 +121,7 @@ Measure = Callable[[Comparison], None]
 
 
 def expand(grid: Grid, selection: Selection) -> Iterator[Comparison]:
-    """Every comparison of one grid: for each workload the control, then each candidate."""
+    """Yield every comparison of one grid: for each workload the control, then each candidate."""
     if grid.factor not in selection.factors:
         return
     for device in selection.devices:
@@ -150,9 +150,9 @@ def _workload(
 
 
 def choose_component(workload: Workload, wanted: str) -> Workload:
-    """The same work on the whole model or one block; ``auto`` takes the model where that is quick.
+    """Return the workload on the whole model or one block.
 
-    On a CPU that is up to CPU_MODEL_LIMIT_FLOPS a call.
+    ``auto`` is the model, but on a CPU only up to CPU_MODEL_LIMIT_FLOPS a call.
     """
     model = replace(workload, component="model")
     if wanted != "auto":
@@ -172,7 +172,7 @@ def _comparisons(grid: Grid, workload: Workload, cache: str) -> Iterator[Compari
                 workload=workload,
                 baseline=baseline,
                 arm=replace(baseline, **{grid.factor: name}),
-                # Inside a whole model no part finds its weights in the cache anyway.
+                # Inside a whole model no part finds its weights in the cache in any case.
                 cache="warm" if workload.component == "model" else cache,
             )
 
@@ -184,14 +184,14 @@ def _applies(arm: str, workload: Workload) -> bool:
 
 
 def shuffled(comparisons: Sequence[Comparison], seed: int) -> list[Comparison]:
-    """The same comparisons in an order that the seed decides."""
+    """Return the comparisons in the random order of a seed."""
     order = list(comparisons)
     random.Random(seed).shuffle(order)  # noqa: S311 (an order, not a secret)
     return order
 
 
 def grids() -> Iterator[Grid]:
-    """The grid of every benchmark module beside this one, by name of the module."""
+    """Yield the grid of every benchmark module in this folder, by name of the module."""
     for module in pkgutil.iter_modules([str(Path(__file__).parent)]):
         if module.name.startswith("bench_"):
             grid: Grid = import_module(f"bench.suite.{module.name}").GRID
@@ -199,7 +199,7 @@ def grids() -> Iterator[Grid]:
 
 
 def comparisons(selection: Selection) -> tuple[Comparison, ...]:
-    """Every comparison that a selection asks for. Raises InputError where that is none."""
+    """Return every comparison of a selection. Raises InputError if there is none."""
     found = tuple(each for grid in grids() for each in expand(grid, selection))
     if not found:
         raise InputError(
@@ -210,12 +210,12 @@ def comparisons(selection: Selection) -> tuple[Comparison, ...]:
 
 
 COPY_SUFFIX = re.compile(r"#[0-9]+$")
-# A control gets this much of a candidate's time: what it has to show is seen sooner.
+# A control gets this share of a candidate's time: a large effect is enough to raise an alarm.
 CONTROL_SHARE = 0.25
 
 
 def distinct(names: Sequence[str]) -> list[str]:
-    """The same names, in which those given again are numbered: ``a.py:f``, ``a.py:f#2``."""
+    """Number the names that occur more than once: ``a.py:f``, ``a.py:f#2``."""
     found: list[str] = []
     for name in names:
         copies = (f"{COPY_SUFFIX.sub('', name)}#{number}" for number in count(2))
@@ -231,7 +231,7 @@ def against_first(
     cache: str,
     allow_different: bool,
 ) -> tuple[Comparison, ...]:
-    """Compare each of a user's arms with the first: the control, then the candidates."""
+    """Return comparisons of each of a user's arms with the first: the control comes first."""
     baseline, *_ = arms = [Arm(factory=each, precision=precision) for each in distinct(names)]
     return tuple(
         Comparison(

@@ -1,9 +1,9 @@
-"""Stacks of known relative cost, with which ``vitbench calibrate`` tries the suite itself.
+"""Stacks of known relative cost, with which ``vitbench calibrate`` tests the suite itself.
 
-Each layer is a Linear of 256 values and a GELU, and all layers cost the same: ``linear_21`` does
-21/20 of the work of ``linear_20``. What a longer stack costs in cache is not known beforehand, so
-that ratio may be off by some tenths of a percent: how often intervals hold the truth is to be read
-from identical stacks. An input is x_ND with N tokens of D = 256 values.
+Each layer is a Linear of 256 features and a GELU, and all layers cost the same: ``linear_21`` does
+21/20 of the work of ``linear_20``. The cache misses of a longer stack are not known in advance, so
+that ratio may be off by some tenths of a percent: only identical stacks show the coverage of the
+intervals. An input is x_ND with N tokens of D = 256 features.
 """
 
 from itertools import chain
@@ -15,29 +15,29 @@ WIDTH = 256
 
 
 def linear_20() -> nn.Sequential:
-    """Twenty layers."""
+    """Return twenty layers."""
     return _stack(20)
 
 
 def linear_21() -> nn.Sequential:
-    """Twenty-one layers: 5 % more than twenty."""
+    """Return twenty-one layers: 5 % more work than twenty."""
     return _stack(21)
 
 
 def linear_50() -> nn.Sequential:
-    """Fifty layers."""
+    """Return fifty layers."""
     return _stack(50)
 
 
 def linear_51() -> nn.Sequential:
-    """Fifty-one layers: 2 % more than fifty."""
+    """Return fifty-one layers: 2 % more work than fifty."""
     return _stack(51)
 
 
 def _stack(layers: int) -> nn.Sequential:
-    """Layers with weights of their own: one used again would be found in the cache.
+    """Return layers, each with its own weights, since shared ones would stay in the cache.
 
-    The first weights of every stack are the same.
+    The first weights of all stacks are equal.
     """
     with torch.random.fork_rng([]):
         torch.manual_seed(0)

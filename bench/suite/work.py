@@ -1,15 +1,12 @@
-"""Work of a workload by arithmetic: configuration, parameters, FLOPs, least bytes."""
+"""Work of a workload by arithmetic: configuration, parameters, FLOPs, minimum bytes. No torch."""
 
 from typing import Any
 
-from bench.records.comparison import (
-    Arm,
-    Workload,
-)
+from bench.records.comparison import Arm, Workload
 from vitcore import costs
 from vitcore.config import ViTConfig
 
-# Bytes of a parameter and of an activation's value. Autocast keeps the first, and halves the other.
+# Bytes of a parameter and of an activation element. Autocast halves only the latter.
 _BYTES = {
     "fp32": (4, 4),
     "tf32": (4, 4),
@@ -17,34 +14,34 @@ _BYTES = {
     "amp_fp16": (4, 2),
     "bf16": (2, 2),
 }
-# How often an optimizer reads or writes each parameter, or as many numbers of its own.
+# Reads and writes of each parameter by an optimizer, those of its own state included.
 _ADAMW_PASSES, _SGD_PASSES = 7, 5
 
 
 def config_for(workload: Workload, **changes: Any) -> ViTConfig:
-    """The model that a workload's component is part of.
+    """Return the configuration of the model that a workload's component belongs to.
 
-    Raises ValueError for the workload of a user's own arms, which is part of none.
+    Raises ValueError for the workload of a user's own arms, which have none.
     """
     if workload.variant is None:
-        raise ValueError(f"{workload} is no part of vitcore")
+        raise ValueError(f"{workload} is not a part of vitcore")
     return ViTConfig.from_name(workload.variant, image_size=workload.image_size, **changes)
 
 
 def repeats(variant: str, whole: str, part: str) -> int:
-    """How often a part stands in a model or a block."""
+    """Return how often a part occurs in a model or a block."""
     if whole == "model":
         return ViTConfig.from_name(variant).depth if part == "attention" else 1
     return int(part == "attention")
 
 
 def parameters(workload: Workload) -> int:
-    """Parameters of a workload's component, by arithmetic."""
+    """Return the number of parameters of a workload's component."""
     return int(getattr(costs, workload.component)(config_for(workload)).parameters)
 
 
 def flops(workload: Workload) -> float:
-    """Floating-point operations of one call, by arithmetic; what is computed twice counts once."""
+    """Return the floating-point operations of one call; recomputation counts once."""
     config, component = config_for(workload), workload.component
     if workload.mode == "train":
         macs = costs.training_macs(config, component)
@@ -54,7 +51,7 @@ def flops(workload: Workload) -> float:
 
 
 def least_bytes(workload: Workload, arm: Arm) -> float:
-    """Bytes that one call of an arm must read and write at least (see ``costs.moved_bytes``)."""
+    """Return the minimum memory traffic of one call in bytes (see ``costs.moved_bytes``)."""
     parameter_bytes, value_bytes = _BYTES[arm.precision]
     return float(
         costs.moved_bytes(

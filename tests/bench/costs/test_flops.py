@@ -116,5 +116,5 @@ def test_counting_leaves_the_callers_random_numbers_alone() -> None:
 def test_a_users_own_arms_are_not_counted() -> None:
     """What is no part of vitcore has no arithmetic to agree with."""
     own = Workload(component="own", mode="forward", device="cpu", inputs="1,197,768")
-    with pytest.raises(ValueError, match="no part of vitcore"):
+    with pytest.raises(ValueError, match="not a part of vitcore"):
         disagreement(Arm(), own)
