@@ -3,7 +3,7 @@
 On tensors without memory nobody sees what an operator in C++ makes and drops on the way. That of
 nn.MultiheadAttention's fast path is in aten/src/ATen/native/transformers, softmax's in
 native/transformers/attention.cpp, that of products in native/mkldnn/Matmul.cpp, mean's in
-native/ReduceOps.cpp.
+native/ReduceOps.cpp. ``bench.costs.scratch`` measures the library's own scratch.
 
 Axes: B batch, N tokens, D token width, A heads, K head width, S = 3 for query, key and value,
 M, I, O rows, inputs and outputs of a product, X the axes of what may be any tensor.
@@ -17,9 +17,14 @@ import torch.nn.functional as F
 from torch import Tensor
 from torch.utils._python_dispatch import TorchDispatchMode
 
+from bench.costs.scratch import attention_scratch_bytes, product_scratch_bytes
+
 _ATEN = torch.ops.aten
 _FAST_PATH = _ATEN._native_multi_head_attention.default  # noqa: SLF001
 _SAFE_SOFTMAX = _ATEN._safe_softmax.default  # noqa: SLF001
+_LINEAR = _ATEN.linear.default
+_MM, _BMM, _ADDMM = _ATEN.mm.default, _ATEN.bmm.default, _ATEN.addmm.default
+_CPU_ATTENTION = _ATEN._scaled_dot_product_flash_attention_for_cpu.default  # noqa: SLF001
 
 _NEED_WEIGHTS = 10
 _HALVES = (torch.bfloat16, torch.float16)
@@ -60,19 +65,27 @@ class OpenedFastPath(TorchDispatchMode):
         trainable = any(isinstance(each, Tensor) and each.requires_grad for each in args)
         if func.namespace == "aten" and not trainable:
             with self:
-                result = func.decompose(*args, **named)
+                late = func is _LINEAR and _adds_late(*args)
+                result = _late(*args) if late else func.decompose(*args, **named)
             if result is not NotImplemented:
                 return result
-        return func(*args, **named)
+        result = func(*args, **named)
+        if func is _LINEAR and self.device == "cpu" and args[0].dtype in _HALVES:
+            # What does not lie row by row is copied for one product of all rows.
+            rows_MI = args[0].flatten(0, -2)
+            adds = len(args) > len("xw") and not _adds_late(*args)
+            _take_scratch(_ADDMM if adds else _MM, rows_MI, args[1].t())
+        return result
 
     def _fast_path(self, *args: Any) -> tuple[Tensor, Tensor | None]:
         """Self-attention."""
-        x_BND, (heads, *weights) = args[0], args[4:9]
+        inputs, (heads, *weights) = args[:3], args[4:9]
         # What is as by default is not handed on.
         need_weights = args[_NEED_WEIGHTS] if len(args) > _NEED_WEIGHTS else True
         if self.device == "cuda" and not need_weights:
-            return _fused(x_BND, heads, *weights)
-        return _step_by_step(x_BND, heads, *weights, need_weights=need_weights)
+            return _fused(inputs[0], heads, *weights)
+        with self:
+            return _step_by_step(inputs, heads, *weights, need_weights=need_weights)
 
 
 def _fused(
@@ -88,7 +101,7 @@ def _fused(
 
 
 def _step_by_step(
-    x_BND: Tensor,
+    inputs: tuple[Tensor, Tensor, Tensor],
     heads: int,
     in_weight: Tensor,
     in_bias: Tensor,
@@ -98,19 +111,29 @@ def _step_by_step(
     need_weights: bool,
 ) -> tuple[Tensor, Tensor | None]:
     """As on a CPU: query, key and value in one piece, the softmax where the scores were."""
-    batch, tokens, width = x_BND.shape
-    projected = torch.mm(x_BND.reshape(-1, width), in_weight.t())
-    qkv_SXNK = x_BND.new_empty(3, batch * heads, tokens, width // heads)
+    batch, tokens, width = inputs[0].shape
+    projected = _projected(inputs, in_weight)
+    qkv_SXNK = projected.new_empty(3, batch * heads, tokens, width // heads)
     del projected, in_bias
     scores_XNN = torch.bmm(qkv_SXNK[0], qkv_SXNK[1].transpose(1, 2))
     kept_BANN = scores_XNN.unflatten(0, (batch, heads)) if need_weights else None
-    del scores_XNN
     # The weighted sum goes where the query was.
+    _take_scratch(_BMM, scores_XNN, qkv_SXNK[2])
+    del scores_XNN
     out_BANK = qkv_SXNK[0].unflatten(0, (batch, heads))
     out_XD = out_BANK.transpose(1, 2).reshape(-1, width)
     result_BND = torch.addmm(bias, out_XD, weight.t()).unflatten(0, (batch, tokens))
     del out_XD
     return result_BND, kept_BANN.sum(1).div_(heads) if kept_BANN is not None else None
+
+
+def _projected(inputs: tuple[Tensor, Tensor, Tensor], in_weight: Tensor) -> Tensor:
+    """Three products and a copy under autocast, which makes one input three; else one product."""
+    rows = [each.reshape(-1, each.shape[-1]) for each in inputs]
+    if inputs[0] is inputs[1]:
+        return torch.mm(rows[0], in_weight.t())
+    parts = zip(rows, in_weight.chunk(3), strict=True)
+    return torch.cat([torch.mm(each, weight.t()) for each, weight in parts], dim=-1)
 
 
 def _safe_softmax(scores_BANN: Tensor, dim: int, dtype: torch.dtype | None = None) -> Tensor:
@@ -120,19 +143,55 @@ def _safe_softmax(scores_BANN: Tensor, dim: int, dtype: torch.dtype | None = Non
     return out_BANN
 
 
+def _adds_late(x_X: Tensor, _weight: Tensor, bias: Tensor | None = None) -> bool:
+    """Whether a linear layer adds its bias after the product."""
+    return bias is not None and x_X.dim() > len("MI") and not x_X.is_contiguous()
+
+
+def _late(x_X: Tensor, weight: Tensor, bias: Tensor) -> Tensor:
+    """In place, as native/Linear.cpp does it unless something is there that sees it."""
+    return torch.matmul(x_X, weight.t()).add_(bias)
+
+
 def _bmm(left_BMI: Tensor, right_BIO: Tensor) -> Tensor:
     """As oneDNN does it for halves: what lies in no order that it knows is copied first."""
     (batch, rows, inputs), outputs = left_BMI.shape, right_BIO.shape[2]
     if not _is_for_onednn(left_BMI) or rows * inputs * outputs <= _LEAST_PRODUCT:
         return torch.bmm(left_BMI, right_BIO)
     out_BMO = left_BMI.new_empty(batch, rows, outputs)
-    copies = [
-        each.clone(memory_format=torch.contiguous_format)
+    known = [
+        each if _is_known(each) else each.clone(memory_format=torch.contiguous_format)
         for each in (left_BMI, right_BIO)
-        if not _is_known(each)
     ]
-    del copies
+    _take_scratch(_BMM, *known)
     return out_BMO
+
+
+def _mm(left_MI: Tensor, right_IO: Tensor, **named: Any) -> Tensor:
+    out_MO = torch.mm(left_MI, right_IO, **named)
+    _take_scratch(_MM, left_MI, right_IO)
+    return out_MO
+
+
+def _addmm(bias: Tensor, left_MI: Tensor, right_IO: Tensor, **named: Any) -> Tensor:
+    out_MO = torch.addmm(bias, left_MI, right_IO, **named)
+    _take_scratch(_ADDMM, left_MI, right_IO)
+    return out_MO
+
+
+def _attention(query_BANK: Tensor, key_BANK: Tensor, *args: Any, **named: Any) -> Any:
+    """Fused, with the copies that its kernel makes."""
+    outputs = _CPU_ATTENTION(query_BANK, key_BANK, *args, **named)
+    if _is_for_onednn(query_BANK):
+        size_bytes = attention_scratch_bytes(_CPU_ATTENTION, query_BANK, key_BANK)
+        query_BANK.new_empty(size_bytes, dtype=torch.uint8)
+    return outputs
+
+
+def _take_scratch(func: Callable[..., Any], left_X: Tensor, right_X: Tensor) -> None:
+    """Have a product's scratch taken, and dropped, where oneDNN does the product."""
+    if left_X.dtype in _HALVES and _is_for_onednn(left_X):
+        left_X.new_empty(product_scratch_bytes(func, left_X, right_X), dtype=torch.uint8)
 
 
 def _is_for_onednn(half_BMI: Tensor) -> bool:
@@ -154,4 +213,10 @@ def _mean(x_X: Tensor, dim: Any, keepdim: bool = False, **_: Any) -> Tensor:  # 
 
 
 # What takes more of halves on a CPU.
-_ON_CPU: dict[Any, Callable[..., Tensor]] = {_ATEN.bmm.default: _bmm, _ATEN.mean.dim: _mean}
+_ON_CPU: dict[Any, Callable[..., Any]] = {
+    _BMM: _bmm,
+    _MM: _mm,
+    _ADDMM: _addmm,
+    _ATEN.mean.dim: _mean,
+    _CPU_ATTENTION: _attention,
+}

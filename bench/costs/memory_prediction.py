@@ -1,7 +1,8 @@
 """Predicts the memory of a call by running it on shapes alone, on a machine without its device.
 
 The call is the very step that is measured (``Candidate.once``), run twice on fake tensors: the
-second step is the steady state, in which gradients and the optimizer's state are there.
+second step is the steady state, in which gradients and the optimizer's state are there. On a CPU
+the scratch of its math library is part of it (``bench.costs.scratch``): it depends on the machine.
 """
 
 from collections.abc import Iterable, Iterator, Mapping
