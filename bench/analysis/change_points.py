@@ -107,7 +107,7 @@ class _Cutter:
     enough: int
 
     def cuts(self, begin: int, end: int) -> Iterator[tuple[int, float]]:
-        """Yield the best cut from ``begin`` to ``end`` with its p-value, then cuts of both sides."""
+        """Yield the best cut of ``begin`` to ``end`` with its p-value, then those of both sides."""
         if end - begin < 2 * self.least:
             return
         place, statistic = _best(self.values[None, begin:end], self.least)
