@@ -215,6 +215,7 @@ def test_python_runs(code: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch)
     from torch import nn
 
     monkeypatch.setattr("tempfile.tempdir", str(tmp_path))  # Locks of other runs are elsewhere.
+    monkeypatch.chdir(ROOT)
     names = {"old": nn.Linear(768, 8), "new": nn.Linear(768, 8)}
     exec(code.replace("budget_s=10", "budget_s=0.2"), names)  # noqa: S102 (the manual's own)
 
