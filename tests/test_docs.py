@@ -6,7 +6,7 @@ import re
 import shlex
 import subprocess
 import sys
-from collections.abc import Iterator
+import tomllib
 from pathlib import Path
 from typing import Any
 
@@ -19,68 +19,23 @@ import bench
 from bench.__main__ import cli
 from bench.suite.grid import LEVELS, Selection
 from bench.usercode.spec import read_arm
+from helpers.manual import (
+    PAGES,
+    ROOT,
+    SHOWN,
+    anchors,
+    blocks,
+    commands,
+    inline,
+    nox_sessions,
+    option_names,
+    parsed,
+    steps,
+)
 
-# As in the session that refreshes the blocks, which needs nox.
-SHOWN = re.compile(r"^<!-- (vitbench .*?) -->\n.*?^<!-- end -->$", re.MULTILINE | re.DOTALL)
-FENCE = re.compile(r"^```(\w*)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
-ROOT = Path(__file__).parents[1]
-NAMES = ("README.md", "CONTRIBUTING.md", "results/README.md")
-PAGES = {
-    str(path.relative_to(ROOT)): path.read_text("utf-8")
-    for path in [*(ROOT / name for name in NAMES), *sorted((ROOT / "docs").glob("*.md"))]
-}
 MOST_LINES = 150
 # Options of pytest, pytest-benchmark and bench/conftest.py that the pages name.
 OTHER_OPTIONS = {"--seconds", "--benchmark-autosave", "--benchmark-compare", "--help"}
-
-
-def blocks(language: str) -> list[Any]:
-    """Return the fenced blocks of one language, as test cases named by page and place."""
-    return [
-        pytest.param(found[2], id=f"{page}-{number}")
-        for page, text in PAGES.items()
-        for number, found in enumerate(FENCE.finditer(text))
-        if found[1] == language
-    ]
-
-
-def commands() -> list[Any]:
-    """Return every command line of the console blocks, as test cases."""
-    lines = [
-        line.removeprefix("$ ")
-        for text in PAGES.values()
-        for found in FENCE.finditer(text)
-        for line in found[2].splitlines()
-        if found[1] == "console" and line.startswith("$ ")
-    ]
-    parts = (part.strip() for line in lines for part in line.split("&&"))
-    return [pytest.param(part, id=part[:60]) for part in dict.fromkeys(parts)]
-
-
-def inline(page: str) -> list[str]:
-    """Return the code spans of a page's text, each with single blanks."""
-    text = FENCE.sub("", SHOWN.sub("", PAGES[page]))
-    return [" ".join(found.split()) for found in re.findall(r"(?<!`)`([^`]+)`(?!`)", text)]
-
-
-def parsed(words: list[str]) -> tuple[str, dict[str, Any]]:
-    """Parse a vitbench command line without running it: the command's name and its values.
-
-    Raises click.ClickException for an unknown command or option, or a wrong value.
-    """
-    command: click.Command = cli
-    name = "vitbench"
-    while isinstance(command, click.Group) and words and not words[0].startswith("-"):
-        name, *words = words
-        if name not in command.commands:
-            raise click.UsageError(f"there is no command {name!r}")
-        command = command.commands[name]
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(click, "echo", lambda *_, **__: None)
-        try:
-            return name, command.make_context(name, words).params
-        except click.exceptions.Exit:  # --help
-            return name, {}
 
 
 def check_names(command: str, values: dict[str, Any]) -> None:
@@ -96,17 +51,6 @@ def check_names(command: str, values: dict[str, Any]) -> None:
         for arm in (values["baseline"], *values["candidates"]):
             if arm.startswith("vitcore:"):
                 read_arm(arm)
-
-
-def nox_sessions() -> set[str]:
-    """Return the names of the sessions in noxfile.py."""
-    tree = ast.parse((ROOT / "noxfile.py").read_text("utf-8"))
-    return {
-        each.name
-        for each in tree.body
-        if isinstance(each, ast.FunctionDef)
-        and any(ast.unparse(mark).startswith("nox.session") for mark in each.decorator_list)
-    }
 
 
 @pytest.mark.parametrize("line", commands())
@@ -147,15 +91,6 @@ def test_options_in_the_text_exist(page: str) -> None:
     known = {name for command in cli.commands.values() for name in option_names(command)}
     named = {word for code in inline(page) for word in re.findall(r"(?<![\w-])--[a-z-]+", code)}
     assert named - known - OTHER_OPTIONS == set()
-
-
-def option_names(command: click.Command) -> Iterator[str]:
-    """Yield the options of a command and of the commands below it."""
-    for each in command.params:
-        yield from (*each.opts, *each.secondary_opts)
-    if isinstance(command, click.Group):
-        for below in command.commands.values():
-            yield from option_names(below)
 
 
 @pytest.mark.slow
@@ -243,12 +178,6 @@ def test_workflows_of_others_call_ours(text: str) -> None:
             check_names(*parsed(shlex.split(job["with"]["measure"])))
 
 
-def anchors(text: str) -> set[str]:
-    """Return the anchors that GitHub gives a page's headings."""
-    headings = re.findall(r"^#+ (.*)$", FENCE.sub("", text), re.MULTILINE)
-    return {re.sub(r"[^\w\- ]", "", each.lower()).replace(" ", "-") for each in headings}
-
-
 @pytest.mark.parametrize("page", PAGES)
 def test_every_link_leads_somewhere(page: str) -> None:
     """To a file or folder of the repository, and to a heading where it names one."""
@@ -272,11 +201,6 @@ def test_every_path_in_the_text_exists(page: str) -> None:
     assert [path for path in named if not (ROOT / path).exists()] == []
 
 
-def steps(text: str) -> list[str]:
-    """Split a page into its list items and paragraphs."""
-    return re.split(r"\n\n|\n(?=\s*(?:[-*]|\d+\.)\s)", FENCE.sub("", text))
-
-
 def test_every_name_in_the_guide_is_in_the_file_named_with_it() -> None:
     """Classes, functions and constants of ``adding-an-arm.md``, step by step."""
     checked = 0
@@ -290,3 +214,12 @@ def test_every_name_in_the_guide_is_in_the_file_named_with_it() -> None:
             checked += len(named)
             assert {word for word in named if not re.search(rf"\b{word}\b", code)} == set(), step
     assert checked > 20
+
+
+def test_the_layout_is_that_of_the_contracts() -> None:
+    """The table of folders is in the order in which they may import each other."""
+    settings = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))["tool"]["importlinter"]
+    (layers,) = [each["layers"] for each in settings["contracts"] if each["type"] == "layers"]
+    folders = [name for name in layers if (ROOT / "bench" / name).is_dir()]
+    table = re.findall(r"^\| `bench/(\w+)/` \|", PAGES["CONTRIBUTING.md"], re.MULTILINE)
+    assert table == folders
