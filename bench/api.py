@@ -33,7 +33,7 @@ from bench.records.comparison import (
 )
 from bench.records.errors import InputError, advised
 from bench.records.row import Record
-from bench.report.notebook_result import Compared
+from bench.report.notebook_result import ComparisonResult
 from bench.suite.availability import check_devices
 from bench.suite.grid import CONTROL_SHARE, against_first
 from bench.timing.clocks import clock_for
@@ -60,7 +60,7 @@ def compare(
     allow_different: bool = False,
     show_progress: bool = True,
     lock: bool = True,
-) -> Compared:
+) -> ComparisonResult:
     """Compare two modules or callables on equal inputs, in alternating pairs.
 
     ``inputs`` are what a call takes: a tensor, a tuple by position or a mapping by name; any shape.
@@ -92,7 +92,8 @@ def compare(
         ]
     analysis = analyse("in this process", comparisons, samples, read_environment(), delta)
     record = _in_python(analysis.records[1], samples[1])
-    return Compared(**asdict(record), leaves_open=tuple(_open(record, analysis.records[0])))
+    leaves_open = tuple(_open(record, analysis.records[0]))
+    return ComparisonResult(**asdict(record), leaves_open=leaves_open)
 
 
 def _sample(

@@ -93,7 +93,7 @@ def simulate(runs: int, seed: int, *, markdown: bool) -> None:
     from rich.progress import track
 
     from bench.analysis.simulated_runs import SCENARIOS, simulate_fully
-    from bench.report.calibration import as_markdown, simulated_runs_table
+    from bench.report.calibration import simulated_runs_markdown, simulated_runs_table
 
     console = Console(stderr=True)
     chosen = track(
@@ -101,6 +101,6 @@ def simulate(runs: int, seed: int, *, markdown: bool) -> None:
     )
     scores = [simulate_fully(scenario, runs, seed) for scenario in chosen]
     if markdown:
-        click.echo(as_markdown(scores))
+        click.echo(simulated_runs_markdown(scores))
         return
     output().print(simulated_runs_table(scores))

@@ -103,7 +103,7 @@ def compare(**given: Any) -> None:
     else:
         show_verdicts(results, views)
         click.echo(source_of(results))
-        tell_job(as_markdown(results.told(results.aim)))
+        tell_job(as_markdown(results.report_data(results.aim)))
     if folder is not None:
         count = write_drawings(results, results.aim)
         told = f"{folder}/report.html, results.csv and {count} plots beside it"

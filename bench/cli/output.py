@@ -49,16 +49,17 @@ def show_verdicts(results: Any, views: Sequence[str] = (), aim: Any = None) -> N
 
     from bench.records.environment import warnings
     from bench.report.tables.costs import cost_tables
-    from bench.report.tables.decision import decision_table, open_lines
+    from bench.report.tables.decision import contender_lines, decision_table
     from bench.report.tables.decision_notes import decision_notes
-    from bench.report.tables.verdicts import NARROW_COLUMNS, summary
+    from bench.report.tables.layout import NARROW_COLUMNS
+    from bench.report.tables.verdicts import summary
 
     console = output()
     narrow = console.width < NARROW_COLUMNS
     decisions, aim = results.decisions(aim), aim or results.aim
     first: list[Any] = []
     if decisions:
-        notes = map(Text, [*decision_notes(decisions, aim), *open_lines(decisions)])
+        notes = map(Text, [*decision_notes(decisions, aim), *contender_lines(decisions)])
         first = [decision_table(decisions, aim, narrow=narrow), *notes]
     parts = summary(
         results.analysis,
@@ -92,7 +93,7 @@ def show_run(results: Any, views: Sequence[str], aim: Any = None) -> None:
     if os.environ.get(_JOB_SUMMARY):
         from bench.report.export import as_markdown
 
-        tell_job(as_markdown(results.told(aim or results.aim)))
+        tell_job(as_markdown(results.report_data(aim or results.aim)))
 
 
 def tell_job(text: str) -> None:

@@ -75,16 +75,16 @@ def profile(**given: Any) -> None:
     if as_json:
         click.echo((request.folder / "profile.json").read_text(encoding="utf-8"), nl=False)
         return
+    from bench.report.labels import case_heading
     from bench.report.tables.call_profile import (
         component_table,
         files_line,
-        heading,
         memory_table,
         notes,
         operator_table,
     )
 
-    click.echo(f"Time of one call: {heading(case)}")
+    click.echo(f"Time of one call: {case_heading(case)}")
     output().print(component_table(profiled), operator_table(profiled, request.top))
     if profiled.watched is not None:
         output().print(memory_table(profiled.watched))

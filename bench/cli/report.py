@@ -47,7 +47,7 @@ def export(
     from bench.runs.state import load
 
     results = load(folder)
-    text = FORMATS[kind](results.told(other_aim(results.aim, objective, max_error)))
+    text = FORMATS[kind](results.report_data(other_aim(results.aim, objective, max_error)))
     if out is None:
         click.echo(text, nl=False)
         return

@@ -50,15 +50,11 @@ COLUMNS = tuple(each.name for each in fields(Point))
 
 
 def series_name(record: Record) -> str:
-    """What a row is called in a history: ``precision B/16 model b1 forward cpu bf16``.
+    """Return a row's name in a history: ``precision B/16 model b1 forward cpu bf16``.
 
     Of a user's own arm: ``compare 8,197,768 forward cpu mine.py:make``.
     """
-    if record.factor == OWN_FACTOR:
-        return f"compare {record.inputs} {record.mode} {record.device} {record.arm}"
-    size = "" if record.image_size in (None, 224) else f" {record.image_size}px"
-    where = f"{record.variant} {record.component} b{record.batch_size} {record.mode}{size}"
-    return f"{record.factor} {where} {record.device} {record.arm}"
+    return f"{record.factor_name} {record.workload.name} {record.device} {record.arm}"
 
 
 def points(

@@ -23,6 +23,8 @@ MODEL_ARMS = ("compile", "reduce_overhead", "max_autotune")
 OWN = "own"
 # A difference of less than this is of no interest to somebody who chooses an implementation.
 DELTA = 0.02
+# The image size that names leave out.
+USUAL_PIXELS = 224
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -43,10 +45,28 @@ class Workload:
     inputs: str | None = None
 
     def __str__(self) -> str:
-        """Short name for people and for pytest: ``B/16-model-b1-forward-cpu``."""
+        """Part of keys in journals and of pytest's names: ``B/16-model-b1-forward-cpu``."""
         if self.inputs is not None:
             return f"{self.component}-{self.inputs}-{self.mode}-{self.device}"
         return f"{self.variant}-{self.component}-b{self.batch_size}-{self.mode}-{self.device}"
+
+    @property
+    def name(self) -> str:
+        """Name in tables and in a history: ``B/16 model b1 train``, with an unusual image size."""
+        return self._name(self.component)
+
+    @property
+    def name_without_component(self) -> str:
+        """Name where the component goes without saying: ``B/16 b1 train``."""
+        return self._name("")
+
+    def _name(self, component: str) -> str:
+        if self.inputs is not None:
+            return f"{self.inputs} {self.mode}"
+        is_usual = self.image_size in (None, USUAL_PIXELS)
+        pixels = "" if is_usual else f"{self.image_size}px"
+        words = (self.variant, component, f"b{self.batch_size}", self.mode, pixels)
+        return " ".join(word for word in words if word)
 
 
 @dataclass(frozen=True, kw_only=True)

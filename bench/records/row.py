@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass, fields
 
-from bench.records.comparison import FACTORS, Arm
+from bench.records.comparison import FACTORS, OWN_FACTOR, Arm, Workload
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -174,6 +174,25 @@ class Record:
     """Lower end of the 95 % interval of ``yardstick_ratio``."""
     yardstick_high: float | None = None
     """Upper end of the 95 % interval of ``yardstick_ratio``."""
+
+    @property
+    def workload(self) -> Workload:
+        """What was done."""
+        return Workload(
+            component=self.component,
+            mode=self.mode,
+            device=self.device,
+            variant=self.variant,
+            patch_size=self.patch_size,
+            image_size=self.image_size,
+            batch_size=self.batch_size,
+            inputs=self.inputs,
+        )
+
+    @property
+    def factor_name(self) -> str:
+        """Name of the factor in tables and in a history: ``compare`` for a user's own arms."""
+        return "compare" if self.factor == OWN_FACTOR else self.factor
 
     @property
     def is_control(self) -> bool:

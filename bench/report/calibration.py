@@ -10,35 +10,10 @@ from rich.table import Table
 
 from bench.analysis.simulated_runs import Score
 from bench.records.calibration import Method, Rate
+from bench.report.columns import Column, words
 from bench.report.plots.canvas import STYLE, new_figure
+from bench.report.tables.layout import justified, markdown_table
 from bench.report.units import percent
-
-HEADINGS = (
-    "scenario",
-    "comparisons",
-    "interval holds the truth",
-    "± median",
-    "identical called different",
-    "5 % found",
-    "2 % found",
-    "Student's t: holds",
-    "± median",
-)
-
-
-def cells(score: Score) -> tuple[str, ...]:
-    """A score's cells, under HEADINGS."""
-    return (
-        score.scenario,
-        str(score.comparisons),
-        f"{score.coverage:.1%}",
-        _share(score.half_width, 2),
-        _share(score.false, 1),
-        _share(score.found_5, 0),
-        _share(score.found_2, 0),
-        f"{score.student_coverage:.1%}",
-        _share(score.student_half_width, 2),
-    )
 
 
 def _share(share: float, digits: int) -> str:
@@ -46,20 +21,32 @@ def _share(share: float, digits: int) -> str:
     return "" if not math.isfinite(share) else f"{100 * share:.{digits}f}%"
 
 
+SCORE_COLUMNS: tuple[Column[Score], ...] = (
+    words("scenario", lambda score: score.scenario),
+    Column(heading="comparisons", text=lambda score: str(score.comparisons)),
+    Column(heading="interval holds the truth", text=lambda score: _share(score.coverage, 1)),
+    Column(heading="± median", text=lambda score: _share(score.half_width, 2)),
+    Column(heading="identical called different", text=lambda score: _share(score.false, 1)),
+    Column(heading="5 % found", text=lambda score: _share(score.found_5, 0)),
+    Column(heading="2 % found", text=lambda score: _share(score.found_2, 0)),
+    Column(heading="Student's t: holds", text=lambda score: _share(score.student_coverage, 1)),
+    Column(heading="± median", text=lambda score: _share(score.student_half_width, 2)),
+)
+
+
 def simulated_runs_table(scores: Sequence[Score]) -> Table:
     """Rich table of the scores."""
-    found = Table(title="Simulated runs: do intervals and verdicts keep their word?")
-    for place, heading in enumerate(HEADINGS):
-        found.add_column(heading, justify="right" if place else "left")
+    table = Table(title="Simulated runs: how often intervals and verdicts are right")
+    for column in SCORE_COLUMNS:
+        table.add_column(column.heading, justify=justified(column))
     for score in scores:
-        found.add_row(*cells(score))
-    return found
+        table.add_row(*(column.text(score) for column in SCORE_COLUMNS))
+    return table
 
 
-def as_markdown(scores: Sequence[Score]) -> str:
+def simulated_runs_markdown(scores: Sequence[Score]) -> str:
     """The scores as Markdown."""
-    lines = [f"| {' | '.join(HEADINGS)} |", "|---|" + "---:|" * (len(HEADINGS) - 1)]
-    return "\n".join([*lines, *(f"| {' | '.join(cells(score))} |" for score in scores)])
+    return "\n".join(markdown_table(SCORE_COLUMNS, scores))
 
 
 # Where the counts stand, right of the bars, and where the axis ends.

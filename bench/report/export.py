@@ -1,4 +1,4 @@
-"""A run in the formats that other tools read: records in, text out."""
+"""Formats for other tools: Markdown, CSV, JSON, JUnit, github-action-benchmark."""
 
 import csv
 import io
@@ -12,14 +12,14 @@ from xml.etree import ElementTree as ET
 
 from bench.records.comparison import SCHEMA
 from bench.records.row import COLUMNS, Record
-from bench.report.labels import factor_name, workload
-from bench.report.report_data import Told
+from bench.report.columns import ROW_COLUMNS
+from bench.report.labels import factor_name, verdict, workload
+from bench.report.report_data import ReportData
 from bench.report.tables.decision import decision_markdown
 from bench.report.tables.markdown import markdown
-from bench.report.tables.verdicts import provenance, verdict
-from bench.report.units import bounds, times
+from bench.report.tables.verdicts import provenance
 
-# What XML cannot hold, however it is escaped.
+# Characters that XML forbids, escaped or not.
 _CONTROL = dict.fromkeys([*range(9), 11, 12, *range(14, 32)], "\N{REPLACEMENT CHARACTER}")
 _FAILED = ("wrong", "oom", "timeout", "crashed")
 
@@ -28,37 +28,37 @@ def _name(record: Record) -> str:
     return f"{factor_name(record)} / {workload(record)} / {record.arm}"
 
 
-def as_markdown(told: Told) -> str:
-    """What to choose and every verdict table, with its source."""
-    first = decision_markdown(told.decisions, told.aim)
-    own = (told.own_commit, told.has_changes)
-    source = provenance(told.environment, told.command, told.started, *own)
-    return f"{markdown(told.analysis, first=first)}\n{source}\n"
+def as_markdown(data: ReportData) -> str:
+    """Return what to choose, every verdict table and the run's provenance."""
+    first = decision_markdown(data.decisions, data.aim)
+    own = (data.own_commit, data.has_changes)
+    source = provenance(data.environment, data.command, data.started, *own)
+    return f"{markdown(data.analysis, first=first)}\n{source}\n"
 
 
-def as_csv(told: Told) -> str:
-    """The rows, as in ``results.csv``."""
+def as_csv(data: ReportData) -> str:
+    """Return the rows, as in ``results.csv``."""
     file = io.StringIO()
     writer = csv.DictWriter(file, COLUMNS, lineterminator="\n")
     writer.writeheader()
-    writer.writerows(asdict(record) for record in told.analysis.records)
+    writer.writerows(asdict(record) for record in data.analysis.records)
     return file.getvalue()
 
 
-def as_json(told: Told) -> str:
-    """One object: the run, its environment, what to choose, and the rows.
+def as_json(data: ReportData) -> str:
+    """Return one object: the run, its environment, what to choose, and the rows.
 
-    JSON knows no infinity: where compiling never pays off stands the text ``inf``, as in the CSV.
+    JSON has no infinity: if compiling never pays off the value is the text ``inf``, as in the CSV.
     """
-    rows = [_finite(asdict(record)) for record in told.analysis.records]
-    run = {"run_id": told.run_id, "command": told.command, "started": told.started}
+    rows = [_finite(asdict(record)) for record in data.analysis.records]
+    run = {"run_id": data.run_id, "command": data.command, "started": data.started}
     whole = {
         "schema": SCHEMA,
         **run,
-        "environment": asdict(told.environment),
-        "objective": told.aim.objective,
-        "max_error": told.aim.max_error,
-        "decisions": [*_decisions(told)],
+        "environment": asdict(data.environment),
+        "objective": data.aim.objective,
+        "max_error": data.aim.max_error,
+        "decisions": [*_decisions(data)],
         "rows": rows,
     }
     return json.dumps(whole, indent=1, allow_nan=False) + "\n"
@@ -71,42 +71,42 @@ def _finite(row: dict[str, Any]) -> dict[str, Any]:
     }
 
 
-def _decisions(told: Told) -> Iterator[dict[str, Any]]:
-    for each in told.decisions:
-        found, expected = None if each.is_refuted else each.speedup, each.expected
+def _decisions(data: ReportData) -> Iterator[dict[str, Any]]:
+    for each in data.decisions:
+        speedup, expected = None if each.is_refuted else each.speedup, each.expected
         chosen = {part.factor: getattr(each.arm, part.factor) for part in each.parts}
         yield {
             **asdict(each.situation),
             "choose": None if each.is_blind else chosen,
             "given_up": each.combination.choice if each.is_refuted else None,
             "gain": each.gain.value if each.gain and not each.is_refuted else None,
-            "speedup": found.value if found else None,
-            "speedup_low": found.low if found else None,
-            "speedup_high": found.high if found else None,
+            "speedup": speedup.value if speedup else None,
+            "speedup_low": speedup.low if speedup else None,
+            "speedup_high": speedup.high if speedup else None,
             "expected_speedup": expected.value if expected else None,
             "differs_from_parts": each.differs,
             "may_be_better": {part.factor: part.rivals for part in each.parts if part.rivals},
         }
 
 
-def as_action_benchmark(told: Told) -> str:
-    """For github-action-benchmark's ``customSmallerIsBetter``: latency of every arm, in ms.
+def as_action_benchmark(data: ReportData) -> str:
+    """Return github-action-benchmark's ``customSmallerIsBetter``: latency of every arm, in ms.
 
-    Times of another machine are another series; ``vitbench trend`` charts what is free of that.
+    Times depend on the machine; ``vitbench trend`` charts ratios to the yardstick instead.
     """
-    found = [
+    speedup, interval = ROW_COLUMNS["speed-up"].text, ROW_COLUMNS["95 % interval"].text
+    series = [
         {
             "name": _name(record),
             "unit": "ms",
             "value": record.latency_ms,
             "range": _range(record),
-            "extra": f"speed-up {times(record.speedup)} "
-            f"{bounds(record.speedup_low, record.speedup_high)}, {verdict(record)}",
+            "extra": f"speed-up {speedup(record)} {interval(record)}, {verdict(record)}",
         }
-        for record in told.analysis.records
+        for record in data.analysis.records
         if record.latency_ms is not None
     ]
-    return json.dumps(found, indent=1, ensure_ascii=False) + "\n"
+    return json.dumps(series, indent=1, ensure_ascii=False) + "\n"
 
 
 def _range(record: Record) -> str:
@@ -115,10 +115,10 @@ def _range(record: Record) -> str:
     return f"± {(record.latency_high_ms - record.latency_low_ms) / 2:.3g}"
 
 
-def as_junit(told: Told) -> str:
-    """A suite for each device and factor, a case for each arm; what failed is a failure there."""
-    root = ET.Element("testsuites", name="vitbench", timestamp=told.started)
-    rows = told.analysis.records
+def as_junit(data: ReportData) -> str:
+    """Return JUnit XML: a suite for each device and factor, a case for each arm."""
+    root = ET.Element("testsuites", name="vitbench", timestamp=data.started)
+    rows = data.analysis.records
     for (device, factor), group in groupby(rows, lambda r: (r.device, factor_name(r))):
         records = list(group)
         counts = {
@@ -137,21 +137,21 @@ def as_junit(told: Told) -> str:
 def _case(suite: ET.Element, record: Record) -> None:
     seconds = "" if record.latency_ms is None else f"{record.latency_ms / 1e3:.6f}"
     names = {"name": f"{workload(record)} / {record.arm}", "classname": suite.attrib["name"]}
-    case = ET.SubElement(suite, "testcase", {**_plain(names), "time": seconds})
-    reason = _plain({"message": record.error or record.status})
+    case = ET.SubElement(suite, "testcase", {**_printable(names), "time": seconds})
+    reason = _printable({"message": record.error or record.status})
     if record.status in _FAILED:
         ET.SubElement(case, "failure", {"type": record.status, **reason})
     elif record.status == "skipped":
         ET.SubElement(case, "skipped", reason)
-    said = f"{verdict(record)} {times(record.speedup)}".strip()
-    ET.SubElement(case, "system-out").text = said
+    text = f"{verdict(record)} {ROW_COLUMNS['speed-up'].text(record)}".strip()
+    ET.SubElement(case, "system-out").text = text
 
 
-def _plain(texts: dict[str, str]) -> dict[str, str]:
+def _printable(texts: dict[str, str]) -> dict[str, str]:
     return {name: text.translate(_CONTROL) for name, text in texts.items()}
 
 
-FORMATS: dict[str, Callable[[Told], str]] = {
+FORMATS: dict[str, Callable[[ReportData], str]] = {
     "markdown": as_markdown,
     "github-action-benchmark": as_action_benchmark,
     "junit": as_junit,

@@ -1,43 +1,122 @@
-"""Which rows belong together, and what they are called."""
+"""Names of factors, workloads, arms, cases and verdicts in tables, figures and notes."""
 
 from collections.abc import Callable, Iterable, Iterator
 from typing import TypeVar
 
-from bench.records.comparison import OWN_FACTOR
+from bench.analysis.decision import Decision, Situation
+from bench.records.arm_costs import Case
+from bench.records.comparison import CHOICE, FACTORS, PLAIN, Arm, Workload
 from bench.records.row import Record
 
 K = TypeVar("K")
-_USUAL_PIXELS = 224
+_COMMIT_DIGITS = 10
+_SIGNS = {"faster": "▲", "slower": "▼", "equivalent": "=", "undecided": "?"}
+_DEFAULT = "default"
+# The default arm, with the levels of those factors that differ from model to model.
+DEFAULT_ARM = f"{_DEFAULT} ({PLAIN.patcher}, {PLAIN.attention}, {PLAIN.compile}, {PLAIN.precision})"
 
 
 def factor_name(record: Record) -> str:
-    """What a row's comparison varies, as people say it."""
-    return "compare" if record.factor == OWN_FACTOR else record.factor
+    """Name of what a row's comparison varies: ``compare`` for a user's own arms."""
+    return record.factor_name
 
 
 def workload(record: Record) -> str:
-    """Short name of a row's workload: ``B/16 model b1 train``, with an unusual image size."""
-    if record.inputs is not None:
-        return f"{record.inputs} {record.mode}"
-    name = f"{record.variant} {record.component} b{record.batch_size} {record.mode}"
-    return name if record.image_size == _USUAL_PIXELS else f"{name} {record.image_size}px"
+    """Name of a row's workload: ``B/16 model b1 train``, with an unusual image size."""
+    return record.workload.name
+
+
+def arm_name(record: Record) -> str:
+    """Name of a row's arm; a combination of the default level of every factor is ``default``."""
+    return _level_name(record.factor, record.arm)
+
+
+def baseline_name(record: Record) -> str:
+    """Name of the arm that a row's arm is compared with."""
+    return _level_name(record.factor, record.baseline)
+
+
+def _level_name(factor: str, level: str) -> str:
+    return _DEFAULT if factor == CHOICE and level == PLAIN.choice else level
+
+
+def combination_name(arm: Arm) -> str:
+    """Name of a combination of levels: ``linear + sdpa + bf16``, or ``default``."""
+    return _DEFAULT if arm == PLAIN else arm.choice.replace("+", " + ")
+
+
+def choice_name(decision: Decision) -> str:
+    """Name of what to choose; ``unknown`` if the objective was not measured."""
+    return "unknown" if decision.is_blind else combination_name(decision.arm)
+
+
+def situation_name(situation: Situation) -> str:
+    """Name of a situation: ``B/16 b8 forward``, with a device that is not the CPU."""
+    name = Workload(
+        component="",
+        mode=situation.mode,
+        device=situation.device,
+        variant=situation.variant,
+        image_size=situation.image_size,
+        batch_size=situation.batch_size,
+    ).name
+    return name if situation.device == "cpu" else f"{name} {situation.device}"
+
+
+def case_name(case: Case) -> str:
+    """Name of a case: the workload without its component, and the arm's unusual levels."""
+    usual = Arm()
+    own = [case.arm.level(each) for each in FACTORS if case.arm.level(each) != usual.level(each)]
+    return " ".join([case.workload.name_without_component, *own])
+
+
+def case_heading(case: Case) -> str:
+    """Heading for a case: ``attention of B/16 b1 train manual, on cpu``."""
+    work = case.workload
+    part = "" if work.component == "model" else f"{work.component} of "
+    return f"{part}{case_name(case)}, on {work.device}"
+
+
+def part_name(record: Record) -> str:
+    """Name of a row's part of the model on two lines, or its inputs, for an axis."""
+    return record.inputs or f"{record.variant}\n{record.component}"
+
+
+def conditions(record: Record) -> str:
+    """Mode and batch size of a row, with a device that is not the CPU: ``forward, batch 1``."""
+    batch = f"batch {record.batch_size}" if record.batch_size else ""
+    device = record.device if record.device != "cpu" else ""
+    return ", ".join(filter(None, (record.mode, batch, device)))
+
+
+def verdict(record: Record) -> str:
+    """A row's verdict with its sign, or its status if it has none."""
+    if record.verdict is None:
+        return record.status
+    text = f"{_SIGNS[record.verdict]} {record.verdict}"
+    return f"{text} (control)" if record.is_control else text
+
+
+def short_commit(commit: str) -> str:
+    """First digits of a git revision."""
+    return commit[:_COMMIT_DIGITS]
 
 
 def grouped(records: Iterable[Record], key: Callable[[Record], K]) -> dict[K, list[Record]]:
-    """The rows by key, wherever they stand; keys and rows in the order of the rows."""
-    found: dict[K, list[Record]] = {}
+    """Rows by key, adjacent or not; keys and rows keep their order."""
+    groups: dict[K, list[Record]] = {}
     for record in records:
-        found.setdefault(key(record), []).append(record)
-    return found
+        groups.setdefault(key(record), []).append(record)
+    return groups
 
 
 def by_factor(records: Iterable[Record]) -> list[list[Record]]:
-    """The rows of each device and factor."""
+    """Rows of each device and factor."""
     return list(grouped(records, lambda record: (record.device, record.factor)).values())
 
 
 def distinct(records: Iterable[Record]) -> Iterator[Record]:
-    """Of rows that are one case, as the usual arm is under several factors, the first."""
+    """Rows without repeated cases: the usual arm is a row under several factors."""
     seen = set()
     for record in records:
         key = (workload(record), None if record.is_usual else (record.factor, record.arm))

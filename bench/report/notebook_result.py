@@ -1,42 +1,46 @@
-"""A comparison that shows itself: as text, as HTML in a notebook, and as a data frame."""
+"""Result of ``bench.compare``: shows itself as text, as HTML in a notebook, as a data frame."""
 
 import html
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from bench.records.row import Record
+from bench.report.columns import chosen
 from bench.report.frames import frame_of
-from bench.report.units import bounds, milliseconds, percent, scientific, times
 
 if TYPE_CHECKING:
     import pandas as pd
 
+_COLUMNS = chosen(
+    "arm",
+    "baseline",
+    "inputs",
+    "status",
+    "speed-up",
+    "95 % interval",
+    "verdict",
+    "detectable effect",
+    "latency",
+    "numeric error",
+    "pairs",
+)
+_HEADING_WIDTH = max(len(column.heading) for column in _COLUMNS)
+
 
 @dataclass(frozen=True, kw_only=True, repr=False)
-class Compared(Record):
-    """A row of results that shows itself; ``leaves_open`` says what one process cannot tell."""
+class ComparisonResult(Record):
+    """A row of results that shows itself; ``leaves_open`` says what one process cannot decide."""
 
     leaves_open: tuple[str, ...] = ()
 
     def facts(self) -> dict[str, str]:
-        """What to read, under its headings."""
-        return {
-            "arm": self.arm,
-            "baseline": self.baseline,
-            "inputs": self.inputs or "",
-            "status": self.status + (f": {self.error}" if self.error else ""),
-            "speed-up": times(self.speedup),
-            "95 % interval": bounds(self.speedup_low, self.speedup_high),
-            "verdict": self.verdict or "",
-            "could see": percent(self.detectable_effect),
-            "latency": milliseconds(self.latency_ms),
-            "numeric error": scientific(self.output_error),
-            "pairs": str(self.rounds),
-        }
+        """Texts to show, by their headings; a missing value is ''."""
+        return {column.heading: column.text(self) for column in _COLUMNS}
 
     def __repr__(self) -> str:
-        facts = [f"{name:>14}  {value}" for name, value in self.facts().items() if value]
-        return "\n".join([*facts, *(f"{'leaves open':>14}  {each}" for each in self.leaves_open)])
+        facts = [(name, value) for name, value in self.facts().items() if value]
+        notes = [("leaves open", each) for each in self.leaves_open]
+        return "\n".join(f"{name:>{_HEADING_WIDTH}}  {text}" for name, text in [*facts, *notes])
 
     def _repr_html_(self) -> str:
         cells = "".join(

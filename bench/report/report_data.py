@@ -1,4 +1,4 @@
-"""What a run tells to a page or to another tool, whole and in one record."""
+"""Everything that the page and the exports show of a run, as one record."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -10,11 +10,12 @@ from bench.records.environment import Environment
 
 
 @dataclass(frozen=True, kw_only=True)
-class Told:
-    """A run's rows and what they let choose, where and how it was made.
+class ReportData:
+    """A run's rows and decisions, its machine and its command.
 
-    ``own_commit`` is that of a user's own arms, whose tree ``has_changes`` or not, ``folder`` where
-    the run lies, ``left`` how many measurements are still to come.
+    ``own_commit`` is the git revision of a user's own arms, ``has_changes`` whether their tree had
+    uncommitted changes; ``folder`` is the run's, ``left`` the number of planned measurements that
+    are missing.
     """
 
     run_id: str

@@ -12,13 +12,13 @@ from rich.text import Text
 from bench.analysis.change_points import Change
 from bench.analysis.simulated_history import MethodScore
 from bench.files.history_csv import Point
+from bench.report.labels import short_commit
 from bench.report.plots.canvas import COLOURS, new_figure, shortened
-from bench.report.tables.verdicts import new_table
+from bench.report.tables.layout import new_table
 from bench.report.units import counted, digits, percent, signed_percent
 
 Series = Mapping[str, Sequence[Point]]
 
-_COMMIT = 10
 _COLUMNS = 3
 # More panels could not be read; those with changes come first.
 _MOST_PANELS = 24
@@ -47,7 +47,7 @@ def commits(points: Sequence[Point], first: int, last: int | None = None) -> str
 
 
 def _short(commit: str | None) -> str:
-    return commit[:_COMMIT] if commit else "unknown"
+    return short_commit(commit) if commit else "unknown"
 
 
 def moved(points: Sequence[Point], index: int) -> str:

@@ -90,14 +90,14 @@ def gigaflop(value: float | None) -> str:
     return "" if value is None else digits(value / 1e9)
 
 
-def gigabytes_per_s(value: float | None) -> str:
-    """A bandwidth: ``23.4``, in 10⁹ bytes a second."""
+def significant(value: float | None) -> str:
+    """A number with three digits, under a heading that has its unit: ``23.4``."""
     return "" if value is None else digits(value)
 
 
-def joules(value: float | None) -> str:
-    """Energy: ``1.23 J``."""
-    return "" if value is None else f"{digits(value)} J"
+def whole_number(value: float | None) -> str:
+    """A count: ``46``, ``12 300``."""
+    return "" if value is None else f"{value:,.0f}".replace(",", "\N{THIN SPACE}")
 
 
 def scientific(value: float | None) -> str:

@@ -25,7 +25,7 @@ def write_drawings(results: Any, aim: Any) -> int:
 
     source = source_of(results)
     drawn = draw(results.records, source, results.plan.delta) + _trend(results.folder.parent)
-    _write_page(results.folder, page(results.told(aim), inlined(drawn)))
+    _write_page(results.folder, page(results.report_data(aim), inlined(drawn)))
     return len(write_plots(results.folder / "plots", drawn))
 
 
@@ -46,8 +46,8 @@ def page_alone(results: Any, aim: Any, beside: Executor) -> Path:
     # This takes a while, too.
     from bench.report.page.document import page
 
-    told = results.told(aim)
-    return _write_page(results.folder, page(told, drawings.result()))
+    data = results.report_data(aim)
+    return _write_page(results.folder, page(data, drawings.result()))
 
 
 def _drawings(

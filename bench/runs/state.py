@@ -17,7 +17,7 @@ from bench.records.environment import Environment
 from bench.records.plan import Choice, Plan
 from bench.records.row import Record
 from bench.records.task import SurveyItem
-from bench.report.report_data import Told
+from bench.report.report_data import ReportData
 from bench.runs import survey
 from bench.runs.checks import startup_s
 from bench.runs.combination import SURVEYED, affordable, aim_of, decisions, wanted, with_choices
@@ -154,9 +154,9 @@ class RunState:
         """Return what to choose in each situation, by the run's own aim or another."""
         return decisions(self.records, aim or self.aim)
 
-    def told(self, aim: Aim) -> Told:
+    def report_data(self, aim: Aim) -> ReportData:
         """Return all of it, for a page or for another tool."""
-        return Told(
+        return ReportData(
             run_id=self.plan.run_id,
             command=self.plan.command,
             started=self.plan.started,

@@ -131,7 +131,7 @@ def test_the_table_also_comes_as_markdown(run_folder: Path) -> None:
     assert "| workload | arm | latency |" in done.stdout
     assert done.stdout.count("| B/32 attention b1 forward 32px |") == 4
     more = vitbench("report", str(run_folder), "--markdown", "--show", "memory", cwd=run_folder)
-    assert "| workload | arm | memory | by baseline | predicted |" in more.stdout
+    assert "| workload | arm | memory | vs baseline | predicted |" in more.stdout
 
 
 def test_a_run_without_its_journal_keeps_its_rows(run_folder: Path, tmp_path: Path) -> None:

@@ -10,7 +10,7 @@ from bench.records.row import Record
 from bench.report.page.document import page
 from bench.report.page.figures import FIGURES, inlined
 from bench.report.plots.speed import draw
-from bench.report.report_data import Told
+from bench.report.report_data import ReportData
 from helpers.decisions import arm, control, failed, repeats, run
 from helpers.records import make_analysis, make_environment
 
@@ -37,16 +37,17 @@ def rows() -> list[Record]:
 def html(records: Sequence[Record], environment: Environment | None = None, **told: str) -> str:
     """The page of some rows."""
     return page(
-        make_told(records, environment, **told), inlined(draw(records, "source", DELTA, FIGURES))
+        make_report_data(records, environment, **told),
+        inlined(draw(records, "source", DELTA, FIGURES)),
     )
 
 
-def make_told(
+def make_report_data(
     records: Sequence[Record], environment: Environment | None = None, **texts: str
-) -> Told:
-    """What a run of some rows tells."""
+) -> ReportData:
+    """The report data of a run of some rows."""
     usual = {"run_id": "20260102-030405", "command": "vitbench run", "started": "2026-01-02"}
-    return Told(
+    return ReportData(
         **{**usual, **texts},  # type: ignore[arg-type]
         environment=environment or make_environment(),
         analysis=make_analysis(records),

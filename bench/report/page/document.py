@@ -1,10 +1,10 @@
-"""``report.html``: a run as one file that needs no network, for people with and without a mouse."""
+"""``report.html``: a run as one file without network, for phone, desk, screen reader, paper."""
 
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
 from functools import cache
 from shlex import quote
-from typing import Any
+from typing import Any, TypeVar
 
 from jinja2 import Environment as Templates
 from jinja2 import PackageLoader, StrictUndefined
@@ -13,25 +13,28 @@ from markupsafe import Markup
 from bench.analysis.row_costs import kernel_changes
 from bench.records.environment import Environment, warnings
 from bench.records.row import Record
+from bench.report.columns import Column, used
+from bench.report.labels import short_commit
 from bench.report.page import figures as captions
-from bench.report.page.columns import COLUMNS, Row, row_of
 from bench.report.page.figures import finding
 from bench.report.page.forest import Forest, latencies, memories, speedups
+from bench.report.page.rows import PAGE_COLUMNS, Row, page_columns, row_of
 from bench.report.plots.canvas import figure_kind
-from bench.report.report_data import Told
+from bench.report.report_data import ReportData
 from bench.report.tables import decision
-from bench.report.tables import decision_notes as decision_words
+from bench.report.tables.decision_notes import decision_notes
 from bench.report.tables.run_quality import trust
 from bench.report.tables.verdicts import remarks
 from bench.report.units import counted, memory
 
-# The style sheet counts on the columns up to the verdict, and on the two last, which are wide.
-_FIRST, _LAST = 6, 2
+T = TypeVar("T")
+# Columns with a filter above the table.
+_FILTERED = ("factor", "verdict")
 
 
 @dataclass(frozen=True, kw_only=True)
-class Drawn:
-    """A figure as the page shows it; ``finding`` says what it shows, ``alt`` how to read it."""
+class InlineFigure:
+    """A figure in the page: ``finding`` says what it shows, ``alt`` how to read it."""
 
     heading: str
     alt: str
@@ -41,23 +44,23 @@ class Drawn:
 
 @dataclass(frozen=True, kw_only=True)
 class Section:
-    """A part of the page; those without figures have a place of their own."""
+    """A part of the page; the template places those without figures."""
 
     name: str
     heading: str
     caption: str = ""
-    figures: tuple[Drawn, ...] = ()
+    figures: tuple[InlineFigure, ...] = ()
     forests: tuple[Forest, ...] = ()
 
     @property
     def is_drawn(self) -> bool:
-        """Whether it shows a plot."""
+        """Whether the section has a plot."""
         return bool(self.figures or self.forests)
 
 
 @dataclass(frozen=True, kw_only=True)
 class Page:
-    """Everything that the page says, as text and in order."""
+    """Contents of the page, as text and in order."""
 
     run_id: str
     started: str
@@ -80,12 +83,12 @@ class Page:
     commands: str
 
 
-def page(told: Told, drawings: Sequence[tuple[str, str]]) -> str:
-    """The page's HTML, with the SVG of some figures by their names.
+def page(data: ReportData, drawings: Sequence[tuple[str, str]]) -> str:
+    """Return the page's HTML; ``drawings`` are names of figures and their SVG.
 
-    Whatever comes from outside is escaped.
+    All text that comes from outside is escaped.
     """
-    return _templates().get_template("report.html").render(page=_page(told, drawings))
+    return _templates().get_template("report.html").render(page=_page(data, drawings))
 
 
 @cache
@@ -99,42 +102,40 @@ def _templates() -> Templates:
     )
 
 
-def _page(told: Told, drawings: Sequence[tuple[str, str]]) -> Page:
-    records, machine = told.analysis.records, told.environment
-    rows = [decision.cells(each) for each in told.decisions]
-    columns, shown = _table(records)
-    used = decision.used_headings(rows)
+def _page(data: ReportData, drawings: Sequence[tuple[str, str]]) -> Page:
+    records, machine = data.analysis.records, data.environment
+    decisions = used(decision.DECISION_COLUMNS.values(), data.decisions)
+    columns = page_columns(records)
+    rows = [row_of(record, columns) for record in records]
     return Page(
-        run_id=told.run_id,
-        started=told.started,
+        run_id=data.run_id,
+        started=data.started,
         device=", ".join([machine.cpu, f"{machine.threads} threads", *machine.gpus]),
         versions=f"torch {machine.torch}, Python {machine.python}, {_commit(machine)}",
-        decision_title=decision.title(told.aim) if rows else "Verdicts",
-        decision_headings=tuple(decision.HEADINGS[n] for n in used),
-        decisions=[tuple(row[n] for n in used) for row in rows],
-        decision_notes=decision_words.decision_notes(told.decisions, told.aim),
-        part_headings=decision.PART_HEADINGS,
-        parts=list(decision.part_cells(told.decisions)),
-        trust=[*_unfinished(told.left), *trust(told.analysis)],
-        sections=list(_sections(told, drawings)),
-        filters=list(_filters(shown)),
-        columns=columns,
-        rows=shown,
+        decision_title=decision.title(data.aim) if data.decisions else "Verdicts",
+        decision_headings=_headings(decisions),
+        decisions=_cells(decisions, data.decisions),
+        decision_notes=decision_notes(data.decisions, data.aim),
+        part_headings=_headings(decision.PART_COLUMNS),
+        parts=_cells(decision.PART_COLUMNS, decision.decision_parts(data.decisions)),
+        trust=[*_unfinished(data.left), *trust(data.analysis)],
+        sections=list(_sections(data, drawings)),
+        filters=list(_filters(records)),
+        columns=_headings(columns),
+        rows=rows,
         warnings=warnings(machine),
         remarks=[*remarks(records), *kernel_changes(records)],
         facts=list(_facts(machine)),
-        commands=_commands(told),
+        commands=_commands(data),
     )
 
 
-def _table(records: Sequence[Record]) -> tuple[tuple[str, ...], list[Row]]:
-    """The columns under which some row says something, the first and last ones; and the rows."""
-    rows = [row_of(record) for record in records]
-    names = tuple(COLUMNS)
-    kept = (*range(_FIRST), *range(len(names) - _LAST, len(names)))
-    places = [n for n in range(len(names)) if n in kept or any(row.cells[n].text for row in rows)]
-    shown = [replace(row, cells=tuple(row.cells[n] for n in places)) for row in rows]
-    return tuple(names[n] for n in places), shown
+def _headings(columns: Sequence[Column[T]]) -> tuple[str, ...]:
+    return tuple(column.heading for column in columns)
+
+
+def _cells(columns: Sequence[Column[T]], items: Iterable[T]) -> list[tuple[str, ...]]:
+    return [tuple(column.cell(item) for column in columns) for item in items]
 
 
 def _unfinished(left: int) -> list[str]:
@@ -143,10 +144,10 @@ def _unfinished(left: int) -> list[str]:
     return [f"This run is not finished: {counted(left, 'planned measurement')} missing."]
 
 
-def _sections(told: Told, drawings: Sequence[tuple[str, str]]) -> Iterator[Section]:
-    records = told.analysis.records
+def _sections(data: ReportData, drawings: Sequence[tuple[str, str]]) -> Iterator[Section]:
+    records = data.analysis.records
     forests = {
-        "speedup": tuple(speedups(records, told.delta)),
+        "speedup": tuple(speedups(records, data.delta)),
         "latency": tuple(latencies(records)),
         "memory": tuple(memories(records)),
     }
@@ -157,7 +158,7 @@ def _sections(told: Told, drawings: Sequence[tuple[str, str]]) -> Iterator[Secti
             name=kind,
             heading=heading,
             caption=captions.caption(kind),
-            figures=tuple(_drawn(*each, records) for each in own),
+            figures=tuple(_inline(*each, records) for each in own),
             forests=forests.get(kind, ()),
         )
         if section.is_drawn:
@@ -168,34 +169,34 @@ def _sections(told: Told, drawings: Sequence[tuple[str, str]]) -> Iterator[Secti
     yield Section(name="reproduce", heading="Reproduce")
 
 
-def _drawn(name: str, svg: str, records: Sequence[Record]) -> Drawn:
-    said, heading = finding(name, records), captions.heading(name)
-    return Drawn(
+def _inline(name: str, svg: str, records: Sequence[Record]) -> InlineFigure:
+    shows, heading = finding(name, records), captions.heading(name)
+    return InlineFigure(
         heading=heading,
-        alt=f"{heading}. {captions.caption(name)} {said}".rstrip(),
-        finding=said,
+        alt=f"{heading}. {captions.caption(name)} {shows}".rstrip(),
+        finding=shows,
         svg=Markup(svg),  # noqa: S704 (matplotlib escapes what it writes)
     )
 
 
-def _filters(rows: Sequence[Row]) -> Iterator[tuple[str, list[str]]]:
-    """The columns that one chooses a value of, with the values that there are."""
-    for name in ("factor", "verdict"):
-        place = list(COLUMNS).index(name)
-        values = dict.fromkeys(row.cells[place].text for row in rows)
-        yield name, [value for value in values if value]
+def _filters(records: Sequence[Record]) -> Iterator[tuple[str, list[str]]]:
+    """Columns to choose a value of, with the values that occur."""
+    for column in PAGE_COLUMNS:
+        if column.heading in _FILTERED:
+            values = dict.fromkeys(map(column.text, records))
+            yield column.heading, [value for value in values if value]
 
 
 def _commit(machine: Environment) -> str:
     if machine.commit is None:
         return "no commit"
-    return f"commit {machine.commit[:10]}{' with changes' if machine.dirty else ''}"
+    return f"commit {short_commit(machine.commit)}{' with changes' if machine.dirty else ''}"
 
 
 def _facts(machine: Environment) -> Iterator[tuple[str, str]]:
-    """What is known of the machine, under the names that people use."""
+    """The machine's properties by name; unknown ones are left out."""
     size, cache_size = memory(machine.memory_bytes), memory(machine.last_level_cache_bytes)
-    told: list[tuple[str, Any]] = [
+    facts: list[tuple[str, Any]] = [
         ("host", machine.host),
         ("operating system", machine.os),
         ("CPU", machine.cpu),
@@ -214,15 +215,15 @@ def _facts(machine: Environment) -> Iterator[tuple[str, str]]:
         ("variables", ", ".join(f"{k}={v}" for k, v in machine.variables.items())),
         ("packages", ", ".join(f"{k} {v}" for k, v in machine.packages.items() if v)),
     ]
-    return ((name, str(value)) for name, value in told if value not in (None, ""))
+    return ((name, str(value)) for name, value in facts if value not in (None, ""))
 
 
 def _load(running: float | None) -> str:
     return "" if running is None else f"{running:.2f} processes on average of a minute"
 
 
-def _commands(told: Told) -> str:
-    commit = told.own_commit or told.environment.commit
+def _commands(data: ReportData) -> str:
+    commit = data.own_commit or data.environment.commit
     checkout = [f"git checkout {commit}"] if commit else []
-    folder = told.folder or f"results/{told.run_id}"
-    return "\n".join([*checkout, told.command, f"vitbench report {quote(folder)}"])
+    folder = data.folder or f"results/{data.run_id}"
+    return "\n".join([*checkout, data.command, f"vitbench report {quote(folder)}"])

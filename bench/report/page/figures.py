@@ -8,7 +8,7 @@ import matplotlib as mpl
 from matplotlib.figure import Figure
 
 from bench.records.row import Record
-from bench.report.labels import by_factor, factor_name, workload
+from bench.report.labels import arm_name, by_factor, factor_name, workload
 from bench.report.plots.canvas import STYLE, figure_kind
 from bench.report.units import bounds, counted, images, percent, scientific, times
 
@@ -32,7 +32,8 @@ def _errors(records: Sequence[Record]) -> Iterator[str]:
             interval = bounds(best.speedup_low, best.speedup_high) or "no interval"
             yield (
                 f"{factor_name(best).capitalize()}: at most {times(best.speedup)} ({interval}), by "
-                f"{best.arm} of {workload(best)}, with an error of {scientific(best.output_error)}."
+                f"{arm_name(best)} of {workload(best)}, with an error of "
+                f"{scientific(best.output_error)}."
             )
 
 
@@ -44,7 +45,7 @@ def _limits(records: Sequence[Record]) -> Iterator[str]:
     yield f"{counted(len(shown), 'arm')}."
     for what, record in (("Nearest to", shown[-1]), ("Farthest below", shown[0])):
         share = percent(record.limit_share, most=10)
-        yield f"{what} its limit: {record.arm} of {workload(record)}, {share}."
+        yield f"{what} its limit: {arm_name(record)} of {workload(record)}, {share}."
 
 
 def _compiling(records: Sequence[Record]) -> Iterator[str]:
@@ -53,7 +54,7 @@ def _compiling(records: Sequence[Record]) -> Iterator[str]:
     for record in shown[:_MOST]:
         after = images(record.break_even_images)
         said = "never pays off" if after == "never" else f"pays off after {after} images"
-        yield f"{record.arm} of {workload(record)} {said}."
+        yield f"{arm_name(record)} of {workload(record)} {said}."
     if shown[_MOST:]:
         yield f"{counted(len(shown) - _MOST, 'more case')} in the table of all rows."
 

@@ -1,6 +1,9 @@
-"""Forest plots of the page: a line of text for each arm, with its marks on an axis beside it.
+"""Forest plots of the page: speed-ups, latencies and memory, a line of text for each arm.
 
-They are tables, so that they are read on a phone, aloud and on paper as they are on a desk.
+``bench.report.plots`` draws the same rows as PNG and SVG for papers and READMEs, where one picture
+must hold everything. The page has them as HTML tables instead: lines reflow on a phone, a screen
+reader reads every value, and paper shows the numbers beside the marks. A wide SVG does none of
+that. Both take their axes from ``bench.report.plots.canvas``.
 """
 
 import math
@@ -11,9 +14,17 @@ from functools import partial
 
 from bench.records.comparison import VERDICTS
 from bench.records.row import Record
-from bench.report.labels import by_factor, distinct, factor_name, grouped, workload
+from bench.report.labels import (
+    arm_name,
+    baseline_name,
+    by_factor,
+    distinct,
+    factor_name,
+    grouped,
+    verdict,
+    workload,
+)
 from bench.report.plots.canvas import BINARY, DECADES, RATIOS, WIDEST, ratio_range, ticks
-from bench.report.tables.verdicts import verdict
 from bench.report.units import (
     bounded,
     counted,
@@ -24,9 +35,9 @@ from bench.report.units import (
     times_within,
 )
 
-# A plot of more lines opens when it is asked for.
+# A plot of more lines is closed at first.
 _OPEN_LINES = 100
-# Labels have less room than in a figure: on a phone an axis is as wide as four of them.
+# Share of an axis that a label needs: on a phone an axis is as wide as four of them.
 _ROOM = 0.2
 _MARGIN = 1.3
 
@@ -39,14 +50,14 @@ class Axis:
     high: float
 
     def place(self, value: float) -> float:
-        """Where a value stands, in percent of the axis's length; beyond an end, at that end."""
+        """Position of a value in percent of the axis, limited to its ends."""
         share = math.log(value / self.low) / math.log(self.high / self.low)
         return round(100 * min(max(share, 0.0), 1.0), 2)
 
 
 @dataclass(frozen=True, kw_only=True)
 class Mark:
-    """A mark ``at`` so many percent of the axis: dot, ring or tick; an interval reaches further."""
+    """A dot, ring or tick and its interval; positions are in percent of the axis."""
 
     shape: str
     at: float
@@ -56,18 +67,18 @@ class Mark:
 
 @dataclass(frozen=True, kw_only=True)
 class Line:
-    """An arm's marks and, in words, what they say; ``kind`` is what colours them."""
+    """An arm's marks and their values as text; ``kind`` sets the colour, ``outcome`` is a word."""
 
     arm: str
     marks: tuple[Mark, ...]
     text: str
-    said: str = ""
+    outcome: str = ""
     kind: str = ""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Forest:
-    """A plot: lines by workload, ticks with their labels, a reference with its band."""
+    """A plot: lines by workload, labelled ticks, and a reference with its band, in percent."""
 
     heading: str
     summary: str
@@ -80,7 +91,7 @@ class Forest:
 
     @property
     def is_open(self) -> bool:
-        """Whether it is small enough to be shown unasked."""
+        """Whether the plot is small enough to be open at first."""
         return sum(map(len, self.groups.values())) <= _OPEN_LINES
 
 
@@ -100,10 +111,10 @@ def _speedups(rows: Sequence[Record], delta: float) -> Forest:
     axis = Axis(low=low, high=high)
     start, end = axis.place(1 / (1 + delta)), axis.place(1 + delta)
     first = rows[0]
-    said = Counter(record.verdict for record in rows if not record.is_control)
+    counts = Counter(record.verdict for record in rows if not record.is_control)
     return Forest(
-        heading=f"{factor_name(first)} on {first.device}, against {first.baseline}",
-        summary=", ".join(f"{said[each]} {each}" for each in VERDICTS if said[each]),
+        heading=f"{factor_name(first)} on {first.device}, against {baseline_name(first)}",
+        summary=", ".join(f"{counts[each]} {each}" for each in VERDICTS if counts[each]),
         axis="speed-up, logarithmic",
         value="speed-up, 95 % interval, verdict",
         ticks=tuple((axis.place(tick), f"×{tick:g}") for tick in ticks(RATIOS, low, high, _ROOM)),
@@ -117,10 +128,10 @@ def _speedup(axis: Axis, record: Record) -> Line:
     value, low, high = record.speedup or 1.0, record.speedup_low, record.speedup_high
     shape = "ring" if record.is_control else "dot"
     return Line(
-        arm=record.arm,
+        arm=arm_name(record),
         marks=(_mark(shape, axis, value, low, high),),
         text=times_within(value, low, high),
-        said=verdict(record),
+        outcome=verdict(record),
         kind=record.verdict or "",
     )
 
@@ -150,22 +161,22 @@ def _latency(axis: Axis, record: Record) -> Line:
     interval = bounded(milliseconds, low, high)
     speed = images_per_s(record.images_per_s)
     return Line(
-        arm=record.arm,
+        arm=arm_name(record),
         marks=(_mark("dot", axis, value, low, high),),
         text=f"{milliseconds(value)} ({interval or 'no interval'})"
         + (f"; {speed}" if speed else ""),
-        said="" if record.status == "ok" else record.status,
+        outcome="" if record.status == "ok" else record.status,
     )
 
 
 def _axis(values: Sequence[float]) -> Axis:
-    """One that holds them all; two ticks at least stand on it, however alike they are."""
+    """An axis that holds all values and has at least two ticks."""
     low, high = min(values) / _MARGIN, max(values) * _MARGIN
     return Axis(low=min(low, high / 8), high=max(high, low * 8))
 
 
 def _mark(shape: str, axis: Axis, value: float, low: float | None, high: float | None) -> Mark:
-    """A mark with its interval, which is cut where it would reach far beyond others."""
+    """A mark with its interval, which is cut beyond WIDEST times the value."""
     mark = Mark(shape=shape, at=axis.place(value))
     if low is None or high is None:
         return mark
@@ -176,8 +187,8 @@ def _mark(shape: str, axis: Axis, value: float, low: float | None, high: float |
 def memories(records: Sequence[Record]) -> Iterator[Forest]:
     """Peak of live tensors, measured and predicted, and of the process: a plot for each device."""
     for device, rows in grouped(records, lambda record: record.device).items():
-        told = (record for record in rows if record.allocated_bytes or record.predicted_bytes)
-        if shown := list(distinct(told)):
+        known = (record for record in rows if record.allocated_bytes or record.predicted_bytes)
+        if shown := list(distinct(known)):
             yield _memories(device, shown)
 
 
@@ -206,15 +217,15 @@ def _sizes(record: Record) -> tuple[int | None, int | None, int | None]:
 def _memory(axis: Axis, record: Record) -> Line:
     shapes = zip(("ring", "dot", "tick"), _sizes(record), strict=True)
     return Line(
-        arm=record.arm,
+        arm=arm_name(record),
         marks=tuple(Mark(shape=shape, at=axis.place(size)) for shape, size in shapes if size),
-        text="; ".join(_remarks(record)),
-        said="" if record.status == "ok" else record.status,
+        text="; ".join(_size_texts(record)),
+        outcome="" if record.status == "ok" else record.status,
     )
 
 
-def _remarks(record: Record) -> Iterator[str]:
-    """Every size that is known, with its unit."""
+def _size_texts(record: Record) -> Iterator[str]:
+    """Every known size, with its unit."""
     error = record.prediction_error
     if record.allocated_bytes:
         yield memory(record.allocated_bytes) + (

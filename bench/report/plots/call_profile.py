@@ -11,8 +11,9 @@ from matplotlib.patches import Patch
 
 from bench.records.arm_costs import KINDS
 from bench.records.call_profile import COMPONENTS, Profiled, Share, Timeline
+from bench.report.labels import case_heading
 from bench.report.plots.canvas import STYLE, new_figure, save
-from bench.report.tables.call_profile import heading, peak, short, top_operators
+from bench.report.tables.call_profile import peak, short, top_operators
 from bench.report.units import memory, milliseconds, percent
 
 # Okabe and Ito's colours, told apart by colour-blind readers too, and two greys.
@@ -37,13 +38,13 @@ _HEAD_ROOM = 1.16
 
 def components_figure(profiled: Profiled, source: str) -> Figure:
     """A bar for each component."""
-    title = f"Time of one call by component: {heading(profiled.case)}"
+    title = f"Time of one call by component: {case_heading(profiled.case)}"
     return _bars(profiled, profiled.components, title, source)
 
 
 def operators_figure(profiled: Profiled, top: int, source: str) -> Figure:
     """A bar for each of the operators that take most, in the colours of the components."""
-    title = f"Time of one call by operator: {heading(profiled.case)}"
+    title = f"Time of one call by operator: {case_heading(profiled.case)}"
     figure = _bars(profiled, top_operators(profiled, top), title, source, width=10)
     present = {name for share in profiled.components for name in share.within}
     marks = [
@@ -94,7 +95,7 @@ def memory_figure(profiled: Profiled, source: str) -> Figure | None:
     timeline = profiled.memory
     if timeline is None:
         return None
-    title = f"Memory over one call, predicted: {heading(profiled.case)}"
+    title = f"Memory over one call, predicted: {case_heading(profiled.case)}"
     moving = {kind: row for kind, row in timeline.live_bytes.items() if min(row) < max(row)}
     shown = [timeline, *([replace(timeline, live_bytes=moving)] if moving else [])]
     figure = new_figure(8, 1 + 2.7 * len(shown), title, source)
@@ -117,7 +118,7 @@ def watched_figure(profiled: Profiled, source: str) -> Figure | None:
     watched = profiled.watched
     if watched is None or len(watched.seconds) == 1:
         return None
-    title = f"Memory over one call, measured: {heading(profiled.case)}"
+    title = f"Memory over one call, measured: {case_heading(profiled.case)}"
     figure = new_figure(8, 3.7, title, source)
     axis = figure.subplots()
     most_bytes = max(watched.live_bytes)

@@ -15,7 +15,7 @@ from matplotlib.ticker import FuncFormatter, LogLocator, NullLocator
 
 from bench.records.arm_costs import computed_in
 from bench.records.row import Record
-from bench.report.labels import distinct, grouped, workload
+from bench.report.labels import arm_name, distinct, grouped, workload
 from bench.report.plots.break_even import compile_figure
 from bench.report.plots.canvas import COLOURS, MARKERS, new_figure, shortened
 from bench.report.units import digits, memory
@@ -85,7 +85,7 @@ def _divide(axis: Axes, records: Sequence[Record]) -> None:
 
 def _case(record: Record) -> str:
     status = " (oom)" if record.status == "oom" else ""
-    return shortened(f"{workload(record)}   {record.arm}", _MOST_SIGNS) + status
+    return shortened(f"{workload(record)}   {arm_name(record)}", _MOST_SIGNS) + status
 
 
 def roofline_figure(records: Sequence[Record], source: str) -> Figure | None:

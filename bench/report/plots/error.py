@@ -1,4 +1,4 @@
-"""Figure of speed against numeric error: what each arm buys, and for how much of its accuracy."""
+"""Figure of speed against numeric error: speed-up of each arm, and its loss of accuracy."""
 
 import math
 from collections.abc import Iterator, Sequence
@@ -11,7 +11,7 @@ from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator, NullLocato
 
 from bench.records.comparison import OWN_FACTOR
 from bench.records.row import Record
-from bench.report.labels import factor_name, workload
+from bench.report.labels import arm_name, baseline_name, factor_name, workload
 from bench.report.plots.canvas import arm_mark, new_figure
 
 _MOST_COLUMNS = 3
@@ -19,13 +19,14 @@ _LONG = 1e2
 
 
 def error_figure(records: Sequence[Record], source: str) -> Figure | None:
-    """Speed-up against relative error of the output, a panel for each factor; right and low win.
+    """Draw speed-up against relative error of the output, a panel for each factor.
 
-    Lines join the arms of one workload that no other beats in both: the Pareto front.
+    Right and low is better. Lines join the Pareto front of each workload: the arms that no other
+    beats in both. None if no row has both numbers.
     """
     shown = [record for record in records if record.speedup is not None and record.output_error]
-    compared = {_panel(record) for record in shown if not record.is_control}
-    panels = [list(group) for key, group in groupby(shown, _panel) if key in compared]
+    compared = {_panel_key(record) for record in shown if not record.is_control}
+    panels = [list(group) for key, group in groupby(shown, _panel_key) if key in compared]
     if not panels:
         return None
     lines = math.ceil(len(panels) / _MOST_COLUMNS)
@@ -44,17 +45,18 @@ def error_figure(records: Sequence[Record], source: str) -> Figure | None:
     return figure
 
 
-def _panel(record: Record) -> tuple[str, str]:
+def _panel_key(record: Record) -> tuple[str, str]:
     return record.device, record.factor
 
 
 def _error_panel(axis: Axes, records: Sequence[Record], where: str) -> None:
-    arms = list(dict.fromkeys(record.arm for record in records))
+    arms = list(dict.fromkeys(map(arm_name, records)))
+    baseline = baseline_name(records[0])
     for arm in arms:
-        points = [_point(record) for record in records if record.arm == arm]
+        points = [_point(record) for record in records if arm_name(record) == arm]
         mark = arm_mark(arms, arm)
         colour = str(mark.get_color())
-        face = "white" if arm == records[0].baseline else colour
+        face = "white" if arm == baseline else colour
         axis.plot(
             *zip(*points, strict=True),
             str(mark.get_marker()),
@@ -68,14 +70,14 @@ def _error_panel(axis: Axes, records: Sequence[Record], where: str) -> None:
     axis.add_collection(LineCollection(steps, color="#999999", lw=0.8, zorder=0), autolim=False)
     errors = [record.output_error or 1.0 for record in records]
     axis.set_yscale("log")
-    # No less than a decade: what differs by less is alike.
+    # At least a decade: smaller differences do not matter.
     middle = (min(errors) * max(errors)) ** 0.5
     axis.set_ylim(min(min(errors) / 1.5, middle / 3.5), max(max(errors) * 1.5, middle * 3.5))
     is_long = max(errors) > _LONG * min(errors)
     axis.yaxis.set_major_locator(LogLocator(subs=(1,) if is_long else (1, 2, 5), numticks=8))
     axis.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:.0e}"))
     axis.yaxis.set_minor_locator(NullLocator())
-    axis.set_title(f"{factor_name(records[0])}, against {records[0].baseline}{where}", fontsize=9)
+    axis.set_title(f"{factor_name(records[0])}, against {baseline}{where}", fontsize=9)
     axis.axvline(1, color="black", lw=0.8)
     speedups = [record.speedup or 1.0 for record in records]
     low, high = min(0.95, *speedups), max(1.05, *speedups)
@@ -86,7 +88,7 @@ def _error_panel(axis: Axes, records: Sequence[Record], where: str) -> None:
 
 
 def _steps(front: Sequence[tuple[float, float]]) -> Iterator[tuple[float, float]]:
-    """The corners of a front: what is as slow as the next point has an error as this one's."""
+    """Corners of a front: up to the next point's speed-up the error is this point's."""
     yield front[0]
     for (_, error), (speedup, next_error) in pairwise(front):
         yield speedup, error
@@ -98,10 +100,10 @@ def _point(record: Record) -> tuple[float, float]:
 
 
 def fronts(records: Sequence[Record]) -> Iterator[list[tuple[float, float]]]:
-    """Of each workload the speed-ups and errors that no other arm beats, the fastest first.
+    """Yield each workload's Pareto front as speed-ups and errors, the fastest first.
 
-    One arm beats another where it is better in one and no worse in the other. A single arm makes
-    no front.
+    One arm beats another if it is better in one and not worse in the other. A front has at least
+    two points.
     """
     for _, group in groupby(sorted(records, key=workload), workload):
         front: list[tuple[float, float]] = []

@@ -1,6 +1,6 @@
 """Figures of a run: speed-up per factor, latency per variant, speed against numeric error.
 
-Each function takes records and gives a figure; ``write_plots`` is the one place that writes.
+Each function takes records and returns a figure; ``write_plots`` writes files.
 """
 
 import math
@@ -17,7 +17,16 @@ from matplotlib.ticker import FixedLocator, FuncFormatter, MaxNLocator, NullLoca
 
 from bench.records.comparison import VERDICTS
 from bench.records.row import Record
-from bench.report.labels import by_factor, factor_name, grouped, workload
+from bench.report.labels import (
+    arm_name,
+    baseline_name,
+    by_factor,
+    conditions,
+    factor_name,
+    grouped,
+    part_name,
+    workload,
+)
 from bench.report.plots.canvas import (
     DECADES,
     RATIOS,
@@ -35,14 +44,14 @@ from bench.report.plots.costs import cost_figures
 from bench.report.plots.error import error_figure
 
 _VERDICT_COLOURS = dict(zip(VERDICTS, ("#009E73", "#D55E00", "#0072B2", "#999999"), strict=True))
-# More would have no legend that can be read.
+# A legend of more arms cannot be read.
 _MOST_ARMS = 40
 _ROW_INCH = 0.2
 _MOST_SIGNS = 60
 
 
 def _ratio_axis(axis: Axes, records: Sequence[Record]) -> None:
-    """Logarithmic axis of ratios that holds every value and, within reason, every interval."""
+    """Make the axis logarithmic, with room for every value and for intervals up to WIDEST."""
     low, high = ratio_range(records)
     steps = ticks(RATIOS, low, high)
     axis.set_xscale("log")
@@ -52,19 +61,21 @@ def _ratio_axis(axis: Axes, records: Sequence[Record]) -> None:
 
 
 def speedup_figure(records: Sequence[Record], source: str, delta: float) -> Figure | None:
-    """Speed-up of each arm of one factor with its interval, by workload; controls hollow."""
+    """Draw the speed-up of each arm of one factor with its interval; controls are hollow."""
     shown = [record for record in records if record.speedup is not None]
     if not shown:
         return None
     height = 1.6 + _ROW_INCH * len(shown)
-    title = f"{factor_name(shown[0])}: speed-up over {shortened(shown[0].baseline)}"
+    title = f"{factor_name(shown[0])}: speed-up over {shortened(baseline_name(shown[0]))}"
     figure = new_figure(8, height, title, source)
     axis = figure.subplots()
     axis.axvspan(1 / (1 + delta), 1 + delta, color="#0072B2", alpha=0.1, lw=0)
     axis.axvline(1, color="black", lw=0.8)
     for place, record in enumerate(shown):
         _speedup_row(axis, place, record)
-    labels = [shortened(f"{workload(record)}   {record.arm}", _MOST_SIGNS) for record in shown]
+    labels = [
+        shortened(f"{workload(record)}   {arm_name(record)}", _MOST_SIGNS) for record in shown
+    ]
     axis.set_yticks(range(len(shown)), labels=labels)
     axis.set_ylim(len(shown) - 0.4, -0.6)
     _ratio_axis(axis, shown)
@@ -103,21 +114,21 @@ def _verdict_legend(figure: Figure) -> None:
 
 
 def latency_figure(records: Sequence[Record], source: str) -> Figure | None:
-    """Latency of every arm per variant: one panel for each factor, mode and batch size.
+    """Draw the latency of every arm per variant: a panel for each factor, mode and batch size.
 
-    None where nothing was measured, or too many arms for one legend.
+    None if nothing was measured, or too many arms for one legend.
     """
     shown = [record for record in records if record.latency_ms is not None]
     if not shown or len({(record.factor, record.arm) for record in shown}) > _MOST_ARMS:
         return None
-    factors, columns = grouped(shown, factor_name), list(grouped(shown, _panel))
+    factors, columns = grouped(shown, factor_name), list(grouped(shown, conditions))
     size = (1.2 + 2.7 * len(columns), 0.9 + 2.3 * len(factors))
     figure = new_figure(*size, "Latency of one call per variant", source)
     axes = figure.subplots(len(factors), len(columns), squeeze=False, sharey="row")
     for row, (factor, rows) in zip(axes, factors.items(), strict=True):
-        arms = list(grouped(rows, lambda record: record.arm))
+        arms = list(grouped(rows, arm_name))
         for axis, panel in zip(row, columns, strict=True):
-            chosen = [record for record in rows if _panel(record) == panel]
+            chosen = [record for record in rows if conditions(record) == panel]
             _latency_panel(axis, chosen, arms, f"{factor}, {panel}")
         first = next(axis for axis in row if axis.axison)
         first.set_ylabel("latency, ms")
@@ -127,14 +138,8 @@ def latency_figure(records: Sequence[Record], source: str) -> Figure | None:
     return figure
 
 
-def _panel(record: Record) -> str:
-    batch = f"batch {record.batch_size}" if record.batch_size else ""
-    on_device = record.device if record.device != "cpu" else ""
-    return ", ".join(filter(None, (record.mode, batch, on_device)))
-
-
 def _place(record: Record) -> str:
-    return shortened(record.inputs or f"{record.variant}\n{record.component}")
+    return shortened(part_name(record))
 
 
 def _latency_panel(axis: Axes, rows: Sequence[Record], arms: Sequence[str], title: str) -> None:
@@ -144,7 +149,7 @@ def _latency_panel(axis: Axes, rows: Sequence[Record], arms: Sequence[str], titl
     axis.set_title(title, fontsize=9)
     places = list(grouped(rows, _place))
     for place, arm in enumerate(arms):
-        own = [record for record in rows if record.arm == arm]
+        own = [record for record in rows if arm_name(record) == arm]
         shift = 0.6 * ((place + 0.5) / len(arms) - 0.5)
         xs = [places.index(_place(record)) + shift for record in own]
         mark = arm_mark(arms, arm)
@@ -162,7 +167,7 @@ def _latency_panel(axis: Axes, rows: Sequence[Record], arms: Sequence[str], titl
 
 
 def _shown_interval(record: Record) -> tuple[float, float]:
-    """The interval of a latency, cut where it would stretch the axis; not a number without one."""
+    """Interval of a latency, cut where it would stretch the axis; NaN without one."""
     value, low, high = record.latency_ms, record.latency_low_ms, record.latency_high_ms
     if value is None or low is None or high is None:
         return math.nan, math.nan
@@ -172,7 +177,7 @@ def _shown_interval(record: Record) -> tuple[float, float]:
 def figures(
     records: Sequence[Record], source: str, delta: float, kinds: Collection[str] | None = None
 ) -> Iterator[tuple[str, Figure]]:
-    """Name and figure of every plot, or of some kinds, that the records have something for."""
+    """Yield name and figure of every plot, or of some kinds, that the records have data for."""
     drawn: dict[str, Callable[[], Figure | None]] = {
         f"speedup-{rows[0].device}-{rows[0].factor}": partial(speedup_figure, rows, source, delta)
         for rows in by_factor(records)
@@ -188,11 +193,11 @@ def figures(
 def draw(
     records: Sequence[Record], source: str, delta: float, kinds: Collection[str] | None = None
 ) -> list[tuple[str, Figure]]:
-    """Every figure, or those of some kinds, with its name, in the suite's style."""
+    """Return every figure, or those of some kinds, with its name, in the suite's style."""
     with mpl.rc_context(STYLE):
         return list(figures(records, source, delta, kinds))
 
 
 def write_plots(folder: Path, drawn: Sequence[tuple[str, Figure]]) -> list[Path]:
-    """Write each figure as PNG and SVG; the paths written."""
+    """Write each figure as PNG and SVG; return the paths."""
     return [path for name, figure in drawn for path in save(folder, name, figure)]

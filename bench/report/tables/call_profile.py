@@ -6,25 +6,14 @@ from pathlib import Path
 from rich import box
 from rich.table import Table
 
-from bench.records.arm_costs import Case
 from bench.records.call_profile import BETWEEN, PYTHON, Profiled, Share, Timeline, Watched
-from bench.report.tables.memory import case_name
 from bench.report.units import counted, memory, milliseconds, percent, times
 
 _NODE = "autograd::engine::evaluate_function: "
 # The compiler's name for what it made, and a hash of it.
 _GRAPH = "## Call CompiledFxGraph"
 _LONGEST = 60
-_USUAL_PIXELS = 224
 _COMPILED = "compiled"
-
-
-def heading(case: Case) -> str:
-    """What was profiled: the case, its part of the model, an unusual image size, the device."""
-    work = case.workload
-    part = "" if work.component == "model" else f"{work.component} of "
-    pixels = "" if work.image_size == _USUAL_PIXELS else f", {work.image_size} px"
-    return f"{part}{case_name(case)}{pixels}, on {work.device}"
 
 
 def short(name: str) -> str:

@@ -1,169 +1,167 @@
-"""What to choose, as a table, as Markdown and in a line: records in, text out."""
+"""What to choose, as a table, as Markdown and as lines of text."""
 
-from collections.abc import Iterator, Sequence
-from typing import Literal
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import replace
 
 from rich.table import Table
 from rich.text import Text
 
 from bench.analysis.decision import Aim, Decision
+from bench.analysis.estimates import Interval
+from bench.analysis.gains import Part
 from bench.records.comparison import PLAIN
-from bench.report.tables.decision_notes import (
-    choice_name,
-    decision_notes,
-    place_name,
-    ratio,
-    refuted,
-)
-from bench.report.tables.verdicts import new_table, verdict
-from bench.report.units import bounds, escaped, memory, scientific, times
+from bench.records.row import Record
+from bench.report.columns import ROW_COLUMNS, Column, used, words
+from bench.report.labels import DEFAULT_ARM, choice_name, situation_name
+from bench.report.tables.decision_notes import decision_notes, ratio, refuted
+from bench.report.tables.layout import add_columns, markdown_table, new_table
+from bench.report.units import bounds, escaped, times
 
-_PLAIN_LEVELS = f"{PLAIN.patcher}, {PLAIN.attention}, {PLAIN.compile}, {PLAIN.precision}"
-HEADINGS = (
-    "workload",
-    "choose",
-    "gain",
-    "speed-up",
-    "95 % interval",
-    "by its parts",
-    "verdict",
-    "memory",
-    "by plain",
-    "numeric error",
-    "may be better",
-)
-PART_HEADINGS = ("workload", "factor", "level", "gain", "measured on", "may be better")
-_OPEN = HEADINGS.index("may be better")
-_WORDS = ("workload", "choose", "verdict", "may be better")
-BRIEF_HEADINGS = ("workload", "choose", "gain", "speed-up", "memory", "numeric error")
-# What a narrow terminal does without.
-_SPARED = ("by its parts", "verdict", "by plain")
+# A decision and one of the factors that it combines.
+DecisionPart = tuple[Decision, Part]
+# Left out on a narrow terminal.
+_SPARED = ("expected from parts", "verdict", "vs default")
+_CONTENDERS = "contenders"
 
 
-def undecided(decision: Decision) -> str:
-    """The arms that were not chosen and may be better, by factor."""
+def contenders(decision: Decision) -> str:
+    """Arms that were not chosen and may be better, by factor."""
     parts = [part for part in decision.parts if part.rivals]
     return "; ".join(f"{part.factor}: {', '.join(part.rivals)}" for part in parts)
 
 
-def cells(decision: Decision, *, brief: bool = False) -> tuple[str, ...]:
-    """A decision's cells, under HEADINGS; the workload says on which component it was measured.
-
-    In ``brief`` what its parts let expect has no interval.
-    """
-    whole, found, gain = decision.whole, decision.speedup, decision.gain
-    # Of the plain arm nothing need be expected.
-    is_plain = decision.is_blind or decision.combination == PLAIN
-    expected = None if is_plain else decision.expected
-    if decision.is_refuted:
-        # What it was stands in the notes: it is not what to choose.
-        whole = found = expected = gain = None
-    on = f" ({whole.component})" if whole else ""
-    share = whole.memory_ratio if whole else None
-    return (
-        place_name(decision) + on,
-        choice_name(decision),
-        ratio(gain, brief=brief) if gain else "",
-        times(found.value) if found else "",
-        bounds(found.low, found.high) if found else "",
-        ratio(expected, brief=brief) if expected else "",
-        verdict(whole) if whole else "",
-        memory(whole.allocated_bytes) if whole else "",
-        times(share),
-        scientific(whole.output_error) if whole else "",
-        undecided(decision),
-    )
+def _chosen_whole(decision: Decision) -> Record | None:
+    """Row of the combination, if that is what to choose; the notes say why another is not."""
+    return None if decision.is_refuted else decision.whole
 
 
-def brief_cells(decision: Decision) -> tuple[str, ...]:
-    """A decision's cells, under BRIEF_HEADINGS: speed-up with its interval, memory with its ratio.
-
-    The verdict is left out: an arm that is chosen by latency was called faster.
-    """
-    cell = dict(zip(HEADINGS, cells(decision), strict=True))
-    return (
-        cell["workload"],
-        cell["choose"],
-        cell["gain"],
-        _detailed(cell["speed-up"], cell["95 % interval"]),
-        _detailed(cell["memory"], cell["by plain"]),
-        cell["numeric error"],
-    )
+def _workload(decision: Decision) -> str:
+    whole = _chosen_whole(decision)
+    return situation_name(decision.situation) + (f" ({whole.component})" if whole else "")
 
 
-def _detailed(value: str, detail: str) -> str:
-    return f"{value} ({detail})" if detail else value
+def _gain(decision: Decision) -> Interval | None:
+    return None if decision.is_refuted else decision.gain
 
 
-def part_cells(decisions: Sequence[Decision]) -> Iterator[tuple[str, ...]]:
-    """What was chosen of each factor, and how much better it is than the plain level there.
+def _expected(decision: Decision) -> Interval | None:
+    is_default = decision.is_blind or decision.combination == PLAIN
+    return None if decision.is_refuted or is_default else decision.expected
 
-    Under PART_HEADINGS; a plain level, than which nothing is better, has no gain.
-    """
-    for decision in decisions:
-        for part in decision.parts:
-            is_plain = part.level == getattr(PLAIN, part.factor)
-            yield (
-                place_name(decision),
-                part.factor,
-                part.level,
-                "" if is_plain else ratio(part.gain),
-                f"{part.component} b{part.batch_size}",
-                ", ".join(part.rivals),
-            )
+
+def _of_whole(heading: str, column: Column[Record]) -> Column[Decision]:
+    """The column of a row, for the row of the combination."""
+
+    def text(decision: Decision) -> str:
+        whole = _chosen_whole(decision)
+        return column.text(whole) if whole else ""
+
+    return Column(heading=heading, text=text, is_words=column.is_words)
+
+
+def _ratio(heading: str, found: Callable[[Decision], Interval | None]) -> Column[Decision]:
+    """A column of ratios with their intervals."""
+
+    def text(decision: Decision) -> str:
+        interval = found(decision)
+        return times(interval.value) if interval else ""
+
+    def detail(decision: Decision) -> str:
+        interval = found(decision)
+        return bounds(interval.low, interval.high) if interval else ""
+
+    return Column(heading=heading, text=text, detail=detail)
+
+
+_COLUMNS: tuple[Column[Decision], ...] = (
+    words("workload", _workload),
+    words("choose", choice_name),
+    _ratio("gain", _gain),
+    _of_whole("speed-up", ROW_COLUMNS["speed-up"]),
+    _of_whole("95 % interval", ROW_COLUMNS["95 % interval"]),
+    _ratio("expected from parts", _expected),
+    _of_whole("verdict", ROW_COLUMNS["verdict"]),
+    _of_whole("memory", ROW_COLUMNS["memory"]),
+    _of_whole("vs default", ROW_COLUMNS["vs baseline"]),
+    _of_whole("numeric error", ROW_COLUMNS["numeric error"]),
+    words(_CONTENDERS, contenders),
+)
+DECISION_COLUMNS = {column.heading: column for column in _COLUMNS}
+
+
+def _detailed(heading: str, detail: str) -> Column[Decision]:
+    return replace(DECISION_COLUMNS[heading], detail=DECISION_COLUMNS[detail].text)
+
+
+# The columns that decide. An arm that is chosen by latency has the verdict faster.
+BRIEF_COLUMNS = (
+    DECISION_COLUMNS["workload"],
+    DECISION_COLUMNS["choose"],
+    DECISION_COLUMNS["gain"],
+    _detailed("speed-up", "95 % interval"),
+    _detailed("memory", "vs default"),
+    DECISION_COLUMNS["numeric error"],
+)
+
+
+def _part_gain(chosen: DecisionPart) -> str:
+    """Gain over the factor's default level; the default itself has none."""
+    part = chosen[1]
+    return "" if part.level == PLAIN.level(part.factor) else ratio(part.gain)
+
+
+PART_COLUMNS: tuple[Column[DecisionPart], ...] = (
+    words("workload", lambda chosen: situation_name(chosen[0].situation)),
+    words("factor", lambda chosen: chosen[1].factor),
+    words("level", lambda chosen: chosen[1].level),
+    Column(heading="gain", text=_part_gain),
+    words("measured on", lambda chosen: f"{chosen[1].component} b{chosen[1].batch_size}"),
+    words(_CONTENDERS, lambda chosen: ", ".join(chosen[1].rivals)),
+)
+
+
+def decision_parts(decisions: Iterable[Decision]) -> list[DecisionPart]:
+    """Each decision with each of its factors, for PART_COLUMNS."""
+    return [(decision, part) for decision in decisions for part in decision.parts]
 
 
 def title(aim: Aim) -> str:
-    """What the choice is by, and against what."""
+    """Objective and bound of the choice, and the arm that it is compared with."""
     bound = f", errors up to {aim.max_error:g}" if aim.max_error is not None else ""
-    return f"What to choose by {aim.objective}{bound}, against plain ({_PLAIN_LEVELS})"
-
-
-def used_headings(rows: Sequence[tuple[str, ...]]) -> list[int]:
-    """The indices of the columns in which some row has text."""
-    return [place for place, column in enumerate(zip(*rows, strict=True)) if any(column)]
+    return f"What to choose by {aim.objective}{bound}, against the {DEFAULT_ARM}"
 
 
 def decision_table(decisions: Sequence[Decision], aim: Aim, *, narrow: bool = False) -> Table:
-    """Rich table of a run's decisions; what may be better is left to ``open_lines``."""
+    """Rich table of a run's decisions; ``contender_lines`` has the contenders."""
     table = new_table(title(aim), narrow=narrow)
-    rows = [cells(each, brief=True) for each in decisions]
-    spared = {HEADINGS[_OPEN], *(_SPARED if narrow else ())}
-    shown = [place for place in used_headings(rows) if HEADINGS[place] not in spared]
-    for place in shown:
-        justify: Literal["left", "right"] = "left" if HEADINGS[place] in _WORDS else "right"
-        table.add_column(HEADINGS[place], justify=justify, overflow="fold")
-    for row in rows:
-        table.add_row(*(Text(row[place]) for place in shown))
+    spared = {_CONTENDERS, *(_SPARED if narrow else ())}
+    shown = [each for each in used(_COLUMNS, decisions) if each.heading not in spared]
+    add_columns(table, shown, decisions)
+    for decision in decisions:
+        table.add_row(*(Text(column.text(decision)) for column in shown))
     return table
 
 
-def open_lines(decisions: Sequence[Decision]) -> list[str]:
-    """What was not decided and may be better, a line for each situation."""
+def contender_lines(decisions: Sequence[Decision]) -> list[str]:
+    """A line for each situation with contenders."""
     return [
-        f"{place_name(each)}: undecided, and may be better: {undecided(each)}."
+        f"{situation_name(each.situation)}: undecided contenders: {contenders(each)}."
         for each in decisions
-        if undecided(each)
+        if contenders(each)
     ]
 
 
 def decision_markdown(decisions: Sequence[Decision], aim: Aim, *, brief: bool = False) -> list[str]:
     """The decisions as lines of Markdown, with notes below the table; nothing without decisions.
 
-    ``brief`` has the columns of BRIEF_HEADINGS, else the table has those of HEADINGS.
+    ``brief`` shows BRIEF_COLUMNS only.
     """
     if not decisions:
         return []
-    headings, row_of = (BRIEF_HEADINGS, brief_cells) if brief else (HEADINGS, cells)
-    rows = [row_of(each) for each in decisions]
-    used = used_headings(rows)
-    marks = ["---" if headings[place] in _WORDS else "---:" for place in used]
     return [
         f"**{title(aim)}**, on {escaped(decisions[0].situation.device_name)}:",
         "",
-        f"| {' | '.join(headings[place] for place in used)} |",
-        f"|{'|'.join(marks)}|",
-        *(f"| {' | '.join(escaped(row[place]) for place in used)} |" for row in rows),
+        *markdown_table(used(BRIEF_COLUMNS if brief else _COLUMNS, decisions), decisions),
         "",
         *(f"- {escaped(line)}" for line in decision_notes(decisions, aim)),
         "",
@@ -171,20 +169,21 @@ def decision_markdown(decisions: Sequence[Decision], aim: Aim, *, brief: bool = 
 
 
 def decision_lines(decisions: Sequence[Decision]) -> list[str]:
-    """One line a situation, for the end of what a terminal shows."""
-    return [
-        f"Choose for {place_name(each)}: {choice_name(each)}{_said(each)}" for each in decisions
-    ]
+    """A line for each situation, for the end of a terminal's output."""
+    return [f"Choose for {situation_name(each.situation)}: {_choice(each)}" for each in decisions]
 
 
-def _said(decision: Decision) -> str:
-    found = decision.speedup
+def _choice(decision: Decision) -> str:
+    """The choice and its speed-up, or why there is none."""
+    name, found = choice_name(decision), decision.speedup
     if decision.is_blind:
-        return " (what to choose by was not measured)"
+        return f"{name} ({decision.objective} was not measured)"
     if decision.is_refuted:
-        return f" ({refuted(decision)})"
+        return f"the {DEFAULT_ARM}: {refuted(decision)}"
+    if decision.arm == PLAIN:
+        return f"the {DEFAULT_ARM}"
     if found is None:
-        return "" if decision.arm == PLAIN else " (not measured as a whole)"
+        return f"{name} (not measured as a whole)"
     interval = bounds(found.low, found.high)
     gain = f"{decision.objective} {ratio(decision.gain)}; latency " if decision.gain else ""
-    return f" ({gain}{times(found.value)}{f', {interval}' if interval else ''})"
+    return f"{name} ({gain}{times(found.value)}{f', {interval}' if interval else ''})"

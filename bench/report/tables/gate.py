@@ -1,8 +1,11 @@
 """The gate's answer for a pull request: Markdown, the verdict first."""
 
 from collections.abc import Callable, Iterator, Sequence
+from functools import partial
 
 from bench.analysis.gate import METRICS, SURVEYED, Check, outcome
+from bench.report.columns import Column, words
+from bench.report.tables.layout import markdown_table
 from bench.report.units import (
     bounded,
     counted,
@@ -14,8 +17,11 @@ from bench.report.units import (
     scientific,
     seconds,
     signed_percent,
+    whole_number,
 )
 
+# The checks of one target by their metric.
+TargetChecks = dict[str, Check]
 _SIGNS = {"ok": "✓", "worse": "✗", "undecided": "?", "unknown": "!", "new": "+"}
 _SAYS = {
     "ok": "No target is worse than at {base}.",
@@ -30,15 +36,11 @@ def _gigaflops(value: float | None) -> str:
     return f"{gigaflop(value)} GFLOP" if value is not None else ""
 
 
-def _whole(value: float | None) -> str:
-    return "" if value is None else f"{value:,.0f}".replace(",", "\N{THIN SPACE}")
-
-
 _SHOWN: dict[str, Callable[[float | None], str]] = {
     "latency": milliseconds,
     "memory": memory,
     "flops": _gigaflops,
-    "parameters": _whole,
+    "parameters": whole_number,
     "compile time": seconds,
     "numeric error": scientific,
 }
@@ -53,17 +55,14 @@ def gate_markdown(checks: Sequence[Check], base: str, *, survey: bool = True) ->
     said = outcome(checks)
     names = dict.fromkeys(f"{c.target} ({c.metric})" for c in checks if c.outcome == said)
     first = _SAYS[said].format(base=f"`{base}`", names=", ".join(names))
-    targets: dict[str, dict[str, Check]] = {}
+    targets: dict[str, TargetChecks] = {}
     for check in checks:
         targets.setdefault(check.target, {})[check.metric] = check
     metrics = [name for name in METRICS if any(name in found for found in targets.values())]
-    headings = ["target", "base", "this tree", "latency", "95 % interval", *metrics[1:]]
     lines = [
         f"**{_SIGNS[said]} {first}**",
         "",
-        f"| {' | '.join(headings)} |",
-        f"|---|{'---:|' * (len(headings) - 1)}",
-        *(f"| {' | '.join(map(escaped, _cells(found, metrics)))} |" for found in targets.values()),
+        *markdown_table(_columns(metrics), targets.values()),
         "",
         *(f"- {escaped(note)}" for note in gate_notes(checks)),
     ]
@@ -84,15 +83,25 @@ def _allowed(checks: Sequence[Check]) -> Iterator[str]:
             yield f"{metric} {show(found[metric].threshold)}"
 
 
-def _cells(found: dict[str, Check], metrics: Sequence[str]) -> Iterator[str]:
-    latency = found["latency"]
-    yield f"`{latency.target}`"
-    yield milliseconds(latency.before)
-    yield milliseconds(latency.after)
-    yield _outcome(latency)
-    yield bounded(signed_percent, latency.low, latency.high)
-    for metric in metrics[1:]:
-        yield _outcome(found[metric]) if metric in found else ""
+def _columns(metrics: Sequence[str]) -> list[Column[TargetChecks]]:
+    """Columns of a target's checks: its latency in full, of other metrics the outcome."""
+    latency = METRICS[0]
+    return [
+        words("target", lambda checks: f"`{checks[latency].target}`"),
+        Column(heading="base", text=lambda checks: milliseconds(checks[latency].before)),
+        Column(heading="this tree", text=lambda checks: milliseconds(checks[latency].after)),
+        Column(heading=latency, text=partial(_outcome_of, latency)),
+        Column(heading="95 % interval", text=lambda checks: _interval(checks[latency])),
+        *(Column(heading=name, text=partial(_outcome_of, name)) for name in metrics[1:]),
+    ]
+
+
+def _interval(check: Check) -> str:
+    return bounded(signed_percent, check.low, check.high)
+
+
+def _outcome_of(metric: str, checks: TargetChecks) -> str:
+    return _outcome(checks[metric]) if metric in checks else ""
 
 
 def _outcome(check: Check) -> str:

@@ -5,10 +5,11 @@ from collections.abc import Sequence
 from bench.analysis.row_costs import kernel_changes
 from bench.analysis.rows import Analysis
 from bench.records.errors import InputError
-from bench.report.labels import by_factor, factor_name
+from bench.report.labels import baseline_name, by_factor, factor_name
 from bench.report.tables.costs import cost_markdown
+from bench.report.tables.layout import markdown_table
 from bench.report.tables.run_quality import trust
-from bench.report.tables.verdicts import HEADINGS, cells, remarks
+from bench.report.tables.verdicts import VERDICT_COLUMNS, remarks
 from bench.report.units import escaped
 
 
@@ -18,12 +19,10 @@ def markdown(
     views: Sequence[str] = (),
     first: Sequence[str] = (),
 ) -> str:
-    """What to know and the verdict tables, of all factors or of some, as Markdown.
+    """Return the verdict tables of all factors or of some, between notes, as Markdown.
 
-    ``views`` are what else to show of what the arms cost (``report.tables.costs``), ``first``
-    are the lines at the top.
-
-    Raises InputError for a factor that the run does not have.
+    ``views`` names further tables of costs (``report.tables.costs``), ``first`` are the lines at
+    the top. Raises InputError for a factor that the run does not have.
     """
     had = list(dict.fromkeys(record.factor for record in analysis.records))
     for name in factors or ():
@@ -33,12 +32,8 @@ def markdown(
     parts = [*first, *(f"- {line}" for line in trust(analysis)), ""]
     for group in by_factor(records):
         head = group[0]
-        parts += [
-            f"**{factor_name(head)}**, against `{head.baseline}`, on {escaped(head.device_name)}:",
-            "",
-        ]
-        parts += [f"| {' | '.join(HEADINGS)} |", "|---|---|" + "---:|" * (len(HEADINGS) - 2)]
-        parts += [f"| {' | '.join(map(escaped, cells(record)))} |" for record in group]
-        parts += ["", *cost_markdown(group, views)]
+        name, baseline = factor_name(head), baseline_name(head)
+        parts += [f"**{name}**, against `{baseline}`, on {escaped(head.device_name)}:", ""]
+        parts += [*markdown_table(VERDICT_COLUMNS, group), "", *cost_markdown(group, views)]
     notes = [f"- {escaped(each)}" for each in (*remarks(records), *kernel_changes(records))]
     return "\n".join([*parts, *notes, ""] if notes else parts)

@@ -5,20 +5,13 @@ from collections.abc import Sequence
 from rich import box
 from rich.table import Table
 
-from bench.records.arm_costs import KINDS, Case, Footprint
+from bench.records.arm_costs import KINDS, Footprint
 from bench.records.call_profile import COMPONENTS
-from bench.records.comparison import FACTORS, Arm
+from bench.report.labels import case_name
 from bench.report.units import memory, signed_percent
 
 # Images come before everything that a model does with them.
 _ORDER = ("input", *COMPONENTS)
-
-
-def case_name(case: Case) -> str:
-    """Short name of a case: the workload, and what its arm has of its own."""
-    work, usual = case.workload, Arm()
-    own = [case.arm.level(each) for each in FACTORS if case.arm.level(each) != usual.level(each)]
-    return " ".join([f"{work.variant} b{work.batch_size} {work.mode}", *own])
 
 
 def memory_table(found: Sequence[Footprint]) -> Table:

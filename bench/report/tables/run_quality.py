@@ -61,7 +61,9 @@ def _disturbances(analysis: Analysis) -> list[str]:
     if disturbed:
         causes = ", ".join(f"{cause} {count}" for cause, count in analysis.causes.items())
         kept = disturbed - analysis.left_out
-        why = f", {kept} kept where less than half of a pass was calm (a median bears them)"
+        why = (
+            f", {kept} kept where less than half of a pass was calm (the median is robust to them)"
+        )
         lines.append(
             f"{disturbed} of {rounds} pairs were disturbed by foreign load ({causes}): "
             f"{analysis.left_out} were left out{why if kept else ''}."
@@ -69,5 +71,7 @@ def _disturbances(analysis: Analysis) -> list[str]:
     unsteady = sum(record.unsteady is not None for record in records)
     if unsteady:
         rows = "row is" if unsteady == 1 else "rows are"
-        lines.append(f"{unsteady} {rows} unsteady: still getting faster, or warm-up had no time.")
+        lines.append(
+            f"{unsteady} {rows} not settled: still warming up, or out of time for warm-up."
+        )
     return lines

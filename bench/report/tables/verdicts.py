@@ -1,11 +1,9 @@
-"""The verdict table, for the terminal and as Markdown."""
+"""The verdict tables of a run for the terminal, its remarks and its provenance."""
 
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Sequence
 from itertools import groupby
-from typing import Literal
 
-from rich import box
 from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
@@ -15,91 +13,69 @@ from bench.analysis.row_costs import kernel_changes
 from bench.analysis.rows import Analysis
 from bench.records.environment import Environment
 from bench.records.row import Record
-from bench.report.labels import by_factor, factor_name, workload
+from bench.report.columns import ROW_COLUMNS, Column, chosen
+from bench.report.labels import (
+    arm_name,
+    baseline_name,
+    by_factor,
+    factor_name,
+    short_commit,
+    workload,
+)
+from bench.report.tables.layout import add_columns, new_table
 from bench.report.tables.run_quality import trust
-from bench.report.units import bounds, duration, milliseconds, percent, scientific, times
+from bench.report.units import duration
 
-_SIGNS = {"faster": "▲", "slower": "▼", "equivalent": "=", "undecided": "?"}
 _STYLES = {"faster": "green", "slower": "red", "equivalent": "blue", "undecided": "yellow"}
-HEADINGS = (
-    "workload",
-    "arm",
-    "latency",
-    "speed-up",
-    "95 % interval",
-    "could see",
-    "verdict",
-    "numeric error",
-)
-_VERDICT = HEADINGS.index("verdict")
-# Before this place stand words. The column that a narrow terminal does without, and how narrow.
-_NUMBERS = HEADINGS.index("latency")
-_SPARED = "could see"
-NARROW_COLUMNS = 100
-# A remark that concerns more arms gives their number.
-_NAMED_ARMS = 3
-
-
-SINGLE = (
-    "One pass: how much another process would differ was not measured but taken as 2 % (one "
-    "standard deviation). Several passes measure it."
-)
-
-
-def verdict(record: Record) -> str:
-    """What is said of a row: its verdict with a sign, or its status where it has none."""
-    if record.verdict is None:
-        return record.status
-    said = f"{_SIGNS[record.verdict]} {record.verdict}"
-    return f"{said} (control)" if record.is_control else said
-
-
-def cells(record: Record) -> tuple[str, ...]:
-    """A row's cells, under HEADINGS."""
-    return (
-        workload(record),
-        record.arm,
-        milliseconds(record.latency_ms),
-        times(record.speedup),
-        bounds(record.speedup_low, record.speedup_high),
-        percent(record.detectable_effect),
-        verdict(record),
-        scientific(record.output_error),
+VERDICT_COLUMNS = tuple(
+    column.without_detail()
+    for column in chosen(
+        "workload",
+        "arm",
+        "latency",
+        "speed-up",
+        "95 % interval",
+        "detectable effect",
+        "verdict",
+        "numeric error",
     )
-
-
-def new_table(title: str, *, narrow: bool = False) -> Table:
-    """Rich table without columns and rows. Names may have brackets, which are no markup."""
-    style, padding = (box.SIMPLE_HEAD, (0, 0)) if narrow else (box.HEAVY_HEAD, (0, 1))
-    return Table(title=Text(title, "bold"), title_justify="left", box=style, padding=padding)
+)
+_VERDICT = ROW_COLUMNS["verdict"]
+# Left out on a narrow terminal.
+_SPARED = "detectable effect"
+# A remark on more arms gives their number.
+_NAMED_ARMS = 3
+SINGLE = (
+    "One pass: how much processes differ was not measured but taken as 2 % (one standard "
+    "deviation). Several passes measure it."
+)
 
 
 def factor_table(records: Sequence[Record], *, narrow: bool = False) -> Table:
     """Rich table of one factor's rows; a line divides the workloads.
 
-    A narrow terminal has no room for every column: words may wrap there, but none may be cut.
+    A narrow table has fewer columns: words may wrap there, but no cell is cut.
     """
-    title = f"{factor_name(records[0])}: against {records[0].baseline}, on {records[0].device_name}"
+    first = records[0]
+    title = f"{factor_name(first)}: against {baseline_name(first)}, on {first.device_name}"
     table = new_table(title, narrow=narrow)
-    shown = [place for place, heading in enumerate(HEADINGS) if not narrow or heading != _SPARED]
-    for place in shown:
-        least = len("= equivalent") if place == _VERDICT else None
-        justify: Literal["left", "right"] = "left" if place < _NUMBERS else "right"
-        table.add_column(HEADINGS[place], justify=justify, min_width=least, overflow="fold")
-    for _, group in groupby(records, workload):
-        for first, record in enumerate(group):
-            row = _styled(record, is_first=first == 0)
-            table.add_row(*(row[place] for place in shown))
+    shown = [each for each in VERDICT_COLUMNS if not narrow or each.heading != _SPARED]
+    add_columns(table, shown, records)
+    table.columns[shown.index(_VERDICT)].min_width = len("= equivalent")
+    for name, group in groupby(records, workload):
+        for place, record in enumerate(group):
+            cells = [_styled(column, record) for column in shown[1:]]
+            table.add_row(Text(name if place == 0 else ""), *cells)
         table.add_section()
     return table
 
 
-def _styled(record: Record, *, is_first: bool) -> list[RenderableType]:
-    """A row's cells with the colour of its verdict; the workload stands in its first row alone."""
-    row: list[RenderableType] = [Text(cell) for cell in cells(record)]
+def _styled(column: Column[Record], record: Record) -> Text:
+    """A cell; the verdict in its colour."""
+    if column is not _VERDICT:
+        return Text(column.text(record))
     colour = "dim" if record.is_control else _STYLES.get(record.verdict or "", "dim")
-    row[_VERDICT] = Text(verdict(record), style=colour)
-    return row if is_first else ["", *row[1:]]
+    return Text(column.text(record), style=colour)
 
 
 def remarks(records: Iterable[Record]) -> list[str]:
@@ -107,12 +83,12 @@ def remarks(records: Iterable[Record]) -> list[str]:
     found: dict[str, list[str]] = defaultdict(list)
     for record in records:
         if record.error:
-            found[f"{record.status}: {record.error}"].append(record.arm)
+            found[f"{record.status}: {record.error}"].append(arm_name(record))
         for note in (record.note or "").split(BETWEEN):
             if note:
-                found[note].append(record.arm)
+                found[note].append(arm_name(record))
         if record.unsteady:
-            found[f"unsteady in {workload(record)}: {record.unsteady}"].append(record.arm)
+            found[f"not settled in {workload(record)}: {record.unsteady}"].append(arm_name(record))
     return [_remark(text, arms) for text, arms in found.items()]
 
 
@@ -161,11 +137,11 @@ def provenance(
     Of a user's own arms their tree's commit, too; the other is then that of vitbench.
     """
     hardware = [environment.cpu, f"{environment.threads} threads", *environment.gpus]
-    commit = f"commit {environment.commit[:10]}" if environment.commit else "no commit"
+    commit = f"commit {short_commit(environment.commit)}" if environment.commit else "no commit"
     dirty = " with changes" if environment.dirty else ""
     versions = f"torch {environment.torch}, Python {environment.python}"
     if own_commit is not None:
-        own = f"{own_commit[:10]}{' with changes' if has_changes else ''}"
+        own = f"{short_commit(own_commit)}{' with changes' if has_changes else ''}"
         commit = f"arms at commit {own}, vitbench at {commit.removeprefix('commit ')}"
     return f"{', '.join(hardware)}; {versions}; {commit}{dirty}; {started}\n{command}"
 

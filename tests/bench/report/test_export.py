@@ -13,7 +13,7 @@ from bench.records.comparison import CHOICE
 from bench.records.row import COLUMNS
 from bench.report.export import FORMATS, as_action_benchmark, as_csv, as_json, as_junit, as_markdown
 from helpers.decisions import arm, control, failed, run
-from helpers.pages import HOSTILE, make_told, rows
+from helpers.pages import HOSTILE, make_report_data, rows
 from helpers.records import make_record
 
 
@@ -33,7 +33,7 @@ def test_the_formats_are_those_of_the_command() -> None:
 
 def test_json_holds_everything() -> None:
     """Environment, decisions and all columns of all rows."""
-    found = parsed_json(as_json(make_told(rows())))
+    found = parsed_json(as_json(make_report_data(rows())))
     assert [list(row) for row in found["rows"]] == [list(COLUMNS)] * len(rows())
     assert found["environment"]["torch"] == "2.9.0"
     (decision,) = found["decisions"]
@@ -50,16 +50,18 @@ def test_json_holds_everything() -> None:
 def test_json_says_what_the_table_says() -> None:
     """Of what was given up as a whole, and of what nobody knows."""
     whole = failed(CHOICE, "linear+bf16", "oom")
-    (found,) = parsed_json(as_json(make_told(run(control(CHOICE), whole))))["decisions"]
+    (found,) = parsed_json(as_json(make_report_data(run(control(CHOICE), whole))))["decisions"]
     assert set(found["choose"].values()) == {"conv", "mha", "fp32"}
     assert (found["given_up"], found["speedup"]) == ("linear+bf16", None)
-    (found,) = parsed_json(as_json(make_told([failed("patcher", "conv", "crashed")])))["decisions"]
+    (found,) = parsed_json(as_json(make_report_data([failed("patcher", "conv", "crashed")])))[
+        "decisions"
+    ]
     assert found["choose"] is None
 
 
 def test_json_has_no_infinity() -> None:
     """Where compiling never pays off stands what the CSV says, which Python reads as a number."""
-    told = make_told([arm("compile", "compile", 0.9, break_even_images=math.inf)])
+    told = make_report_data([arm("compile", "compile", 0.9, break_even_images=math.inf)])
     (row,) = parsed_json(as_json(told))["rows"]
     assert float(row["break_even_images"]) == math.inf
     assert row["break_even_low_images"] is None
@@ -67,7 +69,7 @@ def test_json_has_no_infinity() -> None:
 
 def test_csv_is_results_csv() -> None:
     """Header and rows; a missing value is an empty cell."""
-    header, *lines = csv.reader(as_csv(make_told(rows())).splitlines())
+    header, *lines = csv.reader(as_csv(make_report_data(rows())).splitlines())
     assert header == list(COLUMNS)
     assert len(lines) == len(rows())
     assert dict(zip(header, lines[0], strict=True))["wall_ms"] == ""
@@ -75,7 +77,7 @@ def test_csv_is_results_csv() -> None:
 
 def test_markdown_begins_with_the_decision() -> None:
     """And ends with where it is from."""
-    text = as_markdown(make_told(rows()))
+    text = as_markdown(make_report_data(rows()))
     assert text.startswith("**What to choose by latency")
     assert "**precision**, against `fp32`" in text
     assert text.endswith("2026-01-02\nvitbench run\n")
@@ -83,7 +85,7 @@ def test_markdown_begins_with_the_decision() -> None:
 
 def test_action_benchmark_reads_smaller_as_better() -> None:
     """A name, a unit, a number and what surrounds it, for each arm that was measured."""
-    found = parsed_json(as_action_benchmark(make_told(rows())))
+    found = parsed_json(as_action_benchmark(make_report_data(rows())))
     assert len(found) == sum(row.latency_ms is not None for row in rows())
     names = [each["name"] for each in found]
     assert len(set(names)) == len(names)
@@ -93,13 +95,13 @@ def test_action_benchmark_reads_smaller_as_better() -> None:
     assert linear["value"] == pytest.approx(2.0 / 1.1)
     assert linear["range"] == "± 0.25"
     assert linear["extra"].startswith("speed-up ×1.10")
-    alone = as_action_benchmark(make_told([make_record(latency_low_ms=None)]))
+    alone = as_action_benchmark(make_report_data([make_record(latency_low_ms=None)]))
     assert parsed_json(alone)[0]["range"] == ""
 
 
 def test_junit_counts_what_failed() -> None:
     """A suite for each factor; a failure has its status as type and its reason as message."""
-    told = make_told([*rows(), failed("precision", "tf32", "skipped")])
+    told = make_report_data([*rows(), failed("precision", "tf32", "skipped")])
     root = ET.fromstring(as_junit(told))  # noqa: S314 (made here)
     suites = {suite.attrib["name"]: suite for suite in root}
     assert list(suites) == [
@@ -121,7 +123,7 @@ def test_junit_counts_what_failed() -> None:
 def test_hostile_names_stay_names(kind: str) -> None:
     """Every format can be read again, and says what came; XML has no control characters."""
     text = FORMATS[kind](
-        make_told([control("precision"), make_record(arm=HOSTILE + "\x00\x1b[2J")])
+        make_report_data([control("precision"), make_record(arm=HOSTILE + "\x00\x1b[2J")])
     )
     if kind == "junit":
         names = [case.attrib["name"] for case in ET.fromstring(text).iter("testcase")]  # noqa: S314
@@ -136,7 +138,7 @@ def test_hostile_names_stay_names(kind: str) -> None:
 
 def test_nothing_measured_is_exported_too() -> None:
     """Whoever reads it sees that nothing was."""
-    told = make_told([failed("precision", "bf16", "crashed")])
+    told = make_report_data([failed("precision", "bf16", "crashed")])
     assert parsed_json(as_action_benchmark(told)) == []
     assert "crashed" in as_junit(told)
     assert "crashed" in as_markdown(told)

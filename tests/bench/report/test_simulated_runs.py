@@ -7,7 +7,11 @@ from io import StringIO
 from rich.console import Console
 
 from bench.analysis.simulated_runs import Score
-from bench.report.calibration import HEADINGS, as_markdown, cells, simulated_runs_table
+from bench.report.calibration import (
+    SCORE_COLUMNS,
+    simulated_runs_markdown,
+    simulated_runs_table,
+)
 from helpers.reports import check_golden
 
 SCORE = Score(
@@ -35,15 +39,15 @@ def test_table() -> None:
 
 def test_markdown() -> None:
     """The same as Markdown: a cell under every heading in each row."""
-    lines = as_markdown(SCORES).splitlines()
-    assert {line.count("|") for line in lines} == {len(HEADINGS) + 1}
-    assert lines[0] == f"| {' | '.join(HEADINGS)} |"
-    assert lines[2] == f"| {' | '.join(cells(SCORE))} |"
+    lines = simulated_runs_markdown(SCORES).splitlines()
+    assert {line.count("|") for line in lines} == {len(SCORE_COLUMNS) + 1}
+    assert lines[0] == f"| {' | '.join(column.heading for column in SCORE_COLUMNS)} |"
+    assert lines[2] == f"| {' | '.join(column.cell(SCORE) for column in SCORE_COLUMNS)} |"
     assert len(lines) == 2 + len(SCORES)
 
 
 def test_cells() -> None:
     """Shares have the places that their number of comparisons warrants."""
-    assert cells(SCORE) == (
+    assert tuple(column.cell(SCORE) for column in SCORE_COLUMNS) == (
         *("quiet machine", "1000", "95.4%", "0.86%", "0.4%", "100%", "92%", "94.7%", "1.23%"),
     )

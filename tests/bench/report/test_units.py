@@ -13,17 +13,17 @@ from bench.report.units import (
     digits,
     duration,
     escaped,
-    gigabytes_per_s,
     gigaflop,
     images,
-    joules,
     memory,
     milliseconds,
     percent,
     scientific,
     seconds,
     signed_percent,
+    significant,
     times,
+    whole_number,
 )
 
 THIN = "\N{THIN SPACE}"
@@ -212,10 +212,11 @@ def test_bounded(low: float | None, high: float | None, expected: str) -> None:
         (seconds, 0.0, "0 s"),
         (gigaflop, 35.1e9, "35.1"),
         (gigaflop, 2.3e8, "0.230"),
-        (gigabytes_per_s, 33.597, "33.6"),
-        (gigabytes_per_s, 4020.0, f"4{THIN}020"),
-        (joules, 1.234, "1.23 J"),
-        (joules, 0.0, "0 J"),
+        (significant, 33.597, "33.6"),
+        (significant, 4020.0, f"4{THIN}020"),
+        (significant, 0.0, "0"),
+        (whole_number, 12_300, f"12{THIN}300"),
+        (whole_number, 0, "0"),
     ],
 )
 def test_costs(show: Callable[[float | None], str], value: float, expected: str) -> None:

@@ -220,7 +220,7 @@ def test_a_state_that_followed_a_run_is_the_one_that_is_read(
     assert state.analysis == again.analysis
     assert (state.samples, state.surveys) == (again.samples, again.surveys)
     assert (state.spent_s, state.left) == (again.spent_s, again.left)
-    assert state.told(state.aim) == again.told(again.aim)
+    assert state.report_data(state.aim) == again.report_data(again.aim)
 
 
 @pytest.mark.parametrize(

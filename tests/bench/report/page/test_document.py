@@ -7,13 +7,15 @@ from html.parser import HTMLParser
 import pytest
 
 from bench.report.page import figures as captions
-from bench.report.page.columns import COLUMNS, row_of
 from bench.report.page.document import page
 from bench.report.page.figures import inline_svg
+from bench.report.page.rows import PAGE_COLUMNS, row_of
 from bench.report.plots.canvas import new_figure
 from helpers.decisions import control, failed
-from helpers.pages import HOSTILE, html, make_told, rows
+from helpers.pages import HOSTILE, html, make_report_data, rows
 from helpers.records import make_environment, make_record
+
+HEADINGS = [column.heading for column in PAGE_COLUMNS]
 
 
 class Reader(HTMLParser):
@@ -55,12 +57,12 @@ def test_the_decision_comes_first(plain: Reader) -> None:
 def test_every_row_is_in_the_table(plain: Reader) -> None:
     """Those that failed too, with the reason."""
     cells = [attributes for attributes in plain.all("td") if "data-label" not in attributes]
-    headings = [name for name in COLUMNS if f">{name}</th>" in html(rows())]
+    headings = [name for name in HEADINGS if f">{name}</th>" in html(rows())]
     assert len(cells) >= len(rows()) * len(headings)
-    assert headings[:6] == list(COLUMNS)[:6]
+    assert headings[:6] == HEADINGS[:6]
     # Nobody measured energy, or anything of a training step.
     assert {"latency", "memory"} < set(headings)
-    assert not {"energy/image", "gradient error"} & set(headings)
+    assert not {"J/image", "gradient error"} & set(headings)
     assert "oom" in plain.text
 
 
@@ -125,8 +127,8 @@ def test_a_users_own_arms_have_a_page() -> None:
 
 def test_an_unfinished_run_says_so_first() -> None:
     """Where one asks whether to believe it."""
-    told = replace(make_told(rows()), left=3)
-    text = Reader(page(told, [])).text
+    data = replace(make_report_data(rows()), left=3)
+    text = Reader(page(data, [])).text
     believed = text[text.index("Can it be believed?") :].split()
     assert " ".join(believed[4:]).startswith("This run is not finished: 3 planned measurements")
     assert "not finished" not in Reader(html(rows())).text
@@ -160,7 +162,7 @@ def test_warnings_stand_with_their_remedies() -> None:
 def test_cells_show_units_and_sort_by_numbers(column: str, text: str, sort: float | None) -> None:
     """What is shown is for people, what is sorted by is the number."""
     row = row_of(make_record(break_even_images=float("inf")))
-    cell = dict(zip(COLUMNS, row.cells, strict=True))[column]
+    cell = dict(zip(HEADINGS, row.cells, strict=True))[column]
     assert (cell.text, cell.sort) == (text, sort)
 
 
@@ -168,7 +170,7 @@ def test_times_have_intervals() -> None:
     """In the table of all rows, and among the lines; where there is none, that is said."""
     (cell,) = (
         row_of(make_record(latency_low_ms=12.0, latency_high_ms=13.0)).cells[place]
-        for place, name in enumerate(COLUMNS)
+        for place, name in enumerate(HEADINGS)
         if name == "latency"
     )
     assert cell.interval == "12.0 ms to 13.0 ms"

@@ -56,7 +56,7 @@ def test_a_line_for_every_arm_that_was_measured() -> None:
     (forest,) = speedups(RUN, DELTA)
     found = lines(forest)
     assert list(found) == ["mha", "sdpa", "manual"]
-    assert (found["sdpa"].text, found["sdpa"].said) == ("×1.50 (1.47 to 1.53)", "▲ faster")
+    assert (found["sdpa"].text, found["sdpa"].outcome) == ("×1.50 (1.47 to 1.53)", "▲ faster")
     assert found["manual"].kind == "slower"
     assert forest.summary == "1 faster, 1 slower"
     assert forest.heading == "attention on cpu, against mha"
@@ -150,7 +150,7 @@ def test_what_ran_out_of_memory_shows_what_it_needs() -> None:
     lost = make_record(**NOT_MEASURED, status="oom", predicted_bytes=90 * 2**30)
     (forest,) = memories([lost])
     (line,) = lines(forest).values()
-    assert (line.text, line.said) == ("90.0 GiB predicted", "oom")
+    assert (line.text, line.outcome) == ("90.0 GiB predicted", "oom")
 
 
 def test_nothing_to_show() -> None:

@@ -12,6 +12,7 @@ from bench.report.plots import canvas
 from bench.report.plots import speed as plots
 from bench.report.plots.canvas import MOST_SIGNS, shortened
 from bench.report.plots.speed import latency_figure
+from bench.report.tables.layout import NARROW_COLUMNS
 from bench.report.tables.verdicts import summary
 from helpers.figures import boxes, drawn, level, lie_apart
 from helpers.records import make_analysis, make_record
@@ -59,9 +60,9 @@ def test_a_narrow_terminal_cuts_no_verdict() -> None:
     assert "…" not in rows_in(80)
 
 
-@pytest.mark.parametrize("width", [100, 120, 200])
+@pytest.mark.parametrize("width", [NARROW_COLUMNS, 120, 200])
 def test_a_usual_terminal_cuts_nothing(width: int) -> None:
-    """From 100 columns on every row ends with its border, and numbers stay whole."""
+    """Where tables are not narrow every row ends with its border, and numbers stay whole."""
     rows = rows_in(width)
     assert {line.rstrip()[-1] for line in rows.splitlines()} == {"│"}
     assert "2.5e-07" in rows

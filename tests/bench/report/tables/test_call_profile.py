@@ -11,10 +11,10 @@ from rich.console import Console
 
 from bench.records.call_profile import PYTHON, Share, Timeline
 from bench.records.comparison import Arm
+from bench.report.labels import case_heading
 from bench.report.tables.call_profile import (
     component_table,
     files_line,
-    heading,
     memory_table,
     notes,
     operator_table,
@@ -30,7 +30,7 @@ def test_the_tables_and_notes() -> None:
     """Both tables, the longest first, the others together, and what to know of them."""
     console = Console(file=StringIO(), width=140)
     with console.capture() as capture:
-        console.print(heading(PROFILED.case))
+        console.print(case_heading(PROFILED.case))
         console.print(component_table(PROFILED), operator_table(PROFILED, 3))
         console.print(memory_table(WATCHED))
         console.print("\n".join(notes(PROFILED)), soft_wrap=True)
@@ -41,7 +41,7 @@ def test_the_tables_and_notes() -> None:
     ("work", "levels", "expected"),
     [
         ({}, {}, "B/16 b1 train, on cpu"),
-        ({"component": "block", "image_size": 64}, {}, "block of B/16 b1 train, 64 px, on cpu"),
+        ({"component": "block", "image_size": 64}, {}, "block of B/16 b1 train 64px, on cpu"),
         ({"device": "cuda"}, {"attention": "mha"}, "B/16 b1 train mha, on cuda"),
     ],
 )
@@ -50,7 +50,7 @@ def test_a_heading_says_what_is_unusual(
 ) -> None:
     """A part of the model, an image of another size, levels that are not the usual ones."""
     workload = replace(PROFILED.case.workload, **work)
-    assert heading(replace(PROFILED.case, workload=workload, arm=Arm(**levels))) == expected
+    assert case_heading(replace(PROFILED.case, workload=workload, arm=Arm(**levels))) == expected
 
 
 def test_the_others_are_together() -> None:

@@ -85,9 +85,9 @@ def test_columns_without_content_are_left_out() -> None:
     """A column that no row says anything in is not shown, nor a view without any; 0 is said."""
     rows = [make_record(), make_record(graph_breaks=0, joules_per_image=0.0)]
     shown = columns(rows, ALL)
-    assert {view: [name for name, _ in each] for view, each in shown.items()} == {
+    assert {view: [column.heading for column in each] for view, each in shown.items()} == {
         "compile": ["graph breaks"],
-        "error": ["output error"],
+        "error": ["numeric error"],
         "energy": ["J/image"],
     }
     assert cost_tables([make_record(output_error=None)], ALL, 140) == []
@@ -105,7 +105,7 @@ def test_every_column_can_say_something() -> None:
 def test_views_stand_side_by_side() -> None:
     """As many as have room in one table, which names them."""
     (table,) = cost_tables(PRECISIONS, ("error", "energy"), 140)
-    assert headings([table]) == [["output error", "largest error", "top-1 agreement", "J/image"]]
+    assert headings([table]) == [["numeric error", "largest error", "top-1 agreement", "J/image"]]
     assert str(table.title) == "precision: error, energy, on AMD EPYC 7B13"
     first, second = cost_tables(PRECISIONS, ("memory", "work"), 140)
     assert str(first.title).startswith("precision: memory, on")
@@ -132,13 +132,13 @@ def test_no_table_is_wider_than_the_terminal(width: int, views: set[str]) -> Non
     tables = cost_tables(FULL, shown, width)
     lines = printed(tables, width).splitlines()
     assert max(map(len, lines)) <= width
-    said = [cell for cells in columns(FULL, shown).values() for _, cell in cells]
+    said = [column.cell for each in columns(FULL, shown).values() for column in each]
     words = {cell(record) for cell in said for record in FULL} - {r.kernels for r in FULL}
     for word in words:
         assert any(word in line for line in lines)
     alone = [view for view in shown if len(cost_tables(FULL, (view,), width)) == 1]
     for view in alone:
-        whole = [name for name, _ in columns(FULL, (view,))[view]]
+        whole = [column.heading for column in columns(FULL, (view,))[view]]
         assert any(set(whole) <= set(each) for each in headings(tables))
 
 

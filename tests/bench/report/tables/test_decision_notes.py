@@ -4,7 +4,7 @@ import pytest
 
 from bench.analysis.decision import Aim
 from bench.records.comparison import CHOICE
-from bench.report.tables.decision import HEADINGS, cells, decision_lines, decision_markdown
+from bench.report.tables.decision import DECISION_COLUMNS, decision_lines, decision_markdown
 from bench.report.tables.decision_notes import decision_notes
 from helpers.decisions import arm, control, only, run
 
@@ -15,7 +15,7 @@ def test_what_was_chosen_by_is_shown() -> None:
     """In the table, and in the line at the end: by memory how many times less."""
     whole = arm(CHOICE, "bf16", 2.0, memory_ratio=0.5, allocated_bytes=500)
     found = only(run(control(CHOICE, allocated_bytes=1000), whole), MEMORY)
-    assert cells(found)[HEADINGS.index("gain")] == "×2.00"
+    assert DECISION_COLUMNS["gain"].cell(found) == "×2.00"
     (line,) = decision_lines([found])
     assert line == "Choose for B/16 b1 forward: bf16 (memory ×2.00; latency ×2.00, 1.96 to 2.04)"
     text = "\n".join(decision_markdown([found], MEMORY))
@@ -26,7 +26,7 @@ def test_what_was_chosen_by_is_shown() -> None:
 def test_of_the_plain_arm_nothing_is_expected() -> None:
     """That it is as fast as itself is no finding."""
     rows = [control("attention"), arm("attention", "sdpa", 1.0), control(CHOICE)]
-    assert cells(only(rows))[HEADINGS.index("by its parts")] == ""
+    assert DECISION_COLUMNS["expected from parts"].cell(only(rows)) == ""
 
 
 def test_what_saves_nothing_is_told() -> None:
@@ -39,7 +39,7 @@ def test_what_saves_nothing_is_told() -> None:
 
 @pytest.mark.parametrize(
     ("error", "said"),
-    [(3e-2, "errs by 3.0e-02, more than is allowed"), (None, "has an error nobody knows")],
+    [(3e-2, "has an error of 3.0e-02, more than allowed"), (None, "has an unknown error")],
 )
 def test_what_errs_too_much_is_told_so(error: float | None, said: str) -> None:
     """However fast it is."""
@@ -47,7 +47,7 @@ def test_what_errs_too_much_is_told_so(error: float | None, said: str) -> None:
     rows = [arm("precision", "bf16", 2.0, output_error=1e-2), control("precision")]
     whole = arm(CHOICE, "bf16", 2.0, output_error=error)
     found = only([*rows, control(CHOICE), whole], aim)
-    assert f"as a whole bf16 {said}; the plain arm is chosen." in "".join(
+    assert f"as a whole bf16 {said}; the default is chosen." in "".join(
         decision_notes([found], aim)
     )
     assert said in decision_lines([found])[0]

@@ -5,7 +5,7 @@ import pytest
 from bench.records.errors import InputError
 from bench.report.tables.costs import VIEWS
 from bench.report.tables.markdown import markdown
-from bench.report.tables.verdicts import HEADINGS
+from bench.report.tables.verdicts import VERDICT_COLUMNS
 from helpers.arm_costs import ROWS
 from helpers.records import make_analysis, make_record
 from helpers.reports import ANALYSIS, RUN, check_golden
@@ -65,4 +65,4 @@ def test_markdown_is_rectangular() -> None:
     text = markdown(ANALYSIS, ("attention", "precision"))
     lines = [line for line in text.splitlines() if line.startswith("|")]
     assert len(lines) == len(RUN) + 2 * 2
-    assert {line.count("|") for line in lines} == {len(HEADINGS) + 1}
+    assert {line.count("|") for line in lines} == {len(VERDICT_COLUMNS) + 1}

@@ -8,7 +8,8 @@ from rich.console import Console
 
 from bench.records.arm_costs import Case, Footprint, Measured, Predicted
 from bench.records.comparison import Arm
-from bench.report.tables.memory import case_name, component_table, memory_table, notes
+from bench.report.labels import case_name
+from bench.report.tables.memory import component_table, memory_table, notes
 from helpers.records import WORKLOAD
 from helpers.reports import check_golden
 

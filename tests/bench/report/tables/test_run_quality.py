@@ -12,7 +12,7 @@ FURTHER = f"{SAID}; they stray further than their intervals allow, so every inte
 BEYOND = f"{SAID}; they stray 3.3 times as far as their intervals allow, so NO VERDICT IS GIVEN"
 DISTURBED = (
     "36 of 240 pairs were disturbed by foreign load (steal 30, memory 9): 30 were left out, 6 kept "
-    "where less than half of a pass was calm (a median bears them)."
+    "where less than half of a pass was calm (the median is robust to them)."
 )
 
 
@@ -55,11 +55,11 @@ def test_expected_false_verdicts() -> None:
         ),
         (
             [{"unsteady": "arm in 1 of 3 passes"}],
-            ["1 row is unsteady: still getting faster, or warm-up had no time."],
+            ["1 row is not settled: still warming up, or out of time for warm-up."],
         ),
         (
             [{"unsteady": "arm in 1 of 3 passes"}] * 2,
-            ["2 rows are unsteady: still getting faster, or warm-up had no time."],
+            ["2 rows are not settled: still warming up, or out of time for warm-up."],
         ),
     ],
 )

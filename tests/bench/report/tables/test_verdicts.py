@@ -10,15 +10,14 @@ from rich.console import Console
 from rich.table import Table
 
 from bench.records.row import Record
-from bench.report.labels import by_factor, workload
+from bench.report.labels import by_factor, verdict, workload
 from bench.report.tables.verdicts import (
     SINGLE,
-    cells,
+    VERDICT_COLUMNS,
     provenance,
     remarks,
     share_line,
     summary,
-    verdict,
 )
 from helpers.records import (
     NOT_MEASURED,
@@ -44,6 +43,11 @@ def printed(*given: Any, width: int = 130) -> str:
     with console.capture() as capture:
         console.print(*given)
     return re.sub(r" +$", "", capture.get(), flags=re.MULTILINE)
+
+
+def cells(record: Record) -> tuple[str, ...]:
+    """A row's texts in the verdict table."""
+    return tuple(column.cell(record) for column in VERDICT_COLUMNS)
 
 
 def test_summary() -> None:
@@ -110,7 +114,7 @@ def test_remarks_are_counted_once() -> None:
     """Equal reasons and notes stand once, with the number of their rows, in the rows' order."""
     rows: list[Record] = [*RUN, make_record(arm="bf16", note=NOTE), make_record(**OUT_OF_MEMORY)]
     assert remarks(rows) == [
-        "sdpa: unsteady in B/16 attention b1 forward: arm in 1 of 3 passes",
+        "sdpa: not settled in B/16 attention b1 forward: arm in 1 of 3 passes",
         "manual, sdpa: oom: OutOfMemoryError: 3 GiB [3 rows]",
         f"bf16: {NOTE} [2 rows]",
     ]
