@@ -2,7 +2,7 @@
 
 import copy
 import math
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from dataclasses import asdict, replace
 from functools import partial
@@ -32,6 +32,7 @@ from bench.records.comparison import (
     Workload,
 )
 from bench.records.errors import InputError, advised
+from bench.records.notes import Note
 from bench.records.row import Record
 from bench.report.notebook_result import ComparisonResult
 from bench.suite.availability import check_devices
@@ -92,7 +93,8 @@ def compare(
         ]
     analysis = analyse("in this process", comparisons, samples, read_environment(), delta)
     record = _in_python(analysis.records[1], samples[1])
-    leaves_open = tuple(_open(record, analysis.records[0]))
+    notes = analysis.notes[comparisons[1].key]
+    leaves_open = tuple(_open(record, analysis.records[0], notes))
     return ComparisonResult(**asdict(record), leaves_open=leaves_open)
 
 
@@ -197,7 +199,7 @@ def _name(work: Work) -> str:
     return name.rpartition("<locals>.")[2]
 
 
-def _open(record: Record, control: Record) -> Iterator[str]:
+def _open(record: Record, control: Record, notes: Iterable[Note]) -> Iterator[str]:
     """What the reader must know, besides the numbers."""
     if not record.rounds:
         return
@@ -211,8 +213,7 @@ def _open(record: Record, control: Record) -> Iterator[str]:
         yield f"warm-up had not ended: {record.unsteady}; give a larger budget_s"
     if record.disturbed:
         yield f"{record.disturbed} of {record.rounds} pairs were disturbed by foreign load"
-    if record.note:
-        yield record.note
+    yield from map(str, notes)
 
 
 @contextmanager

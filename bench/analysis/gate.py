@@ -10,18 +10,17 @@ import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
+from bench.records.notes import Note, NoteKind, joined
 from bench.records.row import Record
 
 METRICS = ("latency", "memory", "flops", "parameters", "compile time", "numeric error")
 OUTCOMES = ("ok", "worse", "undecided", "unknown", "new")
-# Whatever an interval says, nobody waits longer.
+# Upper bound on suggested extra time.
 _MOST_S = 86_400.0
 _ROUNDING = 1e-9
-# No interval is wide that is as narrow as this either way.
+# Half-widths below this never count as wide.
 _LEAST_WIDTH = 0.01
 _TREES = ("at the base", "in this tree")
-# How a note begins that says why an arm could not be looked at alone.
-_ALONE = "alone it "
 # Metrics that a survey measures; without one they are not gated.
 SURVEYED = ("memory", "flops", "parameters")
 # A survey that has no value of these is an error; the others may not apply to a target.
@@ -47,9 +46,8 @@ class Thresholds:
 class Check:
     """One metric of one target: ``before`` at the base, ``after`` in the tree, and their change.
 
-    ``need_s`` are seconds of measuring beyond those spent that would decide it; None where it is
-    decided, or a day would not do. That is no wonder where it ``is_wide``: the interval is wider
-    than the threshold itself, and says nothing of how it would shrink.
+    ``need_s`` are the further seconds of measuring that would decide it: None if it is decided, or
+    if a day would not suffice. ``is_wide``: the interval is too wide to extrapolate.
     """
 
     target: str
@@ -73,13 +71,16 @@ class TargetRows:
     target: str
     tree: Record
     base: Record | None
+    notes: tuple[Note, ...] = ()
+    """The notes on both rows, those of the tree first."""
     spent_s: float = 0.0
+    """Seconds of the run that went into the tree's row."""
 
 
 def checks(
     measured: Sequence[TargetRows], thresholds: Thresholds, *, survey: bool = True
 ) -> list[Check]:
-    """Every metric of every target that there is something to say of.
+    """Return the checks of every metric of every target.
 
     Without a survey there is no check of what only a survey measures (``SURVEYED``).
     """
@@ -88,13 +89,13 @@ def checks(
 
 
 def new_target(target: str) -> Check:
-    """What there is to say of a target that the base does not have."""
+    """Return the check of a target that the base does not have."""
     reason = "not at the base: nothing to compare it with"
     return Check(target=target, metric="latency", outcome="new", reason=reason)
 
 
 def outcome(found: Sequence[Check]) -> str:
-    """What the checks say together: the worst that there is."""
+    """Return the worst outcome of several checks."""
     said = {check.outcome for check in found}
     order = ("worse", "unknown", "undecided", "ok", "new")
     return next((each for each in order if each in said), "unknown")
@@ -104,7 +105,7 @@ def _checks(each: TargetRows, thresholds: Thresholds) -> Iterator[Check]:
     tree, base = each.tree, each.base
     yield _latency(each, thresholds.latency)
     if tree.status not in ("ok", "wrong"):
-        # Whatever kept it from being measured is the reason for all else.
+        # The same reason holds for every other metric.
         return
     yield _error(each, thresholds.numeric_error)
     if base is None:
@@ -119,7 +120,7 @@ def _checks(each: TargetRows, thresholds: Thresholds) -> Iterator[Check]:
         if before is not None and after is not None:
             yield _counted(each.target, metric, threshold, before, after)
         elif metric in _ALWAYS or before is not None or after is not None:
-            yield _untold(each, metric, threshold, (before, after))
+            yield _not_measured(each, metric, threshold, (before, after))
 
 
 def _latency(each: TargetRows, threshold: float) -> Check:
@@ -159,7 +160,7 @@ def is_open(record: Record, threshold: float) -> bool:
 def _need_s(
     spent_s: float, change: float, bounds: tuple[float, float], threshold: float
 ) -> float | None:
-    """Intervals shrink with the root of the time: how much more until one leaves the threshold."""
+    """Return the further seconds until an interval that shrinks with 1 / √time is decided."""
     half = (bounds[1] - bounds[0]) / 2
     distance = abs(change - threshold)
     if not spent_s or half > distance * math.sqrt(_MOST_S / spent_s):
@@ -168,7 +169,7 @@ def _need_s(
 
 
 def _error(each: TargetRows, threshold: float | None) -> Check:
-    """Outputs of both trees beside each other; beyond the tolerance the row is ``wrong``."""
+    """Compare the outputs of both trees; beyond the tolerance the row is ``wrong``."""
     is_wrong, error = each.tree.status == "wrong", each.tree.output_error
     is_far = threshold is not None and (error is None or error > threshold)
     return Check(
@@ -181,14 +182,16 @@ def _error(each: TargetRows, threshold: float | None) -> Check:
     )
 
 
-def _untold(
+def _not_measured(
     each: TargetRows, metric: str, threshold: float, values: tuple[float | None, ...]
 ) -> Check:
-    """A metric that only one of the trees has, or neither: what nobody knows is not ok."""
+    """Return the check of a metric that one tree or both lack: unknown, which is not ok.
+
+    The reason is the status of a cost survey, if one failed, otherwise all notes.
+    """
     where = [name for name, value in zip(_TREES, values, strict=True) if value is None]
-    told = [row.note for row in (each.tree, each.base) if row is not None and row.note]
-    best = (note for notes in told for note in notes.split("; ") if note.startswith(_ALONE))
-    reason = next(best, None) or next(iter(told), "no reason was told")
+    failed = [note for note in each.notes if note.kind is NoteKind.SURVEY]
+    reason = joined(failed[:1] or each.notes) or "no reason recorded"
     reason = f"not measured {' and '.join(where)} ({reason})"
     return _unknown(each, metric, threshold, reason)
 

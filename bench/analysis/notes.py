@@ -1,16 +1,17 @@
-"""What is to be said of a row besides its numbers: its status, what was unsteady, and notes.
-
-``Record.note`` holds a row's notes as one text, with ``BETWEEN`` them and in none of them.
-"""
+"""The status of a row, which of its arms had not settled, and its notes."""
 
 from collections.abc import Iterator, Sequence
 
 from bench.analysis.estimates import is_trending
+from bench.records.arm_costs import Survey
 from bench.records.comparison import Comparison, Sample
 from bench.records.environment import Environment
 from bench.records.errors import advised
+from bench.records.notes import Note, NoteKind
+from bench.records.row import Record
 
-BETWEEN = "; "
+# A prediction should be within this share; a limit should not be exceeded by more than its noise.
+_FAR_OFF, _BEYOND = 0.05, 1.02
 # The instructions without which a CPU computes a precision by converting to float32 and back.
 _CPU_INSTRUCTIONS = {
     "amp_bf16": ("avx512_bf16", "amx_bf16"),
@@ -20,7 +21,7 @@ _CPU_INSTRUCTIONS = {
 
 
 def outcome(samples: Sequence[Sample]) -> tuple[str, str | None]:
-    """Status and error of a row: a failure in any pass counts, then success, then being skipped."""
+    """Return status and error of a row: a failure in any pass, else success, else skipped."""
     failed = [sample for sample in samples if sample.status not in ("ok", "skipped")]
     if failed:
         return failed[0].status, _error(failed[0])
@@ -39,7 +40,7 @@ def _error(sample: Sample) -> str | None:
 
 
 def unsteady(samples: Sequence[Sample]) -> str | None:
-    """Which arms had not settled, in how many passes: ``arm in 1 of 3 passes``."""
+    """Return which arms had not settled, and in how many passes: ``arm in 1 of 3 passes``."""
     found: dict[str, int] = {}
     for sample in samples:
         trending = {
@@ -53,18 +54,50 @@ def unsteady(samples: Sequence[Sample]) -> str | None:
     return ", ".join(parts) or None
 
 
-def notes(comparison: Comparison, samples: list[Sample], environment: Environment) -> Iterator[str]:
-    """What a reader should know of a row, besides its numbers."""
-    yield from dict.fromkeys(one_note(sample.note) for sample in samples if sample.note)
-    on_cpu = comparison.workload.device == "cpu"
-    needed = _CPU_INSTRUCTIONS.get(comparison.arm.precision, ()) if on_cpu else ()
+def row_notes(
+    comparison: Comparison, samples: Sequence[Sample], environment: Environment
+) -> Iterator[Note]:
+    """Yield the notes of the passes and of the hardware on one row."""
+    for text in dict.fromkeys(sample.note for sample in samples if sample.note):
+        yield Note(kind=NoteKind.ACCEPTED, subject="outputs", text=text)
+    on_cpu, precision = comparison.workload.device == "cpu", comparison.arm.precision
+    needed = _CPU_INSTRUCTIONS.get(precision, ()) if on_cpu else ()
     if needed and not set(needed) & set(environment.cpu_flags):
-        yield f"this CPU has no {' or '.join(needed)}: computed in float32 with conversions"
+        text = f"this CPU has no {' or '.join(needed)}: computed in float32 with conversions"
+        yield Note(kind=NoteKind.HARDWARE, subject=precision, text=text)
     lost = [sample for sample in samples if not sample.arm_s]
     if lost and len(lost) < len(samples) and lost[0].status == "skipped":
-        yield one_note(f"{len(lost)} of {len(samples)} passes skipped it: {lost[0].error}")
+        text = f"skipped in {len(lost)} of {len(samples)} passes: {lost[0].error}"
+        yield Note(kind=NoteKind.SKIPPED, subject="passes", text=text)
 
 
-def one_note(text: str) -> str:
-    """A text as a single note, which stands beside others."""
-    return text.replace(BETWEEN, ", ")
+def cost_notes(record: Record, survey: Survey, baseline: Survey) -> Iterator[Note]:
+    """Yield the notes of the cost surveys of an arm and of its baseline on the arm's row.
+
+    ``record`` is the row with its costs; its status is that of the passes.
+    """
+    for note in survey.notes:
+        if isinstance(note, Note):
+            yield note
+        else:
+            yield Note(kind=NoteKind.UNAVAILABLE, subject="cost survey", text=note)
+    if survey.error and record.status != "ok":
+        yield Note(kind=NoteKind.INCONSISTENT, subject="FLOPs", text=survey.error)
+    found, other = survey.measured, baseline.measured
+    if found.status not in ("ok", record.status):
+        text = f"cost survey {found.status}: {found.error}"
+        yield Note(kind=NoteKind.SURVEY, subject="cost survey", text=text)
+    yield from _inconsistencies(record)
+    if found.status == "ok" and other.status != "ok":
+        text = f"no memory ratio and no limit: cost survey of {record.baseline} {other.status}"
+        yield Note(kind=NoteKind.UNAVAILABLE, subject="memory ratio", text=text)
+
+
+def _inconsistencies(record: Record) -> Iterator[Note]:
+    """Yield a note for each value of a row that its error does not explain."""
+    if record.prediction_error is not None and abs(record.prediction_error) > _FAR_OFF:
+        text = "predicted memory off by more than 5 %: a library's own scratch is not predicted"
+        yield Note(kind=NoteKind.INCONSISTENT, subject="predicted memory", text=text)
+    if record.limit_share is not None and record.limit_share > _BEYOND:
+        text = "beyond its limit: the libraries tried are slower than the arm's own kernels"
+        yield Note(kind=NoteKind.INCONSISTENT, subject="limit", text=text)

@@ -7,15 +7,14 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
-from bench.analysis.notes import BETWEEN, one_note
+from bench.analysis.notes import cost_notes
 from bench.records.arm_costs import Case, Limit, Measured, Survey, computed_in
 from bench.records.comparison import Arm, Comparison, Sample
+from bench.records.notes import SEPARATOR, Note
 from bench.records.row import Record
 
 _GIBI = 2**30
 _BETWEEN_KERNELS = "; "
-# A prediction is meant to be within this, a limit not to be passed by more than its noise.
-_FAR_OFF, _BEYOND = 0.05, 1.02
 
 
 def with_costs(
@@ -23,26 +22,27 @@ def with_costs(
     comparison: Comparison,
     samples: Sequence[Sample],
     surveys: Mapping[str, Survey],
-) -> Record:
-    """The row with what its arm costs; what nobody could tell stays None, with the reason noted.
+) -> tuple[Record, tuple[Note, ...]]:
+    """Return the row with the costs of its arm, and the notes of the cost surveys.
 
-    A run without any survey was asked for none, so it needs no reason.
+    Values that could not be measured stay None; the reason is a note. Without any survey the run
+    was asked for none, so there is no note either.
     """
     record = replace(record, **_compile(record, samples))
     if not surveys:
-        return record
+        return record, ()
     survey, baseline = (
         surveys.get(key) or _not_reached(key)
         for key in (_key(comparison, comparison.arm), _key(comparison, comparison.baseline))
     )
-    found = {
+    record = replace(
+        record,
         **_memory(survey, baseline),
-        "compile_extra_bytes": _compile_extra(comparison, survey, baseline),
+        compile_extra_bytes=_compile_extra(comparison, survey, baseline),
         **_work(record, survey, baseline),
-        **_told(survey),
-        **_outcome(record, survey, baseline),
-    }
-    return replace(record, **found)
+        **_survey_values(survey),
+    )
+    return replace(record, **_outcome(record, survey)), tuple(cost_notes(record, survey, baseline))
 
 
 def _key(comparison: Comparison, arm: Arm) -> str:
@@ -113,7 +113,7 @@ def _limit(record: Record, survey: Survey, baseline: Survey) -> tuple[Limit | No
     return own or shared, own.time_ratio if own else None
 
 
-def _told(survey: Survey) -> dict[str, Any]:
+def _survey_values(survey: Survey) -> dict[str, Any]:
     graphs = survey.graphs
     return {
         "parameters": survey.parameters,
@@ -125,34 +125,15 @@ def _told(survey: Survey) -> dict[str, Any]:
     }
 
 
-def _outcome(record: Record, survey: Survey, baseline: Survey) -> dict[str, Any]:
-    """Status, error and note, where the surveys have something to add to them."""
+def _outcome(record: Record, survey: Survey) -> dict[str, Any]:
+    """Return status, error and verdict where the survey changes them."""
     found: dict[str, Any] = {}
-    more = list(survey.notes)
     if survey.error and record.status == "ok":
-        found |= {"status": "wrong", "error": survey.error, "verdict": None}
-    elif survey.error:
-        more.append(survey.error)
+        found = {"status": "wrong", "error": survey.error, "verdict": None}
     if record.status == "oom" and survey.predicted:
         need = f"predicted need: {survey.predicted.total_bytes / _GIBI:.2f} GiB"
         found["error"] = f"{record.error}; {need}" if record.error else need
-    alone, other = survey.measured, baseline.measured
-    if alone.status not in ("ok", record.status):
-        more.append(f"alone it was {alone.status}: {alone.error}")
-    more += _doubts(survey, found_share=_limit(record, survey, baseline)[1])
-    if alone.status == "ok" and other.status != "ok":
-        more.append(f"no memory ratio and no limit: alone {record.baseline} was {other.status}")
-    notes = dict.fromkeys([record.note, *map(one_note, more)])
-    return {**found, "note": BETWEEN.join(filter(None, notes)) or None}
-
-
-def _doubts(survey: Survey, found_share: float | None) -> Iterator[str]:
-    """What is further from where it should be than its error explains."""
-    allocated, predicted = survey.measured.allocated_bytes, survey.predicted
-    if allocated and predicted and abs(predicted.total_bytes / allocated - 1) > _FAR_OFF:
-        yield "predicted memory off by more than 5 %: a library's own scratch is not predicted"
-    if found_share is not None and found_share > _BEYOND:
-        yield "beyond its limit: the libraries tried for it are slower than what the arm dispatches"
+    return found
 
 
 def _compile(record: Record, samples: Sequence[Sample]) -> dict[str, Any]:
@@ -207,7 +188,7 @@ def kernel_changes(records: Iterable[Record]) -> list[str]:
             name = f"{record.factor} {record.arm} ({record.component}, {record.device})"
             names.setdefault(key, name)
     return [
-        f"{names[key]} changed its kernels between workloads: {BETWEEN.join(_differing(by))}"
+        f"{names[key]} changed its kernels between workloads: {SEPARATOR.join(_differing(by))}"
         for key, by in found.items()
         if len(by) > 1
     ]

@@ -4,11 +4,11 @@ import math
 import statistics
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from bench.analysis.estimates import Interval, PassEstimate, estimate_pass, geometric
-from bench.analysis.notes import notes, outcome, unsteady
+from bench.analysis.notes import outcome, row_notes, unsteady
 from bench.analysis.ratios import with_throughput, with_yardstick
 from bench.analysis.replication import effect, fit_spread
 from bench.analysis.row_costs import with_costs
@@ -16,6 +16,7 @@ from bench.analysis.verdicts import FALSE_SHARE, Controls, Judgement, check_cont
 from bench.records.arm_costs import Survey
 from bench.records.comparison import CHOICE, DELTA, SCHEMA, Comparison, Sample
 from bench.records.environment import Environment
+from bench.records.notes import Note, joined
 from bench.records.row import Record
 
 # Fewer passes have no interval of their latency, which no other comparison could lend them.
@@ -24,7 +25,7 @@ _LEAST_SPREAD = 3
 
 @dataclass(frozen=True)
 class Analysis:
-    """What a run says: its rows, what its controls say of each device, and how wide is what.
+    """The results of a run: its rows, the controls of each device, widths and disturbances.
 
     ``widths`` holds, for each comparison that was measured, the half-width of its interval to stop
     by (of the logarithm: 0.01 is about one percent either way). ``causes`` counts the pairs that
@@ -36,10 +37,12 @@ class Analysis:
     widths: dict[str, float]
     causes: dict[str, int] = field(default_factory=dict)
     left_out: int = 0
+    notes: Mapping[str, tuple[Note, ...]] = field(default_factory=dict)
+    """The notes on each row, by key of its comparison; ``Record.note`` is their text."""
 
     @property
     def decided(self) -> int:
-        """How many candidates got a verdict other than undecided."""
+        """Number of candidates with a verdict other than undecided."""
         return sum(
             not record.is_control and record.verdict not in (None, "undecided")
             for record in self.records
@@ -47,7 +50,7 @@ class Analysis:
 
     @property
     def expected_false(self) -> float:
-        """At most so many of these verdicts are expected to be false."""
+        """Upper bound on the expected number of false verdicts among these."""
         return FALSE_SHARE * self.decided
 
 
@@ -61,8 +64,8 @@ def analyse(
 ) -> Analysis:
     """Merge the passes of a run: one row for each comparison, in their order.
 
-    ``surveys``, by key of the case, tell what each arm costs. Those never reached are ``skipped``.
-    Devices are judged apart: they differ in their noise.
+    ``surveys`` are by key of the case; comparisons never reached are ``skipped``. Each device is
+    judged by its own controls, since devices differ in their noise.
     """
     by_key: dict[str, list[Sample]] = defaultdict(list)
     for sample in samples:
@@ -74,25 +77,17 @@ def analyse(
         here = [each for each in comparisons if each.workload.device == device]
         controls[device], verdicts = _judge(here, passes, delta)
         judged |= verdicts
-    rows = [
-        with_costs(
-            with_throughput(
-                with_yardstick(
-                    _row(run_id, each, by_key[each.key], judged.get(each.key), environment),
-                    by_key[each.key],
-                ),
-                each,
-                by_key,
-            ),
-            each,
-            by_key[each.key],
-            surveys or {},
-        )
-        for each in comparisons
-    ]
+    rows: list[Record] = []
+    notes: dict[str, tuple[Note, ...]] = {}
+    for each in comparisons:
+        own = by_key[each.key]
+        row = with_yardstick(_row(run_id, each, own, judged.get(each.key), environment), own)
+        row, costs = with_costs(with_throughput(row, each, by_key), each, own, surveys or {})
+        notes[each.key] = (*row_notes(each, own, environment), *costs)
+        rows.append(replace(row, note=joined(notes[each.key])))
     widths = {key: each.effect.stopping_width for key, each in judged.items()}
     left_out = sum(each.left_out for group in passes.values() for each in group)
-    return Analysis(rows, controls, widths, _causes(by_key), left_out)
+    return Analysis(rows, controls, widths, _causes(by_key), left_out, notes)
 
 
 def _causes(by_key: Mapping[str, list[Sample]]) -> dict[str, int]:
@@ -114,7 +109,7 @@ def _judge(
     effects = {key: effect(group, spread) for key, group in measured.items()}
     copies = {each.key for each in comparisons if each.is_control}
     found = check_controls([effects[key] for key in effects if key in copies - chosen], delta)
-    # Controls are alarms, each for itself: their number must not make them quieter.
+    # Controls are judged one by one: they must not be adjusted for their number.
     alarms = [judge({key: effects[key]}, found, delta) for key in effects if key in copies]
     families = (effects.keys() - copies - chosen, chosen - copies)
     others = [
@@ -178,7 +173,6 @@ def _row(
         unsteady=unsteady(measured),
         inputs=workload.inputs,
         error=error,
-        note="; ".join(notes(comparison, samples, environment)) or None,
         **(_times(workload.batch_size, measured) if measured else {}),
         **(_said(judgement, status) if judgement else {}),
     )

@@ -8,6 +8,7 @@ machine, ``Measured`` what a process that does nothing else found; a ``Footprint
 from dataclasses import dataclass, field
 
 from bench.records.comparison import FACTORS, STATUSES, Arm, Workload
+from bench.records.notes import Note
 
 # What memory is for, in the order in which tables and plots show it. Gradients of activations and
 # whatever an operator needs for a moment are temporaries.
@@ -125,8 +126,7 @@ class Survey:
 
     ``flop`` and ``moved_bytes`` are of one call, by arithmetic; ``error`` says in one line that the
     arithmetic and PyTorch's own count disagree. ``limits`` are by what precision computes in (see
-    ``computed_in``), ``copy_bytes_per_s`` counts what is read and what is written. ``notes`` say
-    why something is missing.
+    ``computed_in``), ``copy_bytes_per_s`` counts what is read and what is written.
     """
 
     key: str
@@ -142,7 +142,8 @@ class Survey:
     top1_agreement: float | None = None
     joules_per_image: float | None = None
     parameters: int | None = None
-    notes: tuple[str, ...] = ()
+    notes: tuple[Note | str, ...] = ()
+    """Values that could not be measured; text in the journals of earlier versions."""
     seconds: float = 0.0
 
 

@@ -152,7 +152,12 @@ class Comparison:
     @property
     def key(self) -> str:
         """Name of the comparison, unique within a run."""
-        return f"{self.factor}-{self.workload}-{self.arm_name}"
+        return comparison_key(self.factor, self.workload, self.arm_name)
+
+
+def comparison_key(factor: str, workload: Workload, arm: str) -> str:
+    """Return the name of a comparison, unique within a run."""
+    return f"{factor}-{workload}-{arm}"
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -1,14 +1,16 @@
-"""What a machine is, as a record; how two differ, and what one should warn of. No torch."""
+"""The machine of a run: its record, differences between two, and warnings. No torch."""
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
 from bench.records.comparison import DEVICES
+from bench.records.notes import Note, NoteKind
 
 # Work of others when a run begins: shares of the cores, and of the last ten seconds.
 _BUSY_SHARE = 0.5
 _WAITING_PERCENT = 10
+_STOP_OTHERS = "stop other programs (top shows them)"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -126,71 +128,65 @@ def differences(before: Environment, now: Environment) -> list[str]:
     return found
 
 
-def warnings(environment: Environment) -> list[str]:
-    """What makes measurements here worse than they need be: a line each, with the remedy."""
+def warnings(environment: Environment) -> list[Note]:
+    """Return what makes measurements on this machine worse, each with its remedy."""
     checks = (_threads, _governor, _load, _waiting, _persistence, _other_processes, _mig)
-    return [line for line in (check(environment) for check in checks) if line is not None]
+    return [note for check in checks if (note := check(environment)) is not None]
 
 
-def _threads(environment: Environment) -> str | None:
+def _warning(subject: str, text: str, remedy: str) -> Note:
+    return Note(kind=NoteKind.MACHINE, subject=subject, text=text, remedy=remedy)
+
+
+def _threads(environment: Environment) -> Note | None:
     cores, threads = environment.usable_cores, environment.threads
     if threads <= cores:
         return None
-    return (
-        f"{threads} torch threads share {cores} of the cores and wait for each other; "
-        f"set OMP_NUM_THREADS={cores}"
-    )
+    text = f"{threads} torch threads share {cores} of the cores and wait for each other"
+    return _warning("threads", text, f"set OMP_NUM_THREADS={cores}")
 
 
-def _governor(environment: Environment) -> str | None:
+def _governor(environment: Environment) -> Note | None:
     if environment.governor in {None, "performance"}:
         return None
-    return (
-        f"the CPU's governor is {environment.governor}: its clock follows the load; "
-        "set it with: sudo cpupower frequency-set -g performance"
-    )
+    text = f"the CPU's governor is {environment.governor}: its clock follows the load"
+    remedy = "set it with: sudo cpupower frequency-set -g performance"
+    return _warning("governor", text, remedy)
 
 
-def _load(environment: Environment) -> str | None:
+def _load(environment: Environment) -> Note | None:
     load, cores = environment.load_1min, environment.cores_total or environment.cores
     if load is None or load <= _BUSY_SHARE * cores:
         return None
-    return (
-        f"the load average is {load:.1f} on {cores} cores before the run begins; "
-        "stop other programs (top shows them)"
-    )
+    text = f"the load average is {load:.1f} on {cores} cores before the run begins"
+    return _warning("load", text, _STOP_OTHERS)
 
 
-def _waiting(environment: Environment) -> str | None:
+def _waiting(environment: Environment) -> Note | None:
     percent = environment.waiting_percent
     if percent is None or percent <= _WAITING_PERCENT:
         return None
-    return (
-        f"programs waited for a core in {percent:.0f} % of the last 10 s; "
-        "stop other programs (top shows them)"
-    )
+    text = f"programs waited for a core in {percent:.0f} % of the last 10 s"
+    return _warning("waiting", text, _STOP_OTHERS)
 
 
-def _persistence(environment: Environment) -> str | None:
+def _persistence(environment: Environment) -> Note | None:
     if environment.gpu_persistence is not False:
         return None
-    return (
-        "the GPU's persistence mode is off: its driver unloads between passes; "
-        "set it with: sudo nvidia-smi -pm 1"
-    )
+    text = "the GPU's persistence mode is off: its driver unloads between passes"
+    return _warning("GPU persistence", text, "set it with: sudo nvidia-smi -pm 1")
 
 
-def _other_processes(environment: Environment) -> str | None:
+def _other_processes(environment: Environment) -> Note | None:
     count = environment.gpu_other_processes
     if not count:
         return None
-    return f"processes of others on the GPU: {count}; end them (nvidia-smi shows them)"
+    text = f"other processes on the GPU: {count}"
+    return _warning("GPU processes", text, "end them (nvidia-smi shows them)")
 
 
-def _mig(environment: Environment) -> str | None:
+def _mig(environment: Environment) -> Note | None:
     if not environment.gpu_mig:
         return None
-    return (
-        "the GPU is divided (MIG): its parts share power and memory bandwidth; "
-        "end that with: sudo nvidia-smi -mig 0"
-    )
+    text = "the GPU is divided (MIG): its parts share power and memory bandwidth"
+    return _warning("MIG", text, "end that with: sudo nvidia-smi -mig 0")

@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass, fields
 
-from bench.records.comparison import FACTORS, OWN_FACTOR, Arm, Workload
+from bench.records.comparison import FACTORS, OWN_FACTOR, Arm, Workload, comparison_key
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -188,6 +188,11 @@ class Record:
             batch_size=self.batch_size,
             inputs=self.inputs,
         )
+
+    @property
+    def key(self) -> str:
+        """Name of the row's comparison, unique within a run."""
+        return comparison_key(self.factor, self.workload, self.arm)
 
     @property
     def factor_name(self) -> str:

@@ -191,9 +191,14 @@ def target_rows(results: RunState, targets: Iterable[Target], base: str) -> Iter
     overhead = results.spent_s / total_s if total_s else 1.0
     pairs = zip(results.plan.comparisons, results.records, strict=True)
     rows = {comparison.arm_name: (comparison.key, record) for comparison, record in pairs}
+    notes = results.analysis.notes
     for target in targets:
         key, tree = rows[target.name]
-        _, base_row = rows[base_name(target, base)]
+        base_key, base_row = rows[base_name(target, base)]
         yield TargetRows(
-            target=target.name, tree=tree, base=base_row, spent_s=own_s[key] * overhead
+            target=target.name,
+            tree=tree,
+            base=base_row,
+            notes=notes[key] + notes[base_key],
+            spent_s=own_s[key] * overhead,
         )

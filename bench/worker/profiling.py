@@ -83,7 +83,8 @@ def profile_case(request: ProfileRequest, tell: Tell) -> Profiled:
         seen, memory = _watch(request.case, request.calls, tell)
     tell("memory and files")
     found = stacks([spans_of(each.events(), device) for each in seen.calm()])
-    profiled = replace(_profiled(request.case, seen, found, warnings(environment)), watched=memory)
+    warned = list(map(str, warnings(environment)))
+    profiled = replace(_profiled(request.case, seen, found, warned), watched=memory)
     made = _Made(environment=environment, started=started.isoformat(timespec="seconds"))
     _write(request, profiled, seen, found, made)
     return profiled

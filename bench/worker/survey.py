@@ -33,6 +33,7 @@ from bench.files.run_folder import read_survey_plan
 from bench.machine.energy import NoMeter, joules_per_call, meter_for
 from bench.records.arm_costs import Case, Limit, Measured, Survey
 from bench.records.comparison import Arm
+from bench.records.notes import Note, NoteKind
 from bench.records.task import SurveyItem
 from bench.suite.work import config_for, flops, least_bytes, parameters
 from bench.timing.clocks import clock_for
@@ -64,7 +65,7 @@ class Look:
         self.arm, self.workload = item.comparison.arm, item.comparison.workload
         self.case = Case(workload=self.workload, arm=self.arm)
         self.is_own = self.arm.factory is not None
-        self.notes: list[str] = []
+        self.notes: list[Note] = []
 
     def survey(self) -> Survey:
         """Everything that can be told; when its time is over, what needs none."""
@@ -75,7 +76,7 @@ class Look:
         elif time.time() < self.end_s:
             found = {**self._by_shapes(), **self._by_running()}
         else:
-            late = Measured(status="skipped", error="no time for it; give a larger --budget")
+            late = Measured(status="skipped", error="out of time; give a larger --budget")
             found = {"measured": late, **({} if self.is_own else self._by_arithmetic())}
         return Survey(
             key=self.case.key,
@@ -92,9 +93,11 @@ class Look:
             self._note(what, failure(error)[1])
             return None
 
-    def _note(self, what: str, reason: str) -> None:
-        """Note why something is missing: one note, though the reason may seem to be several."""
-        self.notes.append(f"{what} not told: {reason.replace('; ', ', ')}")
+    def _note(self, what: str, reason: str, remedy: str | None = None) -> None:
+        """Note why a value could not be measured."""
+        text = f"{what} not available: {reason}"
+        note = Note(kind=NoteKind.UNAVAILABLE, subject=what, text=text, remedy=remedy)
+        self.notes.append(note)
 
     def _by_shapes(self) -> dict[str, Any]:
         """What needs neither the device nor the weights; of a user's own arms nothing."""
@@ -206,10 +209,10 @@ class Look:
 
     def _top1(self) -> float | None:
         if self.workload.mode != "forward":
-            self._note("top-1", "it is of forward calls, and this is a training step")
+            self._note("top-1", "measured in forward calls only")
             return None
         if not trained.cache_info().currsize and self.end_s - time.time() < _TRAIN_S:
-            self._note("top-1", "no time for it, give a larger --budget")
+            self._note("top-1", "out of time", "give a larger --budget")
             return None
         return self._try("top-1", partial(top1_agreement, self.arm, self.workload.device))
 

@@ -118,7 +118,7 @@ def test_every_row_says_what_its_arm_costs(run_folder: Path) -> None:
         assert record.kernels
         # On a busy machine there may be no time left to learn the digits.
         if record.top1_agreement is None:
-            assert "top-1 not told: no time for it" in str(record.note)
+            assert "top-1 not available: out of time" in str(record.note)
         else:
             assert 0.9 <= record.top1_agreement <= 1
         assert record.largest_error

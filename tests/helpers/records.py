@@ -13,6 +13,7 @@ from bench.records.arm_costs import Measured, Predicted, Survey
 from bench.records.calibration import Method, Rate
 from bench.records.comparison import SCHEMA, Arm, Comparison, Sample, Workload
 from bench.records.environment import Environment
+from bench.records.notes import Note, NoteKind
 from bench.records.plan import Plan
 from bench.records.row import Record
 from bench.records.task import PassPlan, SurveyItem, SurveyPlan
@@ -199,15 +200,26 @@ def make_controls(**changes: Any) -> Controls:
     return replace(Controls(count=3, strayed=0, widening=1.0), **changes)
 
 
+def make_note(text: str, kind: NoteKind = NoteKind.UNAVAILABLE, **changes: Any) -> Note:
+    """Build a note of a value that could not be measured."""
+    return replace(Note(kind=kind, subject="energy", text=text), **changes)
+
+
 def make_analysis(
     records: Sequence[Record],
     controls: Mapping[str, Controls] | None = None,
     causes: Mapping[str, int] | None = None,
     left_out: int = 0,
 ) -> Analysis:
-    """Build what a run on the CPU says; its controls behave where a test does not say."""
-    found = {"cpu": make_controls()} if controls is None else dict(controls)
-    return Analysis(list(records), found, widths={}, causes=dict(causes or {}), left_out=left_out)
+    """Build the results of a run on the CPU, with controls that behave; a row's note is one."""
+    return Analysis(
+        list(records),
+        {"cpu": make_controls()} if controls is None else dict(controls),
+        widths={},
+        causes=dict(causes or {}),
+        left_out=left_out,
+        notes={each.key: (make_note(each.note),) for each in records if each.note},
+    )
 
 
 def make_survey(key: str = "", **changes: Any) -> Survey:

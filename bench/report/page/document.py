@@ -123,8 +123,8 @@ def _page(data: ReportData, drawings: Sequence[tuple[str, str]]) -> Page:
         filters=list(_filters(records)),
         columns=_headings(columns),
         rows=rows,
-        warnings=warnings(machine),
-        remarks=[*remarks(records), *kernel_changes(records)],
+        warnings=list(map(str, warnings(machine))),
+        remarks=[*remarks(records, data.analysis.notes), *kernel_changes(records)],
         facts=list(_facts(machine)),
         commands=_commands(data),
     )

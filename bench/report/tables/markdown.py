@@ -35,5 +35,6 @@ def markdown(
         name, baseline = factor_name(head), baseline_name(head)
         parts += [f"**{name}**, against `{baseline}`, on {escaped(head.device_name)}:", ""]
         parts += [*markdown_table(VERDICT_COLUMNS, group), "", *cost_markdown(group, views)]
-    notes = [f"- {escaped(each)}" for each in (*remarks(records), *kernel_changes(records))]
+    found = (*remarks(records, analysis.notes), *kernel_changes(records))
+    notes = [f"- {escaped(each)}" for each in found]
     return "\n".join([*parts, *notes, ""] if notes else parts)

@@ -1,17 +1,17 @@
 """The verdict tables of a run for the terminal, its remarks and its provenance."""
 
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from itertools import groupby
 
 from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
-from bench.analysis.notes import BETWEEN
 from bench.analysis.row_costs import kernel_changes
 from bench.analysis.rows import Analysis
 from bench.records.environment import Environment
+from bench.records.notes import Note
 from bench.records.row import Record
 from bench.report.columns import ROW_COLUMNS, Column, chosen
 from bench.report.labels import (
@@ -78,15 +78,17 @@ def _styled(column: Column[Record], record: Record) -> Text:
     return Text(column.text(record), style=colour)
 
 
-def remarks(records: Iterable[Record]) -> list[str]:
-    """Every reason and note of the rows, once, with how many rows it concerns."""
+def remarks(records: Iterable[Record], notes: Mapping[str, Sequence[Note]]) -> list[str]:
+    """Return every reason and note of the rows, once, with the number of its rows.
+
+    ``notes`` are by key of the comparison.
+    """
     found: dict[str, list[str]] = defaultdict(list)
     for record in records:
         if record.error:
             found[f"{record.status}: {record.error}"].append(arm_name(record))
-        for note in (record.note or "").split(BETWEEN):
-            if note:
-                found[note].append(arm_name(record))
+        for note in notes.get(record.key, ()):
+            found[str(note)].append(arm_name(record))
         if record.unsteady:
             found[f"not settled in {workload(record)}: {record.unsteady}"].append(arm_name(record))
     return [_remark(text, arms) for text, arms in found.items()]
@@ -101,7 +103,7 @@ def _remark(text: str, rows: Sequence[str]) -> str:
 
 def summary(
     analysis: Analysis,
-    warnings: Sequence[str] = (),
+    warnings: Sequence[Note] = (),
     *,
     narrow: bool = False,
     more: Callable[[Sequence[Record]], Sequence[Table]] = lambda _: (),
@@ -118,8 +120,8 @@ def summary(
         for group in by_factor(records)
         for table in (factor_table(group, narrow=narrow), *more(group))
     ]
-    before = [*(f"Warning: {text}" for text in warnings), *trust(analysis)]
-    after = [*remarks(records), *kernel_changes(records)]
+    before = [*(f"Warning: {note}" for note in warnings), *trust(analysis)]
+    after = [*remarks(records, analysis.notes), *kernel_changes(records)]
     if max((record.passes for record in records), default=0) == 1:
         after.append(SINGLE)
     return Group(*first, *map(Text, before), *tables, *map(Text, after))

@@ -7,8 +7,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from bench.analysis.gate import Check, TargetRows, Thresholds, checks, is_open, outcome
+from bench.records.notes import Note, NoteKind
 from bench.records.row import Record
-from helpers.records import NOT_MEASURED, make_record
+from helpers.records import NOT_MEASURED, make_note, make_record
 
 TARGET = "mine.py:f"
 OWN: dict[str, Any] = {"factor": "factory", "baseline": f"{TARGET}@main", "variant": None}
@@ -30,9 +31,11 @@ def row(slowdown: float = 0.0, half: float = 0.01, **changes: Any) -> Record:
     )
 
 
-def checked(tree: Record, base: Record | None = None, **thresholds: float) -> dict[str, Check]:
+def checked(
+    tree: Record, base: Record | None = None, notes: tuple[Note, ...] = (), **thresholds: float
+) -> dict[str, Check]:
     """The checks of one target by metric."""
-    measured = TargetRows(target=TARGET, tree=tree, base=base, spent_s=10.0)
+    measured = TargetRows(target=TARGET, tree=tree, base=base, notes=notes, spent_s=10.0)
     return {each.metric: each for each in checks([measured], Thresholds(**thresholds))}
 
 
@@ -99,12 +102,23 @@ def test_an_interval_that_says_nothing_is_wide() -> None:
 
 
 def test_the_reason_is_that_of_the_look() -> None:
-    """Not whatever else is to be said of the arm."""
-    note = "energy not told: no meter; alone it was skipped: no time for it; unsteady"
-    found = checked(row(note=note), row(arm=OWN["baseline"], allocated_bytes=5))
-    assert found["memory"].reason == (
-        "not measured in this tree (alone it was skipped: no time for it)"
+    """Not whatever else is to be said of the arm, and whatever words it has."""
+    notes = (
+        make_note("cost survey skipped: this is about a meter"),
+        make_note("any words; with a remedy", NoteKind.SURVEY),
+        make_note("of the base", NoteKind.SURVEY),
     )
+    found = checked(row(), row(arm=OWN["baseline"], allocated_bytes=5), notes)
+    assert found["memory"].reason == "not measured in this tree (any words, with a remedy)"
+
+
+def test_without_a_failed_survey_every_note_is_the_reason() -> None:
+    """Each once; where there is none that is said too."""
+    base = row(arm=OWN["baseline"], allocated_bytes=5)
+    notes = (make_note("no meter"), make_note("no compiler"), make_note("no meter"))
+    reason = checked(row(), base, notes)["memory"].reason
+    assert reason == "not measured in this tree (no meter; no compiler)"
+    assert checked(row(), base)["memory"].reason == "not measured in this tree (no reason recorded)"
 
 
 def test_without_a_survey_only_the_rest_is_gated() -> None:
@@ -169,7 +183,8 @@ def test_what_one_tree_alone_tells_is_unknown(column: str, *, is_base: bool) -> 
     """Whichever it is: a gate that lost half of its numbers must not let anything pass."""
     told, untold = {"allocated_bytes": 5, column: 7}, {"allocated_bytes": 5, column: None}
     base, tree = (told, untold) if is_base else (untold, told)
-    found = list(checked(row(**tree, note="no time"), row(arm=OWN["baseline"], **base)).values())
+    rows = row(**tree), row(arm=OWN["baseline"], **base)
+    found = list(checked(*rows, (make_note("no time"),)).values())
     (unknown,) = [each for each in found if each.outcome == "unknown"]
     where = "in this tree" if is_base else "at the base"
     assert unknown.reason == f"not measured {where} (no time)"
@@ -178,7 +193,7 @@ def test_what_one_tree_alone_tells_is_unknown(column: str, *, is_base: bool) -> 
 
 def test_what_neither_tells_has_no_check_but_memory() -> None:
     """A module may have nothing to compile, or nothing that counts; memory it takes always."""
-    found = checked(row(note="why"), row(arm=OWN["baseline"]))
+    found = checked(row(), row(arm=OWN["baseline"]), (make_note("why"),))
     assert list(found) == ["latency", "numeric error", "memory"]
     assert found["memory"].outcome == "unknown"
     assert found["memory"].reason == "not measured at the base and in this tree (why)"

@@ -1,18 +1,26 @@
 """bench.analysis.row_costs: what one look at each arm alone says in its row."""
 
+from dataclasses import replace
 from typing import Any
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bench.analysis.notes import BETWEEN
 from bench.analysis.row_costs import with_costs
 from bench.analysis.rows import analyse
 from bench.records.arm_costs import Case, Graphs, Limit, Measured, Predicted, Survey
-from bench.records.comparison import Arm, Comparison
+from bench.records.comparison import Arm, Comparison, Workload
+from bench.records.notes import Note, NoteKind, joined
 from bench.records.row import COLUMNS, Record
-from helpers.records import make_comparison, make_environment, make_record, make_sample, make_survey
+from helpers.records import (
+    make_comparison,
+    make_environment,
+    make_note,
+    make_record,
+    make_sample,
+    make_survey,
+)
 
 MEBI = 2**20
 COMPARISON = make_comparison("manual")
@@ -32,7 +40,15 @@ ARM, OTHER = key_of(COMPARISON.arm), key_of(COMPARISON.baseline)
 
 
 def row(arm: Survey | None = None, baseline: Survey | None = None, **changes: Any) -> Record:
-    """Row of a candidate with what was told of it and of its baseline."""
+    """Row of a candidate with the surveys of it and of its baseline; their notes as its note."""
+    record, notes = row_and_notes(arm, baseline, **changes)
+    return replace(record, note=joined(notes))
+
+
+def row_and_notes(
+    arm: Survey | None = None, baseline: Survey | None = None, **changes: Any
+) -> tuple[Record, tuple[Note, ...]]:
+    """Row of a candidate, and the notes of the surveys of it and of its baseline."""
     told = {ARM: arm, OTHER: baseline}
     surveys = {key: survey for key, survey in told.items() if survey is not None}
     return with_costs(make_record(**changes), COMPARISON, [], surveys)
@@ -59,33 +75,35 @@ def test_nothing_surveyed() -> None:
 @pytest.mark.parametrize(
     ("survey", "said"),
     [
-        (None, "alone it was skipped: the run ended before its turn"),
-        (alone("skipped"), "alone it was skipped: skipped, alone"),
-        (alone("crashed"), "alone it was crashed: crashed, alone"),
-        (alone("oom"), "alone it was oom: oom, alone"),
+        (None, "cost survey skipped: the run ended before its turn"),
+        (alone("skipped"), "cost survey skipped: skipped, alone"),
+        (alone("crashed"), "cost survey crashed: crashed, alone"),
+        (alone("oom"), "cost survey oom: oom, alone"),
     ],
 )
 def test_a_failed_survey_says_why(survey: Survey | None, said: str) -> None:
     """What nobody could tell is empty, with the reason; the times keep status and verdict."""
-    found = row(survey, make_survey(flop=None, kernels=("other",)))
+    found, (note,) = row_and_notes(survey, make_survey(flop=None, kernels=("other",)))
     assert costs(found) == dict.fromkeys(COSTS)
-    assert found.note == said
+    assert (note.kind, str(note)) == (NoteKind.SURVEY, said)
     assert (found.status, found.verdict, found.speedup) == ("ok", "faster", 1.25)
 
 
 def test_of_what_a_failed_survey_did_tell_nothing_is_lost() -> None:
     """Shapes tell something where the arm itself failed; why the rest lacks stands in the note."""
-    told = alone("oom", predicted=make_survey().predicted, moved_bytes=5e7, notes=("no FLOPs",))
-    found = row(told, make_survey(**BASELINE), note="measured")
+    notes = (make_note("no FLOPs"),)
+    told = alone("oom", predicted=make_survey().predicted, moved_bytes=5e7, notes=notes)
+    found = row(told, make_survey(**BASELINE))
     assert (found.predicted_bytes, found.moved_bytes, found.flop) == (98 * MEBI, 5e7, 2e9)
     assert (found.allocated_bytes, found.prediction_error, found.kernels) == (None, None, None)
-    assert found.note == "measured; no FLOPs; alone it was oom: oom, alone"
+    assert found.note == "no FLOPs; cost survey oom: oom, alone"
 
 
 def test_a_note_is_one_note() -> None:
-    """A reason with a semicolon in it stays whole among others, and none stands twice."""
-    told = make_survey(notes=("no meter; install one", "no meter; install one"))
-    assert row(told, make_survey(**BASELINE), note="old").note == "old; no meter, install one"
+    """A note with a remedy stays whole among others, none stands twice, old text is one too."""
+    note = make_note("no meter", remedy="install one")
+    found = row(make_survey(notes=(note, note, "old; text")), make_survey(**BASELINE))
+    assert found.note == "no meter, install one; old, text"
 
 
 def test_notes_of_passes_are_one_note_each() -> None:
@@ -96,11 +114,12 @@ def test_notes_of_passes_are_one_note_each() -> None:
         make_sample(COMPARISON, 1, error="no g++; install one", **lost),
         make_sample(COMPARISON, 2, error="no g++; install one", **lost),
     ]
-    (found,) = analyse("run", [COMPARISON], samples, make_environment()).records
-    assert (found.note or "").split(BETWEEN) == [
-        "accepted: 1, 2",
-        "2 of 3 passes skipped it: no g++, install one",
-    ]
+    analysis = analyse("run", [COMPARISON], samples, make_environment())
+    (found,) = analysis.records
+    assert found.note == "accepted: 1, 2; skipped in 2 of 3 passes: no g++, install one"
+    notes = analysis.notes[found.key]
+    assert [note.kind for note in notes] == [NoteKind.ACCEPTED, NoteKind.SKIPPED]
+    assert str(notes[1]) == "skipped in 2 of 3 passes: no g++; install one"
 
 
 def test_a_baseline_that_failed_is_named() -> None:
@@ -108,7 +127,7 @@ def test_a_baseline_that_failed_is_named() -> None:
     found = row(make_survey(), alone("crashed"))
     assert (found.memory_ratio, found.limit_share) == (None, None)
     assert found.allocated_bytes == 100 * MEBI
-    assert found.note == "no memory ratio and no limit: alone mha was crashed"
+    assert found.note == "no memory ratio and no limit: cost survey of mha crashed"
 
 
 @given(allocated=BYTES, other=BYTES, predicted=BYTES)
@@ -249,10 +268,11 @@ def test_what_compiling_adds_to_the_process() -> None:
         key_of(each, compiled): make_survey(measured=Measured(process_bytes=size))
         for each, size in ((compiled.arm, 900), (compiled.baseline, 700))
     }
-    assert with_costs(make_record(), compiled, [], surveys).compile_extra_bytes == 200
+    found, _ = with_costs(make_record(), compiled, [], surveys)
+    assert found.compile_extra_bytes == 200
     assert row(make_survey(), make_survey()).compile_extra_bytes is None
     one = {key_of(compiled.arm, compiled): make_survey()}
-    assert with_costs(make_record(), compiled, [], one).compile_extra_bytes is None
+    assert with_costs(make_record(), compiled, [], one)[0].compile_extra_bytes is None
 
 
 @pytest.mark.parametrize(("allocated", "is_off"), [(100, False), (104, False), (110, True)])
@@ -276,3 +296,18 @@ def test_a_limit_that_was_passed_is_noted(ratio: float, is_beyond: bool) -> None
 def test_parameters_are_told() -> None:
     """As the look counted them."""
     assert row(make_survey(parameters=123), make_survey()).parameters == 123
+
+
+def test_notes_are_found_by_the_key_of_their_row() -> None:
+    """A row's key is its comparison's, of parts of vitcore and of a user's own arms."""
+    own = Comparison(
+        factor="factory",
+        workload=Workload(component="callable", mode="train", device="cpu", inputs="2,8"),
+        baseline=Arm(factory="a.py:f"),
+        arm=Arm(factory="a.py:g"),
+    )
+    chosen = replace(COMPARISON, factor="choice")
+    compared = [COMPARISON, make_comparison("mha", mode="train", batch_size=8), chosen, own]
+    analysis = analyse("run", compared, [], make_environment())
+    keys = [each.key for each in compared]
+    assert [row.key for row in analysis.records] == list(analysis.notes) == keys

@@ -93,7 +93,7 @@ def test_a_killed_survey_costs_one_case(surveying: tuple[Path, subprocess.Popen[
     assert ended(process).returncode == 0
     check_complete(cwd, waits_alone="crashed")
     said = str(rows(cwd)["waits_alone"].note)
-    assert "alone it was crashed: the process was ended by SIGKILL" in said
+    assert "cost survey crashed: the process was ended by SIGKILL" in said
     assert "see passes/survey.log" in said
     assert rows(cwd)["waits_alone"].allocated_bytes is None
     assert rows(cwd)["right#2"].allocated_bytes
@@ -169,7 +169,7 @@ def test_arms_that_end_the_survey_are_measured_all_the_same(tmp_path: Path) -> N
     assert {row["status"] for row in found.values()} == {"ok"}
     assert all(row["speedup"] for row in found.values())
     leaves, faults, right = (found[name] for name in (*arms[:2], "arms.py:right#2"))
-    assert "alone it was crashed: the process ended with code 3" in leaves["note"]
-    assert "alone it was crashed: the process was ended by SIGSEGV" in faults["note"]
+    assert "cost survey crashed: the process ended with code 3" in leaves["note"]
+    assert "cost survey crashed: the process was ended by SIGSEGV" in faults["note"]
     assert right["allocated_bytes"]
     assert "alone" not in right["note"]

@@ -19,7 +19,7 @@ from bench.records.arm_costs import Graphs, Limit, Measured
 from bench.records.comparison import SCHEMA, Sample
 from bench.records.errors import InputError
 from helpers.journals import read_samples, samples_from, surveys_from
-from helpers.records import make_comparison, make_sample, make_survey
+from helpers.records import make_comparison, make_note, make_sample, make_survey
 
 SAMPLE = make_sample(make_comparison(), causes={"steal": 1}, disturbed=(3,), unsettled=("arm",))
 
@@ -161,7 +161,7 @@ SURVEY = make_survey(
     "a",
     graphs=Graphs(breaks=0, recompiles=1),
     limits={"bf16": Limit(library="oneDNN", time_ratio=0.75, gflop_per_s=377.0)},
-    notes=("energy not told: no meter",),
+    notes=(make_note("energy not available: no meter"), "as text in an older journal"),
     seconds=3.5,
 )
 

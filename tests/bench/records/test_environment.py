@@ -8,6 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from bench.records.environment import Environment, differences, warnings
+from bench.records.notes import NoteKind
 from helpers.records import ENVIRONMENT, make_environment
 
 # What changes from minute to minute, or says the same as another field.
@@ -123,10 +124,12 @@ def test_a_quiet_machine_warns_of_nothing() -> None:
 )
 def test_a_warning_names_the_remedy(changes: dict[str, Any], words: str, remedy: str) -> None:
     """One line says what is wrong and what to do."""
-    (line,) = warnings(make_environment(**changes))
-    assert words in line
-    assert remedy in line
-    assert "\n" not in line
+    (note,) = warnings(make_environment(**changes))
+    assert note.kind is NoteKind.MACHINE
+    assert words in note.text
+    assert remedy in str(note.remedy)
+    assert str(note) == f"{note.text}; {note.remedy}"
+    assert "\n" not in str(note)
 
 
 def test_the_load_is_seen_against_all_cores() -> None:
@@ -146,8 +149,8 @@ def test_the_remedy_of_oversubscription_is_enough(
     """With as many threads as the warning says, there is none; it never asks for no thread."""
     environment = make_environment(cores=cores, quota_cores=quota_cores, threads=threads)
     assert 1 <= environment.usable_cores <= cores
-    for line in warnings(environment):
-        remedy = int(line.rpartition("OMP_NUM_THREADS=")[2])
+    for note in warnings(environment):
+        remedy = int(str(note.remedy).removeprefix("set OMP_NUM_THREADS="))
         assert remedy < threads
         assert warnings(replace(environment, threads=remedy)) == []
 

@@ -240,7 +240,7 @@ def test_without_time_a_case_says_so(tmp_path: Path) -> None:
     """What a survey does not reach is no gap, and has the remedy."""
     surveyed = Surveyed(tmp_path, "right", "right#2")
     surveyed.plan = replace(surveyed.plan, each_s=None, budget_s=0.0)
-    late = ("skipped", "no time for it; give a larger --budget")
+    late = ("skipped", "out of time; give a larger --budget")
     assert surveyed.look() == [late, late]
 
 

@@ -7,16 +7,17 @@ import pytest
 
 from bench.costs.kernels import INDUCTOR_CPP
 from bench.records.arm_costs import Survey
+from bench.records.notes import Note
 from bench.records.task import SurveyItem
 from bench.worker.survey import Look
 from helpers.own_arms import compare, write
 
-NO_ENERGY = "energy not told"
-
 
 def reasons(found: Survey) -> list[str]:
     """The notes, but for that of a machine without a meter."""
-    return [note for note in found.notes if not note.startswith(NO_ENERGY)]
+    return [
+        str(note) for note in found.notes if isinstance(note, Note) and note.subject != "energy"
+    ]
 
 
 ARMS = """
@@ -53,8 +54,8 @@ def test_an_arm_of_ones_own(tmp_path: Path) -> None:
     assert found.top1_agreement is None
     assert found.parameters == 0
     assert reasons(found) == [
-        "predicted memory and top-1 not told: the arm is a user's own",
-        "FLOPs not told: ValueError: FlopCounterMode knows no operation of it",
+        "predicted memory and top-1 not available: the arm is a user's own",
+        "FLOPs not available: ValueError: FlopCounterMode knows no operation of it",
     ]
 
 
@@ -94,7 +95,7 @@ def test_what_fails_later_costs_that_alone(tmp_path: Path) -> None:
     assert found.measured.allocated_bytes
     assert found.kernels == ()
     (reason,) = [each for each in reasons(found) if each.startswith("kernels")]
-    assert reason.startswith("kernels not told: ValueError: no such kernel, none at all (arms.py")
+    assert reason.startswith("kernels not available: ValueError: no such kernel; none at all")
 
 
 @pytest.mark.slow

@@ -23,6 +23,7 @@ from helpers.records import (
     NOT_MEASURED,
     make_analysis,
     make_environment,
+    make_note,
     make_record,
 )
 from helpers.reports import (
@@ -50,9 +51,14 @@ def cells(record: Record) -> tuple[str, ...]:
     return tuple(column.cell(record) for column in VERDICT_COLUMNS)
 
 
+def remarks_of(rows: Sequence[Record]) -> list[str]:
+    """Return the remarks on the rows of a run."""
+    return remarks(rows, make_analysis(rows).notes)
+
+
 def test_summary() -> None:
     """The tables in a terminal of 130 columns: warnings, controls, rows, verdicts, remarks."""
-    text = printed(summary(ANALYSIS, ["3 torch threads share 2 of the cores"]))
+    text = printed(summary(ANALYSIS, [make_note("3 torch threads share 2 of the cores")]))
     check_golden("summary.txt", text)
 
 
@@ -113,7 +119,7 @@ def test_workload_of_a_users_own_arms() -> None:
 def test_remarks_are_counted_once() -> None:
     """Equal reasons and notes stand once, with the number of their rows, in the rows' order."""
     rows: list[Record] = [*RUN, make_record(arm="bf16", note=NOTE), make_record(**OUT_OF_MEMORY)]
-    assert remarks(rows) == [
+    assert remarks_of(rows) == [
         "sdpa: not settled in B/16 attention b1 forward: arm in 1 of 3 passes",
         "manual, sdpa: oom: OutOfMemoryError: 3 GiB [3 rows]",
         f"bf16: {NOTE} [2 rows]",
@@ -122,15 +128,21 @@ def test_remarks_are_counted_once() -> None:
 
 def test_notes_of_a_row_are_told_apart() -> None:
     """Each note of a row stands by itself, with all the rows that it concerns."""
-    rows = [make_record(note="no meter; slow"), make_record(arm="sdpa", note="no meter")]
-    assert remarks(rows) == ["manual, sdpa: no meter [2 rows]", "manual: slow"]
+    rows = [make_record(), make_record(arm="sdpa")]
+    meter = make_note("no meter", remedy="install one")
+    notes = {rows[0].key: (meter, make_note("slow; very")), rows[1].key: (meter,)}
+    assert remarks(rows, notes) == [
+        "manual, sdpa: no meter; install one [2 rows]",
+        "manual: slow; very",
+    ]
 
 
 def test_many_arms_are_counted() -> None:
     """A remark on more than three arms gives their number, not their names."""
     rows = [make_record(arm=f"{number}", note="no meter") for number in (1, 2, 3, 3)]
-    assert remarks(rows) == ["1, 2, 3: no meter [4 rows]"]
-    assert remarks([*rows, make_record(arm="4", note="no meter")]) == ["4 arms: no meter [5 rows]"]
+    assert remarks_of(rows) == ["1, 2, 3: no meter [4 rows]"]
+    more = [*rows, make_record(arm="4", note="no meter")]
+    assert remarks_of(more) == ["4 arms: no meter [5 rows]"]
 
 
 def test_more_tables_stand_below_their_factor() -> None:
@@ -162,7 +174,7 @@ def test_brackets_are_no_markup() -> None:
 
 def test_no_remarks() -> None:
     """Where all went well there is nothing to remark."""
-    assert remarks([make_record()]) == []
+    assert remarks_of([make_record()]) == []
 
 
 @pytest.mark.parametrize(

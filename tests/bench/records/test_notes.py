@@ -1,0 +1,32 @@
+"""bench.records.notes: notes as text, one by one and as the column of a row."""
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from bench.records.notes import SEPARATOR, Note, NoteKind, joined
+from helpers.records import make_note
+
+NOTES = st.builds(
+    Note,
+    kind=st.sampled_from(NoteKind),
+    subject=st.text(min_size=1),
+    text=st.lists(st.sampled_from(["a", "b", "; ", ", ", ";;", " "])).map(
+        lambda parts: f"c{''.join(parts)}d"
+    ),
+    remedy=st.none() | st.just("install one"),
+)
+
+
+def test_a_note_ends_with_its_remedy() -> None:
+    """What to do follows what is so."""
+    assert str(make_note("no meter")) == "no meter"
+    assert str(make_note("no meter", remedy="install one")) == "no meter; install one"
+
+
+@given(notes=st.lists(NOTES, max_size=5))
+def test_the_column_of_a_row_parts_its_notes(notes: list[Note]) -> None:
+    """Split at the separator, the column has each note once, whatever signs it holds."""
+    column = joined(notes)
+    expected = {str(note).replace(SEPARATOR, ", ") for note in notes}
+    assert (column is None) is (not notes)
+    assert set((column or "").split(SEPARATOR)) - {""} == expected
