@@ -2,6 +2,7 @@
 
 import argparse
 import traceback
+from collections.abc import Callable
 from contextlib import ExitStack
 from dataclasses import asdict, fields, replace
 from functools import partial
@@ -11,18 +12,17 @@ from typing import Any
 
 import click
 import pytest
-import torch
 
 from bench.arms.building import is_arm_first
 from bench.arms.pairs import build_pair
 from bench.cli.options import names, numbers
 from bench.files.lock import device_locks
-from bench.files.run_folder import read_pass_plan
+from bench.files.run_folder import read_task
 from bench.machine.environment import git
 from bench.machine.load import watch_for
 from bench.records.comparison import CACHES, FACTORS, USUAL_FACTORS, Comparison, Sample
 from bench.records.errors import InputError
-from bench.records.task import PassPlan
+from bench.records.task import PassJob, Task
 from bench.suite.availability import check_devices
 from bench.suite.grid import COMPONENTS, Measure, Selection, expand
 from bench.timing.clocks import clock_for
@@ -33,7 +33,7 @@ from bench.worker.budget import Allotment, BudgetSpentError
 from bench.worker.process import announce, finish_on_interrupt, keep
 from bench.worker.session import Job, measure
 
-PLAN = pytest.StashKey[PassPlan | None]()
+TASK = pytest.StashKey[Task[PassJob] | None]()
 ALLOTMENT = pytest.StashKey[Allotment]()
 # Set when the pair under way is to be the last.
 INTERRUPT = pytest.StashKey[Event]()
@@ -64,18 +64,25 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    """Read the plan of a pass, where this is one; else check what was asked for."""
+    """Read the task of a pass, if this is one; else check the options."""
     path = config.getoption("--pass-plan")
     try:
-        config.stash[PLAN] = plan = read_pass_plan(path) if path else None
+        config.stash[TASK] = task = _pass_task(path) if path else None
         _selection(config)
     except InputError as error:
         raise pytest.UsageError(str(error)) from error
     config.stash[INTERRUPT] = interrupt = Event()
-    if plan:
-        torch.set_num_threads(plan.threads)
-        config.stash[ALLOTMENT] = Allotment.of(plan)
+    if task:
+        config.stash[ALLOTMENT] = Allotment.of(task)
         finish_on_interrupt(interrupt)
+
+
+def _pass_task(path: Path) -> Task[PassJob]:
+    """Read the task of a pass. Raises InputError where the file holds none."""
+    task = read_task(path)
+    if task.kind != "pass":
+        raise InputError(f"{path} is the task of a {task.kind}; expected that of a pass")
+    return task
 
 
 def pytest_collection_finish(session: pytest.Session) -> None:
@@ -106,9 +113,9 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
     """Make one benchmark of each comparison of the module's grid."""
     if "comparison" not in metafunc.fixturenames:
         return
-    grid, plan = metafunc.module.GRID, metafunc.config.stash[PLAN]
-    if plan:
-        chosen = [c for c in plan.comparisons if c.factor == grid.factor]
+    grid, task = metafunc.module.GRID, metafunc.config.stash[TASK]
+    if task:
+        chosen = [job.comparison for job in task.jobs if job.comparison.factor == grid.factor]
     else:
         chosen = list(expand(grid, _selection(metafunc.config)))
     clocks = {device: clock_for(device) for device in {c.workload.device for c in chosen}}
@@ -122,10 +129,10 @@ def _case(comparison: Comparison, clock: Any) -> Any:
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Drop the modules whose factor was not asked for; run a pass in the order of its plan."""
+    """Drop the modules whose factor was not asked for; run a pass in the order of its task."""
     items[:] = [item for item in items if isinstance(_comparison(item), Comparison | None)]
-    if plan := config.stash[PLAN]:
-        order = {comparison.key: place for place, comparison in enumerate(plan.comparisons)}
+    if task := config.stash[TASK]:
+        order = {job.key: place for place, job in enumerate(task.jobs)}
         items.sort(key=lambda item: order[_comparison(item).key])
 
 
@@ -143,20 +150,21 @@ def pytest_benchmark_update_commit_info(commit_info: dict[str, Any]) -> None:
 @pytest.fixture(name="measure")
 def _measure(benchmark: Any, request: pytest.FixtureRequest) -> Measure:
     """A function that measures one comparison and keeps the sample."""
-    plan = request.config.stash[PLAN]
+    stash = request.config.stash
+    task = stash[TASK]
 
     def run(comparison: Comparison) -> None:
-        if request.config.stash[INTERRUPT].is_set():
+        if stash[INTERRUPT].is_set():
             request.session.shouldstop = "interrupted"
             return
-        sample = _sample(comparison, benchmark, request, plan)
+        sample = _sample(comparison, benchmark, request, task)
         benchmark.extra_info["vitbench"] = asdict(sample)
-        if request.config.stash[INTERRUPT].is_set():
+        if stash[INTERRUPT].is_set():
             request.session.shouldstop = "interrupted"
             if sample.status == "ok" and not sample.arm_s:
                 return
-        if plan:
-            keep(plan, sample, comparison.workload.device)
+        if task:
+            keep(task, _job(task, comparison), sample)
         if sample.status == "skipped":
             pytest.skip(str(sample.error))
         if sample.status != "ok":
@@ -169,31 +177,50 @@ def _sample(
     comparison: Comparison,
     benchmark: Benchmark,
     request: pytest.FixtureRequest,
-    plan: PassPlan | None,
+    task: Task[PassJob] | None,
 ) -> Sample:
-    stash, seconds = request.config.stash, request.config.getoption("--seconds")
-    index, measuring_s = 0, lambda prepare_s: seconds - prepare_s
-    if plan:
-        index = plan.pass_index
-        announce(plan, comparison.key)
-        try:
-            measuring_s = stash[ALLOTMENT].measuring(comparison.key)
-        except BudgetSpentError as error:
-            return Sample(key=comparison.key, pass_index=index, status="skipped", error=str(error))
+    """Measure one comparison, as a job of a pass or as the options ask."""
+    if task is None:
+        seconds = request.config.getoption("--seconds")
+        return measure(_session(comparison, benchmark, request, lambda ready_s: seconds - ready_s))
+    job = _job(task, comparison)
+    announce(task, job)
+    try:
+        measuring_s = request.config.stash[ALLOTMENT].measuring(job.key)
+    except BudgetSpentError as error:
+        return job.failed("skipped", str(error))
+    session = replace(
+        _session(comparison, benchmark, request, measuring_s),
+        check=job.check,
+        most_rounds=MAX_ROUNDS if job.measure_s is None else MAX_OWN_ROUNDS,
+        compiled=task.compiled,
+        yardstick=partial(yardstick_s, job.device),
+        build=partial(build_pair, arm_first=is_arm_first(job.key, job.pass_index)),
+    )
+    return replace(measure(session), pass_index=job.pass_index)
+
+
+def _job(task: Task[PassJob], comparison: Comparison) -> PassJob:
+    return next(job for job in task.jobs if job.key == comparison.key)
+
+
+def _session(
+    comparison: Comparison,
+    benchmark: Benchmark,
+    request: pytest.FixtureRequest,
+    measuring_s: Callable[[float], float],
+) -> Job:
+    """The measurement of one comparison as ``pytest bench`` makes it."""
     mark = request.node.get_closest_marker("benchmark")
-    device = comparison.workload.device
-    job = Job(
+    return Job(
         comparison=comparison,
         benchmark=benchmark,
         clock=mark.kwargs["timer"],
-        watch=watch_for(device),
+        watch=watch_for(comparison.workload.device),
         measuring_s=measuring_s,
-        check=not plan or comparison.key not in plan.checked,
-        most_rounds=MAX_OWN_ROUNDS if plan and plan.each_s else MAX_ROUNDS,
-        stop=stash[INTERRUPT].is_set,
+        check=True,
+        most_rounds=MAX_ROUNDS,
+        stop=request.config.stash[INTERRUPT].is_set,
         failed=traceback.print_exception,
-        compiled=plan.compiled if plan else None,
-        **({"yardstick": partial(yardstick_s, device)} if plan else {}),
-        build=partial(build_pair, arm_first=is_arm_first(comparison.key, index)),
+        build=partial(build_pair, arm_first=is_arm_first(comparison.key, 0)),
     )
-    return replace(measure(job), pass_index=index)

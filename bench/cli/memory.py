@@ -7,8 +7,8 @@ from typing import Any
 
 import click
 
-from bench.cli.options import pixels, size
-from bench.cli.output import output
+from bench.cli.options import duration, no_lock_option, pixels, size
+from bench.cli.output import command_line, output
 from bench.records.comparison import DEVICES, FACTORS, MODES
 
 _COUNT = click.IntRange(1, 10**6)
@@ -50,13 +50,22 @@ _COUNT = click.IntRange(1, 10**6)
     show_default=True,
     help="component: also what belongs to patcher, attention, MLP and so on.",
 )
+@click.option(
+    "--case-timeout",
+    type=duration,
+    default="10m",
+    show_default=True,
+    help="Time limit of one measurement.",
+)
 @click.option("--json", "as_json", is_flag=True, help="One JSON object a line for each case.")
+@no_lock_option
 def memory(**given: Any) -> None:
     """Predict the memory of VARIANTs (such as B/16) at its peak, by what it is for.
 
     The prediction runs the very step that would be measured on shapes alone, so it needs neither
     the device nor the memory. Where the device is here and has room, each case is also measured in
-    a process of its own, and the error of the prediction is shown.
+    a process of its own, and the error of the prediction is shown. Exit code 1: a measurement
+    failed; its status and a note give the reason.
 
     \b
     vitbench memory B/16 L/16 H/14 --mode train --batch-size 32 --precision amp_bf16
@@ -77,6 +86,14 @@ def memory(**given: Any) -> None:
         # What was told before an interrupt, or before the one that cannot be, is not lost.
         if found and not as_json:
             _print(found, by)
+    if any(_failed(each) for each in found):
+        click.get_current_context().exit(1)
+
+
+def _failed(footprint: Any) -> bool:
+    """Return whether a measurement failed; a batch that was too large led to one that fits."""
+    measured = footprint.measured
+    return measured and measured.status != "ok" and footprint.largest_batch is None
 
 
 def _print(found: list[Any], by: str) -> None:
@@ -100,7 +117,8 @@ def _request(given: dict[str, Any]) -> Any:
     levels = {name: given.pop(name) for name in FACTORS if name in given}
     if wanted and limit is None:
         limit = _free(given["device"])
-    return MemoryRequest(arm=Arm(**levels), limit_bytes=limit, **given)
+    given["case_timeout_s"], given["lock"] = given.pop("case_timeout"), not given.pop("no_lock")
+    return MemoryRequest(arm=Arm(**levels), limit_bytes=limit, command=command_line(), **given)
 
 
 def _free(device: str) -> int:

@@ -1,11 +1,12 @@
 """The journal of a run: one line an event, on disk before the next comparison starts.
 
-An event is ``process`` (one starts to run a pass), ``start`` (a comparison begins in a pass) or
-``sample`` (what the pass measured of it); ``survey_start`` and ``survey`` are the same for a look
-at a case alone; ``choice`` has the comparisons that measure what the run chose. Everything else in
-a run's folder can be made again from the journal, the plan and the environment. Each line ends with
-a checksum of what stands before it, so that a line cut off by a kill is told from one changed by
-hand.
+An event is ``process`` (a worker starts a pass or a survey), ``start`` (a comparison starts in a
+pass) or ``sample`` (its outcome); ``survey_start`` and ``survey`` are the same for one arm of a
+survey; ``choice`` has the comparisons that measure the chosen combinations. Everything else in a
+run's folder can be made again from the journal, the plan and the environment. The temporary
+journals of ``vitbench memory`` and ``vitbench profile`` have ``memory_start`` and ``memory``,
+``profile_start``, ``progress`` and ``profile``. Each line ends with a checksum of what stands
+before it, so that a line cut off by a kill is told from one changed by hand.
 """
 
 import json
@@ -22,6 +23,7 @@ from bench.records.arm_costs import Survey
 from bench.records.comparison import CHOICE, SCHEMA, Sample
 from bench.records.errors import InputError
 from bench.records.plan import Choice
+from bench.records.task import Job, Outcome, PassJob
 
 # One line of the journal, parsed.
 Event = dict[str, Any]
@@ -53,14 +55,15 @@ def append_event(journal: Path, kind: str, **event: Any) -> None:
         os.fsync(file.fileno())
 
 
-def append_sample(journal: Path, sample: Sample) -> None:
-    """Append what a pass measured of one comparison."""
-    append_event(journal, "sample", **asdict(sample))
+def append_start(journal: Path, job: Job) -> None:
+    """Append that a job starts."""
+    index = {"pass_index": job.pass_index} if isinstance(job, PassJob) else {}
+    append_event(journal, job.start, key=job.key, **index)
 
 
-def append_survey(journal: Path, survey: Survey, *, died: bool = False) -> None:
-    """Append what a look at a case alone told; ``died``: the process ended while it looked."""
-    append_event(journal, "survey", **asdict(survey), died=died)
+def append_outcome(journal: Path, job: Job, outcome: Outcome, *, died: bool = False) -> None:
+    """Append the outcome of a job; ``died``: its process ended before the job did."""
+    append_event(journal, job.done, **{"key": job.key, **asdict(outcome), "died": died})
 
 
 class JournalReader:

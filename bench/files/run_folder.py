@@ -27,7 +27,7 @@ from bench.records.comparison import SCHEMA
 from bench.records.environment import Environment
 from bench.records.errors import InputError
 from bench.records.plan import Plan
-from bench.records.task import PassPlan, SurveyPlan
+from bench.records.task import TASKS, Task
 
 T = TypeVar("T")
 
@@ -86,7 +86,7 @@ def create_run_folder(folder: Path, plan: Plan, environment: Environment) -> Non
         ) from error
 
 
-def write_json(path: Path, record: Plan | PassPlan | SurveyPlan | Environment) -> None:
+def write_json(path: Path, record: Plan | Task[Any] | Environment) -> None:
     """Write one record as a JSON file; it is on disk when this returns."""
     text = json.dumps({"schema": SCHEMA, **asdict(record)}, indent=1, default=str)
     write_atomically(path, text + "\n")
@@ -122,14 +122,13 @@ def read_plan(run: Path) -> Plan:
     return _read(run / "plan.json", Plan)
 
 
-def read_pass_plan(path: Path) -> PassPlan:
-    """Read what a pass process is told."""
-    return _read(path, PassPlan)
-
-
-def read_survey_plan(path: Path) -> SurveyPlan:
-    """Read what a survey process is told."""
-    return _read(path, SurveyPlan)
+def read_task(path: Path) -> Task[Any]:
+    """Read the task of a worker process. Raises InputError where the file holds none."""
+    plain = _read_json(path)
+    kind = plain.get("kind")
+    if kind not in TASKS:
+        raise _changed(path, f"kind is {kind!r}; expected one of {', '.join(TASKS)}")
+    return _record(path, plain, TASKS[kind])
 
 
 def read_environment(run: Path) -> Environment:
@@ -151,7 +150,10 @@ def _other(kind: type[Any], value: Any) -> Any:
 
 
 def _read(path: Path, kind: type[T]) -> T:
-    plain = _read_json(path)
+    return _record(path, _read_json(path), kind)
+
+
+def _record(path: Path, plain: dict[str, Any], kind: type[T]) -> T:
     try:
         record = record_from(plain, kind)
     except ValueError as error:

@@ -146,6 +146,11 @@ class Survey:
     """Values that could not be measured; text in the journals of earlier versions."""
     seconds: float = 0.0
 
+    @property
+    def status(self) -> str:
+        """Status of the arm when it ran alone."""
+        return self.measured.status
+
 
 _COMPUTED_IN = {"amp_bf16": "bf16", "amp_fp16": "fp16"}
 

@@ -1,71 +1,176 @@
-"""Tasks of a worker process: a pass of pairs, a survey of arms."""
+"""Tasks of worker processes: jobs to do in order, and where to write their outcomes."""
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Any, ClassVar, Generic, TypeVar
 
-from bench.records.arm_costs import Case
-from bench.records.comparison import Comparison
+from bench.records.arm_costs import Case, Measured, Survey
+from bench.records.comparison import Comparison, Sample
 
-# How a pass process ends when an arm has made the GPU unusable, and when it cannot write.
+# Exit codes of a worker: an arm made the GPU unusable; the journal cannot be written.
 LOST = 86
 UNWRITABLE = 87
 
 
 @dataclass(frozen=True, kw_only=True)
-class PassPlan:
-    """What one pass process is told: which comparisons in which order, until when, and where to.
+class _ComparisonJob:
+    comparison: Comparison
 
-    ``deadline_s``, when the pass should end, and ``end_s``, when the run must, are in seconds
-    since the epoch; with ``each_s`` every comparison gets so many seconds to measure instead.
-    ``weights`` multiply the share of the time that a comparison's key gets; ``ready_s`` is what it
-    took to build, check and compile it in an earlier pass. ``checked`` are the
-    keys of the comparisons whose arms were already compared with float64. ``threads`` are those of
-    torch, the same in every pass. ``parent`` is the process without which the pass is to end,
-    ``directory`` the folder from which a user named arms of their own, ``compiled`` that in which
-    this run's compiler keeps what it made.
-    """
-
-    pass_index: int
-    deadline_s: float
-    end_s: float
-    each_s: float | None
-    weights: dict[str, float]
-    checked: tuple[str, ...]
-    threads: int
-    parent: int
-    journal: Path
-    comparisons: tuple[Comparison, ...]
-    ready_s: dict[str, float] = field(default_factory=dict)
-    directory: Path | None = None
-    compiled: Path | None = None
+    @property
+    def device(self) -> str:
+        """Device of both arms."""
+        return self.comparison.workload.device
 
 
 @dataclass(frozen=True, kw_only=True)
-class SurveyItem:
-    """A case to look at: the arm of a comparison, which is one against itself for a baseline.
+class PassJob(_ComparisonJob):
+    """Measure one comparison in alternating pairs, for one pass. The outcome is a ``Sample``."""
 
-    ``limits`` are the precisions (``arm_costs.computed_in``) in which the limit of its
-    matrix products is to be measured. With ``shapes_only`` it is not run: memory did not suffice.
-    """
+    start: ClassVar = "start"
+    done: ClassVar = "sample"
 
-    comparison: Comparison
-    limits: tuple[str, ...] = ()
-    shapes_only: bool = False
+    pass_index: int
+    """Number of the pass, from 0."""
+    weight: float = 1.0
+    """Factor of the comparison's share of the pass's time."""
+    ready_s: float | None = None
+    """Seconds that building, checking and compiling took in an earlier pass; None: unknown."""
+    measure_s: float | None = None
+    """Seconds to measure, however long getting ready takes; None: a share of the pass's time."""
+    check: bool = True
+    """Whether to compare the arm's output with float64 first."""
 
     @property
     def key(self) -> str:
-        """The case's name."""
-        return Case(workload=self.comparison.workload, arm=self.comparison.arm).key
+        """Name of the comparison, unique within a run."""
+        return self.comparison.key
+
+    def failed(self, status: str, error: str) -> Sample:
+        """Outcome of a job that measured nothing."""
+        return Sample(key=self.key, pass_index=self.pass_index, status=status, error=error)
 
 
 @dataclass(frozen=True, kw_only=True)
-class SurveyPlan:
-    """What a survey process is told: the cases, and until when; the rest is as in ``PassPlan``."""
+class SurveyJob(_ComparisonJob):
+    """Examine the arm of a comparison alone. The outcome is a ``Survey``."""
 
-    items: tuple[SurveyItem, ...]
-    end_s: float
-    threads: int
-    parent: int
+    start: ClassVar = "survey_start"
+    done: ClassVar = "survey"
+
+    limits: tuple[str, ...] = ()
+    """Precisions (see ``arm_costs.computed_in``) in which to measure the limit of its products."""
+    shapes_only: bool = False
+    """Whether to derive everything from shapes, because memory did not suffice in a pass."""
+
+    @property
+    def key(self) -> str:
+        """Name of the case, unique within a run."""
+        return Case(workload=self.comparison.workload, arm=self.comparison.arm).key
+
+    def failed(self, status: str, error: str) -> Survey:
+        """Outcome of a job that measured nothing."""
+        return Survey(key=self.key, measured=Measured(status=status, error=error))
+
+
+@dataclass(frozen=True, kw_only=True)
+class _CaseJob:
+    case: Case
+
+    @property
+    def key(self) -> str:
+        """Name of the case."""
+        return self.case.key
+
+    @property
+    def device(self) -> str:
+        """Device of the arm."""
+        return self.case.workload.device
+
+
+@dataclass(frozen=True, kw_only=True)
+class MemoryJob(_CaseJob):
+    """Measure the memory of one case in steady state. The outcome is a ``Measured``."""
+
+    start: ClassVar = "memory_start"
+    done: ClassVar = "memory"
+
+    def failed(self, status: str, error: str) -> Measured:
+        """Outcome of a job that measured nothing."""
+        return Measured(status=status, error=error)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Ending:
+    """Outcome of a job whose results are files."""
+
+    status: str = "ok"
+    """One of ``bench.records.comparison.STATUSES``."""
+    error: str | None = None
+    """One line where ``status`` is not ``ok``."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class ProfileJob(_CaseJob):
+    """Profile one case and write its data files. The outcome is an ``Ending``."""
+
+    start: ClassVar = "profile_start"
+    done: ClassVar = "profile"
+
+    calls: int
+    """Number of profiled calls, each paired with a plain one."""
+    folder: Path
+    """New folder for the data files; made when everything is measured."""
+    command: str
+    """Command line, for the data files."""
+
+    def failed(self, status: str, error: str) -> Ending:
+        """Outcome of a job that measured nothing."""
+        return Ending(status=status, error=error)
+
+
+Job = PassJob | SurveyJob | MemoryJob | ProfileJob
+Outcome = Sample | Survey | Measured | Ending
+J = TypeVar("J", bound=Job)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Task(Generic[J]):
+    """Instructions for worker processes, one after another: each does the jobs that are left."""
+
+    kind: str
+    """What the jobs are: a key of ``TASKS``."""
+    name: str
+    """Name of the process's files in ``passes/``, such as ``pass-1``."""
+    jobs: tuple[J, ...]
+    """Jobs that are left, in order."""
     journal: Path
+    """File to which each start and each outcome is appended."""
+    parent: int
+    """Id of the process with which a worker ends."""
+    limit_s: float
+    """Seconds after which a job counts as hung and its process is killed."""
+    deadline_s: float = float("inf")
+    """Time by which a pass should end, in seconds since the epoch."""
+    end_s: float = float("inf")
+    """Time at which the run ends: jobs that start later are skipped; seconds since the epoch."""
+    threads: int | None = None
+    """Threads of torch, the same in every process of a run; None: torch's default."""
     directory: Path | None = None
+    """Working directory of the workers, from which user arms are named; None: the current one."""
     compiled: Path | None = None
+    """Folder of the compilers' caches of this run; None: the compilers' own."""
+    is_temporary: bool = False
+    """Whether the journal's folder is deleted afterwards: messages then quote the log."""
+
+    @property
+    def stem(self) -> Path:
+        """Path of the process's files without their suffixes."""
+        return self.journal.parent / "passes" / self.name
+
+
+TASKS: dict[str, type[Task[Any]]] = {
+    "pass": Task[PassJob],
+    "survey": Task[SurveyJob],
+    "memory": Task[MemoryJob],
+    "profile": Task[ProfileJob],
+}

@@ -2,14 +2,17 @@
 
 import time
 from collections.abc import Callable, Iterator
+from contextlib import nullcontext
 from dataclasses import dataclass, replace
 from functools import cache
 
+from bench.files.lock import device_locks
+from bench.machine.host import room_bytes
 from bench.records.arm_costs import Case, Footprint, Predicted
 from bench.records.comparison import Arm, Workload
 from bench.records.errors import InputError
 from bench.report.units import memory as text
-from bench.runs.tasks import measure_alone
+from bench.runs.tasks import measure_memory
 from bench.suite.availability import check_arm
 from bench.suite.grid import Selection
 from vitcore.config import VARIANTS
@@ -64,18 +67,13 @@ def largest_near(fits: Callable[[int], bool], guess: int, most: int) -> int:
     return low
 
 
-# Building a large model and two of its steps, on a slow machine.
-_LIMIT_S = 600.0
 # No device holds more images; a search needs an end.
 LARGEST_BATCH = 10**6
 
 
 @dataclass(frozen=True, kw_only=True)
 class MemoryRequest:
-    """What a user asked for; checked at birth (InputError says what cannot be).
-
-    With ``limit_bytes`` the batch size is the largest that fits into so much.
-    """
+    """What to predict and measure; checked at birth (InputError names what is impossible)."""
 
     variants: tuple[str, ...]
     arm: Arm
@@ -85,6 +83,13 @@ class MemoryRequest:
     device: str
     measure: bool
     limit_bytes: int | None = None
+    """Memory for the largest batch that fits; None: ``batch_size`` is the batch."""
+    case_timeout_s: float = 600.0
+    """Seconds after which a measurement counts as hung: building a large model and two steps."""
+    lock: bool = True
+    """Whether to measure alone on the device."""
+    command: str = "vitbench memory"
+    """Command line, for others that wait for the device."""
 
     def __post_init__(self) -> None:
         Selection(variants=self.variants, image_size=self.image_size)
@@ -112,13 +117,19 @@ class MemoryRequest:
 def look(
     request: MemoryRequest, tell: Callable[[str], object] = lambda _: None
 ) -> Iterator[Footprint]:
-    """Predict each case, and measure it in a process of its own where that can be done here.
+    """Predict each case and, where its device is here and has room, measure it in a worker.
 
-    ``tell`` hears what was predicted and what is under way. Where a measurement is interrupted, its
-    prediction comes all the same, before KeyboardInterrupt goes on.
-
-    Raises InputError for what cannot be predicted, or fits nowhere.
+    ``tell`` receives one line for each prediction and measurement. Where a measurement is
+    interrupted, the prediction is yielded before KeyboardInterrupt propagates. Raises InputError
+    for what cannot be predicted, fits nowhere, or where another process measures on the device.
     """
+    is_here = request.measure and room_bytes(request.device) is not None
+    locks = device_locks([request.device], request.command) if is_here and request.lock else None
+    with locks or nullcontext():
+        yield from _footprints(request, tell)
+
+
+def _footprints(request: MemoryRequest, tell: Callable[[str], object]) -> Iterator[Footprint]:
     from bench.costs import memory_prediction as predicting
 
     predict = cache(predicting.predict)
@@ -132,9 +143,9 @@ def look(
         tell(f"{case.key}: predicted {text(predicted.total_bytes)} in {seconds:.1f} s")
         try:
             if request.measure:
-                found = _measured(found, tell)
+                found = _measured(found, request.case_timeout_s, tell)
             if limit is not None and found.measured is not None:
-                found = _tried(found, limit, tell)
+                found = _tried(found, request, limit, tell)
         except KeyboardInterrupt:
             yield replace(found, note="interrupted: not measured")
             raise
@@ -161,13 +172,15 @@ def _largest(case: Case, limit_bytes: int, predict: Callable[[Case], Predicted])
     return _sized(case, batch_size)
 
 
-def _tried(found: Footprint, limit_bytes: int, tell: Callable[[str], object]) -> Footprint:
-    """The same with the largest batch that fits indeed, each tried in a process of its own."""
+def _tried(
+    found: Footprint, request: MemoryRequest, limit_bytes: int, tell: Callable[[str], object]
+) -> Footprint:
+    """Add the largest batch that fits in reality, each tried in a process of its own."""
     case = found.case
 
     def fits(batch_size: int) -> bool:
         tell(f"{case.workload.variant}: trying batch {batch_size} in a process of its own")
-        tried = measure_alone(_sized(case, batch_size), _LIMIT_S)
+        tried = measure_memory(_sized(case, batch_size), request.case_timeout_s)
         if tried.status not in ("ok", "oom"):
             raise InputError(f"{case.workload} at batch {batch_size} {tried.status}: {tried.error}")
         return tried.status == "ok" and (tried.allocated_bytes or 0) <= limit_bytes
@@ -176,14 +189,12 @@ def _tried(found: Footprint, limit_bytes: int, tell: Callable[[str], object]) ->
     return replace(found, largest_batch=largest_near(cache(fits), guess, LARGEST_BATCH))
 
 
-def _measured(found: Footprint, tell: Callable[[str], object]) -> Footprint:
-    """The same with what a process of its own took, or why there was none."""
-    from bench.machine.host import room_bytes
-
+def _measured(found: Footprint, limit_s: float, tell: Callable[[str], object]) -> Footprint:
+    """Add what a process of its own took, or the reason why it was not measured."""
     room, need = room_bytes(found.case.workload.device), found.predicted.total_bytes
     if room is None:
         return replace(found, note=f"no {found.case.workload.device} here: not measured")
     if need > room:
         return replace(found, note=f"needs {text(need)}, {text(room)} are free: not measured")
     tell(f"{found.case.key}: measuring in a process of its own (--no-measure leaves it out)")
-    return replace(found, measured=measure_alone(found.case, _LIMIT_S))
+    return replace(found, measured=measure_memory(found.case, limit_s))

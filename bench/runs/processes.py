@@ -1,4 +1,4 @@
-"""Fresh processes that work through a list, one after another, and what they say meanwhile."""
+"""Worker processes that do the jobs of a task, one after another: start, watch, time out, kill."""
 
 import errno
 import os
@@ -7,31 +7,32 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Collection
+from collections.abc import Callable
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
-from typing import NoReturn, Protocol, Self
+from typing import Any, NoReturn
 
-from bench.files.journal import Event, JournalReader
+from bench.files.journal import Event, JournalReader, append_event, append_outcome
+from bench.files.run_folder import write_json
 from bench.machine.git import without_repository
 from bench.records.errors import RunError
-from bench.records.task import LOST, UNWRITABLE
+from bench.records.task import LOST, UNWRITABLE, J, PassJob, Task
 
 _COUNTERS = (Path("/proc/vmstat"), Path("/sys/fs/cgroup/memory.events"))
 
 
 @dataclass(frozen=True)
 class Death:
-    """The status and the one line of cause of a comparison whose process ended."""
+    """Status and one-line cause of a job whose process ended."""
 
     status: str
     cause: str
 
 
 def oom_kills(counters: tuple[Path, ...] = _COUNTERS) -> int:
-    """How many processes the kernel has killed for want of memory, here and in this container."""
+    """Number of processes that the kernel's out-of-memory killer ended, here and in the group."""
     total = 0
     for path in counters:
         try:
@@ -43,7 +44,7 @@ def oom_kills(counters: tuple[Path, ...] = _COUNTERS) -> int:
 
 
 def death(returncode: int, *, out_of_memory: bool, log: Path | None = None) -> Death:
-    """What a process's exit code says; ``out_of_memory``: the kernel's killer was at work."""
+    """Interpret a process's exit code; ``out_of_memory``: the kernel's killer ended a process."""
     where = f"; see passes/{log.name}" if log else ""
     if returncode == -signal.SIGKILL and out_of_memory:
         return Death("oom", f"the kernel killed the process for want of memory{where}")
@@ -55,7 +56,7 @@ def death(returncode: int, *, out_of_memory: bool, log: Path | None = None) -> D
 
 
 def _name(number: int) -> str:
-    """A signal's name; those for real time have none of their own."""
+    """Name of a signal; real-time signals have none."""
     try:
         return signal.Signals(number).name
     except ValueError:
@@ -63,86 +64,60 @@ def _name(number: int) -> str:
 
 
 _POLL_S = 0.5
-# Loading Python, torch and pytest is no case's time; on a busy machine it may take so long.
+# Loading Python, torch and pytest counts for no job; on a busy machine it may take this long.
 _START_S = 120.0
 _ROOT = Path(__file__).parents[2]
 
 Watch = Callable[[Event], None]
 
 
-@dataclass(frozen=True)
-class Kinds:
-    """What a process writes to the journal of each case: that it begins, and what came of it."""
+def run_to_completion(task: Task[J], reader: JournalReader, watch: Watch) -> None:
+    """Run all jobs of a task; call ``watch`` with each event within half a second.
 
-    start: str
-    done: str
-
-
-class Task(Protocol):
-    """What processes are to do: cases by key, each written to the journal as soon as it is done."""
-
-    @property
-    def kinds(self) -> Kinds:
-        """How the journal calls what they write."""
-
-    @property
-    def journal(self) -> Path:
-        """Where they write."""
-
-    @property
-    def directory(self) -> Path | None:
-        """Where they run; None for here."""
-
-    @property
-    def keys(self) -> Collection[str]:
-        """What is left to do."""
-
-    def name(self, attempt: int) -> str:
-        """What the files of a process are called; it is the ``attempt``-th, from 0."""
-
-    def without(self, done: Collection[str]) -> Self:
-        """The same without what is done."""
-
-    def command(self, stem: Path) -> list[str]:
-        """Write what the process is told beside ``stem``, and give its command line."""
-
-    def begun(self) -> None:
-        """Write to the journal that a process starts."""
-
-    def lost(self, key: str, ended: Death) -> None:
-        """Write what became of the case that was under way when its process ended."""
-
-
-def work_off(task: Task, reader: JournalReader, watch: Watch, limit_s: float) -> None:
-    """Have everything done; ``watch`` sees each event within half a second.
-
-    A process that dies, or that takes longer than ``limit_s`` over one case, takes only the case
-    under way with it: the rest goes on in another. When interrupted, the pair under way is finished
-    and written before KeyboardInterrupt goes on; a second interrupt ends at once. Raises RunError
-    where a process ends without having done anything, OSError where the journal cannot be written.
+    A process that dies, or exceeds the task's limit in one job, loses only that job: another
+    process does the rest. When interrupted, the pair under way is finished and written before
+    KeyboardInterrupt propagates; a second interrupt ends at once. Raises RunError where a process
+    ends before it starts a job, OSError where the journal cannot be written.
     """
-    attempt = 0
-    while task.keys:
-        seen: list[Event] = []
-        note = partial(_note, seen=seen, kinds=task.kinds, watch=watch)
-        task.begun()
-        stem = task.journal.parent / "passes" / task.name(attempt)
-        ended = _run_process(task, stem, reader, note, limit_s)
-        _hand_on(reader, note)
-        _bury(task, seen, ended, stem.with_suffix(".log"))
-        _hand_on(reader, note)
-        task = task.without({event["key"] for event in seen if event["kind"] == task.kinds.done})
+    attempt, name = 0, task.name
+    while task.jobs:
+        done: set[str] = set()
+        running: list[str] = []
+        note = partial(_note, task=task, running=running, done=done, watch=watch)
+        _append_process(task)
+        ended = _run_process(task, reader, note)
+        _forward_events(reader, note)
+        if not running and not done:
+            raise RunError(f"{name} measured nothing: {ended.cause}{_last_line(task)}")
+        _record_crash(task, running, ended)
+        _forward_events(reader, note)
         attempt += 1
+        left = tuple(job for job in task.jobs if job.key not in done)
+        task = replace(task, jobs=left, name=f"{name}-again-{attempt}")
 
 
-def _note(event: Event, *, seen: list[Event], kinds: Kinds, watch: Watch) -> None:
-    if event["kind"] in (kinds.start, kinds.done):
-        seen.append(event)
+def _append_process(task: Task[Any]) -> None:
+    """Append that a process starts, and for what."""
+    first = task.jobs[0]
+    place = {"pass_index": first.pass_index} if isinstance(first, PassJob) else {task.kind: True}
+    append_event(task.journal, "process", **place)
+
+
+def _note(
+    event: Event, *, task: Task[Any], running: list[str], done: set[str], watch: Watch
+) -> None:
+    """Keep the keys of the job that runs and of those that are done."""
+    job = task.jobs[0]
+    if event["kind"] == job.start:
+        running[:] = [event["key"]]
+    if event["kind"] == job.done:
+        done.add(event["key"])
+        running.clear()
     watch(event)
 
 
 def module_command(name: str, *arguments: str) -> list[str]:
-    """A command that runs a module of this package, whatever the working directory holds."""
+    """Command that runs a module of this package, whatever modules the working directory holds."""
     code = (
         f"import runpy, sys; sys.path.insert(0, {str(_ROOT)!r}); "
         f"runpy.run_module({name!r}, run_name='__main__', alter_sys=True)"
@@ -150,22 +125,21 @@ def module_command(name: str, *arguments: str) -> list[str]:
     return [sys.executable, "-P", "-c", code, *arguments]
 
 
-def _hand_on(reader: JournalReader, watch: Watch) -> None:
-    """Show what was written since the last call."""
+def _forward_events(reader: JournalReader, watch: Watch) -> None:
+    """Call ``watch`` with the events since the last call."""
     for event in reader.new_events():
         watch(event)
 
 
-def _run_process(
-    task: Task, stem: Path, reader: JournalReader, watch: Watch, limit_s: float
-) -> Death:
+def _run_process(task: Task[Any], reader: JournalReader, watch: Watch) -> Death:
     """Run one process to its end; how it ended."""
-    log_file = stem.with_suffix(".log")
-    command, kills_before = task.command(stem), oom_kills()
+    log_file, plan_file = (task.stem.with_suffix(each) for each in (".log", ".plan.json"))
+    write_json(plan_file, task)
+    kills_before = oom_kills()
     with log_file.open("a", encoding="utf-8") as log:
         # In a session of its own: an interrupt at the terminal is this process's to pass on.
         process = subprocess.Popen(
-            command,
+            module_command("bench.worker", str(plan_file)),
             stdin=subprocess.DEVNULL,
             stdout=log,
             stderr=subprocess.STDOUT,
@@ -174,24 +148,25 @@ def _run_process(
             cwd=task.directory,
         )
         try:
-            late = _follow(process, reader, watch, (task.kinds.start, limit_s))
+            late = _follow(process, reader, watch, task)
         except KeyboardInterrupt:
-            watch({"kind": "interrupt", "limit_s": limit_s})
-            _finish_pair(process, limit_s)
+            watch({"kind": "interrupt", "limit_s": task.limit_s})
+            _finish_pair(process, task.limit_s)
             raise
         finally:
             _kill(process)
     if process.returncode == UNWRITABLE:
         _raise_unwritable(task)
     if late:
-        cause = f"no result within {limit_s:g} s, so it was ended; --case-timeout gives more"
+        cause = f"no result within {task.limit_s:g} s, so it was ended; --case-timeout gives more"
         return Death("timeout", cause)
-    return death(process.returncode, out_of_memory=oom_kills() > kills_before, log=log_file)
+    log_kept = None if task.is_temporary else log_file
+    return death(process.returncode, out_of_memory=oom_kills() > kills_before, log=log_kept)
 
 
-def _raise_unwritable(task: Task) -> NoReturn:
-    """Raise the OSError that the process met; this one meets the same, if not by less to write."""
-    task.begun()
+def _raise_unwritable(task: Task[Any]) -> NoReturn:
+    """Raise the OSError that the process met; a shorter line may fit, so raise one in any case."""
+    _append_process(task)
     raise OSError(errno.ENOSPC, "no room for what was measured", str(task.journal))
 
 
@@ -206,17 +181,11 @@ def _environment() -> dict[str, str]:
 
 
 def _follow(
-    process: subprocess.Popen[bytes],
-    reader: JournalReader,
-    watch: Watch,
-    limit: tuple[str, float],
+    process: subprocess.Popen[bytes], reader: JournalReader, watch: Watch, task: Task[Any]
 ) -> bool:
-    """Hand on events until the process ends; whether it had to be given up as hung.
-
-    ``limit`` is the kind of event with which a case begins, and the seconds that it may take.
-    """
-    kind, limit_s = limit
-    since_s, running, allowed_s = time.monotonic(), True, max(limit_s, _START_S)
+    """Forward events until the process ends; return whether it hung."""
+    starting_s = max(task.limit_s, _START_S)
+    since_s, running, allowed_s = time.monotonic(), True, starting_s
     while running:
         with suppress(subprocess.TimeoutExpired):
             process.wait(timeout=_POLL_S)
@@ -224,7 +193,8 @@ def _follow(
         for event in reader.new_events():
             watch(event)
             since_s = time.monotonic()
-            allowed_s = limit_s if event["kind"] == kind else max(limit_s, _START_S)
+            is_between = event["kind"] in ("process", task.jobs[0].done)
+            allowed_s = starting_s if is_between else task.limit_s
         if running and time.monotonic() - since_s > allowed_s:
             return True
     return False
@@ -244,11 +214,17 @@ def _kill(process: subprocess.Popen[bytes]) -> None:
     process.wait()
 
 
-def _bury(task: Task, seen: list[Event], ended: Death, log: Path) -> None:
-    """Write what became of the case that was under way when its process ended."""
-    if not seen:
-        lines = log.read_text(encoding="utf-8", errors="replace").strip().splitlines()
-        last = f" ({lines[-1]})" if lines else ""
-        raise RunError(f"{task.name(0)} measured nothing: {ended.cause}{last}")
-    if seen[-1]["kind"] == task.kinds.start:
-        task.lost(seen[-1]["key"], ended)
+def _record_crash(task: Task[Any], running: list[str], ended: Death) -> None:
+    """Append the outcome of the job that was running when its process ended."""
+    is_quoted = task.is_temporary and ended.status != "timeout"
+    cause = ended.cause + (_last_line(task) if is_quoted else "")
+    for job in task.jobs:
+        if job.key in running:
+            append_outcome(task.journal, job, job.failed(ended.status, cause), died=True)
+
+
+def _last_line(task: Task[Any]) -> str:
+    """Return the last line of the process's output, in brackets."""
+    text = task.stem.with_suffix(".log").read_text(encoding="utf-8", errors="replace")
+    lines = text.strip().splitlines()
+    return f" ({lines[-1]})" if lines else ""

@@ -1,8 +1,6 @@
 """A run from request to rows: look at the machine, plan, run the passes, merge."""
 
-import os
 import shutil
-import time
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager, nullcontext, suppress
 from dataclasses import asdict, replace
@@ -21,11 +19,11 @@ from bench.records.comparison import CHOICE, Sample
 from bench.records.environment import Environment, differences
 from bench.records.errors import InputError, RunError
 from bench.records.plan import Choice, Plan
-from bench.records.task import PassPlan
 from bench.runs.checks import Request, check_budget, check_objective
+from bench.runs.processes import run_to_completion
 from bench.runs.schedule import NextPass
 from bench.runs.state import RunState, load
-from bench.runs.tasks import Place, probe, run_pass, run_survey
+from bench.runs.tasks import Place, pass_task, probe, survey_task
 from bench.suite.availability import check_devices
 from bench.suite.grid import comparisons
 from bench.usercode.sources import check_unchanged
@@ -166,10 +164,11 @@ def _measure(state: RunState, progress: Progress) -> None:
             case NextPass() as coming:
                 if coming.index >= state.plan.passes:
                     progress.extend(len(coming.comparisons))
-                run_pass(_pass_plan(state, coming), reader, show, state.plan.case_timeout_s)
-            case items:
-                progress.extend(len(items))
-                run_survey(state.plan, items, _place(state), reader, show)
+                task = pass_task(state.plan, coming, _place(state), state.samples)
+                run_to_completion(task, reader, show)
+            case jobs:
+                progress.extend(len(jobs))
+                run_to_completion(survey_task(state.plan, jobs, _place(state)), reader, show)
         for event in reader.new_events(final=True):
             show(event)
 
@@ -209,29 +208,3 @@ def _place(state: RunState) -> Place:
         threads=state.environment.threads,
         spent_s=state.spent_s,
     )
-
-
-def _pass_plan(state: RunState, coming: NextPass) -> PassPlan:
-    now_s, plan, folder = time.time(), state.plan, state.folder.absolute()
-    return PassPlan(
-        pass_index=coming.index,
-        deadline_s=now_s + coming.seconds,
-        end_s=now_s + max(plan.budget_s - state.spent_s, 0.0),
-        each_s=plan.each_s / plan.passes if plan.each_s else None,
-        weights=coming.weights,
-        checked=tuple(each.key for each in state.samples if each.output_error is not None),
-        threads=state.environment.threads,
-        parent=os.getpid(),
-        journal=folder / "journal.jsonl",
-        comparisons=coming.comparisons,
-        ready_s=_ready_s(state.samples),
-        directory=plan.directory,
-        compiled=folder / _COMPILED,
-    )
-
-
-def _ready_s(samples: Sequence[Sample]) -> dict[str, float]:
-    """Return the least seconds each comparison took to get ready: a first pass checks, compiles."""
-    measured = [each for each in samples if each.arm_s]
-    keys = {each.key for each in measured}
-    return {key: min(each.prepare_s for each in measured if each.key == key) for key in keys}

@@ -16,7 +16,7 @@ from bench.records.comparison import Sample
 from bench.records.environment import Environment
 from bench.records.plan import Choice, Plan
 from bench.records.row import Record
-from bench.records.task import SurveyItem
+from bench.records.task import SurveyJob
 from bench.report.report_data import ReportData
 from bench.runs import survey
 from bench.runs.checks import startup_s
@@ -110,7 +110,7 @@ class RunState:
         open_ = {each.key for each, row in rows if is_open(row, self.plan.gate)}
         return {key: width for key, width in self.analysis.widths.items() if key in open_}
 
-    def next_step(self) -> NextPass | Choice | list[SurveyItem] | None:
+    def next_step(self) -> NextPass | Choice | list[SurveyJob] | None:
         """Return what the run does next, None where it is complete.
 
         First the planned passes; then what the run chooses by them, which more planned passes
@@ -135,7 +135,7 @@ class RunState:
         )
 
     @property
-    def survey_left(self) -> list[SurveyItem]:
+    def survey_left(self) -> list[SurveyJob]:
         """The cases that are still to be surveyed."""
         return survey.left(self.plan, self.surveys, self.samples)
 

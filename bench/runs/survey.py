@@ -6,7 +6,7 @@ from dataclasses import replace
 from bench.records.arm_costs import Survey, computed_in
 from bench.records.comparison import CHOICE, MODEL_ARMS, Comparison, Sample
 from bench.records.plan import Plan
-from bench.records.task import SurveyItem
+from bench.records.task import SurveyJob
 from bench.suite.work import flops
 
 # The survey gets this much of a run's time at most, or so many seconds where that is more; what it
@@ -20,25 +20,25 @@ _WORTH_A_LOOK = {*_RUNS, "oom"}
 _EACH_S = 20.0
 
 
-def items(comparisons: Sequence[Comparison]) -> list[SurveyItem]:
+def survey_jobs(comparisons: Sequence[Comparison]) -> list[SurveyJob]:
     """Every case of a run once; a baseline also tells the limit in what its rivals compute in.
 
     What the run chose comes first, then the smallest; whole models that compile come last, since
     one of them takes as long as many.
     """
-    found: dict[str, SurveyItem] = {}
+    found: dict[str, SurveyJob] = {}
     for each in comparisons:
-        item = SurveyItem(comparison=each, limits=_limits(each, comparisons))
-        known = found.setdefault(item.key, item)
-        limits = tuple(dict.fromkeys([*known.limits, *item.limits]))
-        found[item.key] = replace(known, limits=limits)
+        job = SurveyJob(comparison=each, limits=_limits(each, comparisons))
+        known = found.setdefault(job.key, job)
+        limits = tuple(dict.fromkeys([*known.limits, *job.limits]))
+        found[job.key] = replace(known, limits=limits)
     return sorted(found.values(), key=_cost)
 
 
-def _cost(item: SurveyItem) -> tuple[bool, bool, float]:
+def _cost(job: SurveyJob) -> tuple[bool, bool, float]:
     """Roughly in which order looks become more expensive; of a user's own arms nothing is known."""
-    work, arm = item.comparison.workload, item.comparison.arm
-    is_asked = item.comparison.factor != CHOICE
+    work, arm = job.comparison.workload, job.comparison.arm
+    is_asked = job.comparison.factor != CHOICE
     return arm.compile in MODEL_ARMS, is_asked, flops(work) if work.variant else 0.0
 
 
@@ -53,7 +53,7 @@ def _limits(baseline: Comparison, comparisons: Sequence[Comparison]) -> tuple[st
 
 def left(
     plan: Plan, surveys: Mapping[str, Survey], samples: Sequence[Sample] = ()
-) -> list[SurveyItem]:
+) -> list[SurveyJob]:
     """The cases of a run that are still to be looked at, after what became of them in its passes.
 
     What failed there would fail again. Of what had not enough memory the need is predicted.
@@ -62,17 +62,17 @@ def left(
         return []
     outcomes = _outcomes(plan.comparisons, samples)
     found = []
-    for item in items(plan.comparisons):
-        outcome = outcomes.get(item.key, set())
-        if item.key in surveys or (outcome and not outcome & _WORTH_A_LOOK):
+    for job in survey_jobs(plan.comparisons):
+        outcome = outcomes.get(job.key, set())
+        if job.key in surveys or (outcome and not outcome & _WORTH_A_LOOK):
             continue
-        found.append(replace(item, shapes_only=bool(outcome) and not outcome & _RUNS))
+        found.append(replace(job, shapes_only=bool(outcome) and not outcome & _RUNS))
     return found
 
 
 def _outcomes(comparisons: Sequence[Comparison], samples: Sequence[Sample]) -> dict[str, set[str]]:
     """The statuses that each case had as a candidate or as its own control."""
-    keys = {each.key: SurveyItem(comparison=each).key for each in comparisons}
+    keys = {each.key: SurveyJob(comparison=each).key for each in comparisons}
     found: dict[str, set[str]] = {}
     for sample in samples:
         if sample.key in keys:

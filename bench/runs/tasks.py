@@ -1,51 +1,29 @@
-"""One pass: fresh processes that measure every comparison once; and a first look at the machine."""
+"""Tasks for worker processes: passes, surveys and single jobs; and the probe of the machine."""
 
 import json
 import os
 import subprocess
 import time
-from collections.abc import Collection, Sequence
-from dataclasses import asdict, dataclass, replace
+from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Self
+from tempfile import TemporaryDirectory
 
-from bench.files.journal import JournalReader, append_event, append_sample, append_survey
-from bench.files.run_folder import record_from, write_json
-from bench.records.arm_costs import Case, Measured, Survey
-from bench.records.comparison import CHOICE, Sample
+from bench.files.journal import Event, JournalReader
+from bench.files.run_folder import record_from
+from bench.records.arm_costs import Case, Measured
+from bench.records.comparison import CHOICE, Comparison, Sample
 from bench.records.environment import Environment
-from bench.records.errors import InputError
+from bench.records.errors import InputError, RunError
 from bench.records.plan import Plan
-from bench.records.task import PassPlan, SurveyItem, SurveyPlan
-from bench.runs.processes import Death, Kinds, Watch, death, module_command, oom_kills, work_off
+from bench.records.task import Job, MemoryJob, PassJob, SurveyJob, Task
+from bench.runs.processes import Watch, module_command, run_to_completion
+from bench.runs.schedule import NextPass
 from bench.runs.survey import seconds
 
 
-def measure_alone(case: Case, limit_s: float) -> Measured:
-    """What a case took in a process of its own; whatever ends that process becomes the status."""
-    kills_before = oom_kills()
-    try:
-        done = subprocess.run(
-            module_command("bench.worker.memory", json.dumps(asdict(case))),
-            capture_output=True,
-            text=True,
-            check=False,
-            timeout=limit_s,
-        )
-    except subprocess.TimeoutExpired:
-        return Measured(status="timeout", error=f"no result within {limit_s:g} s")
-    if done.returncode:
-        found = death(done.returncode, out_of_memory=oom_kills() > kills_before)
-        last = done.stderr.strip().splitlines()[-1:]
-        return Measured(status=found.status, error="; ".join([found.cause, *last]))
-    return record_from(json.loads(done.stdout.splitlines()[-1]), Measured)
-
-
-_PACKAGE = Path(__file__).parents[1]
-
-
 def probe() -> Environment:
-    """Look at the machine in a process of its own. Raises InputError where torch will not load."""
+    """Describe the machine, from a process of its own. Raises InputError if torch does not load."""
     command = module_command("bench.machine.environment")
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     if done.returncode:
@@ -54,149 +32,101 @@ def probe() -> Environment:
     return record_from(json.loads(done.stdout), Environment)
 
 
-def run_pass(plan: PassPlan, reader: JournalReader, watch: Watch, limit_s: float) -> None:
-    """Measure every comparison of a pass. Raises like ``work_off``."""
-    work_off(PassTask(plan), reader, watch, limit_s)
-
-
-@dataclass(frozen=True)
-class PassTask:
-    """A pass as ``work_off`` sees it."""
-
-    plan: PassPlan
-    kinds = Kinds("start", "sample")
-
-    @property
-    def journal(self) -> Path:
-        """Where they write."""
-        return self.plan.journal
-
-    @property
-    def directory(self) -> Path | None:
-        """Where they run."""
-        return self.plan.directory
-
-    @property
-    def keys(self) -> Collection[str]:
-        """What is left to do."""
-        return [comparison.key for comparison in self.plan.comparisons]
-
-    def name(self, attempt: int) -> str:
-        """What the files of a process are called."""
-        is_choice = all(each.factor == CHOICE for each in self.plan.comparisons)
-        kind = "choice" if is_choice else "pass"
-        return f"{kind}-{self.plan.pass_index + 1}" + (f"-again-{attempt}" if attempt else "")
-
-    def without(self, done: Collection[str]) -> Self:
-        """The same without what is done."""
-        left = tuple(each for each in self.plan.comparisons if each.key not in done)
-        return replace(self, plan=replace(self.plan, comparisons=left))
-
-    def command(self, stem: Path) -> list[str]:
-        """Pytest in a process that ends with this one; what arms print goes to the log at once."""
-        plan_file = stem.with_suffix(".plan.json")
-        write_json(plan_file, self.plan)
-        return [
-            *module_command("bench.worker", str(self.plan.parent), "pytest", "-s"),
-            *(str(_PACKAGE), "-c", str(_PACKAGE / "pytest.ini"), "-p", "pytest_benchmark.plugin"),
-            *("--pass-plan", str(plan_file), "--benchmark-storage", f"file://{stem.parent}"),
-            *("--benchmark-json", str(stem.with_suffix(".json"))),
-        ]
-
-    def begun(self) -> None:
-        """Write that a process starts."""
-        append_event(self.journal, "process", pass_index=self.plan.pass_index)
-
-    def lost(self, key: str, ended: Death) -> None:
-        """Write what became of the comparison under way."""
-        sample = Sample(
-            key=key,
-            pass_index=self.plan.pass_index,
-            status=ended.status,
-            error=ended.cause,
-            died=True,
-        )
-        append_sample(self.journal, sample)
-
-
-def run_survey(
-    plan: Plan,
-    chosen: Sequence[SurveyItem],
-    place: "Place",
-    reader: JournalReader,
-    watch: Watch,
-) -> None:
-    """Look at each case alone. Raises like ``work_off``."""
-    told = SurveyPlan(
-        items=tuple(chosen),
-        end_s=time.time() + seconds(plan, len(chosen), place.spent_s),
-        threads=place.threads,
-        parent=os.getpid(),
-        journal=place.journal,
-        directory=plan.directory,
-        compiled=place.compiled,
-    )
-    work_off(SurveyTask(told), reader, watch, plan.case_timeout_s)
-
-
 @dataclass(frozen=True, kw_only=True)
 class Place:
-    """Where a run's processes write, on how many threads they compute, what the run has spent."""
+    """Where a run's processes write, how many threads they use, and what the run has spent."""
 
     journal: Path
     compiled: Path
+    """Folder of the compilers' caches."""
     threads: int
     spent_s: float = 0.0
+    """Seconds of the run so far."""
 
 
-@dataclass(frozen=True)
-class SurveyTask:
-    """A survey as ``work_off`` sees it."""
+def pass_task(
+    plan: Plan, coming: NextPass, place: Place, samples: Sequence[Sample] = ()
+) -> Task[PassJob]:
+    """Task of a pass; ``samples`` are those of earlier passes."""
+    now_s = time.time()
+    is_choice = all(each.factor == CHOICE for each in coming.comparisons)
+    return Task(
+        kind="pass",
+        name=f"{'choice' if is_choice else 'pass'}-{coming.index + 1}",
+        jobs=tuple(_pass_job(plan, coming, each, samples) for each in coming.comparisons),
+        journal=place.journal,
+        parent=os.getpid(),
+        limit_s=plan.case_timeout_s,
+        deadline_s=now_s + coming.seconds,
+        end_s=now_s + max(plan.budget_s - place.spent_s, 0.0),
+        threads=place.threads,
+        directory=plan.directory,
+        compiled=place.compiled,
+    )
 
-    plan: SurveyPlan
-    kinds = Kinds("survey_start", "survey")
 
-    @property
-    def journal(self) -> Path:
-        """Where they write."""
-        return self.plan.journal
+def _pass_job(
+    plan: Plan, coming: NextPass, comparison: Comparison, samples: Sequence[Sample]
+) -> PassJob:
+    before = [each for each in samples if each.key == comparison.key]
+    weight = coming.weights.get(comparison.key, 1.0)
+    return PassJob(
+        comparison=comparison,
+        pass_index=coming.index,
+        weight=weight,
+        # The first pass also checks and compiles.
+        ready_s=min((each.prepare_s for each in before if each.arm_s), default=None),
+        measure_s=plan.each_s / plan.passes * weight if plan.each_s else None,
+        check=not any(each.output_error is not None for each in before),
+    )
 
-    @property
-    def directory(self) -> Path | None:
-        """Where they run."""
-        return self.plan.directory
 
-    @property
-    def keys(self) -> Collection[str]:
-        """What is left to do."""
-        return [each.key for each in self.plan.items]
+def survey_task(plan: Plan, jobs: Sequence[SurveyJob], place: Place) -> Task[SurveyJob]:
+    """Task of a survey."""
+    return Task(
+        kind="survey",
+        name="survey",
+        jobs=tuple(jobs),
+        journal=place.journal,
+        parent=os.getpid(),
+        limit_s=plan.case_timeout_s,
+        end_s=time.time() + seconds(plan, len(jobs), place.spent_s),
+        threads=place.threads,
+        directory=plan.directory,
+        compiled=place.compiled,
+    )
 
-    def name(self, attempt: int) -> str:
-        """What the files of a process are called."""
-        return "survey" + (f"-again-{attempt}" if attempt else "")
 
-    def without(self, done: Collection[str]) -> Self:
-        """The same without what is done."""
-        rest = tuple(each for each in self.plan.items if each.key not in done)
-        return replace(self, plan=replace(self.plan, items=rest))
+def measure_memory(case: Case, limit_s: float) -> Measured:
+    """Measure the memory of a case in a worker; a crash, a hang or want of memory is a status."""
+    try:
+        return record_from(run_alone("memory", MemoryJob(case=case), limit_s), Measured)
+    except RunError as error:
+        return Measured(status="crashed", error=str(error))
 
-    def command(self, stem: Path) -> list[str]:
-        """The command line of the process, which is told its plan by a file."""
-        plan_file = stem.with_suffix(".plan.json")
-        write_json(plan_file, self.plan)
-        return module_command(
-            "bench.worker", str(self.plan.parent), "bench.worker.survey", str(plan_file)
+
+def run_alone(kind: str, job: Job, limit_s: float, watch: Watch = lambda _: None) -> Event:
+    """Run one job with a temporary journal; return the event of its outcome.
+
+    Raises RunError where the worker ends before it starts the job.
+    """
+    events: list[Event] = []
+
+    def note(event: Event) -> None:
+        events.append(event)
+        watch(event)
+
+    with TemporaryDirectory(prefix="vitbench-") as name:
+        folder = Path(name)
+        (folder / "passes").mkdir()
+        task = Task(
+            kind=kind,
+            name=kind,
+            jobs=(job,),
+            journal=folder / "journal.jsonl",
+            parent=os.getpid(),
+            limit_s=limit_s,
+            is_temporary=True,
         )
-
-    def begun(self) -> None:
-        """Write that a process starts."""
-        append_event(self.journal, "process", survey=True)
-
-    def lost(self, key: str, ended: Death) -> None:
-        """Write what became of the case under way."""
-        append_survey(self.journal, lost_survey(key, ended), died=True)
-
-
-def lost_survey(key: str, ended: Death) -> Survey:
-    """What is known of a case whose process ended while it was looked at."""
-    return Survey(key=key, measured=Measured(status=ended.status, error=ended.cause))
+        run_to_completion(task, JournalReader(task.journal), note)
+    return events[-1]

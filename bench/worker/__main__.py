@@ -1,19 +1,48 @@
-"""``python -m bench.worker PARENT MODULE ARGUMENT...`` runs a module that ends with its parent."""
+"""``python -m bench.worker TASK``: do the jobs of a task file, and end with the parent."""
 
-import runpy
 import signal
 import sys
+from importlib import import_module
+from pathlib import Path
 
+from bench.files.run_folder import read_task
 from bench.worker.process import end_with
+
+_PACKAGE = Path(__file__).parents[1]
 
 
 def main() -> None:
-    """Run a module; obey and end with the parent from the first moment, before torch is loaded."""
-    end_with(int(sys.argv.pop(1)))
+    """Read the task and do it; obey and end with the parent before torch is loaded."""
     # Until there are pairs to finish an interrupt kills: a KeyboardInterrupt that meets torch's own
     # loading is lost there, and one that a shell ignores for its background stays ignored.
     signal.signal(signal.SIGINT, signal.SIG_DFL)
-    runpy.run_module(sys.argv.pop(1), run_name="__main__", alter_sys=True)
+    file = Path(sys.argv[1])
+    task = read_task(file)
+    end_with(task.parent)
+    if task.threads is not None:
+        import torch
+
+        torch.set_num_threads(task.threads)
+    if task.kind == "pass":
+        sys.exit(_run_pytest(file, task.stem))
+    import_module(f"bench.worker.{_MODULES[task.kind]}").run(task)
+
+
+_MODULES = {"survey": "survey", "memory": "memory", "profile": "profiling"}
+
+
+def _run_pytest(file: Path, stem: Path) -> int:
+    """Run a pass with pytest and pytest-benchmark; what arms print goes to the log at once."""
+    import pytest
+
+    return pytest.main(
+        [
+            *("-s", str(_PACKAGE), "-c", str(_PACKAGE / "pytest.ini")),
+            *("-p", "pytest_benchmark.plugin", "--pass-plan", str(file)),
+            *("--benchmark-storage", f"file://{stem.parent}"),
+            *("--benchmark-json", str(stem.with_suffix(".json"))),
+        ]
+    )
 
 
 if __name__ == "__main__":

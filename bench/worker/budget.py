@@ -5,7 +5,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
 from bench.records.comparison import Comparison
-from bench.records.task import PassPlan
+from bench.records.task import PassJob, Task
 from bench.suite.work import flops, parameters
 
 # What a comparison costs before it measures, whatever its size: building, checking, compiling.
@@ -39,12 +39,12 @@ class Need:
         ready_s = build_s + _COMPILE_S.get(comparison.arm.compile, 0.0)
         return cls(ready_s, _PAIR_S + flops(comparison.workload) / _FLOPS_PER_S)
 
-    def told(self, weight: float | None, ready_s: float | None) -> "Need":
-        """The same need with more or less work, and what it took before to get ready."""
-        return Need(
-            self.ready_s if ready_s is None else ready_s,
-            self.work * (1.0 if weight is None else weight),
-        )
+    @classmethod
+    def of_job(cls, job: PassJob) -> "Need":
+        """Need of a comparison in a pass, which may have been measured before."""
+        need = cls.of(job.comparison)
+        ready_s = need.ready_s if job.ready_s is None else job.ready_s
+        return cls(ready_s, need.work * job.weight)
 
 
 @dataclass
@@ -54,33 +54,29 @@ class Allotment:
     Each gets the time to get ready and a part of the rest in proportion to its work, so that
     large and small comparisons get similar numbers of pairs; what one leaves over goes to those
     after it. After the pass's deadline each gets the least, and after the run's end nothing. Both
-    are in seconds since the epoch. With ``each_s`` every comparison gets so many seconds, times
-    its weight, to measure, however long it takes to get ready.
+    are in seconds since the epoch. ``fixed_s`` are the seconds to measure of comparisons that do
+    not share the time.
     """
 
     deadline_s: float
     end_s: float
     needs: dict[str, Need]
-    each_s: float | None = None
-    weights: Mapping[str, float] = field(default_factory=dict)
+    fixed_s: Mapping[str, float] = field(default_factory=dict)
 
     @classmethod
-    def of(cls, plan: PassPlan) -> "Allotment":
-        """The time of a pass, shared as its plan says."""
-        needs = {
-            each.key: Need.of(each).told(plan.weights.get(each.key), plan.ready_s.get(each.key))
-            for each in plan.comparisons
-        }
-        return cls(plan.deadline_s, plan.end_s, needs, plan.each_s, plan.weights)
+    def of(cls, task: Task[PassJob]) -> "Allotment":
+        """Share the time of a pass among its jobs."""
+        needs = {job.key: Need.of_job(job) for job in task.jobs}
+        fixed_s = {job.key: job.measure_s for job in task.jobs if job.measure_s is not None}
+        return cls(task.deadline_s, task.end_s, needs, fixed_s)
 
     def measuring(self, key: str) -> Callable[[float], float]:
         """For a comparison that starts now: seconds to measure, from those it took to get ready.
 
         Raises BudgetSpentError.
         """
-        if self.each_s is not None:
-            each_s = self.each_s * self.weights.get(key, 1.0)
-            return lambda _: each_s
+        if key in self.fixed_s:
+            return lambda _: self.fixed_s[key]
         # What it does not need to get ready goes to those after it; what it needs more is its own.
         ready_s, share_s = self.needs[key].ready_s, self.take(key)
         return lambda prepare_s: share_s - max(prepare_s, ready_s)

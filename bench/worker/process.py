@@ -1,21 +1,17 @@
-"""What a process that measures does besides: it writes, obeys, and ends with its parent.
-
-``python -m bench.worker PARENT MODULE ARGUMENT...`` runs a module, such as pytest, in such a one.
-"""
+"""Duties of a worker process: append outcomes, obey interrupts, end with its parent."""
 
 import ctypes
 import os
 import signal
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from threading import Event
+from typing import Any
 
-from bench.files.journal import append_event, append_sample, append_survey
-from bench.records.arm_costs import Survey
-from bench.records.comparison import Sample
-from bench.records.task import LOST, UNWRITABLE, PassPlan, SurveyPlan
+from bench.files.journal import append_event, append_outcome, append_start
+from bench.records.task import LOST, UNWRITABLE, J, Job, Outcome, Task
 
 _PR_SET_PDEATHSIG = 1
 
@@ -41,33 +37,33 @@ def finish_on_interrupt(interrupt: Event) -> None:
     signal.signal(signal.SIGINT, note)
 
 
-def announce(plan: PassPlan, key: str) -> None:
-    """Write that a comparison begins; ends the process where that cannot be written."""
-    with _or_give_up(plan.journal):
-        append_event(plan.journal, "start", key=key, pass_index=plan.pass_index)
+def work(task: Task[J], do: Callable[[J], Outcome]) -> None:
+    """Do the jobs of a task in order, and append each start and each outcome to its journal."""
+    for job in task.jobs:
+        announce(task, job)
+        keep(task, job, do(job))
 
 
-def announce_case(plan: SurveyPlan, key: str) -> None:
-    """Write that a case is looked at; ends the process where that cannot be written."""
-    with _or_give_up(plan.journal):
-        append_event(plan.journal, "survey_start", key=key)
+def announce(task: Task[Any], job: Job) -> None:
+    """Append that a job starts; end the process where that cannot be written."""
+    with _or_give_up(task.journal):
+        append_start(task.journal, job)
 
 
-def keep(plan: PassPlan, sample: Sample, device: str) -> None:
-    """Write what was measured; ends the process where it cannot be, or the device is lost.
+def report(task: Task[Any], text: str) -> None:
+    """Append one line of progress inside a job; end the process where that cannot be written."""
+    with _or_give_up(task.journal):
+        append_event(task.journal, "progress", text=text)
 
-    The exit code says what happened: pytest would go on, and measure what is then thrown away.
+
+def keep(task: Task[Any], job: Job, outcome: Outcome) -> None:
+    """Append an outcome; end the process where it cannot be written, or the device is lost.
+
+    The exit code gives the reason: pytest would go on, and measure what is then thrown away.
     """
-    with _or_give_up(plan.journal):
-        append_sample(plan.journal, sample)
-    _end_where_lost(sample.status, device)
-
-
-def keep_survey(plan: SurveyPlan, survey: Survey, device: str) -> None:
-    """The same for what a look at a case told."""
-    with _or_give_up(plan.journal):
-        append_survey(plan.journal, survey)
-    _end_where_lost(survey.measured.status, device)
+    with _or_give_up(task.journal):
+        append_outcome(task.journal, job, outcome)
+    _end_where_lost(outcome.status, job.device)
 
 
 def _end_where_lost(status: str, device: str) -> None:

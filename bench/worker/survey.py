@@ -1,11 +1,10 @@
-"""One look at each case of a plan: ``python -m bench.worker.survey PLAN``.
+"""Survey jobs: one look at each arm of a run alone.
 
 What takes long or may fail for reasons of its own is tried one by one: what cannot be told is left
 out, with the reason among the notes.
 """
 
 import math
-import sys
 import time
 import traceback
 from collections.abc import Callable, Sequence
@@ -29,17 +28,16 @@ from bench.costs.limits import copy_bytes_per_s, fastest, paired_ratio
 from bench.costs.memory import Ground, memory_of
 from bench.costs.memory_prediction import predict
 from bench.costs.top1 import top1_agreement, trained
-from bench.files.run_folder import read_survey_plan
 from bench.machine.energy import NoMeter, joules_per_call, meter_for
 from bench.records.arm_costs import Case, Limit, Measured, Survey
 from bench.records.comparison import Arm
 from bench.records.notes import Note, NoteKind
-from bench.records.task import SurveyItem
+from bench.records.task import SurveyJob, Task
 from bench.suite.work import config_for, flops, least_bytes, parameters
 from bench.timing.clocks import clock_for
 from bench.timing.device import forget_imports, fresh_memory, synchronize
 from bench.usercode.failures import failure
-from bench.worker.process import announce_case, keep_survey
+from bench.worker.process import work
 from vitcore.costs import products
 
 T = TypeVar("T")
@@ -55,14 +53,14 @@ class Look:
 
     def __init__(
         self,
-        item: SurveyItem,
+        job: SurveyJob,
         compiled: Path | None,
         end_s: float = math.inf,
         ground: Ground | None = None,
     ) -> None:
-        self.item, self.compiled, self.end_s = item, compiled, end_s
+        self.job, self.compiled, self.end_s = job, compiled, end_s
         self.ground = ground or Ground()
-        self.arm, self.workload = item.comparison.arm, item.comparison.workload
+        self.arm, self.workload = job.comparison.arm, job.comparison.workload
         self.case = Case(workload=self.workload, arm=self.arm)
         self.is_own = self.arm.factory is not None
         self.notes: list[Note] = []
@@ -70,7 +68,7 @@ class Look:
     def survey(self) -> Survey:
         """Everything that can be told; when its time is over, what needs none."""
         start_s = time.perf_counter()
-        if self.item.shapes_only:
+        if self.job.shapes_only:
             short = Measured(status="oom", error="memory did not suffice in a pass")
             found = {**self._by_shapes(), "measured": short}
         elif time.time() < self.end_s:
@@ -136,7 +134,7 @@ class Look:
             return {"measured": Measured(status=status, error=said)}
 
     def _run(self) -> dict[str, Any]:
-        arm = build_one(self.item.comparison)
+        arm = build_one(self.job.comparison)
         if self.compiled is not None and arm.arm.compile != "eager":
             self.ground.compiler(partial(start_compiler, self.compiled, arm.device))
             use_cache(self.compiled, replace(self.case, arm=arm.arm).key)
@@ -160,11 +158,11 @@ class Look:
         return replace(found, process_bytes=self.ground.alone(found.process_bytes))
 
     def _limits(self, arm: Candidate) -> dict[str, Any]:
-        if not self.item.limits:
+        if not self.job.limits:
             return {}
         tried = {
             name: self._try(f"limit in {name}", partial(self._limit, arm, name))
-            for name in self.item.limits
+            for name in self.job.limits
         }
         copied = self._try("copy bandwidth", partial(_copy_bytes_per_s, arm.device))
         return {
@@ -223,16 +221,11 @@ def _copy_bytes_per_s(device: str) -> float:
     return copy_bytes_per_s(device, clock_for(device))
 
 
-def main() -> None:
-    """Look at the cases of the plan that the command line names."""
-    plan = read_survey_plan(Path(sys.argv[1]))
-    torch.set_num_threads(plan.threads)
+def run(task: Task[SurveyJob]) -> None:
+    """Look at each case of a task."""
     ground = Ground()
-    _warm_up([item.comparison.arm for item in plan.items])
-    for item in plan.items:
-        announce_case(plan, item.key)
-        survey = Look(item, plan.compiled, plan.end_s, ground).survey()
-        keep_survey(plan, survey, item.comparison.workload.device)
+    _warm_up([job.comparison.arm for job in task.jobs])
+    work(task, lambda job: Look(job, task.compiled, task.end_s, ground).survey())
 
 
 def _warm_up(arms: Sequence[Arm]) -> None:
@@ -245,7 +238,3 @@ def _warm_up(arms: Sequence[Arm]) -> None:
         with suppress(ImportError):
             import_module("sklearn.datasets")
     forget_imports()
-
-
-if __name__ == "__main__":
-    main()

@@ -11,7 +11,7 @@ from bench.costs.memory_prediction import predict
 from bench.machine.environment import read_environment
 from bench.records.arm_costs import Case
 from bench.records.comparison import FACTORS, MODES, Arm, Comparison, Sample, Workload
-from bench.records.task import SurveyItem
+from bench.records.task import SurveyJob
 from bench.suite.bench_attention import GRID as ATTENTION
 from bench.suite.bench_compile import GRID as COMPILE
 from bench.suite.bench_kernels import GRID as KERNELS
@@ -177,7 +177,7 @@ def test_optimizers_memory_is_predicted(optimizer: str) -> None:
 def test_a_look_at_one_arm_tells_everything() -> None:
     """Kernels, limits in both precisions, bandwidth, and the three figures of memory."""
     control = next(c for c in CASES if c.factor == "attention" and c.workload.mode == "forward")
-    found = Look(SurveyItem(comparison=control, limits=("fp32", "bf16")), None).survey()
+    found = Look(SurveyJob(comparison=control, limits=("fp32", "bf16")), None).survey()
     assert (found.measured.status, found.error) == ("ok", None)
     assert found.kernels
     assert set(found.limits) == {"fp32", "bf16"}

@@ -149,7 +149,7 @@ def _when_alone(fail: Callable[[], object]) -> Work:
     """Fail where the arm is looked at alone; passes measure it like any other."""
 
     def work(x: Tensor) -> Tensor:
-        if Path(sys.argv[0]).stem == "survey":
+        if Path(sys.argv[-1]).name.startswith("survey"):
             fail()
         return x + 1
 

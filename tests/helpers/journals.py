@@ -1,15 +1,26 @@
-"""The state of a run from its journal alone, and the records of single events."""
+"""Outcomes appended to a journal; the state of a run from its journal alone; single records."""
 
 from collections.abc import Iterable, Mapping
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from bench.files.journal import read_events
+from bench.files.journal import append_event, read_events
 from bench.records.arm_costs import Survey
 from bench.records.comparison import Sample
 from bench.records.plan import Choice, Plan
 from bench.runs.state import RunState
 from helpers.records import make_environment, make_plan
+
+
+def append_sample(journal: Path, sample: Sample) -> None:
+    """Append the outcome of a comparison in a pass, as a worker or its parent does."""
+    append_event(journal, "sample", **asdict(sample))
+
+
+def append_survey(journal: Path, survey: Survey, *, died: bool = False) -> None:
+    """Append the outcome of one arm in a survey, as a worker or its parent does."""
+    append_event(journal, "survey", **asdict(survey), died=died)
 
 
 def make_state(events: Iterable[Mapping[str, Any]] = (), plan: Plan | None = None) -> RunState:

@@ -16,7 +16,7 @@ from bench.records.environment import Environment
 from bench.records.notes import Note, NoteKind
 from bench.records.plan import Plan
 from bench.records.row import Record
-from bench.records.task import PassPlan, SurveyItem, SurveyPlan
+from bench.records.task import PassJob, SurveyJob, Task
 
 WORKLOAD = Workload(
     component="attention",
@@ -155,34 +155,45 @@ def make_plan(**changes: Any) -> Plan:
     return replace(plan, **changes)
 
 
-def make_pass_plan(journal: Path, **changes: Any) -> PassPlan:
-    """Build what the first pass over one comparison is told; it writes to ``journal``."""
-    plan = PassPlan(
-        pass_index=0,
+def make_pass_job(comparison: Comparison | None = None, **changes: Any) -> PassJob:
+    """Build the job of one comparison in the first pass."""
+    return PassJob(comparison=comparison or make_comparison(), **{"pass_index": 0} | changes)
+
+
+def make_pass_task(journal: Path, *jobs: PassJob, **changes: Any) -> Task[PassJob]:
+    """Build the task of the first pass over one comparison; it writes to ``journal``."""
+    task = Task(
+        kind="pass",
+        name="pass-1",
+        jobs=jobs or (make_pass_job(),),
+        journal=journal,
+        parent=1,
+        limit_s=120.0,
         deadline_s=1.7e9,
         end_s=2e9,
-        each_s=None,
-        weights={},
-        checked=(),
         threads=2,
-        parent=1,
+    )
+    return replace(task, **changes)
+
+
+def make_survey_job(comparison: Comparison | None = None, *limits: str) -> SurveyJob:
+    """Build the job of examining a comparison's arm, with the limits to measure."""
+    return SurveyJob(comparison=comparison or make_comparison(), limits=limits)
+
+
+def make_survey_task(journal: Path, *jobs: SurveyJob, **changes: Any) -> Task[SurveyJob]:
+    """Build the task of a survey; it has until long from now."""
+    task = Task(
+        kind="survey",
+        name="survey",
+        jobs=jobs or (make_survey_job(),),
         journal=journal,
-        comparisons=(make_comparison(),),
+        parent=1,
+        limit_s=120.0,
+        end_s=2e9,
+        threads=2,
     )
-    return replace(plan, **changes)
-
-
-def make_item(comparison: Comparison | None = None, *limits: str) -> SurveyItem:
-    """Build a case to look at: the arm of a comparison, and the limits that it is to tell."""
-    return SurveyItem(comparison=comparison or make_comparison(), limits=limits)
-
-
-def make_survey_plan(journal: Path, *items: SurveyItem, **changes: Any) -> SurveyPlan:
-    """Build what the survey of some cases is told; it has until long from now."""
-    plan = SurveyPlan(
-        items=items or (make_item(),), end_s=2e9, threads=2, parent=1, journal=journal
-    )
-    return replace(plan, **changes)
+    return replace(task, **changes)
 
 
 def make_estimate(log_ratio: float = 0.0, **changes: Any) -> PassEstimate:

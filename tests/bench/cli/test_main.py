@@ -55,7 +55,7 @@ OPTIONS = {
     "memory": {
         *("variants", "--mode", "--batch-size", "--precision", "--patcher", "--attention"),
         *("--optimizer", "--checkpoint", "--image-size", "--device", "--measure", "--max-batch"),
-        *("--limit", "--json", "--by"),
+        *("--limit", "--json", "--by", "--case-timeout", "--no-lock"),
     },
     "profile": {
         *("variant", "--device", "--mode", "--component", "--precision", "--attention"),

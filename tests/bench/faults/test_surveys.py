@@ -15,7 +15,7 @@ from bench.files.journal import read_events
 from bench.files.results_csv import read_csv
 from bench.files.run_folder import read_plan
 from bench.records.row import Record
-from bench.runs.survey import items
+from bench.runs.survey import survey_jobs
 from helpers.journals import surveys_from
 from helpers.processes import (
     children,
@@ -59,7 +59,8 @@ def looked_at(cwd: Path) -> dict[str, Any]:
     assert set(written.values()) <= {1}
     found = surveys_from(events)
     names = {
-        each.key: each.comparison.arm_name for each in items(read_plan(cwd / "run").comparisons)
+        each.key: each.comparison.arm_name
+        for each in survey_jobs(read_plan(cwd / "run").comparisons)
     }
     assert set(written) <= set(names)
     return {name: found[key].measured.status for key, name in names.items() if key in found}
@@ -83,7 +84,7 @@ def survey_of(process: subprocess.Popen[str]) -> int:
 
 def is_survey(pid: int) -> bool:
     """Whether a process looks at cases."""
-    return b"bench.worker.survey" in Path(f"/proc/{pid}/cmdline").read_bytes()
+    return b"survey.plan.json" in Path(f"/proc/{pid}/cmdline").read_bytes()
 
 
 def test_a_killed_survey_costs_one_case(surveying: tuple[Path, subprocess.Popen[str]]) -> None:

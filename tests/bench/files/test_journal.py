@@ -11,14 +11,12 @@ from hypothesis import strategies as st
 from bench.files.journal import (
     JournalReader,
     append_event,
-    append_sample,
-    append_survey,
     read_events,
 )
 from bench.records.arm_costs import Graphs, Limit, Measured
 from bench.records.comparison import SCHEMA, Sample
 from bench.records.errors import InputError
-from helpers.journals import read_samples, samples_from, surveys_from
+from helpers.journals import append_sample, append_survey, read_samples, samples_from, surveys_from
 from helpers.records import make_comparison, make_note, make_sample, make_survey
 
 SAMPLE = make_sample(make_comparison(), causes={"steal": 1}, disturbed=(3,), unsettled=("arm",))

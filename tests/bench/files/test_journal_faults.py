@@ -7,11 +7,11 @@ from typing import Any
 
 import pytest
 
-from bench.files.journal import append_event, append_sample, read_events
+from bench.files.journal import append_event, read_events
 from bench.records.comparison import SCHEMA
 from bench.records.errors import InputError
 from helpers.disks import files_of_at_most
-from helpers.journals import read_samples
+from helpers.journals import append_sample, read_samples
 from helpers.records import make_comparison, make_sample
 
 SAMPLE = make_sample(make_comparison())

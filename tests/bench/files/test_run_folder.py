@@ -1,5 +1,7 @@
 """run_folder: what is written is read back as it was, and a run's folder is whole or not there."""
 
+import json
+import math
 from collections.abc import Callable
 from datetime import UTC, datetime
 from functools import partial
@@ -9,8 +11,19 @@ from typing import Any
 import pytest
 
 from bench.files import run_folder as store
+from bench.records.arm_costs import Case
+from bench.records.comparison import Arm
 from bench.records.errors import InputError
-from helpers.records import make_comparison, make_environment, make_pass_plan, make_plan
+from bench.records.task import TASKS, Job, MemoryJob, ProfileJob
+from helpers.records import (
+    make_comparison,
+    make_environment,
+    make_pass_job,
+    make_pass_task,
+    make_plan,
+    make_survey_job,
+    make_workload,
+)
 
 NO_SIZES: dict[str, Any] = dict.fromkeys(("variant", "patch_size", "image_size", "batch_size"))
 OWN = make_comparison(
@@ -57,18 +70,42 @@ def test_plan_and_environment_round_trip(tmp_path: Path) -> None:
     assert store.read_environment(tmp_path / "run") == ENVIRONMENT
 
 
-def test_pass_plan_round_trip(tmp_path: Path) -> None:
-    """A pass reads the plan that it was given: the journal's path and every number of times."""
-    plan = make_pass_plan(
-        tmp_path / "journal.jsonl",
-        pass_index=1,
-        each_s=4.5,
-        weights={"a": 0.25},
-        checked=("a", "b"),
-        comparisons=PLAN.comparisons,
-    )
-    store.write_json(tmp_path / "pass.json", plan)
-    assert store.read_pass_plan(tmp_path / "pass.json") == plan
+CASE = Case(workload=make_workload(), arm=Arm())
+JOBS: dict[str, Job] = {
+    "pass": make_pass_job(pass_index=1, weight=0.25, ready_s=7.5, measure_s=4.5, check=False),
+    "survey": make_survey_job(make_comparison(), "fp32", "bf16"),
+    "memory": MemoryJob(case=CASE),
+    "profile": ProfileJob(case=CASE, calls=5, folder=Path("/profile"), command="vitbench profile"),
+}
+
+
+@pytest.mark.parametrize("kind", TASKS)
+def test_task_round_trip(tmp_path: Path, kind: str) -> None:
+    """A worker reads the task that was written: jobs, paths and times, given or not."""
+    given: dict[str, Any] = {"kind": kind, "jobs": (JOBS[kind],), "compiled": Path("/compiled")}
+    less = {"end_s": math.inf, "threads": None, "compiled": None, "is_temporary": True}
+    for changes in (given, given | less):
+        task = make_pass_task(tmp_path / "journal.jsonl", **changes)
+        store.write_json(tmp_path / "task.json", task)
+        assert store.read_task(tmp_path / "task.json") == task
+
+
+@pytest.mark.parametrize(
+    ("changes", "says"),
+    [
+        ({"kind": "tour"}, "kind is 'tour'; expected one of pass, survey, memory, profile"),
+        ({"kind": "memory"}, "missing required field `case`"),
+        ({"jobs": None}, "Expected `array`, got `null`"),
+        ({"budget": 1}, "there is no 'budget'"),
+    ],
+)
+def test_a_file_that_holds_no_task(tmp_path: Path, changes: dict[str, Any], says: str) -> None:
+    """The error names the file and the difference."""
+    path = tmp_path / "pass-1.plan.json"
+    store.write_json(path, make_pass_task(tmp_path / "journal.jsonl"))
+    path.write_text(json.dumps(json.loads(path.read_text("utf-8")) | changes), "utf-8")
+    with pytest.raises(InputError, match=rf"{path.name} was changed by hand \(.*{says}"):
+        store.read_task(path)
 
 
 @pytest.mark.parametrize("read", [store.read_plan, store.read_environment])

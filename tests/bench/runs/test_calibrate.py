@@ -8,14 +8,19 @@ from pathlib import Path
 import pytest
 
 from bench.analysis.calibration import METHODS
-from bench.files.journal import append_sample
 from bench.files.run_folder import create_run_folder
 from bench.records.calibration import Method
 from bench.records.comparison import Arm, Comparison, Sample
 from bench.records.errors import InputError
 from bench.runs import calibrate
 from bench.runs.calibrate import KINDS, comparisons
-from helpers.records import make_comparison, make_environment, make_plan, make_sample
+from helpers.journals import append_sample
+from helpers.records import (
+    make_comparison,
+    make_environment,
+    make_plan,
+    make_sample,
+)
 
 TEN_MINUTES_S = 600.0
 

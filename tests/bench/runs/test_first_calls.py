@@ -9,9 +9,15 @@ import pytest
 from bench.files.journal import JournalReader
 from bench.files.run_folder import create_run_folder
 from bench.records.comparison import Arm, Comparison, Sample
-from bench.runs.tasks import run_pass
+from bench.runs.processes import run_to_completion
 from helpers.journals import read_samples
-from helpers.records import make_environment, make_pass_plan, make_plan, make_workload
+from helpers.records import (
+    make_environment,
+    make_pass_job,
+    make_pass_task,
+    make_plan,
+    make_workload,
+)
 
 pytestmark = pytest.mark.slow
 
@@ -37,19 +43,19 @@ class Run:
 
     def measure(self, pass_index: int) -> dict[str, Sample]:
         """One pass in a process of its own; its samples by arm."""
-        plan = make_pass_plan(
+        changes = {"pass_index": pass_index, "measure_s": 0.1}
+        task = make_pass_task(
             self.folder / "journal.jsonl",
-            pass_index=pass_index,
+            *(make_pass_job(each, **changes) for each in (EAGER, COMPILED)),
+            limit_s=LIMIT_S,
             end_s=time.time() + LIMIT_S,
-            each_s=0.1,
             parent=os.getpid(),
-            comparisons=(EAGER, COMPILED),
             compiled=self.compiled,
         )
-        reader = JournalReader(plan.journal)
+        reader = JournalReader(task.journal)
         reader.new_events(final=True)
-        run_pass(plan, reader, lambda _: None, LIMIT_S)
-        arms = {each.key: each.arm_name for each in plan.comparisons}
+        run_to_completion(task, reader, lambda _: None)
+        arms = {job.key: job.comparison.arm_name for job in task.jobs}
         samples = read_samples(self.folder)
         return {arms[each.key]: each for each in samples if each.pass_index == pass_index}
 

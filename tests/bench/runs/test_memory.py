@@ -1,16 +1,18 @@
 """bench.runs.memory and bench.runs.tasks: predicted, and measured in a process of its own."""
 
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import pytest
 
+from bench.files.lock import device_locks
 from bench.records.arm_costs import Footprint
 from bench.records.comparison import Arm
 from bench.records.errors import InputError
 from bench.runs import memory
 from bench.runs.memory import MemoryRequest, look
-from bench.runs.tasks import measure_alone
+from bench.runs.tasks import measure_memory
 
 GIBI = 2**30
 
@@ -58,16 +60,41 @@ def test_want_of_memory_is_a_result() -> None:
     """A case that does not fit has a status, and the program goes on."""
     # More than there are addresses, so that no machine would try.
     (case,) = request_of(batch_size=10**10).cases
-    measured = measure_alone(case, 120.0)
+    measured = measure_memory(case, 120.0)
     assert measured.status == "oom"
     assert measured.allocated_bytes is None
 
 
 def test_what_takes_too_long_is_a_result() -> None:
     """A case that hangs is ended."""
+    (case,) = request_of(variants=("H/14",), image_size=224).cases
+    measured = measure_memory(case, 0.01)
+    assert measured.status == "timeout"
+    assert measured.error == "no result within 0.01 s, so it was ended; --case-timeout gives more"
+
+
+def test_a_worker_that_does_not_start_is_a_result(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The status has the last line of its output, since its log is deleted."""
+    monkeypatch.setattr("os.getpid", lambda: 1)  # A worker ends at once without its parent.
     (case,) = request_of().cases
-    measured = measure_alone(case, 0.01)
-    assert (measured.status, measured.error) == ("timeout", "no result within 0.01 s")
+    measured = measure_memory(case, 60.0)
+    assert measured.status == "crashed"
+    assert measured.error == "memory measured nothing: the process ended with code 1"
+
+
+def test_one_measures_at_a_time(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """While another process holds the device nothing is measured beside it; predictions are."""
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
+    asked = request_of(measure=True)
+    with device_locks(["cpu"], "vitbench run"):
+        with pytest.raises(InputError, match=r"measured by .*vitbench run.*--no-lock"):
+            next(look(asked))
+        assert next(look(replace(asked, measure=False))).measured is None
+        beside = next(look(replace(asked, lock=False)))
+    assert beside.measured is not None
+    assert beside.measured.status == "ok"
+    # The lock is free again when everything is measured.
+    assert [each.note for each in look(asked)] == [None]
 
 
 @pytest.mark.parametrize("mode", ["forward", "train"])
@@ -117,7 +144,7 @@ def test_what_cannot_be_asked_for(changes: dict[str, Any], says: str) -> None:
 
 def test_a_gpu_that_is_not_here_is_predicted_for(monkeypatch: pytest.MonkeyPatch) -> None:
     """The note says that there is none."""
-    monkeypatch.setattr("bench.machine.host.room_bytes", lambda _: None)
+    monkeypatch.setattr(memory, "room_bytes", lambda _: None)
     footprint = found(device="cuda", measure=True)
     assert footprint.note == "no cuda here: not measured"
     assert footprint.predicted.total_bytes >= found().predicted.total_bytes
@@ -161,7 +188,7 @@ def test_a_prediction_outlives_an_interrupt(monkeypatch: pytest.MonkeyPatch) -> 
     def interrupted(*_: object) -> None:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(memory, "measure_alone", interrupted)
+    monkeypatch.setattr(memory, "measure_memory", interrupted)
     looking = look(request_of(measure=True))
     footprint = next(looking)
     assert footprint.predicted.total_bytes > 0

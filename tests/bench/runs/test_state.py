@@ -9,15 +9,15 @@ from typing import Any
 import pytest
 
 from bench.analysis.rows import analyse
-from bench.files.journal import Event, append_sample, append_survey, read_events
+from bench.files.journal import Event, read_events
 from bench.files.run_folder import create_run_folder, read_environment, read_plan
 from bench.records.comparison import CHOICE, Comparison, Sample
 from bench.records.errors import InputError
 from bench.records.plan import Choice
-from bench.records.task import SurveyItem
+from bench.records.task import SurveyJob
 from bench.runs.schedule import NextPass
 from bench.runs.state import RunState, load
-from helpers.journals import make_state
+from helpers.journals import append_sample, append_survey, make_state
 from helpers.records import (
     make_comparison,
     make_environment,
@@ -192,7 +192,7 @@ def test_the_kept_run_would_take_the_same_steps(kept: tuple[RunState, list[Event
     assert kinds(state.next_step()) == "end"
 
 
-def keys_of(step: NextPass | Choice | list[SurveyItem] | None) -> list[str]:
+def keys_of(step: NextPass | Choice | list[SurveyJob] | None) -> list[str]:
     """The keys of what a step measures, in order."""
     found = step.comparisons if isinstance(step, NextPass | Choice) else step or []
     return [each.key for each in found]

@@ -1,6 +1,7 @@
 """bench.runs.survey: which cases are looked at, for how long, and what becomes of those lost."""
 
 import os
+import time
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -9,14 +10,14 @@ from typing import Any
 import pytest
 
 from bench.files.journal import JournalReader, read_events
-from bench.files.run_folder import create_run_folder, read_survey_plan
+from bench.files.run_folder import create_run_folder
 from bench.records.arm_costs import Case
 from bench.records.comparison import Comparison
 from bench.records.errors import RunError
-from bench.records.task import SurveyItem
-from bench.runs.processes import Death
-from bench.runs.survey import items, left, seconds
-from bench.runs.tasks import Place, SurveyTask, lost_survey, run_survey
+from bench.records.task import SurveyJob
+from bench.runs.processes import run_to_completion
+from bench.runs.survey import left, seconds, survey_jobs
+from bench.runs.tasks import Place, survey_task
 from bench.suite.grid import Selection, comparisons
 from helpers.journals import surveys_from
 from helpers.own_arms import compare
@@ -24,27 +25,26 @@ from helpers.processes import with_arms
 from helpers.records import (
     make_comparison,
     make_environment,
-    make_item,
     make_plan,
     make_sample,
     make_survey,
-    make_survey_plan,
+    make_survey_job,
 )
 
 # No case here takes so long.
 LIMIT_S = 120.0
 
 
-def by_arm(*chosen: Comparison) -> dict[str, SurveyItem]:
+def by_arm(*chosen: Comparison) -> dict[str, SurveyJob]:
     """The items of some comparisons by the level of their factor."""
-    return {each.comparison.arm_name: each for each in items(chosen)}
+    return {each.comparison.arm_name: each for each in survey_jobs(chosen)}
 
 
 def test_every_case_of_a_run_is_looked_at_once() -> None:
     """Each arm on each workload, though it may be the baseline of several comparisons."""
     selection = Selection(devices=("cpu", "cuda"), factors=("compile", "precision"))
     chosen = comparisons(selection)
-    found = [each.key for each in items(chosen)]
+    found = [each.key for each in survey_jobs(chosen)]
     assert sorted(found) == sorted({Case(workload=c.workload, arm=c.arm).key for c in chosen})
     assert len(found) < len(chosen)
 
@@ -71,7 +71,7 @@ def test_a_baseline_of_two_factors_tells_the_limits_of_both() -> None:
 def test_arms_of_ones_own_have_no_limit() -> None:
     """Nobody knows their products."""
     control = compare("a.py:f", "a.py:f")
-    assert [each.limits for each in items([control, compare("a.py:f", "a.py:g")])] == [(), ()]
+    assert [each.limits for each in survey_jobs([control, compare("a.py:f", "a.py:g")])] == [(), ()]
 
 
 def test_the_smallest_come_first_and_whole_models_that_compile_last() -> None:
@@ -79,7 +79,7 @@ def test_the_smallest_come_first_and_whole_models_that_compile_last() -> None:
     levels, compiled = ("compile", "eager", "compile_blocks"), {"factor": "compile"}
     chosen = [make_comparison(each, baseline="eager", **compiled) for each in levels]
     large = make_comparison("eager", baseline="eager", **compiled, component="model")
-    found = [each.comparison for each in items([large, *chosen, make_comparison("mha")])]
+    found = [each.comparison for each in survey_jobs([large, *chosen, make_comparison("mha")])]
     whole = [(each.workload.component, each.arm.compile) for each in found]
     assert whole[-2:] == [("model", "eager"), ("attention", "compile")]
     assert {level for _, level in whole[:-2]} == {"eager", "compile_blocks"}
@@ -89,7 +89,7 @@ def test_what_is_left_to_look_at() -> None:
     """Without a survey nothing; else what the journal has not."""
     chosen = tuple(make_comparison(each) for each in ("mha", "manual"))
     plan = make_plan(comparisons=chosen, survey=True)
-    first, second = items(chosen)
+    first, second = survey_jobs(chosen)
     assert left(plan, {}) == [first, second]
     assert left(plan, {first.key: make_survey(first.key)}) == [second]
     assert left(replace(plan, survey=False), {}) == []
@@ -131,7 +131,7 @@ def test_a_case_of_two_comparisons_is_tried_where_one_of_them_ran() -> None:
     samples = [make_sample(control), make_sample(other, status="skipped")]
     plan = make_plan(comparisons=(control, other), survey=True)
     (found,) = left(plan, {}, samples)
-    assert found.key == make_item(control).key
+    assert found.key == make_survey_job(control).key
 
 
 @pytest.mark.parametrize(
@@ -151,30 +151,26 @@ def test_time_for_a_survey(changes: dict[str, Any], spent_s: float, expected_s: 
     assert seconds(make_plan(**changes), 3, spent_s) == pytest.approx(expected_s)
 
 
-def test_a_task_says_what_is_left_and_where() -> None:
-    """Processes have names of their own, and the next one's plan lacks what is done."""
-    plan = make_survey_plan(
-        Path("journal.jsonl"), make_item(make_comparison("mha")), make_item(), directory=Path("/a")
+def test_a_task_of_the_cases_that_are_left() -> None:
+    """Its workers run in the user's folder, and end with this process and with the time."""
+    place = Place(journal=Path("/run/journal.jsonl"), compiled=Path("/run/compiled"), threads=2)
+    plan = make_plan(directory=Path("/arms"), each_s=1.0, case_timeout_s=7.0)
+    jobs = [make_survey_job(make_comparison("mha")), make_survey_job(None, "fp32")]
+    before_s = time.time()
+    task = survey_task(plan, jobs, place)
+    assert (task.kind, task.name, task.jobs) == ("survey", "survey", tuple(jobs))
+    assert (task.parent, task.threads, task.limit_s) == (os.getpid(), 2, 7.0)
+    assert (task.journal, task.compiled, task.directory) == (
+        *(place.journal, place.compiled, Path("/arms")),
     )
-    task = SurveyTask(plan)
-    first, second = task.keys
-    assert list(task.without({first}).keys) == [second]
-    assert [task.name(0), task.name(2)] == ["survey", "survey-again-2"]
-    assert (task.journal, task.directory) == (Path("journal.jsonl"), Path("/a"))
-
-
-def test_a_process_is_told_its_plan_by_a_file(tmp_path: Path) -> None:
-    """The plan comes back as it was, and the process ends with the one that started it."""
-    plan = make_survey_plan(tmp_path / "journal.jsonl", make_item(None, "fp32"), parent=os.getpid())
-    command = SurveyTask(plan).command(tmp_path / "survey")
-    assert command[-3:-1] == [str(os.getpid()), "bench.worker.survey"]
-    assert read_survey_plan(Path(command[-1])) == plan
+    assert task.end_s - before_s == pytest.approx(40.0, abs=1.0)
 
 
 def test_a_case_that_was_lost_says_how() -> None:
     """Its status and cause are those of the process; nothing else is known."""
-    survey = lost_survey("a", Death("oom", "the kernel killed the process"))
-    assert (survey.key, survey.measured.status) == ("a", "oom")
+    job = make_survey_job()
+    survey = job.failed("oom", "the kernel killed the process")
+    assert (survey.key, survey.measured.status) == (job.key, "oom")
     assert survey.measured.error == "the kernel killed the process"
     assert (survey.flop, survey.predicted, survey.notes) == (None, None, ())
 
@@ -198,11 +194,12 @@ class Surveyed:
         reader = JournalReader(self.place.journal)
         reader.new_events(final=True)
         plan = replace(self.plan, case_timeout_s=limit_s)
-        chosen = items(plan.comparisons)
-        run_survey(plan, chosen, self.place, reader, lambda event: self.seen.append(event["kind"]))
+        chosen = survey_jobs(plan.comparisons)
+        task = survey_task(plan, chosen, self.place)
+        run_to_completion(task, reader, lambda event: self.seen.append(event["kind"]))
         return self.measured(chosen)
 
-    def measured(self, chosen: Sequence[SurveyItem]) -> list[Any]:
+    def measured(self, chosen: Sequence[SurveyJob]) -> list[Any]:
         """Status and error of every case, in order."""
         events, _ = read_events(self.place.journal)
         found = surveys_from(events)

@@ -4,6 +4,7 @@ import os
 import time
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -11,37 +12,74 @@ from bench.files.journal import JournalReader
 from bench.files.run_folder import create_run_folder
 from bench.records.comparison import Comparison
 from bench.records.errors import RunError
-from bench.records.task import PassPlan
-from bench.runs.processes import _raise_unwritable
-from bench.runs.tasks import PassTask, probe, run_pass
+from bench.records.task import PassJob, Task
+from bench.runs.processes import _raise_unwritable, run_to_completion
+from bench.runs.schedule import NextPass
+from bench.runs.tasks import Place, pass_task, probe
 from bench.suite.bench_patchers import GRID
 from bench.suite.grid import Selection, expand
 from helpers.journals import read_samples
 from helpers.own_arms import compare
 from helpers.processes import with_arms
-from helpers.records import make_environment, make_plan
+from helpers.records import (
+    make_comparison,
+    make_environment,
+    make_pass_job,
+    make_pass_task,
+    make_plan,
+    make_sample,
+)
 
 SELECTION = Selection(variants=("B/32",), image_size=32, batch_sizes=(1,), modes=("forward",))
-# No case here takes so long.
-LIMIT_S = 120.0
 COMPARISONS = tuple(expand(GRID, SELECTION))
 
 
-def plan_in(folder: Path, comparisons: tuple[Comparison, ...], seconds: float = 3.0) -> PassPlan:
-    """A pass over some comparisons, in a new run's folder."""
+def task_in(
+    folder: Path, comparisons: tuple[Comparison, ...], seconds: float = 3.0, **changes: Any
+) -> Task[PassJob]:
+    """A pass over some comparisons, in a new run's folder; keywords change its jobs."""
     create_run_folder(folder, make_plan(comparisons=comparisons), make_environment())
-    return PassPlan(
-        pass_index=0,
+    return make_pass_task(
+        folder / "journal.jsonl",
+        *(make_pass_job(each, check=False, **changes) for each in comparisons),
         deadline_s=time.time() + seconds,
         end_s=time.time() + seconds,
-        each_s=None,
-        weights={},
-        checked=tuple(each.key for each in comparisons),
-        threads=2,
         parent=os.getpid(),
-        journal=folder / "journal.jsonl",
-        comparisons=comparisons,
     )
+
+
+def test_a_pass_is_a_job_for_each_comparison() -> None:
+    """Each has its weight and its time; what an earlier pass checked is not checked again."""
+    first, second = comparisons = (make_comparison("mha"), make_comparison("manual"))
+    plan = make_plan(each_s=6.0, passes=3, budget_s=100.0, directory=Path("/arms"))
+    place = Place(journal=Path("/run/j"), compiled=Path("/run/c"), threads=2, spent_s=30.0)
+    coming = NextPass(index=4, comparisons=comparisons, seconds=20.0, weights={second.key: 0.5})
+    samples = [
+        make_sample(first, prepare_s=5.0, output_error=1e-7),
+        make_sample(first, 1, prepare_s=3.0),
+        make_sample(second, status="skipped", arm_s=(), baseline_s=(), prepare_s=0.1),
+    ]
+    now_s = time.time()
+    task = pass_task(plan, coming, place, samples)
+    assert task.jobs == (
+        make_pass_job(first, pass_index=4, ready_s=3.0, measure_s=2.0, check=False),
+        make_pass_job(second, pass_index=4, weight=0.5, measure_s=1.0),
+    )
+    assert (task.kind, task.name, task.parent) == ("pass", "pass-5", os.getpid())
+    assert (task.deadline_s - now_s, task.end_s - now_s) == pytest.approx((20.0, 70.0), abs=1.0)
+    assert (task.journal, task.compiled, task.directory) == (
+        *(place.journal, place.compiled, Path("/arms")),
+    )
+
+
+def test_a_pass_over_chosen_combinations_has_another_name() -> None:
+    """Its files are told from those of the passes before; time is shared where none is given."""
+    chosen = replace(make_comparison(), factor="choice")
+    coming = NextPass(index=3, comparisons=(chosen,), seconds=20.0, weights={})
+    place = Place(journal=Path("/run/j"), compiled=Path("/run/c"), threads=2)
+    task = pass_task(make_plan(), coming, place)
+    assert task.name == "choice-4"
+    assert task.jobs == (make_pass_job(chosen, pass_index=3),)
 
 
 @pytest.fixture
@@ -59,9 +97,9 @@ def test_a_killed_process_takes_one_comparison_with_it(tmp_path: Path) -> None:
     arms = with_arms(tmp_path) / "arms.py"
     names = ("right#2", "is_killed", "right#3")
     comparisons = tuple(compare(f"{arms}:right", f"{arms}:{name}") for name in names)
-    plan = replace(plan_in(tmp_path / "run", comparisons), each_s=0.1)
+    task = task_in(tmp_path / "run", comparisons, measure_s=0.1)
     seen: list[str] = []
-    run_pass(plan, JournalReader(plan.journal), lambda e: seen.append(e["kind"]), LIMIT_S)
+    run_to_completion(task, JournalReader(task.journal), lambda e: seen.append(e["kind"]))
     samples = read_samples(tmp_path / "run")
     assert [sample.key for sample in samples] == [each.key for each in comparisons]
     assert [sample.status for sample in samples] == ["ok", "crashed", "ok"]
@@ -73,18 +111,19 @@ def test_a_killed_process_takes_one_comparison_with_it(tmp_path: Path) -> None:
 @pytest.mark.slow
 def test_a_process_that_measures_nothing_is_an_error(tmp_path: Path) -> None:
     """A pass that ends before it begins says where its output is, and does not try for ever."""
-    plan = replace(plan_in(tmp_path / "run", COMPARISONS), parent=1)
+    task = replace(task_in(tmp_path / "run", COMPARISONS), parent=1)
     with pytest.raises(RunError, match=r"measured nothing: .*see passes/pass-1\.log"):
-        run_pass(plan, JournalReader(plan.journal), lambda _: None, LIMIT_S)
+        run_to_completion(task, JournalReader(task.journal), lambda _: None)
 
 
 @pytest.mark.slow
 @pytest.mark.usefixtures("elsewhere")
 def test_after_the_deadline_a_pass_says_what_it_left_out(tmp_path: Path) -> None:
     """Comparisons without time are samples with the remedy, not gaps."""
-    plan = plan_in(tmp_path / "run", COMPARISONS, seconds=-1)
+    task = task_in(tmp_path / "run", COMPARISONS, seconds=-1)
     # Half a second is less than torch takes to load, which is no comparison's time.
-    run_pass(plan, JournalReader(plan.journal), lambda _: None, 0.5)
+    task = replace(task, limit_s=0.5)
+    run_to_completion(task, JournalReader(task.journal), lambda _: None)
     samples = read_samples(tmp_path / "run")
     assert {sample.status for sample in samples} == {"skipped"}
     assert {"larger --budget" in str(sample.error) for sample in samples} == {True}
@@ -99,6 +138,6 @@ def test_the_probe_describes_the_machine() -> None:
 
 def test_a_journal_that_takes_no_sample_is_full(tmp_path: Path) -> None:
     """Where a process could not write its long line, a short one that fits is no comfort."""
-    plan = plan_in(tmp_path / "run", COMPARISONS)
+    task = task_in(tmp_path / "run", COMPARISONS)
     with pytest.raises(OSError, match="no room for what was measured"):
-        _raise_unwritable(PassTask(plan))
+        _raise_unwritable(task)

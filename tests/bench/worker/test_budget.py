@@ -10,9 +10,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from bench.records.comparison import Arm, Comparison
-from bench.records.task import PassPlan
+from bench.records.task import PassJob, Task
 from bench.worker.budget import Allotment, BudgetSpentError, Need
-from helpers.records import make_comparison, make_pass_plan
+from helpers.records import make_comparison, make_pass_job, make_pass_task
 
 CONTROL, CANDIDATE = make_comparison("mha"), make_comparison("manual")
 NO_SIZES: dict[str, Any] = dict.fromkeys(("variant", "patch_size", "image_size", "batch_size"))
@@ -21,10 +21,11 @@ OWN = make_comparison(
 )
 
 
-def plan_of(*comparisons: Comparison, **changes: Any) -> PassPlan:
+def task_of(*jobs: PassJob | Comparison, **changes: Any) -> Task[PassJob]:
     """A pass that has a thousand seconds, of a run that has two."""
     times = {"deadline_s": time.time() + 1000, "end_s": time.time() + 2000}
-    return make_pass_plan(Path("none"), comparisons=comparisons, **times | changes)
+    made = (each if isinstance(each, PassJob) else make_pass_job(each) for each in jobs)
+    return make_pass_task(Path("none"), *made, **times | changes)
 
 
 @given(works=st.lists(st.floats(0.1, 10), min_size=1, max_size=8))
@@ -59,8 +60,7 @@ def test_a_late_pass_still_measures_the_least() -> None:
 
 def test_a_share_covers_getting_ready() -> None:
     """What is left to measure is the share without what it took to get ready."""
-    plan = plan_of(CONTROL)
-    left_s = Allotment.of(plan).measuring(CONTROL.key)
+    left_s = Allotment.of(task_of(CONTROL)).measuring(CONTROL.key)
     assert left_s(200.0) - left_s(300.0) == pytest.approx(100.0)
     assert 800 < left_s(0.0) < 1000
 
@@ -68,7 +68,7 @@ def test_a_share_covers_getting_ready() -> None:
 def test_what_is_not_needed_to_get_ready_goes_to_the_others() -> None:
     """Whoever compiles faster than was feared measures no longer for it."""
     compiled = replace(CANDIDATE, arm=Arm(compile="compile_blocks"))
-    allotment = Allotment.of(plan_of(compiled, CONTROL))
+    allotment = Allotment.of(task_of(compiled, CONTROL))
     ready_s = allotment.needs[compiled.key].ready_s
     assert ready_s > 10
     left_s = allotment.measuring(compiled.key)
@@ -78,29 +78,28 @@ def test_what_is_not_needed_to_get_ready_goes_to_the_others() -> None:
 
 def test_what_it_took_before_is_better_than_a_guess() -> None:
     """A later pass sets aside what an earlier one needed."""
-    plan = plan_of(CONTROL, CANDIDATE, ready_s={CANDIDATE.key: 7.5})
-    needs = Allotment.of(plan).needs
+    task = task_of(CONTROL, make_pass_job(CANDIDATE, ready_s=7.5))
+    needs = Allotment.of(task).needs
     assert needs[CANDIDATE.key].ready_s == 7.5
     assert needs[CONTROL.key] == Need.of(CONTROL)
 
 
 def test_each_its_time_whatever_it_takes_to_get_ready() -> None:
-    """With a time for each, a comparison gets it times its weight, after the deadline too."""
-    plan = plan_of(
-        *(CONTROL, CANDIDATE), each_s=4.0, weights={CONTROL.key: 0.25}, deadline_s=0.0, end_s=0.0
-    )
-    allotment = Allotment.of(plan)
-    for key, expected_s in ((CONTROL.key, 1.0), (CANDIDATE.key, 4.0)):
-        left_s = allotment.measuring(key)
+    """A comparison with a time of its own gets it, after the deadline too."""
+    times_s = {CONTROL: 1.0, CANDIDATE: 4.0}
+    jobs = [make_pass_job(each, measure_s=time_s) for each, time_s in times_s.items()]
+    allotment = Allotment.of(task_of(*jobs, deadline_s=0.0, end_s=0.0))
+    for comparison, expected_s in times_s.items():
+        left_s = allotment.measuring(comparison.key)
         assert (left_s(0.0), left_s(1e3)) == (expected_s, expected_s)
 
 
 def test_weights_multiply_the_work() -> None:
     """A comparison of three times the weight gets three times the time to measure."""
-    plan = plan_of(CONTROL, CANDIDATE, weights={CANDIDATE.key: 3.0})
+    task = task_of(CONTROL, make_pass_job(CANDIDATE, weight=3.0))
     ready_s = Need.of(CONTROL).ready_s
-    light = Allotment.of(plan).measuring(CONTROL.key)(ready_s)
-    heavy = Allotment.of(plan).measuring(CANDIDATE.key)(ready_s)
+    light = Allotment.of(task).measuring(CONTROL.key)(ready_s)
+    heavy = Allotment.of(task).measuring(CANDIDATE.key)(ready_s)
     assert heavy == pytest.approx(3 * light, rel=0.01)
 
 

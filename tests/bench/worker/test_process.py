@@ -1,27 +1,33 @@
-"""bench.worker in real processes: orphans die, what cannot be written ends, interrupts wait."""
+"""bench.worker in real processes: orphans die, unwritable journals end, interrupts wait."""
 
 import os
 import signal
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from bench.files.journal import read_events
 from bench.files.run_folder import write_json
-from bench.records.task import UNWRITABLE
-from bench.worker.process import announce, announce_case, keep, keep_survey
+from bench.records.task import UNWRITABLE, Task
+from bench.worker.process import announce, keep, report, work
 from helpers.journals import read_samples, surveys_from
+from helpers.own_arms import compare
 from helpers.records import (
     make_comparison,
-    make_pass_plan,
+    make_pass_job,
+    make_pass_task,
     make_sample,
     make_survey,
-    make_survey_plan,
+    make_survey_job,
+    make_survey_task,
 )
 
-SAMPLE = make_sample(make_comparison(), status="crashed", error="SIGSEGV")
+PASS_JOB, SURVEY_JOB = make_pass_job(pass_index=2), make_survey_job()
+SAMPLE = make_sample(PASS_JOB.comparison, 2, status="crashed", error="SIGSEGV")
 # The worker says that it is ready, and that it lives on if nobody ends it.
 WORKER = """
 import os, time
@@ -38,21 +44,14 @@ subprocess.run([sys.executable, "-c", {WORKER!r}])
 WRITES = """
 import sys
 from pathlib import Path
-from bench.records.arm_costs import Measured, Survey
-from bench.records.comparison import Sample
-from bench.files.run_folder import read_pass_plan, read_survey_plan
-from bench.worker.process import announce, announce_case, keep, keep_survey
+from bench.files.run_folder import read_task
+from bench.worker.process import announce, keep, report
+task = read_task(Path("task.json"))
+job = task.jobs[0]
 {call}
 print("went on")
 """
-READ = "read_pass_plan(Path('pass.json'))"
-READ_SURVEY = "read_survey_plan(Path('survey.json'))"
-CALLS = [
-    f"announce({READ}, 'a')",
-    f"keep({READ}, Sample(key='a', pass_index=0), 'cpu')",
-    f"announce_case({READ_SURVEY}, 'a')",
-    f"keep_survey({READ_SURVEY}, Survey(key='a', measured=Measured()), 'cpu')",
-]
+CALLS = ["announce(task, job)", "keep(task, job, job.failed('ok', ''))", "report(task, 'call 1')"]
 INTERRUPTED = """
 import os, signal, time
 from threading import Event
@@ -70,6 +69,14 @@ except KeyboardInterrupt:
 """
 
 
+INTERRUPTING_ARM = """
+import os, signal
+def interrupts():
+    os.kill(os.getpid(), signal.SIGINT)
+"""
+ROOT = Path(__file__).parents[3]
+
+
 def python(*words: str) -> subprocess.CompletedProcess[str]:
     """Run Python to its end."""
     return subprocess.run([sys.executable, *words], capture_output=True, text=True, check=False)
@@ -85,51 +92,57 @@ def test_an_orphan_is_killed() -> None:
         assert runner.stdout.read() == b""
 
 
-@pytest.mark.parametrize(
-    "words", [("-c", WORKER), ("-m", "bench.worker", "1", "pytest", "--version")]
-)
-def test_a_process_of_another_parent_ends_at_once(words: tuple[str, ...]) -> None:
-    """A process whose parent died before it could look measures nothing."""
-    code = tuple(word.replace("os.getppid()", "1") for word in words)
-    done = python(*code)
-    assert (done.returncode, done.stdout) == (1, "")
-
-
-def test_with_its_parent_a_worker_is_what_was_named() -> None:
-    """After the parent's number come a module, which is run as a program, and its arguments."""
-    done = python("-m", "bench.worker", str(os.getpid()), "pytest", "--version")
-    assert done.returncode == 0
-    assert done.stdout.startswith("pytest ")
+def test_a_process_of_another_parent_ends_at_once(tmp_path: Path) -> None:
+    """A worker whose parent died before it could look measures nothing."""
+    task = make_survey_task(tmp_path / "journal.jsonl", parent=1)
+    write_json(tmp_path / "task.json", task)
+    done = python("-m", "bench.worker", str(tmp_path / "task.json"))
+    assert (done.returncode, done.stdout, done.stderr) == (1, "", "")
+    assert not task.journal.exists()
 
 
 def test_a_worker_obeys_interrupts_that_a_shell_ignored(tmp_path: Path) -> None:
     """Started in the background, where shells ignore interrupts, a worker can be interrupted."""
-    test = tmp_path / "test_interrupted.py"
-    test.write_text(
-        "import os, signal\n\ndef test():\n    os.kill(os.getpid(), signal.SIGINT)\n", "utf-8"
-    )
-    words = [sys.executable, "-m", "bench.worker", str(os.getpid()), "pytest", str(test), "-q"]
-    quiet = ["-p", "no:cacheprovider", "-c", os.devnull]
+    (tmp_path / "arms.py").write_text(INTERRUPTING_ARM, "utf-8")
+    comparison = compare("arms.py:interrupts", "arms.py:interrupts")
+    job = make_survey_job(comparison)
+    task = make_survey_task(tmp_path / "journal.jsonl", job, parent=os.getpid())
+    write_json(tmp_path / "task.json", task)
+    words = [sys.executable, "-m", "bench.worker", str(tmp_path / "task.json")]
     shell = ["sh", "-c", 'trap "" INT; exec "$@"', "sh"]
-    done = subprocess.run([*shell, *words, *quiet], capture_output=True, text=True, check=False)
-    assert done.returncode == -signal.SIGINT, done.stdout
+    done = subprocess.run(
+        [*shell, *words],
+        capture_output=True,
+        text=True,
+        check=False,
+        cwd=tmp_path,
+        env={**os.environ, "PYTHONPATH": str(ROOT)},
+    )
+    assert done.returncode == -signal.SIGINT, done.stderr
+    events, _ = read_events(task.journal)
+    assert [event["kind"] for event in events] == ["survey_start"]
 
 
+@pytest.mark.parametrize("make", [make_pass_task, make_survey_task])
 @pytest.mark.parametrize("call", CALLS)
 @pytest.mark.parametrize(
     ("fault", "says"),
     [("disk full", "No space left on device"), ("folder removed", "No such file or directory")],
 )
 def test_what_cannot_be_written_ends_the_process(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, call: str, fault: str, says: str
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    make: Callable[[Path], Task[Any]],
+    call: str,
+    fault: str,
+    says: str,
 ) -> None:
     """Where the journal cannot be written the process says so and ends with its own exit code."""
     journal = tmp_path / "run" / "journal.jsonl"
     if fault == "disk full":
         journal.parent.mkdir()
         journal.symlink_to("/dev/full")
-    write_json(tmp_path / "pass.json", make_pass_plan(journal))
-    write_json(tmp_path / "survey.json", make_survey_plan(journal))
+    write_json(tmp_path / "task.json", make(journal))
     monkeypatch.chdir(tmp_path)
     done = python("-c", WRITES.format(call=call))
     assert done.returncode == UNWRITABLE, done.stderr
@@ -137,11 +150,11 @@ def test_what_cannot_be_written_ends_the_process(
 
 
 def test_what_is_written(tmp_path: Path) -> None:
-    """That a comparison begins, and what was measured of it, stand in the journal, in order."""
-    plan = make_pass_plan(tmp_path / "journal.jsonl", pass_index=2)
-    announce(plan, SAMPLE.key)
-    keep(plan, SAMPLE, "cpu")
-    events, _ = read_events(plan.journal)
+    """The start of a comparison and its sample are in the journal, in order."""
+    task = make_pass_task(tmp_path / "journal.jsonl", PASS_JOB)
+    announce(task, PASS_JOB)
+    keep(task, PASS_JOB, SAMPLE)
+    events, _ = read_events(task.journal)
     assert [(event["kind"], event["key"]) for event in events] == [
         ("start", SAMPLE.key),
         ("sample", SAMPLE.key),
@@ -151,17 +164,24 @@ def test_what_is_written(tmp_path: Path) -> None:
 
 
 def test_what_is_written_of_a_survey(tmp_path: Path) -> None:
-    """That a case is looked at, and what was told of it, and nothing of a pass."""
-    plan, survey = make_survey_plan(tmp_path / "journal.jsonl"), make_survey("a")
-    announce_case(plan, "a")
-    keep_survey(plan, survey, "cpu")
-    events, _ = read_events(plan.journal)
+    """The jobs of a survey are done in order; their lines have nothing of a pass."""
+    other = make_survey_job(make_comparison("sdpa"))
+    task = make_survey_task(tmp_path / "journal.jsonl", SURVEY_JOB, other)
+    work(task, lambda job: make_survey(job.key))
+    events, _ = read_events(task.journal)
     assert [(event["kind"], event["key"]) for event in events] == [
-        ("survey_start", "a"),
-        ("survey", "a"),
+        (kind, job.key) for job in (SURVEY_JOB, other) for kind in ("survey_start", "survey")
     ]
-    assert surveys_from(events) == {"a": survey}
+    assert surveys_from(events) == {job.key: make_survey(job.key) for job in (SURVEY_JOB, other)}
     assert not any("pass_index" in event for event in events)
+
+
+def test_progress_inside_a_job(tmp_path: Path) -> None:
+    """One line of text, between the start and the outcome."""
+    task = make_survey_task(tmp_path / "journal.jsonl")
+    report(task, "call 1 of 5")
+    events, _ = read_events(task.journal)
+    assert [(event["kind"], event["text"]) for event in events] == [("progress", "call 1 of 5")]
 
 
 def test_the_first_interrupt_waits_and_the_second_does_not() -> None:

@@ -14,7 +14,7 @@ from bench.costs.kernels import FLASH, INDUCTOR_CPP, MATH
 from bench.records.arm_costs import Graphs, Survey
 from bench.records.comparison import Arm, Comparison
 from bench.records.notes import Note
-from bench.records.task import SurveyItem
+from bench.records.task import SurveyJob
 from bench.worker import survey
 from bench.worker.survey import Look
 from helpers.records import make_workload
@@ -22,14 +22,14 @@ from helpers.records import make_workload
 SMALL = {"component": "block", "variant": "B/32", "patch_size": 32, "image_size": 64}
 
 
-def item(*limits: str, mode: str = "forward", **levels: str) -> SurveyItem:
+def item(*limits: str, mode: str = "forward", **levels: str) -> SurveyJob:
     """A small block that is compared with itself."""
     arm, workload = Arm(**levels), make_workload(mode=mode, **SMALL)
     comparison = Comparison(factor="compile", workload=workload, baseline=arm, arm=arm)
-    return SurveyItem(comparison=comparison, limits=limits)
+    return SurveyJob(comparison=comparison, limits=limits)
 
 
-def look(each: SurveyItem, compiled: Path | None = None, end_s: float = math.inf) -> Survey:
+def look(each: SurveyJob, compiled: Path | None = None, end_s: float = math.inf) -> Survey:
     """What one look tells."""
     return Look(each, compiled, end_s).survey()
 

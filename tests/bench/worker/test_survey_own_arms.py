@@ -8,7 +8,7 @@ import pytest
 from bench.costs.kernels import INDUCTOR_CPP
 from bench.records.arm_costs import Survey
 from bench.records.notes import Note
-from bench.records.task import SurveyItem
+from bench.records.task import SurveyJob
 from bench.worker.survey import Look
 from helpers.own_arms import compare, write
 
@@ -42,7 +42,7 @@ def number(): return 3
 def own(folder: Path, name: str) -> Survey:
     """What a look at a user's own arm tells."""
     file = write(folder / "arms.py", ARMS)
-    item = SurveyItem(comparison=compare(f"{file}:right", f"{file}:{name}"))
+    item = SurveyJob(comparison=compare(f"{file}:right", f"{file}:{name}"))
     return Look(item, None).survey()
 
 
@@ -62,7 +62,7 @@ def test_an_arm_of_ones_own(tmp_path: Path) -> None:
 def test_what_an_own_module_computes_is_counted(tmp_path: Path) -> None:
     """As it runs: two operations for each product of a Linear."""
     file = write(tmp_path / "arms.py", "from torch import nn\ndef make(): return nn.Linear(8, 3)\n")
-    item = SurveyItem(comparison=compare(f"{file}:make", f"{file}:make"))
+    item = SurveyJob(comparison=compare(f"{file}:make", f"{file}:make"))
     found = Look(item, None).survey()
     assert found.parameters == 8 * 3 + 3
     rows = found.flop / (2 * 8 * 3) if found.flop else 0
@@ -103,7 +103,7 @@ def test_a_part_of_vitcore_that_a_user_names_compiles_in_its_own_folder(tmp_path
     """Its compile mode stands in its name alone; no other run's cache is found or changed."""
     part = "vitcore:component=block,variant=B/32,image_size=32"
     each = compare(part, f"{part},compile=compile_blocks", None)
-    found = Look(SurveyItem(comparison=each), tmp_path).survey()
+    found = Look(SurveyJob(comparison=each), tmp_path).survey()
     assert found.measured.status == "ok"
     assert INDUCTOR_CPP in found.kernels
     assert len(list(tmp_path.iterdir())) == 2
@@ -111,6 +111,6 @@ def test_a_part_of_vitcore_that_a_user_names_compiles_in_its_own_folder(tmp_path
 
 def test_after_its_time_nothing_is_told_of_an_arm_of_ones_own() -> None:
     """Not even whether it can be made."""
-    item = SurveyItem(comparison=compare("a.py:f", "a.py:g"))
+    item = SurveyJob(comparison=compare("a.py:f", "a.py:g"))
     late = Look(item, None, end_s=time.time() - 1).survey()
     assert (late.measured.status, late.flop, late.moved_bytes) == ("skipped", None, None)

@@ -1,0 +1,82 @@
+"""``vitbench memory`` while it measures: its worker is killed, hangs, is interrupted, loses it."""
+
+import json
+import os
+import signal
+import subprocess
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+
+from helpers.processes import children, command, ended, none_left, started, vitbench, wait_for
+
+pytestmark = [pytest.mark.slow, pytest.mark.long]
+
+MEMORY = ("memory", "L/16", "--mode", "forward", "--batch-size", "1", "--device", "cpu")
+
+
+@contextmanager
+def measuring(cwd: Path, *more: str) -> Iterator[tuple[subprocess.Popen[str], int]]:
+    """The program while its worker builds a model, and the id of the worker."""
+
+    def starts() -> bool:
+        journals = (cwd / "tmp").glob("vitbench-*/journal.jsonl")
+        return any("memory_start" in journal.read_text() for journal in journals)
+
+    with started(*command(*MEMORY, *more), cwd=cwd) as process:
+        wait_for(starts, "a measurement under way", process)
+        (worker,) = children(process.pid)
+        yield process, worker
+
+
+def test_a_killed_measurement_is_a_status(tmp_path: Path) -> None:
+    """The row has the prediction and the cause; the next case is measured; the exit code is 1."""
+    with measuring(tmp_path, "B/32", "--json") as (process, worker):
+        os.kill(worker, signal.SIGKILL)
+        done = ended(process)
+    assert done.returncode == 1
+    assert "Traceback" not in done.stderr
+    killed, other = map(json.loads, done.stdout.splitlines())
+    assert killed["predicted"]["total_bytes"] > 0
+    assert killed["measured"]["status"] == "crashed"
+    assert killed["measured"]["error"].startswith("the process was ended by SIGKILL")
+    assert killed["error"] is None
+    assert other["measured"]["status"] == "ok"
+
+
+def test_a_measurement_that_hangs_is_a_status(tmp_path: Path) -> None:
+    """After --case-timeout it is ended, and the note names the option."""
+    with measuring(tmp_path, "--case-timeout", "1s") as (process, worker):
+        os.kill(worker, signal.SIGSTOP)
+        done = ended(process)
+        assert none_left(tmp_path)
+    assert done.returncode == 1
+    assert "no result within 1 s, so it was ended; --case-timeout gives more" in done.stdout
+
+
+def test_others_are_refused_meanwhile(tmp_path: Path) -> None:
+    """Whoever else measures on the device reads who holds it; the worker ends with its parent."""
+    with measuring(tmp_path) as (process, worker):
+        os.kill(worker, signal.SIGSTOP)
+        second = vitbench("memory", "B/32", "--device", "cpu", cwd=tmp_path)
+        assert second.returncode == 2
+        (line,) = second.stderr.splitlines()
+        assert f"device 'cpu' is being measured by process {process.pid} of " in line
+        assert "vitbench memory L/16" in line
+        process.kill()
+        process.wait()
+        assert none_left(tmp_path)
+
+
+def test_an_interrupt_keeps_the_prediction(tmp_path: Path) -> None:
+    """Ctrl-C ends the measurement; the table has what was predicted."""
+    with measuring(tmp_path) as (process, _):
+        os.killpg(process.pid, signal.SIGINT)
+        done = ended(process)
+        assert none_left(tmp_path)
+    assert done.returncode == 130
+    assert done.stderr.splitlines()[-1] == "vitbench: interrupted"
+    assert "L/16 b1 forward: interrupted: not measured" in done.stdout
+    assert not list((tmp_path / "tmp").glob("vitbench-[!l]*"))
