@@ -1,8 +1,8 @@
-"""``vitbench calibrate`` and ``vitbench simulate``: how far the verdicts can be believed."""
+"""``vitbench calibrate`` and ``vitbench simulate``: how often verdicts and intervals are wrong."""
 
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, TypedDict, Unpack
 
 import click
 
@@ -11,12 +11,31 @@ from bench.cli.output import command_line, output, progress
 from bench.records.comparison import DEVICES
 from bench.report.write import source_of
 
+if TYPE_CHECKING:
+    from bench.runs.calibrate import Calibration
+
+
+class CalibrateOptions(TypedDict):
+    """Values of the options of ``vitbench calibrate``; durations are in seconds."""
+
+    budget: float
+    passes: int
+    device: str
+    seed: int
+    out: Path | None
+    again: Path | None
+    no_lock: bool
+
 
 @click.command()
-@click.option("--budget", type=duration, default="10m", show_default=True, help="Time for all.")
-@click.option("--passes", type=click.IntRange(2), default=5, show_default=True, help="Processes.")
+@click.option(
+    "--budget", type=duration, default="10m", show_default=True, help="Total time budget."
+)
+@click.option(
+    "--passes", type=click.IntRange(2), default=5, show_default=True, help="Fresh processes."
+)
 @click.option("--device", type=click.Choice(DEVICES), default="cpu", show_default=True)
-@click.option("--seed", type=int, default=0, show_default=True, help="Of the order of comparisons.")
+@click.option("--seed", type=int, default=0, show_default=True, help="Seed of the order.")
 @click.option(
     "--out",
     type=click.Path(path_type=Path),
@@ -26,48 +45,46 @@ from bench.report.write import source_of
     "--again",
     type=click.Path(path_type=Path),
     metavar="DIR",
-    help="Measure nothing: score the calibration in DIR again.",
+    help="Measure nothing; score the calibration in DIR again.",
 )
 @no_lock_option
-def calibrate(**given: Any) -> None:
+def calibrate(**options: Unpack[CalibrateOptions]) -> None:
     """Measure how often verdicts are wrong on this machine.
 
-    Compares identical stacks of layers, 21 layers with 20, and 51 with 50, and counts what this
-    suite says of them, beside what medians of one arm after the other and pytest-benchmark's own
-    compare would have said of the same samples. Prints a table and a sentence; writes
-    calibration.csv and a plot. A calibration that was ended goes on with vitbench run --resume DIR,
-    then --again DIR.
+    Compares identical stacks of layers, 21 layers with 20, and 51 with 50, and counts this suite's
+    verdicts. From the same samples it computes the verdicts of medians of one arm after the other,
+    and of pytest-benchmark's compare. Prints a table and a sentence; writes calibration.csv and a
+    plot. Continue an interrupted calibration with vitbench run --resume DIR, then --again DIR.
     """
     from bench.files.results_csv import write_rates
-    from bench.report.calibration import sentence, table
+    from bench.report.calibration import calibration_figure, sentence, table
+    from bench.report.plots.canvas import save
 
-    found = _calibration(given)
+    found = _calibration(options)
     folder = found.results.folder
     output().print(table(found.rates))
     click.echo(sentence(found.rates))
     source = source_of(found.results)
     click.echo(source)
     write_rates(folder / "calibration.csv", found.rates)
-    from bench.report.calibration import calibration_figure
-    from bench.report.plots.canvas import save
-
     paths = save(folder / "plots", "calibration", calibration_figure(found.rates, source))
     click.echo(f"Written: {folder}/calibration.csv and {paths[0]}")
 
 
-def _calibration(given: dict[str, Any]) -> Any:
+def _calibration(options: CalibrateOptions) -> "Calibration":
     from bench.runs import calibrate as runner
 
-    again, out = given.pop("again"), given.pop("out")
-    if again is not None:
-        return runner.read(again)
-    folder = out or Path("results") / datetime.now(UTC).strftime("calibration-%Y%m%d-%H%M%S")
+    if options["again"] is not None:
+        return runner.read(options["again"])
+    name = datetime.now(UTC).strftime("calibration-%Y%m%d-%H%M%S")
     request = runner.CalibrateRequest(
-        budget_s=given.pop("budget"),
-        lock=not given.pop("no_lock"),
-        folder=folder,
+        budget_s=options["budget"],
+        passes=options["passes"],
+        device=options["device"],
+        seed=options["seed"],
+        folder=options["out"] or Path("results") / name,
         command=command_line(),
-        **given,
+        lock=not options["no_lock"],
     )
     return runner.calibrate(request, progress())
 
@@ -78,16 +95,16 @@ def _calibration(given: dict[str, Any]) -> Any:
     type=click.IntRange(1, 10_000),
     default=100,
     show_default=True,
-    help="Simulated runs of 20 comparisons for each scenario.",
+    help="Simulated runs of 20 comparisons per scenario.",
 )
 @click.option("--seed", type=click.IntRange(0), default=0, show_default=True)
 @click.option("--markdown", is_flag=True, help="Print the table as Markdown.")
 def simulate(runs: int, seed: int, *, markdown: bool) -> None:
-    """Check the intervals and verdicts on simulated runs whose answer is known.
+    """Check intervals and verdicts on simulated runs whose true speed-ups are known.
 
-    Each scenario spoils the pairs in a way that real machines do: correlated noise, processes that
-    differ, drift, outliers, few passes, and stopping once intervals are narrow. The intervals
-    should hold the truth in at least 93 % of the comparisons.
+    Each scenario has a disturbance of real machines: correlated noise, differing processes, drift,
+    outliers, few passes, or stopping once intervals are narrow. The intervals should contain the
+    truth in at least 93 % of the comparisons.
     """
     from rich.console import Console
     from rich.progress import track

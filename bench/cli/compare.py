@@ -3,16 +3,43 @@
 import json
 from dataclasses import asdict
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, TypedDict, Unpack
 
 import click
 
-from bench.cli.options import delta_option, duration, no_lock_option, show_option
+from bench.cli.options import delta_option, duration, no_lock_option, one_input, show_option
 from bench.cli.output import command_line, progress, show_verdicts, tell_job
 from bench.records.comparison import CACHES, DEVICES, MODES
 from bench.records.errors import InputError
 from bench.records.row import Record
 from bench.report.write import source_of
+
+if TYPE_CHECKING:
+    from bench.runs.state import RunState
+
+
+class CompareOptions(TypedDict):
+    """Values of the arguments and options below; durations are in seconds."""
+
+    baseline: str
+    candidates: tuple[str, ...]
+    shape: str | None
+    inputs: str | None
+    dtype: str | None
+    device: str
+    mode: str
+    budget: float
+    passes: int
+    cache: str
+    delta: float
+    allow_different: bool
+    case_timeout: float
+    survey: bool
+    seed: int
+    as_json: bool
+    out: Path | None
+    show: tuple[str, ...]
+    no_lock: bool
 
 
 @click.command()
@@ -22,13 +49,13 @@ from bench.report.write import source_of
     "--input",
     "shape",
     metavar="SHAPE",
-    help="Random input of this shape, such as 1,197,768; several with ; between them  "
-    "[default: what a part of vitcore takes]",
+    help="Shape of a random input, e.g. 1,197,768; several are separated by ;  "
+    "[default: the input of the vitcore part]",
 )
-@click.option("--inputs", metavar="FILE.py:FUNCTION", help="A function that makes the inputs.")
+@click.option("--inputs", metavar="FILE.py:FUNCTION", help="A function that returns the inputs.")
 @click.option(
     "--dtype",
-    help="Of inputs and weights, such as bfloat16  [default: each module's own]",
+    help="Type of inputs and weights, e.g. bfloat16  [default: as each module is]",
 )
 @click.option("--device", type=click.Choice(DEVICES), default="cpu", show_default=True)
 @click.option("--mode", type=click.Choice(MODES), default="forward", show_default=True)
@@ -37,7 +64,7 @@ from bench.report.write import source_of
     type=duration,
     default="20s",
     show_default=True,
-    help="Time to measure each candidate; starting, building and the control come on top.",
+    help="Time to measure each candidate; starting, building and the control take extra time.",
 )
 @click.option(
     "--passes", type=click.IntRange(1), default=5, show_default=True, help="Fresh processes."
@@ -47,26 +74,30 @@ from bench.report.write import source_of
     type=click.Choice(CACHES),
     default="cold",
     show_default=True,
-    help="cold flushes the cache before each pair, as a larger model would.",
+    help="cold flushes the cache before each pair, as the rest of a model would.",
 )
 @delta_option
 @click.option(
     "--allow-different",
     is_flag=True,
-    help="Judge a candidate whose outputs differ from the baseline's too.",
+    help="Also judge a candidate whose outputs differ from the baseline's.",
 )
 @click.option("--case-timeout", type=duration, default="5m", show_default=True)
 @click.option(
     "--survey/--no-survey",
     default=True,
-    help="Also look at each arm alone: memory, FLOPs, kernels, energy.",
+    help="Also survey each arm alone: memory, FLOPs, kernels, energy.",
 )
-@click.option("--seed", type=int, default=0, show_default=True, help="Of the order of candidates.")
-@click.option("--json", "as_json", is_flag=True, help="One JSON object a line for each candidate.")
-@click.option("--out", type=click.Path(path_type=Path), help="Keep the files in a new folder.")
+@click.option("--seed", type=int, default=0, show_default=True, help="Seed of the order.")
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON object per candidate.")
+@click.option(
+    "--out",
+    type=click.Path(path_type=Path),
+    help="New folder for the files  [default: they are removed]",
+)
 @show_option
 @no_lock_option
-def compare(**given: Any) -> None:
+def compare(**options: Unpack[CompareOptions]) -> None:
     """Compare each CANDIDATE with BASELINE: speed, with an interval, a verdict and the error.
 
     \b
@@ -77,8 +108,8 @@ def compare(**given: Any) -> None:
                                   variant, head, image_size, compile, precision,
                                   kernel, layout, checkpoint, optimizer
 
-    Both arms get equal inputs and, where their parameters have the same names and shapes, equal
-    weights. Each is called in alternating pairs, in several fresh processes; the baseline is also
+    Both arms get equal inputs and, if their parameters have the same names and shapes, equal
+    weights. They are called in alternating pairs, in several fresh processes; the baseline is also
     compared with a copy of itself, as a control. A candidate whose outputs differ by more than its
     precision explains is `wrong` and gets no verdict.
 
@@ -87,16 +118,15 @@ def compare(**given: Any) -> None:
     vitbench compare mine.py:old mine.py:new --input 8,197,768
     vitbench compare mine.py:old mine.py:new --inputs mine.py:make_inputs --mode train
 
-    The exit code is 0 where every candidate was measured, 1 where one failed (its status says how),
-    2 where no candidate could be made.
+    The exit code is 0 if every candidate was measured, 1 if one failed (its status says how), 2 if
+    no candidate could be built.
     """  # noqa: D301 (click wants the character itself)
     from bench.report.export import as_markdown
     from bench.report.tables.costs import known_views
     from bench.report.write import write_drawings
 
-    as_json, views = given.pop("as_json"), known_views(given.pop("show"))
-    folder = given["out"]
-    results = _measure(given)
+    as_json, folder, views = options["as_json"], options["out"], known_views(options["show"])
+    results = _measure(options)
     candidates = [record for record in results.records if not record.is_control]
     if as_json:
         _print_json(results, candidates)
@@ -106,46 +136,48 @@ def compare(**given: Any) -> None:
         tell_job(as_markdown(results.report_data(results.aim)))
     if folder is not None:
         count = write_drawings(results, results.aim)
-        told = f"{folder}/report.html, results.csv and {count} plots beside it"
-        click.echo(f"Written: {told}.", err=as_json)
+        click.echo(f"Written: {folder}/report.html, results.csv, {count} plots.", err=as_json)
     if any(record.status not in ("ok", "wrong") for record in results.records):
-        text = "what the arms printed, and where they failed"
-        click.echo(f"{text}: {results.folder}/passes/*.log", err=True)
+        click.echo(f"output and errors of the arms: {results.folder}/passes/*.log", err=True)
     _end(candidates)
 
 
-def _measure(given: dict[str, Any]) -> Any:
+def _measure(options: CompareOptions) -> "RunState":
     from bench.runs.compare import CompareRequest
     from bench.runs.compare import compare as run_compare
     from bench.usercode.spec import inputs_for, precision_of, read_arm
 
-    folder, shape = given.pop("out"), given.pop("shape")
-    if shape is not None and given["inputs"] is not None:
-        raise click.UsageError("--input and --inputs are mutually exclusive; give one of them")
-    arms = tuple(map(read_arm, (given.pop("baseline"), *given.pop("candidates"))))
-    inputs = given.pop("inputs")
+    inputs = one_input(options["shape"], options["inputs"])
+    arms = tuple(map(read_arm, (options["baseline"], *options["candidates"])))
     request = CompareRequest(
         arms=arms,
-        inputs=inputs_for(inputs if shape is None else shape, arms),
-        precision=precision_of(given.pop("dtype")),
-        budget_s=given.pop("budget"),
-        case_timeout_s=given.pop("case_timeout"),
-        lock=not given.pop("no_lock"),
-        folder=folder,
+        inputs=inputs_for(inputs, arms),
+        precision=precision_of(options["dtype"]),
+        device=options["device"],
+        mode=options["mode"],
+        cache=options["cache"],
+        budget_s=options["budget"],
+        passes=options["passes"],
+        delta=options["delta"],
+        case_timeout_s=options["case_timeout"],
+        allow_different=options["allow_different"],
+        seed=options["seed"],
         command=command_line(),
-        **given,
+        survey=options["survey"],
+        folder=options["out"],
+        lock=not options["no_lock"],
     )
     return run_compare(request, progress())
 
 
-def _print_json(results: Any, candidates: list[Record]) -> None:
+def _print_json(results: "RunState", candidates: list[Record]) -> None:
     (controls,) = results.analysis.controls.values()
     for record in candidates:
         click.echo(json.dumps({**asdict(record), "controls": asdict(controls)}))
 
 
 def _end(candidates: list[Record]) -> None:
-    """Leave with the exit code that the candidates' statuses ask for."""
+    """Exit with the code that the candidates' statuses imply."""
     failed = [record for record in candidates if record.status != "ok"]
     if len(failed) == len(candidates) and all(each.status == "skipped" for each in failed):
         raise InputError(str(failed[0].error))

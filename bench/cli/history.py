@@ -1,16 +1,21 @@
-"""``vitbench history`` and ``vitbench trend``: runs kept in a CSV, and what changed since."""
+"""``vitbench history`` and ``vitbench trend``: runs kept in a CSV, and lasting changes in it."""
 
 import fnmatch
 import json
+from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING
 
 import click
 
 from bench.cli.options import share
 from bench.cli.output import output
 from bench.records.errors import InputError
+
+if TYPE_CHECKING:
+    from bench.analysis.change_points import Change
+    from bench.report.trend import Series
 
 USUAL = Path("results/history.csv")
 _FILE = click.option(
@@ -19,7 +24,7 @@ _FILE = click.option(
     type=click.Path(path_type=Path),
     default=USUAL,
     show_default=True,
-    help="The history; plain CSV that may live in git.",
+    help="File of the history, a CSV that can be kept in git.",
 )
 
 
@@ -32,12 +37,12 @@ def history() -> None:
 @click.argument("folder", type=click.Path(path_type=Path))
 @_FILE
 def add(folder: Path, path: Path) -> None:
-    """Add the run in FOLDER to the history: a line for each arm, its time / the yardstick's.
+    """Add the run in FOLDER to the history: a line per arm, with its time / the yardstick's.
 
-    FOLDER is of vitbench run, or of vitbench compare --out.
+    FOLDER is that of vitbench run, or of vitbench compare --out.
 
-    The yardstick is one frozen encoder block that every run times beside every comparison, so that
-    a faster machine makes no faster model. A run counts once.
+    The yardstick is one frozen encoder block that every run times next to every comparison, so that
+    a faster machine does not look like a faster model. A run can be added once.
     """
     from bench.files.history_csv import append, points
     from bench.report.units import counted
@@ -51,8 +56,8 @@ def add(folder: Path, path: Path) -> None:
         raise InputError(f"{folder} has no arm that is ok: {', '.join(sorted(statuses))}")
     if not found:
         raise InputError(
-            f"{folder} has no arm that was measured beside the yardstick; measure with this "
-            "version: vitbench run, or vitbench compare"
+            f"{folder} has no arm that was measured together with the yardstick; measure it again "
+            "with: vitbench run, or vitbench compare"
         )
     append(path, found)
     click.echo(f"{path}: {counted(len(found), 'line')} of run {plan.run_id} added.")
@@ -60,31 +65,33 @@ def add(folder: Path, path: Path) -> None:
 
 @click.command()
 @_FILE
-@click.option("--series", default="*", show_default=True, help="Only these: 'precision *bf16'.")
+@click.option(
+    "--series", default="*", show_default=True, help="Pattern of series, e.g. 'precision *bf16'."
+)
 @click.option(
     "--false-share",
     type=share,
     default="5%",
     show_default=True,
-    help="How many of the changes that are told may be none, over all series.",
+    help="Allowed share of false changes among those reported, over all series.",
 )
 @click.option(
     "--least",
     type=click.IntRange(2),
     default=3,
     show_default=True,
-    help="Runs that a level must last to be one.",
+    help="Minimum number of runs between two changes.",
 )
 @click.option(
     "--out",
     type=click.Path(path_type=Path),
-    help="Folder for trend.png and trend.svg  [default: beside the history]",
+    help="Folder for trend.png and trend.svg  [default: that of the history]",
 )
-@click.option("--json", "as_json", is_flag=True, help="One JSON object a line for each change.")
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON object per change.")
 @click.option(
     "--simulate",
     is_flag=True,
-    help="Show what this finds and makes up in simulated histories, beside fixed thresholds.",
+    help="Show detections and false alarms in simulated histories, also of fixed thresholds.",
 )
 def trend(
     path: Path,
@@ -96,17 +103,17 @@ def trend(
     as_json: bool,
     simulate: bool,
 ) -> None:
-    """Lasting changes in the history: how much, since when, and between which commits.
+    """Report lasting changes in the history: size, time, and range of commits.
 
-    A change is told where the runs before and after it differ more than the same runs in random
-    order would, with the share of false changes over all series held to --false-share.
+    A change is reported if the runs before and after it differ more than the same runs in random
+    order would. The expected share of false changes over all series is at most --false-share.
     """
     if simulate:
         _simulate()
         return
     from bench.analysis.change_points import changes, least_runs
     from bench.files.history_csv import read
-    from bench.report.trend import by_series, commits, trend_line, trend_table
+    from bench.report.trend import by_series, trend_line, trend_table
 
     found = {n: p for n, p in by_series(read(path)).items() if fnmatch.fnmatchcase(n, series)}
     if not found:
@@ -116,15 +123,7 @@ def trend(
     ratios = {name: [point.ratio for point in points] for name, points in found.items()}
     changed = changes(ratios, least, false_share)
     if as_json:
-        for each in changed:
-            points = found[each.series]
-            told = {
-                **asdict(each),
-                "change": each.change,
-                "commits": commits(points, each.earliest, each.latest),
-                "most_likely": commits(points, each.index),
-            }
-            click.echo(json.dumps(told))
+        _print_json(found, changed)
         return
     needed = least_runs(len(found), least, false_share)
     click.echo(trend_line(found, changed, false_share, needed))
@@ -134,7 +133,21 @@ def trend(
         click.echo(f"Written: {written}")
 
 
-def _draw(series: Any, changed: Any, folder: Path, source: str) -> list[Path]:
+def _print_json(series: "Series", changed: "Sequence[Change]") -> None:
+    from bench.report.trend import commits
+
+    for each in changed:
+        points = series[each.series]
+        cells = {
+            **asdict(each),
+            "change": each.change,
+            "commits": commits(points, each.earliest, each.latest),
+            "most_likely": commits(points, each.index),
+        }
+        click.echo(json.dumps(cells))
+
+
+def _draw(series: "Series", changed: "Sequence[Change]", folder: Path, source: str) -> list[Path]:
     import matplotlib as mpl
 
     from bench.report.plots.canvas import STYLE, save

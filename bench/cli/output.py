@@ -1,4 +1,4 @@
-"""What several commands share: how they print, tell their progress and name themselves."""
+"""Output of commands: tables, progress, the summary of a CI job."""
 
 import os
 import shlex
@@ -6,12 +6,19 @@ import sys
 from collections.abc import Sequence
 from contextlib import suppress
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING
 
 import click
 
 from bench.records.errors import RunError
 from bench.report.write import source_of
+
+if TYPE_CHECKING:
+    from rich.console import Console, RenderableType
+
+    from bench.analysis.decision import Aim
+    from bench.report.progress import RunProgress
+    from bench.runs.state import RunState
 
 # A table in a file or a pipe must not be cut to a terminal's width.
 _PIPE_COLUMNS = 140
@@ -20,19 +27,19 @@ _JOB_SUMMARY = "GITHUB_STEP_SUMMARY"
 
 
 def command_line() -> str:
-    """The command that runs now, as a user would type it."""
+    """Return the current command as a user would type it."""
     return shlex.join(["vitbench", *sys.argv[1:]])
 
 
-def output() -> Any:
-    """A console on standard output."""
+def output() -> "Console":
+    """Return a console on standard output."""
     from rich.console import Console
 
     return Console(width=None if sys.stdout.isatty() else _PIPE_COLUMNS)
 
 
-def progress() -> Any:
-    """What tells how far a run is, on standard error."""
+def progress() -> "RunProgress":
+    """Return the progress display of a run, on standard error."""
     from rich.console import Console
 
     from bench.report.progress import RunProgress
@@ -40,10 +47,10 @@ def progress() -> Any:
     return RunProgress(Console(stderr=True))
 
 
-def show_verdicts(results: Any, views: Sequence[str] = (), aim: Any = None) -> None:
-    """Print what to choose, a run's warnings, its verdict tables, and views of its costs.
+def show_verdicts(results: "RunState", views: Sequence[str] = (), aim: "Aim | None" = None) -> None:
+    """Print the recommendations of a run, its warnings, verdicts and tables of costs.
 
-    ``aim`` is what to choose by, where it is not what the run was to choose by.
+    ``aim`` replaces the run's own criterion for recommendations.
     """
     from rich.text import Text
 
@@ -57,7 +64,7 @@ def show_verdicts(results: Any, views: Sequence[str] = (), aim: Any = None) -> N
     console = output()
     narrow = console.width < NARROW_COLUMNS
     decisions, aim = results.decisions(aim), aim or results.aim
-    first: list[Any] = []
+    first: list[RenderableType] = []
     if decisions:
         notes = map(Text, [*decision_notes(decisions, aim), *contender_lines(decisions)])
         first = [decision_table(decisions, aim, narrow=narrow), *notes]
@@ -69,12 +76,12 @@ def show_verdicts(results: Any, views: Sequence[str] = (), aim: Any = None) -> N
         first=first,
     )
     for part in parts.renderables:
-        # A sentence in a file or a pipe is one line, for whoever greps it.
+        # A sentence in a file or a pipe is one line, so that grep finds it.
         console.print(part, soft_wrap=isinstance(part, Text) and not sys.stdout.isatty())
 
 
-def show_run(results: Any, views: Sequence[str], aim: Any = None) -> None:
-    """Print a run's tables and write its plots."""
+def show_run(results: "RunState", views: Sequence[str], aim: "Aim | None" = None) -> None:
+    """Print a run's tables and write its plots and page."""
     from bench.report.tables.decision import decision_lines
     from bench.report.tables.verdicts import share_line
 
@@ -83,11 +90,11 @@ def show_run(results: Any, views: Sequence[str], aim: Any = None) -> None:
     source = source_of(results)
     click.echo(source)
     if not results.folder.exists():
-        raise RunError(f"{results.folder} was removed; there is nowhere to write the plots")
+        raise RunError(f"{results.folder} was removed during the run; the plots cannot be written")
     from bench.report.write import write_drawings
 
     count = write_drawings(results, aim or results.aim)
-    click.echo(f"Written: {results.folder}/report.html, results.csv and {count} plots beside it.")
+    click.echo(f"Written: {results.folder}/report.html, results.csv, {count} plots.")
     for line in decision_lines(results.decisions(aim)):
         click.echo(line)
     if os.environ.get(_JOB_SUMMARY):
@@ -97,9 +104,9 @@ def show_run(results: Any, views: Sequence[str], aim: Any = None) -> None:
 
 
 def tell_job(text: str) -> None:
-    """Add to the summary of a CI job, where this is one that shows it."""
+    """Append to the summary of a GitHub job, if this is one."""
     path = os.environ.get(_JOB_SUMMARY)
     if path:
-        # Whoever made the folder may have taken it away; the text stands in the log as well.
+        # The runner may have removed the folder; the log has the text as well.
         with suppress(OSError), Path(path).open("a", encoding="utf-8") as file:
             file.write(text + "\n")

@@ -4,96 +4,140 @@ import json
 import math
 from dataclasses import asdict
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any, TypedDict, Unpack
 
 import click
 
-from bench.cli.options import duration, error_bound, names, no_lock_option, tolerance
+from bench.cli.options import duration, error_bound, names, no_lock_option, one_input, tolerance
 from bench.cli.output import command_line, progress, tell_job
 from bench.records.comparison import DEVICES, MODES
 from bench.records.errors import InputError
 from bench.report.write import source_of
 
-# How the gate's answer leaves the process.
-_EXITS = {"ok": 0, "new": 0, "worse": 1, "unknown": 2, "undecided": 3}
+if TYPE_CHECKING:
+    from bench.analysis.gate import Check, Thresholds
+    from bench.runs.regress import Gated
+    from bench.runs.targets import Target
 
+# Exit code of each outcome of the gate.
+_EXITS = {"ok": 0, "new": 0, "worse": 1, "unknown": 2, "undecided": 3}
 
 _GROWTH: Any = {"type": tolerance, "show_default": True}
 
 
+class RegressOptions(TypedDict):
+    """Values of the options below; durations are in seconds."""
+
+    base: str
+    targets: tuple[str, ...] | None
+    own: tuple[str, ...]
+    variant: str
+    shape: str | None
+    inputs: str | None
+    dtype: str | None
+    device: str
+    mode: str
+    threshold: float
+    memory: float
+    flops: float
+    parameters: float
+    compile_time: float
+    max_error: float | None
+    budget: float
+    passes: int
+    undecided: str
+    allow_different: bool
+    case_timeout: float
+    survey: bool
+    seed: int
+    as_json: bool
+    out: Path | None
+    no_lock: bool
+
+
 @click.command()
 @click.option(
-    "--base", required=True, metavar="REV", help="A branch, tag or commit, as git has it."
+    "--base", required=True, metavar="REV", help="Base revision: a branch, tag or commit."
 )
 @click.option(
     "--targets",
     type=names,
-    help="Of vitcore: patcher,attention,block,compile,model  [default: patcher,attention,block; "
-    "none beside --target]",
+    help="Parts of vitcore: patcher,attention,block,compile,model  [default: "
+    "patcher,attention,block; none with --target]",
 )
 @click.option(
     "--target",
     "own",
     multiple=True,
     metavar="ARM",
-    help="Your own: package.module:factory or FILE.py:factory; may be given several times.",
+    help="Your own arm: package.module:factory or FILE.py:factory; may be repeated.",
 )
-@click.option("--variant", default="B/16", show_default=True, help="Of the parts of vitcore.")
-@click.option("--input", "shape", metavar="SHAPE", help="Random input of --target: 1,197,768.")
-@click.option("--inputs", metavar="FILE.py:FUNCTION", help="A function that makes them.")
-@click.option("--dtype", help="Of inputs and weights  [default: each module's own]")
+@click.option(
+    "--variant", default="B/16", show_default=True, help="Variant of the parts of vitcore."
+)
+@click.option(
+    "--input", "shape", metavar="SHAPE", help="Shape of --target's random input, e.g. 1,197,768."
+)
+@click.option("--inputs", metavar="FILE.py:FUNCTION", help="A function that returns the inputs.")
+@click.option("--dtype", help="Type of inputs and weights  [default: as each module is]")
 @click.option("--device", type=click.Choice(DEVICES), default="cpu", show_default=True)
 @click.option("--mode", type=click.Choice(MODES), default="forward", show_default=True)
-@click.option("--threshold", **_GROWTH, default="3%", help="How much slower a target may be.")
-@click.option(
-    "--memory", **_GROWTH, default="1%", help="How much more memory it may take at its peak."
-)
-@click.option("--flops", **_GROWTH, default="0.1%", help="How many more operations it may take.")
-@click.option("--parameters", **_GROWTH, default="0%", help="How many more parameters it may have.")
+@click.option("--threshold", **_GROWTH, default="3%", help="Allowed growth of a target's time.")
+@click.option("--memory", **_GROWTH, default="1%", help="Allowed growth of its peak memory.")
+@click.option("--flops", **_GROWTH, default="0.1%", help="Allowed growth of its operations.")
+@click.option("--parameters", **_GROWTH, default="0%", help="Allowed growth of its parameters.")
 @click.option(
     "--compile-time",
     **_GROWTH,
     default="50%",
-    help="How much longer its first compiled call may take.",
+    help="Allowed growth of its first compiled call's time.",
 )
 @click.option(
     "--max-error",
     type=error_bound,
-    help="How far outputs may be from the base's, as a relative norm  [default: what the "
-    "target's precision explains]",
+    help="Allowed difference of outputs from the base's, as a relative norm  [default: the "
+    "tolerance of the target's precision]",
 )
-@click.option("--budget", type=duration, default="5m", show_default=True, help="Time for all.")
+@click.option("--budget", type=duration, default="5m", show_default=True, help="Total time budget.")
 @click.option(
-    "--passes", type=click.IntRange(1), default=3, show_default=True, help="At least so many."
+    "--passes",
+    type=click.IntRange(1),
+    default=3,
+    show_default=True,
+    help="Minimum number of passes.",
 )
 @click.option(
     "--undecided",
     type=click.Choice(("fail", "ok")),
     default="fail",
     show_default=True,
-    help="ok: exit with 0 where the interval reaches over the threshold.",
+    help="ok: exit with 0 if an interval includes its threshold.",
 )
-@click.option("--allow-different", is_flag=True, help="Outputs may differ from the base's.")
+@click.option("--allow-different", is_flag=True, help="Accept outputs that differ from the base's.")
 @click.option("--case-timeout", type=duration, default="5m", show_default=True)
 @click.option(
     "--survey/--no-survey",
     default=True,
-    help="Also look at each target alone; without it memory, FLOPs and parameters are not gated.",
+    help="Also survey each target alone; without it memory, FLOPs and parameters are not gated.",
 )
 @click.option("--seed", type=int, default=0, show_default=True)
-@click.option("--json", "as_json", is_flag=True, help="One JSON object a line for each check.")
-@click.option("--out", type=click.Path(path_type=Path), help="Keep the files in a new folder.")
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON object per check.")
+@click.option(
+    "--out",
+    type=click.Path(path_type=Path),
+    help="New folder for the files  [default: they are removed]",
+)
 @no_lock_option
-def regress(**given: Any) -> None:
+def regress(**options: Unpack[RegressOptions]) -> None:
     """Is this tree slower than REV? Both are measured in alternating pairs, in one process.
 
-    The revision is checked out beside this tree, which is taken as it is, with what is not
-    committed. Each target is loaded from both and measured in several fresh processes; further ones
-    go to what is undecided while --budget lasts. Prints Markdown for a pull request.
+    The revision is checked out beside this tree, which is measured as it is, uncommitted changes
+    included. Each target is loaded from both and measured in several fresh processes; further
+    passes go to undecided targets while --budget lasts. Prints Markdown for a pull request.
 
-    Of your own package: whatever of the repository a target imports is REV's own. What its calls
-    import later, while they are timed, is this tree's, unless by a relative import; extensions that
-    must be compiled are not built for REV. What REV does not have yet is new, and stops nothing.
+    Your own package: modules of the repository that REV's target imports are REV's own. Modules
+    that its calls import later, while they are timed, are this tree's, unless by a relative import;
+    compiled extensions are not built for REV. A target that REV does not have is new and passes.
 
     \b
     vitbench regress --base origin/main
@@ -101,70 +145,87 @@ def regress(**given: Any) -> None:
     vitbench regress --base main --target mypackage.layers:make_attention --input 8,197,768
 
     \b
-    Exit code  0  no target is worse than its thresholds allow, or REV has none of them
-               1  at least one is, with all of its interval
+    Exit code  0  no target exceeds a threshold, or REV has none of the targets
+               1  at least one does, with its whole interval
                2  something could not be measured
-               3  undecided; how long deciding would take is told
+               3  undecided; the output has an estimate of the time to a decision
     """  # noqa: D301 (click wants the character itself)
     from bench.analysis.gate import outcome
     from bench.report.tables.gate import gate_markdown
 
-    as_json, undecided, survey = given.pop("as_json"), given.pop("undecided"), given["survey"]
-    gated = _measure(given)
-    text = gate_markdown(gated.checks, gated.base, survey=survey)
+    gated = _measure(options)
+    text = gate_markdown(gated.checks, gated.base, survey=options["survey"])
     if gated.results:
         text = f"{text}\n\n{source_of(gated.results)}"
     tell_job(text)
-    if as_json:
-        for check in gated.checks:
-            # JSON knows no infinity: what grew out of nothing has no share of it.
-            told = {k: None if v in (math.inf, -math.inf) else v for k, v in asdict(check).items()}
-            click.echo(json.dumps(told, allow_nan=False))
+    if options["as_json"]:
+        _print_json(gated.checks)
     else:
         click.echo(text)
+    folder = gated.results.folder if gated.results else None
+    if folder and folder.exists() and any(each.outcome == "unknown" for each in gated.checks):
+        click.echo(f"output and errors of the arms: {folder}/passes/*.log", err=True)
     code = _EXITS[outcome(gated.checks)]
-    is_kept = gated.results and gated.results.folder.exists()
-    if is_kept and any(check.outcome == "unknown" for check in gated.checks):
-        click.echo(f"what failed, and where: {gated.results.folder}/passes/*.log", err=True)
-    if code == _EXITS["undecided"] and undecided == "ok":
+    if code == _EXITS["undecided"] and options["undecided"] == "ok":
         code = 0
     click.get_current_context().exit(code)
 
 
-def _measure(given: dict[str, Any]) -> Any:
-    from bench.analysis.gate import Thresholds
+def _print_json(checks: "list[Check]") -> None:
+    for check in checks:
+        # JSON has no infinity: growth from nothing has no relative size.
+        cells = {k: None if v in (math.inf, -math.inf) else v for k, v in asdict(check).items()}
+        click.echo(json.dumps(cells, allow_nan=False))
+
+
+def _measure(options: RegressOptions) -> "Gated":
     from bench.runs.regress import RegressRequest
     from bench.runs.regress import regress as run_regress
-    from bench.runs.targets import USUAL_TARGETS, named_targets, read_targets
     from bench.usercode.spec import precision_of
 
-    own, shape, inputs = given.pop("own"), given.pop("shape"), given.pop("inputs")
-    if shape is not None and inputs is not None:
-        raise click.UsageError("--input and --inputs are mutually exclusive; give one of them")
-    chosen, variant = given.pop("targets"), given.pop("variant")
-    if chosen is None:
-        chosen = () if own else USUAL_TARGETS
-    if (shape or inputs) and not own:
+    request = RegressRequest(
+        base=options["base"],
+        targets=_targets(options),
+        precision=precision_of(options["dtype"]),
+        device=options["device"],
+        mode=options["mode"],
+        thresholds=_thresholds(options),
+        budget_s=options["budget"],
+        passes=options["passes"],
+        case_timeout_s=options["case_timeout"],
+        allow_different=options["allow_different"],
+        seed=options["seed"],
+        command=command_line(),
+        survey=options["survey"],
+        folder=options["out"],
+        lock=not options["no_lock"],
+    )
+    return run_regress(request, progress())
+
+
+def _targets(options: RegressOptions) -> "tuple[Target, ...]":
+    """Return what to compare. Raises InputError for inputs without a target that takes them."""
+    from bench.runs.targets import USUAL_TARGETS, named_targets, read_targets
+
+    own, inputs = options["own"], one_input(options["shape"], options["inputs"])
+    if inputs and not own:
         raise InputError(
             "--input is only for --target; the inputs of vitcore's parts follow from --variant"
         )
-    limits = ("memory", "flops", "parameters", "compile_time")
-    thresholds = Thresholds(
-        latency=given.pop("threshold"),
-        numeric_error=given.pop("max_error"),
-        **{name: given.pop(name) for name in limits},
+    chosen = options["targets"]
+    if chosen is None:
+        chosen = () if own else USUAL_TARGETS
+    return read_targets((*named_targets(chosen, options["variant"]), *own), inputs)
+
+
+def _thresholds(options: RegressOptions) -> "Thresholds":
+    from bench.analysis.gate import Thresholds
+
+    return Thresholds(
+        latency=options["threshold"],
+        memory=options["memory"],
+        flops=options["flops"],
+        parameters=options["parameters"],
+        compile_time=options["compile_time"],
+        numeric_error=options["max_error"],
     )
-    request = RegressRequest(
-        targets=read_targets(
-            (*named_targets(chosen, variant), *own), inputs if shape is None else shape
-        ),
-        precision=precision_of(given.pop("dtype")),
-        thresholds=thresholds,
-        budget_s=given.pop("budget"),
-        case_timeout_s=given.pop("case_timeout"),
-        folder=given.pop("out"),
-        lock=not given.pop("no_lock"),
-        command=command_line(),
-        **given,
-    )
-    return run_regress(request, progress())

@@ -1,8 +1,8 @@
-"""``vitbench report``: show a run again, from its journal."""
+"""``vitbench report`` and ``vitbench export``: a run from its journal, for people and programs."""
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, TypedDict, Unpack
 
 import click
 
@@ -17,28 +17,43 @@ from bench.cli.output import show_run
 from bench.records.errors import InputError
 from bench.report.write import drawing_beside, page_alone, source_of
 
+if TYPE_CHECKING:
+    from bench.analysis.decision import Aim
+    from bench.runs.state import RunState
+
 _FORMATS = ("markdown", "github-action-benchmark", "junit", "json", "csv")
+
+
+class ReportOptions(TypedDict):
+    """Values of the options of ``vitbench report``."""
+
+    markdown: bool
+    decision: bool
+    brief: bool
+    page: bool
+    factors: tuple[str, ...] | None
+    objective: str | None
+    max_error: float | None
+    show: tuple[str, ...]
 
 
 @click.command()
 @click.argument("folder", type=click.Path(path_type=Path))
 @click.option("--format", "kind", type=click.Choice(_FORMATS), required=True)
-@click.option(
-    "--out", type=click.Path(path_type=Path), help="A new file  [default: standard output]"
-)
+@click.option("--out", type=click.Path(path_type=Path), help="New file  [default: standard output]")
 @other_objective_option
 @max_error_option
 def export(
     folder: Path, *, kind: str, out: Path | None, objective: str | None, max_error: float | None
 ) -> None:
-    """Print the run in FOLDER as other tools read it.
+    """Print the run in FOLDER in a format of other tools.
 
     \b
-    markdown                 what to choose and every verdict, for a job summary
+    markdown                 recommendations and verdicts, for a job summary
     github-action-benchmark  latencies, for its customSmallerIsBetter
-    junit                    a case for each arm; what failed is a failure
-    json                     everything: environment, decisions, rows
-    csv                      the rows, as results.csv
+    junit                    one case per arm; a failed arm is a failure
+    json                     everything: environment, recommendations, rows
+    csv                      the rows, as in results.csv
 
     \b
     vitbench export results/20261122-174846 --format markdown >> "$GITHUB_STEP_SUMMARY"
@@ -66,81 +81,82 @@ def export(
 
 @click.command()
 @click.argument("folder", type=click.Path(path_type=Path))
-@click.option("--markdown", is_flag=True, help="Print the tables as Markdown, nothing else.")
-@click.option("--decision", is_flag=True, help="Print what to choose as Markdown, nothing else.")
-@click.option("--brief", is_flag=True, help="Only the columns that decide, with --decision.")
-@click.option("--page", is_flag=True, help="Write report.html and print its path, nothing else.")
-@click.option("--factors", type=names, help="Only these, with --markdown  [default: all]")
+@click.option("--markdown", is_flag=True, help="Only print the tables, as Markdown.")
+@click.option("--decision", is_flag=True, help="Only print the recommendations, as Markdown.")
+@click.option("--brief", is_flag=True, help="With --decision: only the main columns.")
+@click.option("--page", is_flag=True, help="Only write report.html, and print its path.")
+@click.option("--factors", type=names, help="With --markdown: only these  [default: all]")
 @other_objective_option
 @max_error_option
 @show_option
-def report(
-    folder: Path,
-    *,
-    markdown: bool,
-    decision: bool,
-    brief: bool,
-    page: bool,
-    factors: tuple[str, ...] | None,
-    show: tuple[str, ...],
-    objective: str | None,
-    max_error: float | None,
-) -> None:
-    """Make results.csv, tables, plots and page of the run in FOLDER again from its journal."""
+def report(folder: Path, **options: Unpack[ReportOptions]) -> None:
+    """Make results.csv, tables, plots and page of the run in FOLDER from its journal."""
     from bench.report.tables.costs import known_views
 
-    if factors and not markdown:
-        raise click.UsageError("--factors chooses tables of --markdown; give both or neither")
-    if brief and not decision:
-        raise click.UsageError("--brief shortens the table of --decision; give both or neither")
-    if markdown + decision + page > 1:
-        raise click.UsageError("--markdown, --decision and --page exclude each other; give one")
-    views = known_views(show)
-    if page:
+    _check(options)
+    views, factors = known_views(options["show"]), options["factors"]
+    changes = (options["objective"], options["max_error"])
+    if options["page"]:
         with drawing_beside() as beside:
-            results = _measured(folder)
-            aim = other_aim(results.aim, objective, max_error)
-            click.echo(page_alone(results, aim, beside))
+            results = _load(folder)
+            click.echo(page_alone(results, other_aim(results.aim, *changes), beside))
         return
-    results = _measured(folder)
-    aim = other_aim(results.aim, objective, max_error)
-    if markdown or decision:
-        lines = _decision(results, aim, factors, brief=brief)
-        click.echo("\n".join(lines) if decision else _tables(results, factors, views, lines))
+    results = _load(folder)
+    aim = other_aim(results.aim, *changes)
+    if options["markdown"] or options["decision"]:
+        lines = _decision(results, aim, factors, brief=options["brief"])
+        is_short = options["decision"]
+        click.echo("\n".join(lines) if is_short else _tables(results, factors, views, lines))
         click.echo(source_of(results))
         return
     from bench.files.results_csv import write_csv
 
     if kept := write_csv(folder / "results.csv", results.records):
-        click.echo(f"results.csv had been changed; what it said is kept as {kept.name}", err=True)
+        click.echo(
+            f"results.csv was changed by hand; that version is kept as {kept.name}", err=True
+        )
     show_run(results, views, aim)
 
 
-def _decision(results: Any, aim: Any, factors: Sequence[str] | None, *, brief: bool) -> list[str]:
-    """The decisions of a run as lines of Markdown; none where only some factors are shown."""
+def _check(options: ReportOptions) -> None:
+    """Raise UsageError for options that contradict each other."""
+    if options["factors"] and not options["markdown"]:
+        raise click.UsageError("--factors has no effect without --markdown; give both or neither")
+    if options["brief"] and not options["decision"]:
+        raise click.UsageError("--brief has no effect without --decision; give both or neither")
+    if options["markdown"] + options["decision"] + options["page"] > 1:
+        raise click.UsageError(
+            "--markdown, --decision and --page are mutually exclusive; give one of them"
+        )
+
+
+def _decision(
+    results: "RunState", aim: "Aim", factors: Sequence[str] | None, *, brief: bool
+) -> list[str]:
+    """Return the recommendations as lines of Markdown; none if only some factors are shown."""
     from bench.report.tables.decision import decision_markdown
 
     return [] if factors else decision_markdown(results.decisions(aim), aim, brief=brief)
 
 
 def _tables(
-    results: Any, factors: Sequence[str] | None, views: Sequence[str], first: Sequence[str]
+    results: "RunState", factors: Sequence[str] | None, views: Sequence[str], first: Sequence[str]
 ) -> str:
-    """The tables of some factors as Markdown, below the lines ``first``."""
+    """Return the tables of some factors as Markdown, below the lines ``first``."""
     from bench.report.tables.markdown import markdown
 
     return markdown(results.analysis, factors, views, first)
 
 
-def _measured(folder: Path) -> Any:
-    """The run in a folder. Raises InputError where nothing was measured; warns of what lacks."""
+def _load(folder: Path) -> "RunState":
+    """Read a run and warn if it is unfinished. Raises InputError if nothing was measured."""
     from bench.report.units import counted
     from bench.runs.state import load
 
     results = load(folder)
     if not results.samples:
         raise InputError(
-            f"{folder}/journal.jsonl holds no measurement; restore it, or measure with: "
+            f"{folder}/journal.jsonl has no measurement; restore it, or measure with: "
             f"vitbench run --resume {folder} (nothing was written)"
         )
     if results.left:

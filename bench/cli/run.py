@@ -1,14 +1,12 @@
 """``vitbench run``: measure the grid."""
 
-from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, TypedDict, Unpack
 
 import click
 
 from bench.cli.options import (
-    aim_of,
     delta_option,
     duration,
     max_error_option,
@@ -23,22 +21,47 @@ from bench.cli.output import command_line, progress, show_run
 from bench.records.comparison import ASKED_FACTORS, USUAL_FACTORS
 from bench.records.errors import RunError
 
-_PASSED = ("passes", "precision", "delta", "seed", "survey", "choose")
-_QUICK = {
-    "variants": ("B/16",),
-    "modes": ("forward",),
-    "batch_sizes": (1,),
-    "component": "block",
-    "budget": 105.0,
-}
+if TYPE_CHECKING:
+    from bench.runs.state import RunState
+    from bench.suite.grid import Selection
+
+
+class RunOptions(TypedDict):
+    """Values of the options below; durations are in seconds."""
+
+    budget: float
+    quick: bool
+    variants: tuple[str, ...]
+    factors: tuple[str, ...]
+    devices: tuple[str, ...] | None
+    modes: tuple[str, ...] | None
+    batch_sizes: tuple[int, ...] | None
+    image_size: int
+    component: str
+    cache: str
+    passes: int
+    precision: float
+    delta: float
+    case_timeout: float
+    survey: bool
+    choose: bool
+    objective: str
+    max_error: float | None
+    seed: int
+    out: Path | None
+    resume: Path | None
+    show: tuple[str, ...]
+    no_lock: bool
 
 
 @click.command()
-@click.option("--budget", type=duration, default="9.5m", show_default=True, help="Time for all.")
+@click.option(
+    "--budget", type=duration, default="9.5m", show_default=True, help="Total time budget."
+)
 @click.option(
     "--quick",
     is_flag=True,
-    help="B/16 forward, batch 1, one encoder block, 105 s; other options still count.",
+    help="B/16 forward, batch 1, one encoder block, 105 s; other options still apply.",
 )
 @click.option("--variants", type=names, default="B/16,L/16,H/14", show_default=True)
 @click.option(
@@ -46,18 +69,18 @@ _QUICK = {
     type=names,
     default=",".join(USUAL_FACTORS),
     show_default=True,
-    help=f"Where asked for, also {' and '.join(ASKED_FACTORS)}.",
+    help=f"On request also {' and '.join(ASKED_FACTORS)}.",
 )
-@click.option("--devices", type=names, help="cpu,cuda  [default: all that are here]")
+@click.option("--devices", type=names, help="cpu,cuda  [default: all on this machine]")
 @click.option("--modes", type=names, help="forward,train  [default: forward; on cuda both]")
-@click.option("--batch-sizes", type=numbers, help="Such as 1,8  [default: each benchmark's own]")
+@click.option("--batch-sizes", type=numbers, help="E.g. 1,8  [default: those of each benchmark]")
 @click.option("--image-size", type=int, default=224, show_default=True, help="In pixels, square.")
 @click.option(
     "--component",
     default="auto",
     show_default=True,
-    help="What compile and precision are measured on: the whole model, one encoder block, or auto "
-    "(on a CPU the model only where a call takes at most 50 GFLOP).",
+    help="Workload of compile and precision: the whole model, one encoder block, or auto (on a CPU "
+    "the model only if a call takes at most 50 GFLOP).",
 )
 @click.option(
     "--cache", default="cold", show_default=True, help="cold flushes the cache before each pair."
@@ -67,14 +90,15 @@ _QUICK = {
     type=click.IntRange(1),
     default=3,
     show_default=True,
-    help="Fresh processes that each measure everything; further ones go where intervals are wide.",
+    help="Fresh processes that each measure everything; further ones follow where intervals are "
+    "wide.",
 )
 @click.option(
     "--precision",
     type=share,
     default="1%",
     show_default=True,
-    help="Go on, while the budget lasts, until every interval is as narrow as this either way.",
+    help="Continue, within the budget, until every interval is within this of its speed-up.",
 )
 @delta_option
 @click.option(
@@ -82,22 +106,22 @@ _QUICK = {
     type=duration,
     default="5m",
     show_default=True,
-    help="What one comparison may take in one pass, compiling included.",
+    help="Time limit of one comparison in one pass, compilation included.",
 )
 @click.option(
     "--survey/--no-survey",
     default=True,
-    help="Also look at each arm alone: memory, kernels, limits, top-1, energy (a fifth of the "
-    "budget at most).",
+    help="Also survey each arm alone: memory, kernels, limits, top-1, energy (at most a fifth of "
+    "the budget).",
 )
 @click.option(
     "--choose/--no-choose",
     default=True,
-    help="Also measure what the verdicts let choose, as a whole, against the plain arm.",
+    help="Also measure the combination that the verdicts recommend against the plain arm.",
 )
 @objective_option
 @max_error_option
-@click.option("--seed", type=int, default=0, show_default=True, help="Of the order of comparisons.")
+@click.option("--seed", type=int, default=0, show_default=True, help="Seed of the order.")
 @click.option(
     "--out", type=click.Path(path_type=Path), help="New folder  [default: results/<time>]"
 )
@@ -105,12 +129,12 @@ _QUICK = {
     "--resume",
     type=click.Path(path_type=Path),
     metavar="DIR",
-    help="Finish the run in DIR as it was asked for, however it was ended; no other option counts.",
+    help="Finish the interrupted run in DIR by its own plan; no other option applies.",
 )
 @show_option
 @no_lock_option
 @click.pass_context
-def run(context: click.Context, /, **given: Any) -> None:
+def run(context: click.Context, /, **options: Unpack[RunOptions]) -> None:
     """Measure every comparison in alternating pairs, in several passes (fresh processes).
 
     Progress goes to standard error, the verdict table to standard output. The run's folder holds
@@ -121,60 +145,93 @@ def run(context: click.Context, /, **given: Any) -> None:
       faster, slower    the 95 % interval of the speed-up excludes 1, also after
                         adjusting for the number of comparisons
       equivalent        the interval is within --delta of 1
-      undecided         neither: more passes or a larger budget may tell
+      undecided         neither: more passes or a larger budget may decide
     """  # noqa: D301 (click wants the character itself)
     from bench.report.tables.costs import known_views
 
-    resumed, views = given.pop("resume"), known_views(given.pop("show"))
-    if resumed is not None:
+    views, folder = known_views(options["show"]), options["resume"]
+    if folder is not None:
         _refuse_others(context)
-        results = _resume(resumed, lock=not given["no_lock"])
+        results = _resume(folder, lock=not options["no_lock"])
     else:
-        if given.pop("quick"):
-            given |= {k: v for k, v in _QUICK.items() if _is_default(context, k)}
-        results = _run(given)
+        results = _run(_quick(context, options) if options["quick"] else options)
     show_run(results, views)
     if not any(record.rounds for record in results.records):
-        raise RunError("nothing was measured; the reasons stand above")
+        raise RunError("nothing was measured; see the reasons above")
+
+
+def _quick(context: click.Context, options: RunOptions) -> RunOptions:
+    """Return the options of a quick run: those of --quick, unless given."""
+    quick = options.copy()
+    if _is_default(context, "budget"):
+        quick["budget"] = 105.0
+    if _is_default(context, "variants"):
+        quick["variants"] = ("B/16",)
+    if _is_default(context, "modes"):
+        quick["modes"] = ("forward",)
+    if _is_default(context, "batch_sizes"):
+        quick["batch_sizes"] = (1,)
+    if _is_default(context, "component"):
+        quick["component"] = "block"
+    return quick
 
 
 def _refuse_others(context: click.Context) -> None:
-    """Raise UsageError for options that a resumed run would not heed."""
+    """Raise UsageError for options that a resumed run would ignore."""
     others = [
-        n
-        for n in context.params
-        if n not in ("resume", "no_lock", "show") and not _is_default(context, n)
+        name
+        for name in context.params
+        if name not in ("resume", "no_lock", "show") and not _is_default(context, name)
     ]
     if others:
         name = others[0].replace("_", "-")
-        raise click.UsageError(f"--{name} says nothing with --resume: the run's own plan counts")
+        raise click.UsageError(f"--{name} has no effect with --resume: the run's own plan counts")
 
 
-def _resume(folder: Path, *, lock: bool) -> Any:
+def _resume(folder: Path, *, lock: bool) -> "RunState":
     from bench.runs.run import resume
 
     return resume(folder, progress(), lock=lock)
 
 
-def _run(given: dict[str, Any]) -> Any:
+def _run(options: RunOptions) -> "RunState":
+    from bench.analysis.decision import Aim
     from bench.files.run_folder import new_run_id
     from bench.runs.checks import Request
     from bench.runs.run import run as run_all
-    from bench.suite.grid import Selection
 
-    devices, out = given.pop("devices"), given.pop("out")
     request = Request(
-        budget_s=given.pop("budget"),
-        folder=out or Path("results") / new_run_id(datetime.now(UTC)),
+        selection=_selection(options),
+        devices=options["devices"],
+        budget_s=options["budget"],
+        passes=options["passes"],
+        precision=options["precision"],
+        delta=options["delta"],
+        case_timeout_s=options["case_timeout"],
+        survey=options["survey"],
+        choose=options["choose"],
+        aim=Aim(objective=options["objective"], max_error=options["max_error"]),
+        seed=options["seed"],
+        folder=options["out"] or Path("results") / new_run_id(datetime.now(UTC)),
         command=command_line(),
-        devices=devices,
-        lock=not given.pop("no_lock"),
-        case_timeout_s=given.pop("case_timeout"),
-        aim=aim_of(given),
-        **{name: given.pop(name) for name in _PASSED},
-        selection=replace(Selection(**given), devices=("cpu",) if devices is None else devices),
+        lock=not options["no_lock"],
     )
     return run_all(request, progress())
+
+
+def _selection(options: RunOptions) -> "Selection":
+    from bench.suite.grid import Selection
+
+    return Selection(
+        variants=options["variants"],
+        factors=options["factors"],
+        devices=("cpu",) if options["devices"] is None else options["devices"],
+        modes=options["modes"],
+        batch_sizes=options["batch_sizes"],
+        image_size=options["image_size"],
+        component=options["component"],
+        cache=options["cache"],
+    )
 
 
 def _is_default(context: click.Context, name: str) -> bool:

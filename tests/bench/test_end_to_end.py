@@ -141,7 +141,7 @@ def test_a_run_without_its_journal_keeps_its_rows(run_folder: Path, tmp_path: Pa
     rows = (folder / "results.csv").read_bytes()
     done = vitbench("report", "run", cwd=tmp_path)
     assert done.returncode == 2
-    assert "run/journal.jsonl holds no measurement; restore it" in done.stderr
+    assert "run/journal.jsonl has no measurement; restore it" in done.stderr
     assert (folder / "results.csv").read_bytes() == rows
 
 

@@ -88,8 +88,8 @@ def test_not_understood(option: Callable[[str], object], text: str, example: str
     """What is not understood is quoted back with an example of what is."""
     with pytest.raises(click.BadParameter) as raised:
         option(text)
-    assert raised.value.message.startswith(f"{text!r} is no ")
-    assert raised.value.message.endswith(f"expected such as {example}")
+    assert raised.value.message.startswith(f"{text!r} is not a")
+    assert raised.value.message.endswith(f"expected e.g. {example}")
 
 
 @pytest.mark.parametrize(
@@ -104,7 +104,9 @@ def test_size(text: str, expected: int) -> None:
 @pytest.mark.parametrize("text", ["", "24", "24gib", "-1GiB", "0GiB", "GiB", "1 TiB"])
 def test_no_size(text: str) -> None:
     """Anything else is refused, with an example."""
-    with pytest.raises(click.BadParameter, match="is no size; expected such as 24GiB or 512MiB"):
+    with pytest.raises(
+        click.BadParameter, match=r"is not an amount of memory; expected e\.g\. 24GiB"
+    ):
         size(text)
 
 
@@ -117,7 +119,7 @@ def test_error_bound(text: str, expected: float) -> None:
 @pytest.mark.parametrize("text", ["", "0", "1", "-1e-4", "1%", "nan", "inf", "small"])
 def test_no_error_bound(text: str) -> None:
     """Anything else is refused, with an example."""
-    with pytest.raises(click.BadParameter, match=r"is no relative error; expected such as 1e-4"):
+    with pytest.raises(click.BadParameter, match=r"is not a relative error; expected e.g. 1e-4"):
         error_bound(text)
 
 
@@ -132,5 +134,5 @@ def test_tolerance(text: str, expected: float) -> None:
 @pytest.mark.parametrize("text", ["", "-1%", "3 percent", "nan", "%"])
 def test_no_tolerance(text: str) -> None:
     """Anything else is refused, with an example."""
-    with pytest.raises(click.BadParameter, match=r"is no share; expected such as 3% or 0.03"):
+    with pytest.raises(click.BadParameter, match=r"is not a fraction; expected e.g. 3% or 0.03"):
         tolerance(text)

@@ -83,7 +83,7 @@ def test_a_bad_arm_prints_no_traceback(
     measured, looks = lines[: len(QUICK) + 2], lines[len(QUICK) + 2 :]
     assert all(line.startswith("pass 1/1  ") for line in measured)
     assert all(line.startswith("survey  ") for line in looks)
-    assert last.startswith("what the arms printed, and where they failed: ")
+    assert last.startswith("output and errors of the arms: ")
 
 
 def test_what_failed_in_a_pass_is_not_run_again(

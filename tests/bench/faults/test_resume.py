@@ -134,7 +134,9 @@ def test_an_edited_csv_is_made_again_and_kept(
     path.write_text(edited)
     done = vitbench("report", "run", cwd=cwd)
     assert done.returncode == 0
-    assert "results.csv had been changed; what it said is kept as results.old-1.csv" in done.stderr
+    assert (
+        "results.csv was changed by hand; that version is kept as results.old-1.csv" in done.stderr
+    )
     assert (cwd / "run" / "results.old-1.csv").read_text() == edited
     assert read_csv(path) == rows
 
