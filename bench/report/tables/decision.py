@@ -13,7 +13,7 @@ from bench.records.comparison import PLAIN
 from bench.records.row import Record
 from bench.report.columns import ROW_COLUMNS, Column, used, words
 from bench.report.labels import DEFAULT_ARM, choice_name, situation_name
-from bench.report.tables.decision_notes import decision_notes, ratio, refuted
+from bench.report.tables.decision_notes import CONTENDERS, decision_notes, ratio, refuted
 from bench.report.tables.layout import add_columns, markdown_table, new_table
 from bench.report.units import bounds, escaped, times
 
@@ -154,16 +154,17 @@ def contender_lines(decisions: Sequence[Decision]) -> list[str]:
 def decision_markdown(decisions: Sequence[Decision], aim: Aim, *, brief: bool = False) -> list[str]:
     """The decisions as lines of Markdown, with notes below the table; nothing without decisions.
 
-    ``brief`` shows BRIEF_COLUMNS only.
+    ``brief`` shows BRIEF_COLUMNS only, without the contenders and the note on them.
     """
     if not decisions:
         return []
+    notes = decision_notes(decisions, aim)
     return [
         f"**{title(aim)}**, on {escaped(decisions[0].situation.device_name)}:",
         "",
         *markdown_table(used(BRIEF_COLUMNS if brief else _COLUMNS, decisions), decisions),
         "",
-        *(f"- {escaped(line)}" for line in decision_notes(decisions, aim)),
+        *(f"- {escaped(line)}" for line in notes if not (brief and line == CONTENDERS)),
         "",
     ]
 
