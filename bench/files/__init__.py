@@ -1,1 +1,1 @@
-"""Files of a run and of a history, both ways: journal, results.csv, history.csv, locks."""
+"""Files of runs and histories: journal, results.csv, history.csv, locks."""

@@ -23,7 +23,7 @@ def csv_text(
     return file.getvalue()
 
 
-def record_of(row: Mapping[Any, Any], kind: type[T]) -> T:
+def parse_row(row: Mapping[Any, Any], kind: type[T]) -> T:
     """Return one row of ``csv.DictReader`` as a record, each cell as its field's type.
 
     Columns without a field are ignored. Raises ValueError for a row with too few or too many cells,

@@ -1,4 +1,4 @@
-"""``history.csv``: a line for each series of each run kept, plain enough for git. No torch."""
+"""``history.csv``: one line per series and run, simple enough to keep in git. No torch."""
 
 import csv
 import io
@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from bench.files.atomic import write_atomically
-from bench.files.csv_rows import csv_text, missing_column, record_of
+from bench.files.csv_rows import csv_text, missing_column, parse_row
 from bench.records.comparison import CHOICE, OWN_FACTOR
 from bench.records.environment import Environment
 from bench.records.errors import InputError
@@ -23,8 +23,8 @@ USUAL_NAME = "history.csv"
 class Point:
     """One series in one run: ``ratio`` is the arm's time / the yardstick's, with its interval.
 
-    ``time`` is when the run began, in ISO 8601. A change of machine cancels in the ratio as far as
-    it is faster at everything; ``device_name`` and ``torch`` say where it may not.
+    ``time`` is the start of the run, in ISO 8601. A machine that is faster at everything leaves the
+    ratio as it is; ``device_name`` and ``torch`` mark changes that may not.
     """
 
     schema: int
@@ -60,9 +60,9 @@ def series_name(record: Record) -> str:
 def points(
     records: Iterable[Record], environment: Environment, started: str, commit: str | None = None
 ) -> list[Point]:
-    """What a run adds to a history: its arms that were measured with the yardstick.
+    """Return the points of a run: its arms that were measured together with the yardstick.
 
-    What the run itself chose is left out: the next run may choose another. ``commit`` is that of
+    Chosen combinations are left out, since the next run may choose others. ``commit`` is that of
     a user's own arms.
     """
     return [
@@ -85,9 +85,9 @@ def points(
 
 
 def append(path: Path, found: Sequence[Point]) -> None:
-    """Add points at the end of a history; on disk whole or not at all.
+    """Append points to a history; the file is on disk whole or not at all.
 
-    Raises InputError where their run stands in it already, or where it is no history.
+    Raises InputError if the history has their run already, or is not a history.
     """
     before = read(path) if path.exists() else []
     runs = {each.run_id for each in before} & {each.run_id for each in found}
@@ -105,35 +105,35 @@ def append(path: Path, found: Sequence[Point]) -> None:
 
 
 def _columns(path: Path) -> Sequence[str]:
-    """In the order in which the file has them."""
+    """Return the columns in the order of the file."""
     with path.open(encoding="utf-8", newline="") as file:
         return next(csv.reader(file))
 
 
 def read(path: Path) -> list[Point]:
-    """Every point of a history. Raises InputError where it is none; says which line."""
+    """Return every point of a history. Raises InputError, with the line, if it is not one."""
     try:
         text = path.read_text(encoding="utf-8")
     except UnicodeDecodeError as error:
-        raise InputError(f"{path} is no history: it is no text in UTF-8; restore it") from error
+        raise InputError(f"{path} is not a history: it is not UTF-8 text; restore it") from error
     except OSError as error:
         raise InputError(
-            f"{path} cannot be read ({error.strerror}); begin a history with: "
+            f"{path} cannot be read ({error.strerror}); start a history with: "
             "vitbench history add results/RUN"
         ) from error
     reader = csv.DictReader(io.StringIO(text))
     if missing := missing_column(Point, reader.fieldnames):
-        raise InputError(f"{path} is no history: it lacks the column {missing!r}; restore it")
+        raise InputError(f"{path} is not a history: it lacks the column {missing!r}; restore it")
     return list(_points(path, reader))
 
 
 def _points(path: Path, rows: Iterable[dict[str, Any]]) -> Iterator[Point]:
     for number, row in enumerate(rows, start=2):
         try:
-            point = record_of(row, Point)
+            point = parse_row(row, Point)
         except ValueError as error:
             raise InputError(
-                f"{path} line {number} is no point of a history ({error}); restore it, or remove "
-                "the line"
+                f"{path} line {number} is not a point of a history ({error}); restore it, or "
+                "remove the line"
             ) from error
         yield point

@@ -1,12 +1,12 @@
-"""The journal of a run: one line an event, on disk before the next comparison starts.
+"""The journal of a run: one line per event, on disk before the next comparison starts.
 
 An event is ``process`` (a worker starts a pass or a survey), ``start`` (a comparison starts in a
 pass) or ``sample`` (its outcome); ``survey_start`` and ``survey`` are the same for one arm of a
 survey; ``choice`` has the comparisons that measure the chosen combinations. Everything else in a
-run's folder can be made again from the journal, the plan and the environment. The temporary
+run's folder can be rebuilt from the journal, the plan and the environment. The temporary
 journals of ``vitbench memory`` and ``vitbench profile`` have ``memory_start`` and ``memory``,
-``profile_start``, ``progress`` and ``profile``. Each line ends with a checksum of what stands
-before it, so that a line cut off by a kill is told from one changed by hand.
+``profile_start``, ``progress`` and ``profile``. Each line ends with a checksum of the text before
+it, which distinguishes a line cut off by a kill from one changed by hand.
 """
 
 import json
@@ -44,11 +44,11 @@ def _line(event: Event) -> bytes:
 def append_event(journal: Path, kind: str, **event: Any) -> None:
     """Append one line to the journal; it is on disk when this returns.
 
-    Raises OSError where it cannot be: no space, or the folder is gone.
+    Raises OSError if it cannot be written: no space, or the folder was removed.
     """
     line = _line({"schema": SCHEMA, "kind": kind, "time_s": time.time(), **event})
     with journal.open("ab+") as file:
-        # Whoever was killed while writing left half a line, which must not spoil this one.
+        # A process that was killed while writing left half a line: start on a new one.
         torn = file.tell() > 0 and (file.seek(-1, os.SEEK_END), file.read(1))[1] != b"\n"
         file.write((b"\n" if torn else b"") + line)
         file.flush()
@@ -67,10 +67,11 @@ def append_outcome(journal: Path, job: Job, outcome: Outcome, *, died: bool = Fa
 
 
 class JournalReader:
-    """Reads a journal that another process appends to, each event once.
+    """Reads each event once from a journal that another process appends to.
 
-    A line still being written is left for the next call. ``torn`` counts half-written lines, whose
-    writer was killed, since the last process began: what an earlier one lost was measured again.
+    A line that is still being written is left for the next call. ``torn`` counts the half-written
+    lines of killed processes since the last ``process`` event: that process measures again what
+    was lost before.
     """
 
     def __init__(self, journal: Path) -> None:
@@ -81,9 +82,9 @@ class JournalReader:
         self._last_torn = 0
 
     def new_events(self, *, final: bool = False) -> list[Event]:
-        """The events since the last call; with ``final`` nobody writes any more.
+        """Return the events since the last call; ``final``: no process writes any more.
 
-        Raises InputError where a line was changed by hand or is of a later schema.
+        Raises InputError for a line that was changed by hand or has another schema.
         """
         if not self.journal.exists():
             return []
@@ -106,22 +107,25 @@ class JournalReader:
         if event and _is_whole(line, event):
             self._follows(event)
             return event
-        # A line that was cut off is no whole JSON.
+        # A line that was cut off is not valid JSON.
         if event or _CHECKED.fullmatch(line):
             raise InputError(
                 f"{self.journal} line {self.lines} was changed by hand (its checksum does not "
-                "fit); restore it, or remove the line to have it measured again"
+                "match); restore it, or remove the line to have it measured again"
             )
         if line:
             self.torn, self._last_torn = self.torn + 1, self.lines
         return None
 
     def _follows(self, event: Event) -> None:
-        """After a half-written line its writer is dead: only whoever started it goes on."""
-        goes_on = event["kind"] in ("process", CHOICE) or event.get("died")
-        if self._last_torn and not goes_on:
+        """Check the event after a half-written line: its writer is dead, so its parent continues.
+
+        Raises InputError if the dead process continues: the line was changed by hand.
+        """
+        is_parent = event["kind"] in ("process", CHOICE) or event.get("died")
+        if self._last_torn and not is_parent:
             raise InputError(
-                f"{self.journal} line {self._last_torn} was changed by hand (it is no JSON); "
+                f"{self.journal} line {self._last_torn} was changed by hand (it is not JSON); "
                 "restore it, or remove the line to have it measured again"
             )
         self._last_torn = 0
@@ -129,7 +133,7 @@ class JournalReader:
 
 
 def _is_whole(line: bytes, event: Event) -> bool:
-    """Whether a line is an event as it was written: its checksum matches."""
+    """Return whether a line is an event as it was written: its checksum matches."""
     checked = _CHECKED.fullmatch(line)
     if "kind" not in event or checked is None:
         return False
@@ -145,15 +149,15 @@ def _parsed(line: bytes) -> Event | None:
 
 
 def read_events(journal: Path) -> tuple[list[Event], int]:
-    """Every event of a journal that nobody writes to, and the number of half-written lines."""
+    """Return every event of a finished journal, and the number of half-written lines."""
     reader = JournalReader(journal)
     return reader.new_events(final=True), reader.torn
 
 
 def record_of(event: Event) -> Sample | Survey | Choice | None:
-    """Return the record that an event holds, None for an event that only marks a beginning.
+    """Return the record in an event; None for an event without one.
 
-    Raises InputError where a field lacks or is of another type.
+    Raises InputError for a field that is missing or of another type.
     """
     kind = _RECORDS.get(event["kind"])
     if kind is None:
@@ -162,4 +166,4 @@ def record_of(event: Event) -> Sample | Survey | Choice | None:
         return record_from(event, kind)
     except ValueError as error:
         name = kind.__name__.lower()
-        raise InputError(f"a line of the journal is no {name} ({error}); restore it") from error
+        raise InputError(f"a line of the journal is not a {name} ({error}); restore it") from error

@@ -1,8 +1,7 @@
-"""One measuring run at a time: on a device, and in the folder of a run. No torch.
+"""Locks: one measuring run at a time on a device and in the folder of a run. No torch.
 
 The locks are the kernel's (flock), so they end with the process that holds them, however it ends.
-Beside each lies a note that says who holds it, for the message to others; nothing else relies on
-it.
+A note next to each describes its holder. It only serves the error messages of other processes.
 """
 
 import errno
@@ -28,20 +27,21 @@ _LONGEST = 100
 
 @contextmanager
 def device_locks(devices: Sequence[str], holder: str) -> Iterator[None]:
-    """Measure alone on each of ``devices`` until the block ends, among all users of the machine.
+    """Lock each of ``devices`` against other measuring processes of all users.
 
-    ``holder`` tells others what is measured, such as the command line. Does not wait: raises
-    InputError where another process measures on one of them, and names it, or where locks cannot
-    be kept here. GPUs are told apart by the first that CUDA_VISIBLE_DEVICES names.
+    ``holder`` describes the measurement to others, such as the command line. Does not wait: raises
+    InputError, with the other process, if a device is locked, or if locks cannot be kept here. GPUs
+    are distinguished by the first one in CUDA_VISIBLE_DEVICES.
     """
     folder = _shared_folder()
     with ExitStack() as stack:
         for device in sorted(set(devices)):
             try:
-                stack.enter_context(_held(folder / f"{_file_name(device)}.lock", holder))
+                stack.enter_context(_lock(folder / f"{_file_name(device)}.lock", holder))
             except Timeout as error:
                 raise InputError(
-                    f"device {device!r} is being measured by {_who(error)}; wait for its end",
+                    f"device {device!r} is being measured by {_holder_of(error)}; "
+                    "wait until it ends",
                     Remedy.NO_LOCK,
                 ) from error
             except OSError as error:
@@ -51,17 +51,17 @@ def device_locks(devices: Sequence[str], holder: str) -> Iterator[None]:
 
 @contextmanager
 def folder_lock(folder: Path) -> Iterator[None]:
-    """Write to the folder of a run alone until the block ends.
+    """Lock the folder of a run against other writing processes.
 
-    Does not wait: raises InputError where another process writes there, and names it, or where the
-    folder cannot be locked.
+    Does not wait: raises InputError, with the other process, if the folder is locked, or if it
+    cannot be.
     """
     with ExitStack() as stack:
         try:
-            stack.enter_context(_held(folder / ".lock", f"writes {folder}"))
+            stack.enter_context(_lock(folder / ".lock", f"writes {folder}"))
         except Timeout as error:
             raise InputError(
-                f"folder {folder} is being written by {_who(error)}; wait for its end"
+                f"folder {folder} is being written by {_holder_of(error)}; wait until it ends"
             ) from error
         except OSError as error:
             raise InputError(
@@ -72,17 +72,17 @@ def folder_lock(folder: Path) -> Iterator[None]:
 
 
 @contextmanager
-def _held(path: Path, holder: str) -> Iterator[None]:
-    """Hold one lock. Raises Timeout, at once, where another holds it; OSError where it cannot be.
+def _lock(path: Path, holder: str) -> Iterator[None]:
+    """Hold one lock. Raises Timeout at once if another process holds it; OSError if it cannot be.
 
-    Any user may open the file; it stays when the lock ends, since a file that is removed could
-    still be opened by one process and made anew by another.
+    Every user may open the file. It stays when the lock ends: a removed file could still be open in
+    one process while another makes a new one.
     """
-    path.parent.stat()  # A folder that is gone is an error; the library would make it anew.
+    path.parent.stat()  # A missing folder is an error; the library would make it.
     lock, note = FileLock(path, mode=0o666, thread_local=False), _note(path)
     lock.acquire(blocking=False)
     try:
-        with suppress(OSError):  # A full disk forbids notes, but no lock.
+        with suppress(OSError):  # A full disk prevents notes, not locks.
             _write_note(note, holder)
         yield
     finally:
@@ -92,7 +92,7 @@ def _held(path: Path, holder: str) -> Iterator[None]:
 
 
 def _shared_folder() -> Path:
-    """The folder of locks for all users. Raises InputError where it cannot be made."""
+    """Return the folder of locks of all users. Raises InputError if it cannot be made."""
     folder = Path(_FOLDER)
     try:
         folder = Path(tempfile.gettempdir()) / _FOLDER
@@ -103,12 +103,12 @@ def _shared_folder() -> Path:
 
 
 def _share(folder: Path) -> None:
-    """Make a folder for everybody, or use the one that is there. Raises OSError."""
+    """Make a folder that every user may write, or use the existing one. Raises OSError."""
     folder.mkdir(exist_ok=True)
     if folder.is_symlink():
         raise OSError(errno.ELOOP, "it is a symbolic link")
-    with suppress(PermissionError):  # Another user made it, and gave it this mode.
-        # No sticky bit: in such a folder the kernel keeps users from opening others' files.
+    with suppress(PermissionError):  # Another user made it with this mode.
+        # No sticky bit: with it the kernel would refuse to open files of other users.
         folder.chmod(0o777)
 
 
@@ -121,7 +121,7 @@ def _unlockable(folder: Path, error: OSError) -> InputError:
 
 
 def _file_name(device: str) -> str:
-    """A file's name for a device, the same for all processes that would measure on it."""
+    """Return the name of a device's lock, the same in all processes that use the device."""
     if device == "cuda":
         first = os.environ.get("CUDA_VISIBLE_DEVICES", "").partition(",")[0].strip()
         device = f"cuda-{first or 0}"
@@ -142,12 +142,12 @@ def _write_note(path: Path, holder: str) -> None:
 def _user() -> str:
     try:
         return getpass.getuser()
-    except (KeyError, OSError):  # A container's user need not have a name.
+    except (KeyError, OSError):  # A container's user may lack a name.
         return str(os.getuid())
 
 
-def _who(refused: Timeout) -> str:
-    """Who holds the lock, in one line, as far as a living process says so in its note."""
+def _holder_of(refused: Timeout) -> str:
+    """Return the holder of a lock in one line, by the note of a living process."""
     import psutil
 
     try:
@@ -157,6 +157,6 @@ def _who(refused: Timeout) -> str:
     except (OSError, ValueError, TypeError, KeyError, OverflowError):
         alive = False
     if not alive:
-        return "another process, which left no note"
+        return "another process without a note"
     user, since, holder = (" ".join(str(word).split())[:_LONGEST] for word in words)
     return f"process {pid} of {user} since {since} ({holder})"

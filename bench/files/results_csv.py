@@ -1,4 +1,4 @@
-"""``results.csv`` both ways: records to a file that never stands half-written, and back."""
+"""``results.csv``: write and read the rows of a run; ``calibration.csv``: write rates. No torch."""
 
 import csv
 import itertools
@@ -7,7 +7,7 @@ from dataclasses import asdict, fields
 from pathlib import Path
 
 from bench.files.atomic import replacing, write_atomically
-from bench.files.csv_rows import csv_text, missing_column, record_of
+from bench.files.csv_rows import csv_text, missing_column, parse_row
 from bench.files.run_folder import check_schema, digest
 from bench.records.calibration import Rate
 from bench.records.errors import InputError
@@ -17,7 +17,7 @@ from bench.records.row import COLUMNS, Record
 def write_csv(path: Path, records: Iterable[Record]) -> Path | None:
     """Write ``results.csv`` whole or not at all; a missing value is an empty cell.
 
-    A file that was changed since it was written is kept beside it: the path of the copy, or None.
+    A file that was changed by hand is renamed before. Returns its new path, or None.
     """
     text = csv_text(COLUMNS, (asdict(record) for record in records))
     seal = path.with_name(f".{path.name}.sha256")
@@ -28,13 +28,13 @@ def write_csv(path: Path, records: Iterable[Record]) -> Path | None:
 
 
 def write_rates(path: Path, rates: Sequence[Rate]) -> None:
-    """Write ``calibration.csv``: a row for each method and kind of trial."""
+    """Write ``calibration.csv``: one row per method and kind of trial."""
     columns = [each.name for each in fields(Rate)]
     write_atomically(path, csv_text(columns, (asdict(rate) for rate in rates)))
 
 
 def _was_changed(path: Path, seal: Path, text: str) -> bool:
-    """Whether the file is neither what is to be written nor what was written last."""
+    """Return whether a file is neither the new text nor the one that was written last."""
     if not path.exists():
         return False
     found = path.read_bytes()
@@ -50,7 +50,7 @@ def _set_aside(path: Path) -> Path:
 
 
 def read_csv(path: Path) -> list[Record]:
-    """Read ``results.csv``. Raises InputError for a file that lacks a column."""
+    """Read ``results.csv``. Raises InputError for a missing file or column, or a changed cell."""
     if not path.exists():
         raise InputError(f"{path} does not exist; make it with: vitbench report {path.parent}")
     with path.open(encoding="utf-8", newline="") as file:
@@ -64,7 +64,7 @@ def read_csv(path: Path) -> list[Record]:
     for row in rows:
         check_schema(path, int(row["schema"]) if row["schema"].isdecimal() else row["schema"])
     try:
-        return [record_of(row, Record) for row in rows]
+        return [parse_row(row, Record) for row in rows]
     except ValueError as error:
         raise InputError(
             f"{path} was changed by hand ({error}); make it again with: "

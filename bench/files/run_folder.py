@@ -1,8 +1,8 @@
-"""Files of a run: names, plans, environment, and ``results.csv`` both ways. No torch.
+"""The folder of a run: its name, plan, environment and tasks. No torch.
 
 A run is one folder::
 
-    results/<run>/plan.json         what was asked for, and every comparison
+    results/<run>/plan.json         the options, and every comparison
                   environment.json  the machine
                   journal.jsonl     see bench.files.journal
                   passes/           pytest-benchmark's raw JSON and the output of each pass
@@ -31,23 +31,23 @@ from bench.records.task import TASKS, Task
 
 T = TypeVar("T")
 
-# Schema of the calibration in results/reference, the only files of an earlier one: they lack no
-# field but those that have a default.
+# Schema of the calibration in results/reference, the only files of an earlier schema: all fields
+# that they lack have defaults.
 _KEPT_SCHEMA = 2
 
 
 def digest(content: bytes) -> str:
-    """What tells a file's content from any other."""
+    """Return the SHA-256 of a file's content."""
     return hashlib.sha256(content).hexdigest()
 
 
 def new_run_id(now: datetime) -> str:
-    """Name of a run's folder where the user gives none: the time it began."""
+    """Return the default name of a run's folder: the time when it started."""
     return now.strftime("%Y%m%d-%H%M%S")
 
 
 def check_run_folder(folder: Path) -> None:
-    """Raise InputError, before anything is done, where a run's folder exists or cannot be made."""
+    """Raise InputError if a run's folder exists or cannot be made; make nothing."""
     try:
         exists = folder.exists()
         parent = next(path for path in folder.absolute().parents if path.exists())
@@ -69,7 +69,7 @@ def check_run_folder(folder: Path) -> None:
 def create_run_folder(folder: Path, plan: Plan, environment: Environment) -> None:
     """Make a run's folder with its plan and environment, whole or not at all.
 
-    Raises InputError where it exists or cannot be made.
+    Raises InputError if it exists or cannot be made.
     """
     check_run_folder(folder)
     part = folder.with_name(f".{folder.name}.{os.getpid()}.part")
@@ -101,9 +101,9 @@ def _read_json(path: Path) -> dict[str, Any]:
             "results/<run>"
         ) from error
     except ValueError as error:
-        raise InputError(f"{path} is no JSON ({error}); restore it or run again") from error
+        raise InputError(f"{path} is not JSON ({error}); restore it or run again") from error
     if not isinstance(plain, dict):
-        raise InputError(f"{path} is no JSON object; restore it or run again")
+        raise InputError(f"{path} is not a JSON object; restore it or run again")
     check_schema(path, plain.pop("schema", None))
     return plain
 
@@ -123,7 +123,7 @@ def read_plan(run: Path) -> Plan:
 
 
 def read_task(path: Path) -> Task[Any]:
-    """Read the task of a worker process. Raises InputError where the file holds none."""
+    """Read the task of a worker process. Raises InputError for a file without one."""
     plain = _read_json(path)
     kind = plain.get("kind")
     if kind not in TASKS:
@@ -137,15 +137,15 @@ def read_environment(run: Path) -> Environment:
 
 
 def record_from(plain: dict[str, Any], kind: type[T]) -> T:
-    """Build a record from what JSON gives, which knows no tuples, and check its types.
+    """Build a record from parsed JSON: lists become tuples, and types are checked.
 
-    Raises ValueError where a field lacks or is of another type; says where.
+    Raises ValueError, with the place, for a field that is missing or of another type.
     """
     return msgspec.convert(plain, kind, dec_hook=_other)
 
 
 def _other(kind: type[Any], value: Any) -> Any:
-    """A field of a type that JSON has no like of: a path."""
+    """Return a field of a type that JSON lacks: a path."""
     return kind(value)
 
 
@@ -159,7 +159,7 @@ def _record(path: Path, plain: dict[str, Any], kind: type[T]) -> T:
     except ValueError as error:
         raise _changed(path, error) from error
     for name in _more(plain, msgspec.to_builtins(record, enc_hook=str)):
-        raise _changed(path, f"there is no {name!r}")
+        raise _changed(path, f"unknown field {name!r}")
     return record
 
 
@@ -168,7 +168,7 @@ def _changed(path: Path, how: object) -> InputError:
 
 
 def _more(plain: Any, kept: Any) -> Iterator[str]:
-    """The names that JSON gives and the record made of it does not have."""
+    """Yield the names in the JSON that the record lacks."""
     inner: Iterable[tuple[Any, Any]] = ()
     if isinstance(plain, dict):
         yield from sorted(plain.keys() - kept.keys())

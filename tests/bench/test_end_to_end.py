@@ -189,7 +189,7 @@ def test_plain_pytest_keeps_what_pytest_benchmark_offers(tmp_path: Path) -> None
     [
         (("--variants", "B/17"), "unknown variant 'B/17'; known: B/16"),
         (("--factors", "speed"), "unknown factor 'speed'; known: patcher"),
-        (("--batch-sizes", "x"), "'x' is no list of whole numbers; expected such as 1,8"),
+        (("--batch-sizes", "x"), "'x' is not a list of whole numbers; expected e.g. 1,8"),
         (("--devices", "cuda"), "device 'cuda' asked for, but torch finds none here"),
         (("--pass-plan", "nowhere"), "nowhere cannot be read"),
     ],

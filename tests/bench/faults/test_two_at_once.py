@@ -48,7 +48,7 @@ def test_a_second_run_on_the_device_is_refused(
     (line,) = done["compare"].stderr.splitlines()
     assert f"device 'cpu' is being measured by process {first} of " in line
     assert "vitbench compare arms.py:steady arms.py:steady --input 2,8" in line
-    assert "wait for its end, or give --no-lock to measure without a lock" in line
+    assert "wait until it ends, or give --no-lock to measure without a lock" in line
 
 
 @pytest.mark.long

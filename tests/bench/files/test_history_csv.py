@@ -72,11 +72,11 @@ def test_series_are_told_apart() -> None:
 @pytest.mark.parametrize(
     ("old", "new", "message"),
     [
-        ("schema,", "scheme,", "is no history: it lacks the column 'schema'"),
-        (",0.4,", ",-0.4,", r"line 2 is no point of a history \(ratio is -0.4"),
-        (",0.4,", ",fast,", "line 2 is no point of a history"),
-        ("\n1,", "\n9,", r"line 2 is no point of a history \(schema is 9"),
-        (",0.39,0.41", "", "line 2 is no point of a history"),
+        ("schema,", "scheme,", "is not a history: it lacks the column 'schema'"),
+        (",0.4,", ",-0.4,", r"line 2 is not a point of a history \(ratio is -0.4"),
+        (",0.4,", ",fast,", "line 2 is not a point of a history"),
+        ("\n1,", "\n9,", r"line 2 is not a point of a history \(schema is 9"),
+        (",0.39,0.41", "", "line 2 is not a point of a history"),
     ],
 )
 def test_a_damaged_history_is_told(tmp_path: Path, old: str, new: str, message: str) -> None:
@@ -91,7 +91,7 @@ def test_a_damaged_history_is_told(tmp_path: Path, old: str, new: str, message: 
 
 def test_no_history_says_how_to_begin_one(tmp_path: Path) -> None:
     """With the command."""
-    with pytest.raises(InputError, match="begin a history with: vitbench history add"):
+    with pytest.raises(InputError, match="start a history with: vitbench history add"):
         read(tmp_path / "none.csv")
 
 
@@ -118,7 +118,10 @@ def test_a_file_that_was_edited_by_hand_loses_nothing(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(
     ("damage", "message"),
-    [(b"\xff\xfe", "no text in UTF-8"), (b",surplus\n", "line 2 is no point .* too many cells")],
+    [
+        (b"\xff\xfe", "not UTF-8 text"),
+        (b",surplus\n", "line 2 is not a point .* too many cells"),
+    ],
 )
 def test_damage_is_told_in_a_line(tmp_path: Path, damage: bytes, message: str) -> None:
     """With the file, and the line where there is one."""

@@ -203,5 +203,5 @@ def test_nobody_else_goes_on_after_half_a_line(journal: Path) -> None:
 def test_what_is_no_survey_is_refused(journal: Path) -> None:
     """A line that lacks what a survey has is told by its kind."""
     append_event(journal, "survey", key="a", measured={"status": "fine"})
-    with pytest.raises(InputError, match=r"a line of the journal is no survey \(.*; restore it"):
+    with pytest.raises(InputError, match=r"a line of the journal is not a survey \(.*; restore it"):
         surveys_from(read_events(journal)[0])

@@ -92,7 +92,9 @@ def test_what_is_no_json_between_events_was_changed_by_hand(journal: Path, lost:
     lines = write(journal, "abcd")
     lines[lost] = b"garbage\n"
     journal.write_bytes(b"".join(lines))
-    with pytest.raises(InputError, match=rf"line {lost + 1} was changed by hand \(it is no JSON\)"):
+    with pytest.raises(
+        InputError, match=rf"line {lost + 1} was changed by hand \(it is not JSON\)"
+    ):
         read_events(journal)
 
 
@@ -149,7 +151,7 @@ def test_what_is_no_sample_is_an_error(
     plain: dict[str, Any] = {"key": "a", "pass_index": 0}
     change(plain)
     append_event(journal, "sample", **plain)
-    with pytest.raises(InputError, match=r"no sample \(.*\); restore it"):
+    with pytest.raises(InputError, match=r"not a sample \(.*\); restore it"):
         read_samples(journal.parent)
 
 

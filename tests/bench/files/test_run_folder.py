@@ -96,7 +96,7 @@ def test_task_round_trip(tmp_path: Path, kind: str) -> None:
         ({"kind": "tour"}, "kind is 'tour'; expected one of pass, survey, memory, profile"),
         ({"kind": "memory"}, "missing required field `case`"),
         ({"jobs": None}, "Expected `array`, got `null`"),
-        ({"budget": 1}, "there is no 'budget'"),
+        ({"budget": 1}, "unknown field 'budget'"),
     ],
 )
 def test_a_file_that_holds_no_task(tmp_path: Path, changes: dict[str, Any], says: str) -> None:
@@ -113,9 +113,9 @@ def test_a_file_that_holds_no_task(tmp_path: Path, changes: dict[str, Any], says
     ("text", "message"),
     [
         (None, r"cannot be read \(No such file or directory\); expected the folder of a run"),
-        ("[]", "is no JSON object; restore it or run again"),
-        ("null", "is no JSON object; restore it or run again"),
-        ('{"schema": 1, "run_id"', "is no JSON .*; restore it or run again"),
+        ("[]", "is not a JSON object; restore it or run again"),
+        ("null", "is not a JSON object; restore it or run again"),
+        ('{"schema": 1, "run_id"', "is not JSON .*; restore it or run again"),
         ('{"schema": 999}', "has schema 999; this vitbench reads schema 4: use the version"),
         ('{"schema": 3}', "has schema 3; this vitbench reads schema 4: use the version"),
         ("{}", "has schema None; this vitbench reads schema 4"),
