@@ -57,12 +57,12 @@ def calibrate(**options: Unpack[CalibrateOptions]) -> None:
     plot. Continue an interrupted calibration with vitbench run --resume DIR, then --again DIR.
     """
     from bench.files.results_csv import write_rates
-    from bench.report.calibration import calibration_figure, sentence, table
+    from bench.report.calibration import calibration_figure, rates_table, sentence
     from bench.report.plots.canvas import save
 
     found = _calibration(options)
     folder = found.results.folder
-    output().print(table(found.rates))
+    output().print(rates_table(found.rates))
     click.echo(sentence(found.rates))
     source = source_of(found.results)
     click.echo(source)

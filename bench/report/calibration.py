@@ -1,4 +1,4 @@
-"""A calibration in a table, a sentence and a plot."""
+"""Calibrations and simulated runs: tables, a sentence and a figure."""
 
 import math
 from collections.abc import Sequence
@@ -17,7 +17,7 @@ from bench.report.units import percent
 
 
 def _share(share: float, digits: int) -> str:
-    """A share in percent; nothing where no comparison was of the kind."""
+    """A share in percent; '' if there was no such comparison."""
     return "" if not math.isfinite(share) else f"{100 * share:.{digits}f}%"
 
 
@@ -49,31 +49,31 @@ def simulated_runs_markdown(scores: Sequence[Score]) -> str:
     return "\n".join(markdown_table(SCORE_COLUMNS, scores))
 
 
-# Where the counts stand, right of the bars, and where the axis ends.
+# Position of the counts, right of the bars, and end of the axis.
 _LABELS, _END = 1.05, 1.3
 _FALSE_COLOUR, _FOUND_COLOUR, _INK = "#D55E00", "#009E73", "#333333"
 
 
 def kind(truth: float) -> str:
-    """A kind of trial in words: ``identical arms``, ``5 % slower``."""
+    """Name of a kind of trial: ``identical arms``, ``5 % slower``."""
     return "identical arms" if truth == 1 else f"{100 * (1 / truth - 1):.0f} % slower"
 
 
 def count(rate: Rate) -> int:
-    """How many were called different (identical arms) or slower (others)."""
+    """Comparisons that were called different (identical arms) or slower (others)."""
     return rate.different if rate.truth == 1 else rate.slower
 
 
-def table(rates: Sequence[Rate]) -> Table:
-    """Every method's rates, a block for each kind of trial."""
-    found = Table(title="What each method says of comparisons whose answer is known")
+def rates_table(rates: Sequence[Rate]) -> Table:
+    """Rich table of every method's rates, a block for each kind of trial."""
+    table = Table(title="Verdicts of each method on comparisons whose answer is known")
     for heading in ("truth", "method"):
-        found.add_column(heading)
+        table.add_column(heading)
     for heading in ("called different", "called slower", "interval holds the truth", "± median"):
-        found.add_column(heading, justify="right")
+        table.add_column(heading, justify="right")
     for truth in sorted({rate.truth for rate in rates}, reverse=True):
         for place, rate in enumerate(each for each in rates if each.truth == truth):
-            found.add_row(
+            table.add_row(
                 kind(truth) if place == 0 else "",
                 rate.method,
                 f"{rate.different} of {rate.trials}",
@@ -81,8 +81,8 @@ def table(rates: Sequence[Rate]) -> Table:
                 f"{100 * rate.covered:.0f} %",
                 percent(rate.half_width),
             )
-        found.add_section()
-    return found
+        table.add_section()
+    return table
 
 
 def sentence(rates: Sequence[Rate]) -> str:
@@ -104,7 +104,7 @@ def _of(rate: Rate) -> str:
 
 
 def calibration_figure(rates: Sequence[Rate], source: str) -> Figure:
-    """Share called different or slower by each method, a panel for each kind of trial."""
+    """Draw the share called different or slower by each method, a panel for each kind of trial."""
     with mpl.rc_context(STYLE):
         return _figure(rates, source)
 
@@ -118,9 +118,9 @@ def _figure(rates: Sequence[Rate], source: str) -> Figure:
     for axis, truth in zip(axes, truths, strict=True):
         for rate in (each for each in rates if each.truth == truth):
             _bar(axis, methods.index(rate.method), rate)
-        wanted = "should be 0" if truth == 1 else "should be 1"
-        said = "called different" if truth == 1 else "called slower"
-        axis.set_title(f"{kind(truth)}:\n{said} ({wanted})", fontsize=9)
+        target = "should be 0" if truth == 1 else "should be 1"
+        outcome = "called different" if truth == 1 else "called slower"
+        axis.set_title(f"{kind(truth)}:\n{outcome} ({target})", fontsize=9)
         axis.set_xlim(0, _END)
         axis.set_xticks([0, 0.25, 0.5, 0.75, 1])
         axis.set_ylim(len(methods) - 0.5, -0.5)

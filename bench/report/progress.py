@@ -1,4 +1,4 @@
-"""How far a run is: a bar in a terminal, a line for each comparison elsewhere."""
+"""Progress of a run: a bar in a terminal, a line for each comparison elsewhere."""
 
 import time
 from collections import defaultdict
@@ -121,7 +121,7 @@ class RunProgress:
 
 
 def _names(comparisons: Iterable[Comparison]) -> Iterator[tuple[str, str]]:
-    """What comparisons, and cases that are looked at, are called: of a user's own arms the arm."""
+    """Yield key and name of each comparison and case; a user's own arm is named by itself."""
     for each in comparisons:
         if each.arm.factory is not None:
             yield each.key, each.arm_name + (" (control)" if each.is_control else "")

@@ -1,4 +1,4 @@
-"""A history for people: what changed, between which commits, as lines, table and chart."""
+"""A history's lasting changes, and the commits between which they lie: line, table, chart."""
 
 import math
 from collections.abc import Mapping, Sequence
@@ -20,7 +20,7 @@ from bench.report.units import counted, digits, percent, signed_percent
 Series = Mapping[str, Sequence[Point]]
 
 _COLUMNS = 3
-# More panels could not be read; those with changes come first.
+# Panels of a chart; series with changes come first.
 _MOST_PANELS = 24
 _CHANGE_HEADINGS = (
     "series",
@@ -41,7 +41,7 @@ def by_series(points: Sequence[Point]) -> dict[str, list[Point]]:
 
 
 def commits(points: Sequence[Point], first: int, last: int | None = None) -> str:
-    """What lies between two points: from the last commit before the first to the last one's."""
+    """Range of commits: from the one before point ``first`` to that of point ``last``."""
     before, after = points[first - 1].commit, points[first if last is None else last].commit
     return f"{_short(before)}..{_short(after)}"
 
@@ -51,7 +51,7 @@ def _short(commit: str | None) -> str:
 
 
 def moved(points: Sequence[Point], index: int) -> str:
-    """What else is another since the change: the machine, torch; empty where nothing is."""
+    """Machine and torch, as far as they changed with point ``index``."""
     before, after = points[index - 1], points[index]
     pairs = ((before.device_name, after.device_name), (before.torch, after.torch))
     names = ("machine", "torch")
@@ -60,7 +60,7 @@ def moved(points: Sequence[Point], index: int) -> str:
 
 
 def trend_table(series: Series, changes: Sequence[Change]) -> Table:
-    """A row for each change, the largest first."""
+    """Rich table of changes, the largest first."""
     table = new_table("Lasting changes of time / yardstick's time")
     for name in _CHANGE_HEADINGS:
         numbers = name in ("change", "runs after")
@@ -82,16 +82,16 @@ def trend_table(series: Series, changes: Sequence[Change]) -> Table:
 
 
 def simulation_table(found: Sequence[MethodScore]) -> Table:
-    """What each method finds and what it makes up, in simulated histories."""
+    """Rich table of each method's hits and false alarms in simulated histories."""
     table = new_table("Simulated histories: 20 series, 40 runs, 5 series slower from the middle on")
     headings = (
         "method",
         "slower by",
         "found (±3 runs)",
-        "at the very run",
-        "95 % range holds it",
+        "at the exact run",
+        "within the 95 % range",
         "false alarms per history",
-        "false of all told",
+        "false of all found",
     )
     for place, name in enumerate(headings):
         table.add_column(name, justify="right" if place else "left", overflow="fold")
@@ -109,19 +109,23 @@ def simulation_table(found: Sequence[MethodScore]) -> Table:
 
 
 def trend_line(series: Series, changes: Sequence[Change], share: float, needed: int = 0) -> str:
-    """What was looked at, and how much of what was found may be false.
+    """Return a sentence on the series, their changes, and how many of these may be false.
 
-    Before so many runs as ``needed`` nothing could have been found.
+    ``needed`` is the number of runs before which no change can be found.
     """
     runs = len({point.run_id for points in series.values() for point in points})
     found = counted(len(changes), "lasting change") if changes else "no lasting change"
     expected = f"; at most {digits(share * len(changes), 2)} of them false" if changes else ""
-    too_few = f" (too few to tell any: {needed} would)" if runs < needed and not changes else ""
+    too_few = (
+        f" (too few: a change can be found from {needed} on)"
+        if runs < needed and not changes
+        else ""
+    )
     return f"{len(series)} series over {counted(runs, 'run')}{too_few}: {found}{expected}."
 
 
 def trend_figure(series: Series, changes: Sequence[Change], source: str) -> Figure:
-    """A panel for each series, those that changed first; segments' means, changes marked."""
+    """Draw a panel for each series, with the means between its changes."""
     changed = {change.series for change in changes}
     names = sorted(series, key=lambda name: (name not in changed, name))[:_MOST_PANELS]
     lines = math.ceil(len(names) / _COLUMNS)

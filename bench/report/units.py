@@ -1,4 +1,4 @@
-"""Numbers as people read them: the one place where a number becomes text with its unit."""
+"""Formats of numbers: the one place where a number becomes text with its unit."""
 
 import math
 from collections.abc import Callable
@@ -11,7 +11,7 @@ MOST_IMAGES = 1e10
 
 
 def digits(value: float, significant: int = 3) -> str:
-    """A number with so many significant digits, without an exponent: 0.0123, 1.23, 123, 12300."""
+    """A number with ``significant`` digits, without an exponent: 0.0123, 1.23, 123, 12 300."""
     if value == 0:
         return "0"
     rounded = float(f"{value:.{significant - 1}e}")
@@ -32,12 +32,12 @@ def times(value: float | None) -> str:
 
 
 def _ratio(value: float) -> str:
-    """Two decimals where they say enough, three significant digits elsewhere."""
+    """Two decimals from 0.1 to 10, three significant digits elsewhere."""
     return f"{value:.2f}" if _TWO_DECIMALS[0] <= value < _TWO_DECIMALS[1] else digits(value)
 
 
 def bounds(low: float | None, high: float | None) -> str:
-    """An interval of a speed-up: ``1.20 to 1.26``; one of three decades and more says nothing."""
+    """An interval of a speed-up: ``1.20 to 1.26``; ``unknown`` if wider than three decades."""
     if low is None or high is None:
         return ""
     if high > _WIDEST * low:
@@ -46,15 +46,15 @@ def bounds(low: float | None, high: float | None) -> str:
 
 
 def times_within(value: float, low: float | None, high: float | None) -> str:
-    """A speed-up with its interval, where it has one: ``×1.23 (1.20 to 1.26)``."""
+    """A speed-up with its interval, if it has one: ``×1.23 (1.20 to 1.26)``."""
     interval = bounds(low, high)
     return f"{times(value)} ({interval})" if interval else times(value)
 
 
 def bounded(show: Callable[[float | None], str], low: float | None, high: float | None) -> str:
-    """Any interval, as its ends are shown: ``120 to never``; empty where an end lacks.
+    """An interval whose ends ``show`` formats: ``120 to never``; '' if an end is missing.
 
-    Ends that look alike stand once: ``never``.
+    Ends with the same text are shown once: ``never``.
     """
     if low is None or high is None:
         return ""
@@ -68,9 +68,9 @@ def seconds(value_s: float | None) -> str:
 
 
 def images(count: float | None) -> str:
-    """A whole number of images, to three digits: ``46``, ``12 300``; infinitely many are never.
+    """A whole number of images, to three digits: ``46``, ``12 300``.
 
-    More than 10 billion, which nobody will see through one model, are never, too.
+    Infinitely many, or more than MOST_IMAGES, are ``never``.
     """
     if count is None:
         return ""
@@ -114,26 +114,26 @@ def duration(seconds: float) -> str:
 
 
 def percent(value: float | None, *, most: float = 1.0) -> str:
-    """A share or relative difference: ``1.2 %``; one of more than ``most`` says nothing."""
+    """A share or relative difference: ``1.2 %``; ``unknown`` above ``most``."""
     if value is None:
         return ""
     return "unknown" if value > most else f"{100 * value:.1f} %"
 
 
 def counted(count: int, noun: str) -> str:
-    """So many of something: ``1 verdict``, ``3 verdicts``."""
+    """A count with its noun: ``1 verdict``, ``3 verdicts``."""
     return f"{count} {noun}" if count == 1 else f"{count} {noun}s"
 
 
 def signed_percent(value: float | None) -> str:
-    """A relative error with its sign: ``+1.2 %``; of what was nothing before, ``new``."""
+    """A relative change with its sign: ``+1.2 %``; ``new`` if it was 0 before."""
     if value is None:
         return ""
     return "new" if math.isinf(value) else f"{100 * value:+.1f} %"
 
 
 def escaped(text: str) -> str:
-    """Text as Markdown shows it in a table or a list: neither a column's end nor HTML."""
+    """Text escaped for a Markdown table or list: ``|`` ends no column, ``<`` begins no HTML."""
     return text.replace("|", "\\|").replace("<", "&lt;")
 
 

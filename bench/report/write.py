@@ -1,4 +1,4 @@
-"""Plots and page of a run: drawn here, or for the page alone in a process beside this one."""
+"""Write plots and page of a run; the page alone is drawn in a second process."""
 
 from collections.abc import Iterator, Sequence
 from concurrent.futures import Executor, ProcessPoolExecutor
@@ -13,12 +13,12 @@ import click
 from bench.files.atomic import write_atomically
 from bench.records.errors import InputError
 
-# A history of fewer has no trend to show.
+# A history of fewer runs has no chart.
 _LEAST_RUNS = 3
 
 
 def write_drawings(results: Any, aim: Any) -> int:
-    """Write a run's page and every plot; how many files the plots are."""
+    """Write a run's page and every plot; return the number of plot files."""
     from bench.report.page.document import page
     from bench.report.page.figures import inlined
     from bench.report.plots.speed import draw, write_plots
@@ -31,8 +31,8 @@ def write_drawings(results: Any, aim: Any) -> int:
 
 @contextmanager
 def drawing_beside() -> Iterator[Executor]:
-    """A process to draw in, which loads what it needs for that while this one reads the run."""
-    # A fork starts at once, and nothing is loaded yet that would not bear one.
+    """Start a process that imports matplotlib while this one reads the run."""
+    # A fork starts at once, and no library is loaded yet that a fork would break.
     how = "fork" if "fork" in get_all_start_methods() else None
     with ProcessPoolExecutor(1, mp_context=get_context(how)) as beside:
         beside.submit(import_module, "bench.report.plots.speed")
@@ -40,10 +40,10 @@ def drawing_beside() -> Iterator[Executor]:
 
 
 def page_alone(results: Any, aim: Any, beside: Executor) -> Path:
-    """Write a run's page, with figures that are drawn beside; its path."""
+    """Write a run's page, with figures drawn in the second process; return its path."""
     shown = (results.records, source_of(results), results.plan.delta)
     drawings = beside.submit(_drawings, *shown, results.folder.parent)
-    # This takes a while, too.
+    # This import takes as long as reading the run.
     from bench.report.page.document import page
 
     data = results.report_data(aim)
@@ -60,14 +60,14 @@ def _drawings(
 
 
 def _trend(folder: Path) -> list[tuple[str, Any]]:
-    """The chart of the history beside a run, where there is one of several runs."""
+    """The chart of the history beside the run's folder, if it has enough runs."""
     from bench.files.history_csv import USUAL_NAME, read
 
     path = folder / USUAL_NAME
     try:
         points = read(path) if path.exists() else []
     except InputError as error:
-        # A history is another matter than this run.
+        # A broken history does not keep the page from being written.
         click.echo(f"the page has no chart of the history: {error}", err=True)
         return []
     if len({point.run_id for point in points}) < _LEAST_RUNS:
@@ -92,7 +92,7 @@ def _write_page(folder: Path, text: str) -> Path:
 
 
 def source_of(results: Any) -> str:
-    """Hardware, versions, commit, time and command of a run."""
+    """Return hardware, versions, commit, time and command of a run."""
     from bench.report.tables.verdicts import provenance
 
     plan = results.plan

@@ -1,4 +1,4 @@
-"""Words for every figure: under which heading it stands, and how to read it."""
+"""Figures of the page: headings, captions, findings in words, and inline SVG."""
 
 import io
 import re
@@ -16,7 +16,7 @@ _MOST = 6
 
 
 def finding(name: str, records: Sequence[Record]) -> str:
-    """What the figure of this name shows of a run's rows; nothing of what they do not hold."""
+    """Return the finding of the figure of this name, from a run's rows; '' if there is none."""
     find = _FINDINGS.get(figure_kind(name))
     device = name.partition("-")[2]
     shown = [record for record in records if device in ("", record.device)]
@@ -24,7 +24,7 @@ def finding(name: str, records: Sequence[Record]) -> str:
 
 
 def _errors(records: Sequence[Record]) -> Iterator[str]:
-    """The fastest arm of each factor, and what it costs in accuracy."""
+    """Yield the fastest arm of each factor, with its error."""
     for rows in by_factor(records):
         shown = [r for r in rows if r.speedup is not None and r.output_error and not r.is_control]
         if shown:
@@ -38,7 +38,7 @@ def _errors(records: Sequence[Record]) -> Iterator[str]:
 
 
 def _limits(records: Sequence[Record]) -> Iterator[str]:
-    """Which arms come nearest to what the machine can do, and which stay farthest below."""
+    """Yield the arms nearest to their limit and farthest below."""
     shown = sorted((r for r in records if r.limit_share), key=lambda r: r.limit_share or 0.0)
     if not shown:
         return
@@ -49,12 +49,12 @@ def _limits(records: Sequence[Record]) -> Iterator[str]:
 
 
 def _compiling(records: Sequence[Record]) -> Iterator[str]:
-    """After how many images each way of compiling has paid off."""
+    """Yield the number of images after which each way of compiling has paid off."""
     shown = [record for record in records if record.break_even_images is not None]
     for record in shown[:_MOST]:
         after = images(record.break_even_images)
-        said = "never pays off" if after == "never" else f"pays off after {after} images"
-        yield f"{arm_name(record)} of {workload(record)} {said}."
+        outcome = "never pays off" if after == "never" else f"pays off after {after} images"
+        yield f"{arm_name(record)} of {workload(record)} {outcome}."
     if shown[_MOST:]:
         yield f"{counted(len(shown) - _MOST, 'more case')} in the table of all rows."
 
@@ -66,7 +66,7 @@ _FINDINGS: dict[str, Callable[[Sequence[Record]], Iterator[str]]] = {
 }
 
 
-# What matplotlib draws in these is the page's own text and ground, light or dark.
+# Colours of matplotlib that follow the page, light or dark.
 _THEMED = {
     "#000000": "var(--fg)",
     "#ffffff": "var(--bg)",
@@ -76,21 +76,21 @@ _THEMED = {
 }
 _NAME = re.compile(r'(\bid="|url\(#|href="#)')
 _COLOUR = re.compile("|".join(_THEMED))
-# Text stays text: it can be searched, copied and read aloud, and takes a tenth of the room.
+# Text as text can be searched, copied and read aloud, and takes a tenth of the bytes.
 _AS_TEXT = {**STYLE, "svg.fonttype": "none"}
 
 
 def inlined(drawn: Sequence[tuple[str, Figure]]) -> list[tuple[str, str]]:
-    """The SVG elements of those figures that the page shows, by their names."""
+    """Return name and SVG element of each figure that the page shows."""
     return [
         (name, inline_svg(figure, name)) for name, figure in drawn if figure_kind(name) in FIGURES
     ]
 
 
 def inline_svg(figure: Figure, name: str) -> str:
-    """The SVG element of a figure, for a page that has ``--fg``, ``--bg``, ``--soft``, ``--line``.
+    """Return the SVG element of a figure, in the page's colours.
 
-    ``name`` goes before every name inside, since a page has several figures.
+    ``name`` is prefixed to every id inside, since a page has several figures.
     """
     file = io.StringIO()
     with mpl.rc_context(_AS_TEXT):
@@ -103,7 +103,7 @@ def inline_svg(figure: Figure, name: str) -> str:
     return text.replace("<svg ", '<svg aria-hidden="true" focusable="false" ', 1)
 
 
-# Kinds of figures in the order of the page; the first word of a figure's name.
+# Headings by kind of figure, in the order of the page.
 HEADINGS = {
     "speedup": "Verdicts",
     "latency": "Latency and throughput",
@@ -113,33 +113,33 @@ HEADINGS = {
     "compile": "When compiling pays off",
     "trend": "History",
 }
-# Those that the page shows as figures; the other kinds' rows themselves stand there.
+# Kinds that the page shows as figures; the others are tables (``bench.report.page.forest``).
 FIGURES = ("error", "roofline", "compile", "trend")
 _CAPTIONS = {
     "speedup": "Right of ×1 is faster than the baseline. Lines are 95 % intervals over processes, "
-    "the band is what is too little to choose by, hollow marks are the baseline against its own "
+    "the band holds differences too small to matter, hollow marks are the baseline against its own "
     "copy.",
     "latency": "Time of one call, which is one batch, with its 95 % interval over processes.",
-    "error": "Relative error of the output against float64, and speed-up over the baseline. Arms "
-    "on a line are beaten by no other in both.",
+    "error": "Relative error of the output against float64, and speed-up over the baseline. No arm "
+    "is better in both than an arm on a line.",
     "memory": "Peak of live tensors in one call (● measured, ○ predicted), and of the whole "
     "process (|).",
-    "roofline": "Operations a second against operations per byte, below what this machine was "
-    "seen to reach in the same run. The share of the limit in the table comes from alternating "
-    "pairs, so that it is free of what the machine did meanwhile.",
-    "compile": "Total time against images processed: what compiling costs first, and after how "
-    "many images it has paid off.",
+    "roofline": "Operations per second against operations per byte, below the limits measured on "
+    "this machine in the same run. The share of the limit in the table comes from alternating "
+    "pairs, so that other load cancels.",
+    "compile": "Total time against images processed: the first call costs more, and compiling "
+    "has paid off where the lines cross.",
     "trend": "Time of each arm as a multiple of the yardstick's, run by run; lasting changes are "
-    "marked with their size, and the runs among which they lie with 95 % confidence are shaded.",
+    "marked with their size; the 95 % range of runs in which each began is shaded.",
 }
 
 
 def heading(name: str) -> str:
-    """Short name of a figure: ``Verdicts, cpu patcher``."""
+    """Return a figure's heading: ``Verdicts, cpu patcher``."""
     first, _, rest = name.partition("-")
     return f"{HEADINGS[first]}, {rest.replace('-', ' ')}" if rest else HEADINGS[first]
 
 
 def caption(name: str) -> str:
-    """How to read a figure."""
+    """Return how to read a figure."""
     return _CAPTIONS[figure_kind(name)]

@@ -39,6 +39,7 @@ from bench.report.units import (
 _OPEN_LINES = 100
 # Share of an axis that a label needs: on a phone an axis is as wide as four of them.
 _ROOM = 0.2
+_SIZE_ROOM = 0.26
 _MARGIN = 1.3
 
 
@@ -100,7 +101,7 @@ def _lines(rows: Sequence[Record], line: Callable[[Record], Line]) -> dict[str, 
 
 
 def speedups(records: Sequence[Record], delta: float) -> Iterator[Forest]:
-    """Speed-up of each arm with its interval: a plot for each device and factor."""
+    """Yield a plot for each device and factor: speed-up of each arm with its interval."""
     for rows in by_factor(records):
         if shown := [record for record in rows if record.speedup is not None]:
             yield _speedups(shown, delta)
@@ -137,7 +138,7 @@ def _speedup(axis: Axis, record: Record) -> Line:
 
 
 def latencies(records: Sequence[Record]) -> Iterator[Forest]:
-    """Time of a call with its interval, and throughput: a plot for each device."""
+    """Yield a plot for each device: time of a call with its interval, and throughput."""
     for device, rows in grouped(records, lambda record: record.device).items():
         if shown := list(distinct(record for record in rows if record.latency_ms)):
             yield _latencies(device, shown)
@@ -185,7 +186,7 @@ def _mark(shape: str, axis: Axis, value: float, low: float | None, high: float |
 
 
 def memories(records: Sequence[Record]) -> Iterator[Forest]:
-    """Peak of live tensors, measured and predicted, and of the process: a plot for each device."""
+    """Yield a plot for each device: peaks of live tensors, predicted ones, and the process."""
     for device, rows in grouped(records, lambda record: record.device).items():
         known = (record for record in rows if record.allocated_bytes or record.predicted_bytes)
         if shown := list(distinct(known)):
@@ -194,7 +195,7 @@ def memories(records: Sequence[Record]) -> Iterator[Forest]:
 
 def _memories(device: str, rows: Sequence[Record]) -> Forest:
     axis = _axis([size for record in rows for size in _sizes(record) if size])
-    places = ticks(BINARY, axis.low, axis.high, _ROOM)
+    places = ticks(BINARY, axis.low, axis.high, _SIZE_ROOM)
     return Forest(
         heading=f"Memory at its peak in steady state, on {device}",
         summary=counted(len(rows), "case"),

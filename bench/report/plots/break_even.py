@@ -17,12 +17,12 @@ from bench.report.units import MOST_IMAGES, bounded, digits, images
 
 _MOST_COLUMNS, _MOST_PANELS = 3, 6
 _BLACK, _DARK = COLOURS[0], "#555555"
-# Beyond this many times the images that make up for the first call, it hardly matters any more.
+# The axis ends at this multiple of the images that take as long as the first call.
 _FAR, _LEAST_IMAGES = 30, 100.0
 
 
 def compile_figure(records: Sequence[Record], source: str) -> Figure | None:
-    """Total time against images processed: eager, and compiled with what its first call takes."""
+    """Draw total time against images processed, eager and compiled, first call included."""
     shown = [r for r in records if r.compile_cold_s and r.speedup and r.latency_ms and r.batch_size]
     found = list(grouped(shown, workload).values())
     if not found:
@@ -46,7 +46,7 @@ def compile_figure(records: Sequence[Record], source: str) -> Figure | None:
 
 
 def _legend(figure: Figure) -> None:
-    """What lines and marks mean in every panel."""
+    """Add the legend of lines and marks, for every panel."""
     marks = [
         Line2D([], [], color=_DARK, label="first call with a cold cache"),
         Line2D([], [], color=_DARK, ls="--", label="with a warm cache"),
@@ -56,9 +56,9 @@ def _legend(figure: Figure) -> None:
 
 
 def _total_time(axis: Axes, rows: Sequence[Record], arms: Sequence[str]) -> None:
-    """Lines of one workload; where compiled and eager cross, compiling has paid off.
+    """Draw the lines of one workload; compiling has paid off where compiled and eager cross.
 
-    A line's slope is eager's over the row's speed-up, which is steadier than its own latency.
+    A line's slope is eager's over the row's speed-up, which varies less than its own latency.
     """
     batch_size = rows[0].batch_size or 1
     call_s = statistics.median((r.latency_ms or 0.0) * (r.speedup or 1.0) / 1e3 for r in rows)
@@ -93,8 +93,8 @@ def _pays_off(record: Record) -> str:
     low, high = record.break_even_low_images, record.break_even_high_images
     interval = bounded(images, low, high)
     after = images(record.break_even_images)
-    said = f"after {after} images" if _is_reached(record) else "never"
-    return f"{said} ({interval})" if interval not in ("", after) else said
+    text = f"after {after} images" if _is_reached(record) else "never"
+    return f"{text} ({interval})" if interval not in ("", after) else text
 
 
 def _is_reached(record: Record) -> bool:
@@ -102,7 +102,7 @@ def _is_reached(record: Record) -> bool:
 
 
 def _shown_images(record: Record, eager_s: float) -> float:
-    """Some way beyond where the lines cross, or where the first call no longer matters."""
+    """End of the axis: beyond the crossing, or where the first call no longer matters."""
     if _is_reached(record):
         return max(3 * (record.break_even_images or 0.0), _LEAST_IMAGES)
     return max(_FAR * (record.compile_cold_s or 0.0) / eager_s, _LEAST_IMAGES)

@@ -1,4 +1,4 @@
-"""Figures of a profile: bars for components and operators, and memory over one call."""
+"""Figures of a profile: bars for components and operators, memory over one call."""
 
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
@@ -16,7 +16,7 @@ from bench.report.plots.canvas import STYLE, new_figure, save
 from bench.report.tables.call_profile import peak, short, top_operators
 from bench.report.units import memory, milliseconds, percent
 
-# Okabe and Ito's colours, told apart by colour-blind readers too, and two greys.
+# Okabe and Ito's colours, distinct for colour-blind readers too, and two greys.
 _COMPONENT_COLOURS = dict(
     zip(
         COMPONENTS,
@@ -37,13 +37,13 @@ _HEAD_ROOM = 1.16
 
 
 def components_figure(profiled: Profiled, source: str) -> Figure:
-    """A bar for each component."""
+    """Draw a bar for each component."""
     title = f"Time of one call by component: {case_heading(profiled.case)}"
     return _bars(profiled, profiled.components, title, source)
 
 
 def operators_figure(profiled: Profiled, top: int, source: str) -> Figure:
-    """A bar for each of the operators that take most, in the colours of the components."""
+    """Draw a bar for each of the ``top`` operators, in the colours of the components."""
     title = f"Time of one call by operator: {case_heading(profiled.case)}"
     figure = _bars(profiled, top_operators(profiled, top), title, source, width=10)
     present = {name for share in profiled.components for name in share.within}
@@ -73,7 +73,7 @@ def _bars(
 
 
 def _bar(axis: Axes, place: int, share: Share, total_s: float) -> None:
-    """One bar in pieces by component, and its numbers beside it."""
+    """Draw one bar in pieces by component, with its numbers beside it."""
     left = 0.0
     for name in COMPONENTS:
         width = 100 * share.within.get(name, 0.0) / total_s
@@ -87,10 +87,9 @@ def _bar(axis: Axes, place: int, share: Share, total_s: float) -> None:
 
 
 def memory_figure(profiled: Profiled, source: str) -> Figure | None:
-    """Live memory over one call by kind, the peak marked; None where nobody knows it.
+    """Draw predicted live memory over one call by kind, with its peak; None without a prediction.
 
-    Below stands the same without the kinds that stay all call long, beside which nothing else
-    would be seen.
+    A second panel leaves out the kinds that stay constant, which dwarf the others.
     """
     timeline = profiled.memory
     if timeline is None:
@@ -104,7 +103,7 @@ def memory_figure(profiled: Profiled, source: str) -> Figure | None:
         _live(axis, part)
     _mark_phases(axes[0], timeline)
     if moving:
-        axes[-1].set_title("without what stays all call long", fontsize=9, loc="left")
+        axes[-1].set_title("without kinds that stay constant", fontsize=9, loc="left")
     axes[-1].set_xlabel("allocations and frees of the call, in their order")
     handles, labels = axes[0].get_legend_handles_labels()
     figure.legend(
@@ -114,7 +113,7 @@ def memory_figure(profiled: Profiled, source: str) -> Figure | None:
 
 
 def watched_figure(profiled: Profiled, source: str) -> Figure | None:
-    """Live tensors over the time of one call as measured, the peak marked; None where unknown."""
+    """Draw measured live tensors over the time of one call, with their peak; None if unknown."""
     watched = profiled.watched
     if watched is None or len(watched.seconds) == 1:
         return None
@@ -147,7 +146,7 @@ def watched_figure(profiled: Profiled, source: str) -> Figure | None:
 
 
 def _live(axis: Axes, timeline: Timeline) -> None:
-    """Each kind on top of the others, and their peak."""
+    """Stack the kinds on top of each other, and mark the peak."""
     most_bytes, _ = peak(timeline)
     size_bytes, unit = (2**30, "GiB") if most_bytes >= 2**30 else (2**20, "MiB")
     shown = {kind: row for kind, row in timeline.live_bytes.items() if any(row)}
@@ -181,7 +180,7 @@ def _mark_peak(axis: Axes, timeline: Timeline, size_bytes: int) -> None:
 
 
 def _mark_phases(axis: Axes, timeline: Timeline) -> None:
-    """A line where each part of the call begins, and its name above it; one part is the whole."""
+    """Draw a line at the start of each phase, with its name; none for a single phase."""
     if len(timeline.phases) == 1:
         return
     for name, event in timeline.phases.items():
@@ -198,7 +197,7 @@ def _mark_phases(axis: Axes, timeline: Timeline) -> None:
 
 
 def figures(profiled: Profiled, top: int, source: str) -> Iterator[tuple[str, Figure]]:
-    """Name and figure of every plot that there is something to show in."""
+    """Yield name and figure of every plot that has data."""
     drawn: Iterable[tuple[str, Figure | None]] = (
         ("components", components_figure(profiled, source)),
         ("operators", operators_figure(profiled, top, source)),
@@ -209,7 +208,7 @@ def figures(profiled: Profiled, top: int, source: str) -> Iterator[tuple[str, Fi
 
 
 def write_profile_plots(folder: Path, profiled: Profiled, top: int, source: str) -> list[Path]:
-    """Write each figure as PNG and SVG; the paths written."""
+    """Write each figure as PNG and SVG; return the paths."""
     with mpl.rc_context(STYLE):
         drawn = list(figures(profiled, top, source))
     return [path for name, figure in drawn for path in save(folder, name, figure)]

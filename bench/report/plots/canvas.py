@@ -1,4 +1,4 @@
-"""What all figures share: style, title, a line on hardware and versions, and being saved."""
+"""Style, axes, title, provenance line and files: what all figures share."""
 
 import math
 from collections.abc import Sequence
@@ -13,23 +13,23 @@ from matplotlib.lines import Line2D
 
 from bench.records.row import Record
 
-# Neighbouring labels of a logarithmic axis need this share of it.
+# Share of a logarithmic axis that a label needs.
 LABEL_ROOM = 0.09
-# An interval may stretch the axis to this multiple of its value; beyond, it is cut.
+# An interval is cut beyond this multiple of its value.
 WIDEST = 1.5
 DECADES = tuple(
     tuple(m * 10.0**e for e in range(-4, 7) for m in steps)
     for steps in ((1,), (1, 2, 5), (1, 1.5, 2, 3, 5, 7), (1, 1.2, 1.5, 2, 2.5, 3, 4, 5, 6, 7, 8))
 )
 RATIOS = (*DECADES[:3], *(tuple(n / d for n in range(d // 3, 3 * d)) for d in (10, 20, 50)))
-# Of sizes in bytes: 1 KiB to 1 PiB, every power of two or of 4, 8, 16 …
+# Sizes in bytes: 1 KiB to 1 PiB, every power of 2, 4, 8, 16 …
 BINARY = tuple(tuple(2.0**e for e in range(10, 51, step)) for step in range(1, 9))
 
 
 def ticks(
     ladders: Sequence[Sequence[float]], low: float, high: float, room: float = LABEL_ROOM
 ) -> list[float]:
-    """Ticks of the finest ladder whose labels have room side by side from ``low`` to ``high``."""
+    """Return the ticks of the finest ladder whose labels fit side by side."""
     apart = room * math.log(high / low)
     inside = [[step for step in ladder if low <= step <= high] for ladder in ladders]
     fitting = (each for each in inside if all(math.log(b / a) >= apart for a, b in pairwise(each)))
@@ -37,7 +37,7 @@ def ticks(
 
 
 def ratio_range(records: Sequence[Record]) -> tuple[float, float]:
-    """Ends of an axis of speed-ups: it holds every value and, within reason, every interval."""
+    """Return the ends of an axis of speed-ups: for every value, and intervals up to WIDEST."""
     values = [record.speedup or 1.0 for record in records]
     lows = [max(r.speedup_low or 1.0, (r.speedup or 1.0) / WIDEST) for r in records]
     highs = [min(r.speedup_high or 1.0, (r.speedup or 1.0) * WIDEST) for r in records]
@@ -51,20 +51,20 @@ STYLE: dict[Any, Any] = {
     "axes.grid": True,
     "grid.alpha": 0.25,
     "svg.hashsalt": "vitbench",
-    # A name may have a dollar, which begins no formula.
+    # A dollar in a name begins no formula.
     "text.parse_math": False,
 }
-# Okabe and Ito's colours, told apart by colour-blind readers too.
+# Okabe and Ito's colours, distinct for colour-blind readers too.
 COLOURS = ("#000000", "#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00")
 MARKERS = "osD^vP"
-# Narrower, and the line on hardware and versions would be cut.
+# The provenance line needs this width.
 _LEAST_INCH = 8.0
-# Longer labels would leave no room beside them.
+# Longer labels would leave no room for the plot.
 MOST_SIGNS = 48
 
 
 def new_figure(width: float, height: float, title: str, source: str) -> Figure:
-    """Make an empty figure of so many inches, titled, with its source below."""
+    """Make an empty figure, ``width`` by ``height`` inches, with its title and its source."""
     figure = Figure(figsize=(max(width, _LEAST_INCH), height), layout="constrained")
     FigureCanvasAgg(figure)
     figure.suptitle(title, x=0.01, ha="left", weight="bold")
@@ -73,19 +73,19 @@ def new_figure(width: float, height: float, title: str, source: str) -> Figure:
 
 
 def save(folder: Path, name: str, figure: Figure) -> list[Path]:
-    """Write one figure as PNG and SVG; the paths written."""
+    """Write one figure as PNG and SVG; return the paths."""
     folder.mkdir(exist_ok=True)
     paths = [folder / f"{name}.png", folder / f"{name}.svg"]
     with mpl.rc_context(STYLE):
         for path in paths:
-            # The same figure is the same file, whenever it is drawn.
+            # Without a date equal figures are equal files.
             undated = {"Date": None} if path.suffix == ".svg" else {}
             figure.savefig(path, dpi=150, metadata=undated)
     return paths
 
 
 def shortened(text: str, most: int = MOST_SIGNS) -> str:
-    """A label that leaves room for the plot: of a long one its beginning and its end."""
+    """A label of at most ``most`` characters: the middle of a longer one is left out."""
     if len(text) <= most:
         return text
     head = most // 2
@@ -93,12 +93,12 @@ def shortened(text: str, most: int = MOST_SIGNS) -> str:
 
 
 def arm_mark(arms: Sequence[str], arm: str) -> Line2D:
-    """The colour and marker of one of several arms, for a legend or a point."""
+    """Return the colour and marker of one of several arms, for a legend or a point."""
     place = arms.index(arm)
     colour, marker = COLOURS[place % 6], MARKERS[place % 6]
     return Line2D([], [], color=colour, marker=marker, lw=0, label=shortened(arm))
 
 
 def figure_kind(name: str) -> str:
-    """What a figure of this name shows: ``speedup`` of ``speedup-cpu-patcher``."""
+    """Return a figure's kind by its name: ``speedup`` of ``speedup-cpu-patcher``."""
     return name.partition("-")[0]

@@ -1,4 +1,4 @@
-"""Figures of what arms cost: memory by case, and the roofline; see also ``compile_plots``."""
+"""Figures of costs: memory by case, and the roofline."""
 
 import math
 from collections.abc import Callable, Iterator, Sequence
@@ -22,19 +22,19 @@ from bench.report.units import digits, memory
 
 _ROW_INCH = 0.2
 _MOST_SIGNS = 60
-# So many labels of memory have room side by side, and so few are needed.
+# Most labels of an axis of memory, and its least span as a ratio.
 _MOST_SIZES, _LEAST_SPAN = 7, 8.0
-# Beyond this range only powers of ten have room for their labels.
+# An axis of a wider range has labels at powers of ten only.
 _LONG = 1e4
 _BLACK, _BLUE, _GREY, _DARK = COLOURS[0], COLOURS[1], "#999999", "#555555"
-# Roofs whose labels would lie over each other share one: this part of the axis's height apart.
+# Roofs closer than this share of the axis's height share a label.
 _LABEL_HEIGHT = 0.05
 
 
 def memory_figure(records: Sequence[Record], source: str) -> Figure | None:
-    """Peak of live tensors, measured and predicted, and of the whole process, by case."""
-    told = (record for record in records if record.allocated_bytes or record.predicted_bytes)
-    shown = list(distinct(told))
+    """Draw the peak of live tensors, measured and predicted, and of the process, by case."""
+    known = (record for record in records if record.allocated_bytes or record.predicted_bytes)
+    shown = list(distinct(known))
     if not shown:
         return None
     title = f"Memory at its peak in steady state, on {shown[0].device_name}"
@@ -54,14 +54,14 @@ def memory_figure(records: Sequence[Record], source: str) -> Figure | None:
 def _sizes(
     axis: Axes, name: str, sizes: Sequence[int | None], marker: str, colour: str, **style: Any
 ) -> None:
-    """A mark in the row of every size that is known."""
-    told = [(size, place) for place, size in enumerate(sizes) if size]
-    if told:
-        axis.plot(*zip(*told, strict=True), marker, color=colour, label=name, **style)
+    """Draw a mark in the row of every known size."""
+    known = [(size, place) for place, size in enumerate(sizes) if size]
+    if known:
+        axis.plot(*zip(*known, strict=True), marker, color=colour, label=name, **style)
 
 
 def _sizes_axis(axis: Axes) -> None:
-    """Ticks at powers of two, as many as have room, at least two."""
+    """Set ticks at powers of two, as many as fit, at least two."""
     sizes = np.concatenate([np.asarray(line.get_xdata()) for line in axis.lines])
     low, high = float(sizes.min()), float(sizes.max())
     margin = max(1.2, math.sqrt(_LEAST_SPAN * low / high))
@@ -76,7 +76,7 @@ def _sizes_axis(axis: Axes) -> None:
 
 
 def _divide(axis: Axes, records: Sequence[Record]) -> None:
-    """A line between one workload's rows and the next one's."""
+    """Draw a line between the rows of two workloads."""
     for place, (one, other) in enumerate(pairwise(records)):
         if workload(one) != workload(other):
             axis.axhline(place + 0.5, color="#cccccc", lw=0.6)
@@ -89,10 +89,10 @@ def _case(record: Record) -> str:
 
 
 def roofline_figure(records: Sequence[Record], source: str) -> Figure | None:
-    """Operations a second against operations per byte, below what this machine was seen to reach.
+    """Draw operations per second against operations per byte, below the machine's limits.
 
-    Williams, Waterman and Patterson 2009. A point stands where its passes were; the roofs are the
-    highest limits of all rows, which were measured in the survey.
+    The roofline model of Williams, Waterman and Patterson (2009). Points are from passes; roofs
+    are the highest limits of all rows, from the survey. None without either.
     """
     shown = [r for r in records if r.gflop_per_s and r.limit_gflop_per_s and r.flop]
     shown = [record for record in shown if record.moved_bytes]
@@ -120,12 +120,12 @@ def roofline_figure(records: Sequence[Record], source: str) -> Figure | None:
 def _roofline_axes(
     axis: Axes, shown: Sequence[Record], roofs: dict[str, float], copied_gb_per_s: float
 ) -> None:
-    """Axes that hold every point, the ridge and some of the slope."""
+    """Scale the axes to hold every point, the ridge and part of the slope."""
     xs, ys = [_intensity(r) for r in shown], [_reached(r) for r in shown]
     ridge, top = max(roofs.values()) / copied_gb_per_s, max(*roofs.values(), *ys)
     axis.set(xscale="log", yscale="log")
     right = max(ridge, *xs) * 3
-    # At least a quarter of the axis is left to the slope and its label.
+    # The slope and its label get at least a quarter of the axis.
     axis.set_xlim(min(ridge / 8, ridge * (ridge / right) ** 0.35, min(xs) / 2), right)
     axis.set_ylim(min(top / 4, *roofs.values(), *ys) / 2, 2 * top)
     for side in (axis.xaxis, axis.yaxis):
@@ -139,11 +139,11 @@ def _roofline_axes(
 
 
 def _roofs(axis: Axes, roofs: dict[str, float], copied_gb_per_s: float) -> None:
-    """A slope for the bandwidth of copying, and a level for each precision."""
+    """Draw a slope for the bandwidth of copying, and a level for each precision."""
     (left, right), (low, high) = axis.get_xlim(), axis.get_ylim()
     ridge = max(roofs.values()) / copied_gb_per_s
     axis.plot([left, ridge], [left * copied_gb_per_s, ridge * copied_gb_per_s], color=_GREY, lw=1.2)
-    # Above the slope, where no point can be, near its upper end.
+    # Above the slope, where there are no points, near its upper end.
     place = left**0.15 * ridge**0.85
     text = f"copying, {digits(copied_gb_per_s)} GB/s"
     _annotate(axis, text, (place, place * copied_gb_per_s), (-6, 2))
@@ -156,7 +156,7 @@ def _roofs(axis: Axes, roofs: dict[str, float], copied_gb_per_s: float) -> None:
 
 
 def _near(roofs: Sequence[tuple[str, float]], apart: float) -> Iterator[list[tuple[str, float]]]:
-    """Groups of roofs, the lowest first: within one, each is less than ``apart`` times the last."""
+    """Group roofs from the lowest: in a group each is below ``apart`` times the one before."""
     group = [roofs[0]]
     for each in roofs[1:]:
         if each[1] >= group[-1][1] * apart:
@@ -175,7 +175,7 @@ def _annotate(
 
 
 def _roofline_legends(axis: Axes, colours: dict[str, str], markers: dict[str, str]) -> None:
-    """Beside the axes: what colours mean above, what shapes mean below."""
+    """Add two legends beside the axes: colours above, shapes below."""
     swatches = [Patch(color=colour, label=name) for name, colour in colours.items()]
     shapes = [
         Line2D([], [], color=_DARK, marker=marker, lw=0, label=name)
@@ -185,7 +185,7 @@ def _roofline_legends(axis: Axes, colours: dict[str, str], markers: dict[str, st
     above = place(handles=swatches, title="component", loc="upper left", bbox_to_anchor=(1, 1))
     place(handles=shapes, title="computed in", loc="lower left", bbox_to_anchor=(1, 0))
     axis.add_artist(above)
-    # What is clipped to the axes gets no room beside them.
+    # A legend clipped to the axes would get no room beside them.
     above.set_clip_box(None)
 
 
@@ -202,7 +202,7 @@ def _computed(record: Record) -> str:
 
 
 def cost_figures(records: Sequence[Record], source: str) -> dict[str, Callable[[], Figure | None]]:
-    """Every plot of costs by its name, to be drawn: None where the records show nothing in it."""
+    """Return a function for every plot of costs by name; it returns None without data."""
     return {
         f"{name}-{device}": partial(make, rows, source)
         for device, rows in grouped(records, lambda record: record.device).items()

@@ -1,4 +1,4 @@
-"""Where the time of one call goes, for people: tables, and what to know with them."""
+"""Tables of where the time of one call goes, and notes on them."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -10,14 +10,14 @@ from bench.records.call_profile import BETWEEN, PYTHON, Profiled, Share, Timelin
 from bench.report.units import counted, memory, milliseconds, percent, times
 
 _NODE = "autograd::engine::evaluate_function: "
-# The compiler's name for what it made, and a hash of it.
+# Prefix of the compiler's name for a graph; a hash follows.
 _GRAPH = "## Call CompiledFxGraph"
 _LONGEST = 60
 _COMPILED = "compiled"
 
 
 def short(name: str) -> str:
-    """An operator's name for a table or a plot; autograd's engine calls itself at length."""
+    """An operator's name for a table or a plot, shortened."""
     name = name.replace(_NODE, "engine: ").replace("torch::autograd::", "")
     if name.startswith(_GRAPH):
         return "compiled graph"
@@ -25,7 +25,7 @@ def short(name: str) -> str:
 
 
 def top_operators(profiled: Profiled, top: int) -> list[Share]:
-    """The operators that take most, and all others as one."""
+    """Return the ``top`` operators that take longest, and all others as one."""
     shown, others = list(profiled.operators[:top]), profiled.operators[top:]
     if others:
         within: dict[str, float] = {}
@@ -43,7 +43,7 @@ def _calls(shares: Sequence[Share]) -> float | None:
 
 
 def component_table(profiled: Profiled) -> Table:
-    """Time of one call by component, and the total; ``operators`` counts calls of any."""
+    """Rich table of one call's time by component; ``operators`` counts calls of operators."""
     table = _table("By component")
     for name in ("component", "time", "share", "operators"):
         table.add_column(name, justify="left" if name == "component" else "right")
@@ -56,7 +56,7 @@ def component_table(profiled: Profiled) -> Table:
 
 
 def operator_table(profiled: Profiled, top: int) -> Table:
-    """Time of one call by operator: so many that take most, and the others together."""
+    """Rich table of one call's time by operator: the ``top`` longest, and the others as one."""
     table = _table("By operator, without the operators inside it")
     for name in ("operator", "time", "share", "calls", "mostly in"):
         left = name in ("operator", "mostly in")
@@ -67,9 +67,9 @@ def operator_table(profiled: Profiled, top: int) -> Table:
 
 
 def memory_table(watched: Watched) -> Table:
-    """Memory of one call by component, as measured."""
+    """Rich table of one call's measured memory by component."""
     table = _table("Memory by component, measured")
-    for name in ("component", "most while it ran", "kept afterwards"):
+    for name in ("component", "peak while it ran", "kept afterwards"):
         table.add_column(name, justify="left" if name == "component" else "right")
     for each in watched.components:
         table.add_row(each.name, memory(each.most_bytes), memory(each.kept_bytes))
@@ -89,28 +89,28 @@ def _cells(share: Share, total_s: float) -> tuple[str, str, str]:
 
 
 def _mostly(share: Share) -> str:
-    """The component in which an operator spends most, and how much of its time."""
+    """The component in which an operator spends most of its time, with that share."""
     name, seconds = max(share.within.items(), key=lambda item: item[1])
     return f"{name} {100 * seconds / share.seconds:.0f} %"
 
 
 def notes(profiled: Profiled) -> list[str]:
-    """What to know of the numbers: what the profiler cost, what they are of, the memory's peak."""
-    within = " (so near to 1 that noise hides the cost)" if profiled.overhead < 1 else ""
+    """Return notes on the numbers: cost of the profiler, origin of times, peak of memory."""
+    within = " (noise hides the cost)" if profiled.overhead < 1 else ""
     cost = (
-        f"A profiled call took {times(profiled.overhead)} the time of a plain one, which took "
-        f"{milliseconds(profiled.wall_s * 1e3)}{within} (medians of "
+        f"A profiled call took {times(profiled.overhead)} the time of an unprofiled one, which "
+        f"took {milliseconds(profiled.wall_s * 1e3)}{within} (medians of "
         f"{counted(profiled.calls, 'pair')}); "
-        "times above are of profiled calls, the mean of the faster half."
+        "times above are means of the faster half of profiled calls."
     )
     found = [cost, _of_what(profiled)]
     components = {each.name for each in profiled.components}
     if BETWEEN in components:
-        found.append(f"{BETWEEN}: residual additions, and what no other component does.")
+        found.append(f"{BETWEEN}: residual additions, and work of no other component.")
     if _COMPILED in components:
         found.append(
-            f"{_COMPILED}: one component, since the compiler fuses across the borders inside; on a "
-            "CPU its loops are told to the graph that runs them."
+            f"{_COMPILED}: one component, since the compiler fuses across components; on a CPU "
+            "its loops count to the graph that runs them."
         )
     if profiled.memory is not None:
         found.append(peak_line(profiled.memory))
@@ -120,18 +120,18 @@ def notes(profiled: Profiled) -> list[str]:
 def _of_what(profiled: Profiled) -> str:
     if profiled.case.workload.device == "cuda":
         return (
-            f"Times are of kernels, told to the operators that launched them: "
-            f"{milliseconds(profiled.total_s * 1e3)} of a plain call's "
+            f"Times of kernels count to the operators that launched them: "
+            f"{milliseconds(profiled.total_s * 1e3)} of an unprofiled call's "
             f"{milliseconds(profiled.wall_s * 1e3)}."
         )
     return (
-        "Times are of the thread that calls, which waits for those that help it; "
-        f"{PYTHON} is what it does between operators, the profiler's own work included."
+        "Times are of the calling thread, which waits for its helper threads; "
+        f"{PYTHON} is its time between operators, the profiler's own work included."
     )
 
 
 def peak_line(timeline: Timeline) -> str:
-    """The most memory of a call, and in which part of it."""
+    """Return a sentence on the peak memory of a call, and the phase in which it occurs."""
     peak_bytes, event = peak(timeline)
     begun = [name for name, start in timeline.phases.items() if start <= event]
     when = f", in {begun[-1]}" if begun else ""
@@ -139,14 +139,14 @@ def peak_line(timeline: Timeline) -> str:
 
 
 def peak(timeline: Timeline) -> tuple[int, int]:
-    """The most live bytes, and the event after which they lived."""
+    """Return the peak of live bytes, and the event after which it occurs."""
     totals = timeline.total_bytes
     place = max(range(len(totals)), key=totals.__getitem__)
     return totals[place], timeline.events[place]
 
 
 def files_line(folder: Path, files: Sequence[str]) -> str:
-    """Where the files are, and what opens them."""
+    """Return a sentence on the files written, and the tools that open them."""
     opens = {
         "trace.json": "open it at ui.perfetto.dev",
         "stacks.txt": "for flamegraph.pl, inferno or speedscope.app",

@@ -1,4 +1,4 @@
-"""The gate's answer for a pull request: Markdown, the verdict first."""
+"""Outcome of the gate as Markdown for a pull request, the verdict first."""
 
 from collections.abc import Callable, Iterator, Sequence
 from functools import partial
@@ -47,9 +47,9 @@ _SHOWN: dict[str, Callable[[float | None], str]] = {
 
 
 def gate_markdown(checks: Sequence[Check], base: str, *, survey: bool = True) -> str:
-    """The verdict in a sentence, a row for each target, and what is to be known of what is not ok.
+    """Return the verdict in a sentence, a row for each target, and notes on what is not ok.
 
-    Of each metric the change, or the error, is shown; those that no target has are left out.
+    Each metric shows its change, or the error; metrics that no target has are left out.
     Without a survey the last line names the metrics that were not gated.
     """
     said = outcome(checks)
@@ -74,7 +74,7 @@ def gate_markdown(checks: Sequence[Check], base: str, *, survey: bool = True) ->
 
 
 def _allowed(checks: Sequence[Check]) -> Iterator[str]:
-    """By how much each metric may grow, as far as a check knows."""
+    """Allowed growth of each metric that has a threshold."""
     found = {check.metric: check for check in checks if check.threshold is not None}
     for metric in METRICS:
         if metric in found:
@@ -111,7 +111,7 @@ def _outcome(check: Check) -> str:
 
 
 def gate_notes(checks: Sequence[Check]) -> list[str]:
-    """What is not ok in numbers, and how long deciding what is not decided would take."""
+    """Return what is not ok in numbers, and the time that undecided targets need."""
     shown = (check for check in checks if check.reason or check.outcome in ("worse", "undecided"))
     found = [f"{_SIGNS[c.outcome]} {c.target}, {c.metric}: {_why(c)}" for c in shown]
     open_ = [check for check in checks if check.outcome == "undecided"]
@@ -124,23 +124,23 @@ def gate_notes(checks: Sequence[Check]) -> list[str]:
     untold = [check for check in open_ if check.need_s is None]
     if wide := sum(check.is_wide for check in untold):
         found.append(
-            f"Of {counted(wide, 'target')} too little was measured to tell how long deciding would "
-            "take: give a larger --budget."
+            f"{counted(wide, 'target')}: not enough data to estimate the time to a decision; use a "
+            "larger --budget."
         )
     if near := len(untold) - wide:
         found.append(
-            f"{counted(near, 'target')} so near to what is allowed that no day "
-            "would decide it: allow more, or less."
+            f"{counted(near, 'target')}: too close to the threshold to decide within a day; choose "
+            "another threshold."
         )
     return found
 
 
 def _why(check: Check) -> str:
-    """Why something is unknown, or what was there before, what is now, and what is allowed."""
+    """Reason why a check is unknown, or its numbers before and now, and the threshold."""
     if check.reason is not None:
         return check.reason
     show, allowed = _SHOWN[check.metric], signed_percent(check.threshold)
     if check.metric == "numeric error":
-        return f"{show(check.after) or 'none was measured'}, allowed {show(check.threshold)}"
+        return f"{show(check.after) or 'not measured'}, allowed {show(check.threshold)}"
     change = f"{signed_percent(check.change)}, allowed {allowed}"
     return f"{show(check.before)} before, {show(check.after)} now: {change}"

@@ -1,4 +1,4 @@
-"""Memory of cases for people: predicted beside measured, by what it is for."""
+"""Tables of the memory of cases: predicted beside measured, by kind."""
 
 from collections.abc import Sequence
 
@@ -10,12 +10,12 @@ from bench.records.call_profile import COMPONENTS
 from bench.report.labels import case_name
 from bench.report.units import memory, signed_percent
 
-# Images come before everything that a model does with them.
+# Inputs come first, then the components in the order of a call.
 _ORDER = ("input", *COMPONENTS)
 
 
 def memory_table(found: Sequence[Footprint]) -> Table:
-    """A row for each case; what a kind does not have is empty."""
+    """Rich table with a row for each case; a kind that a case lacks is empty."""
     kinds = [kind for kind in KINDS if any(kind in each.predicted.by_kind for each in found)]
     device = found[0].case.workload.device
     title = f"Memory of one call at its peak, on {device}"
@@ -33,7 +33,7 @@ def memory_table(found: Sequence[Footprint]) -> Table:
 
 
 def component_table(footprint: Footprint) -> Table:
-    """A row for each component of one case: what is its own at the peak, by what it is for."""
+    """Rich table with a row for each component of one case: its memory at the peak, by kind."""
     parts = footprint.predicted.by_component
     kinds = [kind for kind in KINDS if any(kind in part for part in parts.values())]
     title = f"{case_name(footprint.case)}: predicted memory at its peak, by component"
@@ -58,14 +58,12 @@ def _measured(footprint: Footprint) -> tuple[str, str, str]:
 
 
 def notes(found: Sequence[Footprint]) -> list[str]:
-    """Why cases were not measured, or failed; and the largest batches, predicted and found."""
+    """Return reasons for missing measurements, and the largest batches, predicted and found."""
     said = [(each.case, each.note or _error(each)) for each in found]
     said += [(each.case, _largest(each)) for each in found]
     lines = [f"{case_name(case)}: {text}" for case, text in said if text]
     if any("gradients" in each.predicted.by_kind for each in found):
-        lines.append(
-            "Each kind is what it has when all together have most: gradients may be few then."
-        )
+        lines.append("Each kind is shown at the peak of their sum, where gradients may be small.")
     return lines
 
 
@@ -77,6 +75,4 @@ def _largest(footprint: Footprint) -> str | None:
     if footprint.largest_batch is None:
         return None
     predicted = footprint.case.workload.batch_size
-    return (
-        f"the largest batch that fits is {footprint.largest_batch} by trying, {predicted} by shapes"
-    )
+    return f"largest batch that fits: {footprint.largest_batch} by trying, {predicted} by shapes"

@@ -1,4 +1,4 @@
-"""What to know of a run before its tables: controls, false verdicts, disturbances."""
+"""Lines on the quality of a run: controls, false verdicts, disturbances, warm-up."""
 
 from bench.analysis.rows import Analysis
 from bench.analysis.verdicts import FALSE_SHARE, Controls
@@ -7,7 +7,7 @@ from bench.report.units import counted, digits
 
 
 def trust(analysis: Analysis) -> list[str]:
-    """What to know before the table: what the controls say, and how many verdicts may be false."""
+    """Return the lines above the tables: controls, expected false verdicts, disturbances."""
     lines = [
         _controls(found, f" on {device}" if len(analysis.controls) > 1 else "")
         for device, found in analysis.controls.items()
@@ -22,25 +22,25 @@ def trust(analysis: Analysis) -> list[str]:
     short = sum(map(_falls_short, analysis.records))
     if short:
         lines.append(
-            f"{counted(short, 'undecided row')} would have a verdict but for the adjustment to the "
-            "number of comparisons."
+            f"{counted(short, 'undecided row')} would have a verdict without the adjustment for "
+            "the number of comparisons."
         )
     return [*lines, *_disturbances(analysis)]
 
 
 def _controls(controls: Controls, where: str) -> str:
     if not controls.count:
-        return f"Controls{where}: none was measured."
+        return f"Controls{where}: none measured."
     said = f"Controls{where}: {controls.strayed} of {controls.count} copies of a baseline were "
     said += "called different"
     if controls.withheld:
         return (
-            f"{said}; they stray {controls.widening:.1f} times as far as their intervals allow, so "
-            "NO VERDICT IS GIVEN: quiet the machine or give more time, and measure again."
+            f"{said}; they differ {controls.widening:.1f} times as much as their intervals allow, "
+            "so NO VERDICT IS GIVEN: stop other programs or give more time, and measure again."
         )
     if controls.widening > 1:
         return (
-            f"{said}; they stray further than their intervals allow, so every interval was widened "
+            f"{said}; they differ more than their intervals allow, so every interval was widened "
             f"to {controls.widening:.2f} times its width."
         )
     return f"{said}."
@@ -55,7 +55,7 @@ def _falls_short(record: Record) -> bool:
 
 
 def _disturbances(analysis: Analysis) -> list[str]:
-    """How many pairs foreign load disturbed and what became of them; what never settled."""
+    """Lines on disturbed pairs and what became of them, and on rows that had not settled."""
     lines, records = [], analysis.records
     rounds, disturbed = sum(r.rounds for r in records), sum(r.disturbed or 0 for r in records)
     if disturbed:

@@ -95,7 +95,7 @@ def remarks(records: Iterable[Record], notes: Mapping[str, Sequence[Note]]) -> l
 
 
 def _remark(text: str, rows: Sequence[str]) -> str:
-    """What is said of rows, after the names of their arms, or their number where they are many."""
+    """A remark after the names of its arms, or their number if there are many."""
     arms = list(dict.fromkeys(rows))
     who = ", ".join(arms) if len(arms) <= _NAMED_ARMS else f"{len(arms)} arms"
     return f"{who}: {text}" + (f" [{len(rows)} rows]" if len(rows) > 1 else "")
@@ -109,10 +109,9 @@ def summary(
     more: Callable[[Sequence[Record]], Sequence[Table]] = lambda _: (),
     first: Sequence[RenderableType] = (),
 ) -> Group:
-    """The verdict tables of a run, between what to know before and after reading them.
+    """Return the verdict tables of a run, with warnings above and remarks below.
 
-    ``more`` gives the tables that follow those of one factor's rows, ``first`` is what stands at
-    the top.
+    ``more`` returns further tables for one factor's rows, ``first`` goes to the top.
     """
     records = analysis.records
     tables = [
@@ -132,11 +131,11 @@ def provenance(
     command: str,
     started: str,
     own_commit: str | None = None,
-    has_changes: bool = False,  # noqa: FBT001, FBT002 (whether the commit has any)
+    has_changes: bool = False,  # noqa: FBT001, FBT002 (whether their tree had any)
 ) -> str:
-    """Hardware, versions, commit, time and command, for a figure or a table.
+    """Return hardware, versions, commit, time and command, for a figure or a table.
 
-    Of a user's own arms their tree's commit, too; the other is then that of vitbench.
+    ``own_commit`` is the revision of a user's own arms; the other is then vitbench's.
     """
     hardware = [environment.cpu, f"{environment.threads} threads", *environment.gpus]
     commit = f"commit {short_commit(environment.commit)}" if environment.commit else "no commit"
@@ -149,10 +148,10 @@ def provenance(
 
 
 def share_line(share: float | None, spent_s: float) -> str:
-    """One sentence on where the run's time went."""
+    """Return a sentence on the share of time inside timed calls."""
     if share is None:
         return "Nothing was measured."
     return (
         f"{share:.0%} of {duration(spent_s)} of measuring was inside timed calls "
-        "(imports, builds, checks, compiles and first calls apart)."
+        "(without imports, builds, checks, compiles and first calls)."
     )

@@ -12,7 +12,7 @@ from rich.console import Console
 
 from bench.analysis.calibration import METHODS, share_bounds
 from bench.records.calibration import Method, Rate
-from bench.report.calibration import calibration_figure, count, kind, sentence, table
+from bench.report.calibration import calibration_figure, count, kind, rates_table, sentence
 from bench.report.plots.canvas import STYLE
 from helpers.figures import SOURCE, boxes, lie_apart
 from helpers.records import make_rate
@@ -58,7 +58,7 @@ def test_table_and_sentence() -> None:
     """Every method's rates, a block for each kind of trial; below it what was found."""
     console = Console(file=StringIO(), width=130)
     with console.capture() as capture:
-        console.print(table(RATES))
+        console.print(rates_table(RATES))
     text = re.sub(r" +$", "", capture.get(), flags=re.MULTILINE)
     check_golden("calibration.txt", f"{text}{sentence(RATES)}\n")
 

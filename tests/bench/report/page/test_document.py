@@ -48,7 +48,7 @@ def _plain() -> Reader:
 def test_the_decision_comes_first(plain: Reader) -> None:
     """Before every plot: combination, speed-up with its interval, memory, error, what is open."""
     text = re.sub(r"\s+", " ", plain.text)
-    first = text[text.index("What to choose by latency") : text.index("Can it be believed?")]
+    first = text[text.index("What to choose by latency") : text.index("How reliable is this?")]
     for said in ("linear + compile_blocks + bf16", "×1.90", "1.86 to 1.94", "300 MiB", "1.0e-02"):
         assert said in first
     assert text.index("linear + compile_blocks") < text.index("Right of ×1 is faster")
@@ -129,7 +129,7 @@ def test_an_unfinished_run_says_so_first() -> None:
     """Where one asks whether to believe it."""
     data = replace(make_report_data(rows()), left=3)
     text = Reader(page(data, [])).text
-    believed = text[text.index("Can it be believed?") :].split()
+    believed = text[text.index("How reliable is this?") :].split()
     assert " ".join(believed[4:]).startswith("This run is not finished: 3 planned measurements")
     assert "not finished" not in Reader(html(rows())).text
 
@@ -190,8 +190,8 @@ def test_figures_say_what_they_show(plain: Reader) -> None:
 def test_the_parts_stand_below_the_decision(plain: Reader) -> None:
     """Each with its gain and where it was measured."""
     text = re.sub(r"\s+", " ", plain.text)
-    start = text.index("What each part was chosen by")
-    parts = text[start : text.index("Can it be believed?")]
+    start = text.index("How each part was chosen")
+    parts = text[start : text.index("How reliable is this?")]
     assert "forwardpatcherlinear×1.10 (1.08 to 1.12)patcher b1" in parts
     assert "forwardattentionmhaattention b1sdpa" in parts
 
