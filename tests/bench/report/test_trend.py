@@ -86,7 +86,7 @@ def test_the_table_names_the_commits() -> None:
     )
     assert trend_line(SERIES, [], 0.05) == "2 series over 20 runs: no lasting change."
     assert trend_line(SERIES, [], 0.05, 21) == (
-        "2 series over 20 runs (too few to tell any: 21 would): no lasting change."
+        "2 series over 20 runs (too few: a change can be found from 21 on): no lasting change."
     )
 
 

@@ -90,9 +90,9 @@ def test_a_cost_that_noise_hides_is_called_so() -> None:
 
 def test_what_times_are_of_depends_on_the_device() -> None:
     """Threads on a CPU; kernels on a GPU, whose sum is not the call's time."""
-    assert any("Times are of the thread that calls" in note for note in notes(PROFILED))
+    assert any("Times are of the calling thread" in note for note in notes(PROFILED))
     on_gpu = notes(on("cuda"))
-    assert any("270 ms of a plain call's 250 ms" in note for note in on_gpu)
+    assert any("270 ms of an unprofiled call's 250 ms" in note for note in on_gpu)
     assert not any(PYTHON in note for note in on_gpu)
 
 

@@ -62,7 +62,7 @@ def test_the_table_of_components() -> None:
 def test_the_largest_batch_is_told_beside_the_predicted_one() -> None:
     """By trying and by shapes."""
     said, _ = notes([replace(FOUND[0], largest_batch=37)])
-    assert said == "B/16 b1 train: the largest batch that fits is 37 by trying, 1 by shapes"
+    assert said == "B/16 b1 train: largest batch that fits: 37 by trying, 1 by shapes"
 
 
 def test_without_measurements_there_are_no_columns_for_them() -> None:
@@ -79,7 +79,7 @@ def test_names_and_notes() -> None:
     assert notes(FOUND) == [
         "B/16 b1 train manual bf16: RuntimeError: can't allocate memory",
         "B/16 b1 train: needs 31.4 GiB, 22.0 GiB are free",
-        "Each kind is what it has when all together have most: gradients may be few then.",
+        "Each kind is shown at the peak of their sum, where gradients may be small.",
     ]
     forward = replace(FOUND[2], predicted=Predicted(total_bytes=1, by_kind={"parameters": 1}))
     assert notes([forward]) == ["B/16 b1 train: needs 31.4 GiB, 22.0 GiB are free"]

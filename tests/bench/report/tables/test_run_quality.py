@@ -8,8 +8,8 @@ from bench.report.tables.run_quality import trust
 from helpers.records import make_analysis, make_controls, make_record
 
 SAID = "2 of 9 copies of a baseline were called different"
-FURTHER = f"{SAID}; they stray further than their intervals allow, so every interval was widened"
-BEYOND = f"{SAID}; they stray 3.3 times as far as their intervals allow, so NO VERDICT IS GIVEN"
+FURTHER = f"{SAID}; they differ more than their intervals allow, so every interval was widened"
+BEYOND = f"{SAID}; they differ 3.3 times as much as their intervals allow, so NO VERDICT IS GIVEN"
 DISTURBED = (
     "36 of 240 pairs were disturbed by foreign load (steal 30, memory 9): 30 were left out, 6 kept "
     "where less than half of a pass was calm (the median is robust to them)."
@@ -21,7 +21,7 @@ DISTURBED = (
     [
         (1.0, f"Controls: {SAID}."),
         (1.625, f"Controls: {FURTHER} to 1.62 times its width."),
-        (3.26, f"Controls: {BEYOND}: quiet the machine or give more time, and measure again."),
+        (3.26, f"Controls: {BEYOND}: stop other programs or give more time, and measure again."),
     ],
 )
 def test_controls(widening: float, sentence: str) -> None:
@@ -75,10 +75,10 @@ def test_what_would_have_been_said_of_one_comparison() -> None:
     """Rows whose interval excludes 1 and that are yet undecided are counted, with the reason."""
     records = [make_record(verdict="undecided", arm=arm) for arm in ("manual", "sdpa")]
     (line,) = trust(make_analysis(records))[1:]
-    assert line.startswith("2 undecided rows would have a verdict but for the adjustment")
+    assert line.startswith("2 undecided rows would have a verdict without the adjustment")
 
 
 def test_no_controls() -> None:
     """A run in which no control could be measured says so."""
     found = make_controls(count=0, strayed=0)
-    assert trust(make_analysis([], {"cpu": found})) == ["Controls: none was measured."]
+    assert trust(make_analysis([], {"cpu": found})) == ["Controls: none measured."]
