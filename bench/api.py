@@ -177,7 +177,7 @@ def _check(device: str, mode: str, cache: str, works: tuple[object, object]) -> 
 
 
 def _check_number(name: str, value: object, expected: str, below: float) -> None:
-    """Raise InputError for what is no number between 0 and ``below``."""
+    """Raise InputError unless ``value`` is a number between 0 and ``below``."""
     if isinstance(value, bool) or not isinstance(value, int | float) or not 0 < value < below:
         raise InputError(f"{name} is {value!r:.80}; expected {expected}")
 

@@ -81,7 +81,7 @@ def _compile_extra(comparison: Comparison, survey: Survey, baseline: Survey) -> 
 def _work(record: Record, survey: Survey, baseline: Survey) -> dict[str, Any]:
     """What was achieved, and how near it comes to what the products alone reach.
 
-    What vitcore is to compute is a matter of the workload, so the baseline's look tells it as well;
+    The FLOPs of vitcore depend on the workload alone, so the baseline's survey has them as well;
     of a user's own arms each does what it does.
     """
     flop, latency_ms = survey.flop, record.latency_ms

@@ -1,7 +1,7 @@
 """Both arms of a comparison: built with equal weights and inputs, and checked.
 
-The one place that tells parts of vitcore, which float64 judges, from a user's own arms, which
-have only each other.
+The only module that distinguishes parts of vitcore, which are checked against float64, from a
+user's own arms, which are checked against their baseline.
 """
 
 import copy

@@ -2,7 +2,7 @@
 
 A ``Case`` is one arm on one workload. Of its memory, ``Predicted`` is what its shapes say, on any
 machine, ``Measured`` what a process that does nothing else found; a ``Footprint`` is both. A
-``Survey`` is everything that one look at a case told.
+``Survey`` holds everything measured of one case.
 """
 
 from dataclasses import dataclass, field
@@ -122,7 +122,7 @@ class Graphs:
 
 @dataclass(frozen=True, kw_only=True)
 class Survey:
-    """What one look at a case alone told; ``key`` is the case's.
+    """The costs of one arm on one workload; ``key`` is the case's.
 
     ``flop`` and ``moved_bytes`` are of one call, by arithmetic; ``error`` says in one line that the
     arithmetic and PyTorch's own count disagree. ``limits`` are by what precision computes in (see

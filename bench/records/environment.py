@@ -108,7 +108,7 @@ _IDENTITY: dict[str, tuple[str, Callable[[Any], str]]] = {
     "commit": ("commit", _short),
     "code": ("code of vitbench", _short),
 }
-# Of these None says that nobody knows, which is no difference; of the others that there is none.
+# None means unknown in these, which is not a difference; in the others it means absent.
 _UNKNOWN = ("commit", "code")
 
 

@@ -89,7 +89,7 @@ def regress(request: RegressRequest, progress: Progress) -> Gated:
             plan = _plan(request, folder.absolute().name, repository, base, known)
             results = execute(plan, environment, folder, progress, lock=request.lock)
     except KeyboardInterrupt as error:
-        # Without the base's tree nobody could go on with it.
+        # The run cannot be resumed without the base's tree.
         shutil.rmtree(parent, ignore_errors=True)
         raise KeyboardInterrupt from error
     finally:

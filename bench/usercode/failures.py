@@ -1,4 +1,4 @@
-"""What an exception of an arm means: its status, and one line with the user's own line."""
+"""Map an exception of an arm to a status and one line, with the line of the user's code."""
 
 import sysconfig
 import traceback
@@ -8,13 +8,13 @@ from bench.records.errors import InputError, UnavailableError, one_line
 from bench.timing.device import is_out_of_memory
 
 _BENCH = Path(__file__).parents[1]
-# What scaled_dot_product_attention says where the only kernel allowed cannot be used.
+# Errors of scaled_dot_product_attention if the only allowed kernel cannot be used.
 _NO_KERNEL = ("No available kernel", "No viable backend")
 _STDLIB = Path(sysconfig.get_path("stdlib"))
 
 
 def failure(error: BaseException) -> tuple[str, str]:
-    """The status and the one line of an arm that raised."""
+    """Return the status of an arm that raised, and one line."""
     if isinstance(error, UnavailableError | InputError):
         return "skipped", str(error)
     if isinstance(error, RuntimeError) and any(text in str(error) for text in _NO_KERNEL):
@@ -24,7 +24,7 @@ def failure(error: BaseException) -> tuple[str, str]:
 
 
 def own_line(error: BaseException) -> str:
-    """The last line that is neither ours nor a library's, as `` (mine.py, line 3)``; or nothing."""
+    """Return the last line of the user's own code, as `` (mine.py, line 3)``, or nothing."""
     frames = traceback.extract_tb((error.__cause__ or error).__traceback__)
     own = [f"{Path(f.filename).name}, line {f.lineno}" for f in frames if _is_own(f.filename)]
     return f" ({own[-1]})" if own else ""

@@ -1,4 +1,4 @@
-"""Imports as a script in a folder would do them, without a trace afterwards."""
+"""Import as a script in a folder would, and restore sys.path and sys.modules afterwards."""
 
 import sys
 from collections.abc import Iterable, Iterator, Mapping
@@ -10,21 +10,21 @@ from types import ModuleType
 from bench.records.errors import InputError
 from bench.usercode.worktree_finder import Worktrees, origins
 
-# Modules that cannot be loaded a second time, whatever a folder holds.
+# Modules that cannot be loaded a second time.
 _KEPT = {*sys.stdlib_module_names, "torch", "numpy"}
-# How the modules of users' files are called.
+# Prefix of the names of modules made from users' files.
 OWN_FILE = "vitbench_own_"
-# How the modules of each version of a project are called.
+# Prefix of the names of modules, by version of a project.
 _PREFIXES: dict[Path, str] = {}
 
 
 @contextmanager
 def at_home(folder: Path, *, alone: bool) -> Iterator[None]:
-    """Let imports look into ``folder`` first.
+    """Let imports search ``folder`` first.
 
-    With ``alone`` they find what lies there even where a module of that name is loaded from
-    elsewhere, and what they load leaves the table of modules afterwards: of two versions of a
-    project, compared file against file, none gets the other's neighbours.
+    With ``alone`` they find modules of the folder even if another module of that name is loaded,
+    and what they load is removed from sys.modules afterwards: of two versions of a project that
+    are compared file against file, neither gets the modules of the other.
     """
     path, before = list(sys.path), set(sys.modules)
     hidden = _take(_others(folder)) if alone else {}
@@ -42,24 +42,24 @@ def at_home(folder: Path, *, alone: bool) -> Iterator[None]:
 
 
 def _take(names: Iterable[str]) -> dict[str, ModuleType]:
-    """Take modules out of the table."""
+    """Remove modules from sys.modules and return them."""
     return {name: sys.modules.pop(name) for name in names}
 
 
 def _others(folder: Path) -> list[str]:
-    """Loaded modules from elsewhere, whose names ``folder`` has too."""
+    """Return the loaded modules from elsewhere whose names ``folder`` has too."""
     return [name for name in _named_in(folder) if not _lies_in({folder}, name)]
 
 
 def _named_in(folder: Path) -> list[str]:
-    """Loaded modules whose names ``folder`` has, wherever they come from."""
+    """Return the loaded modules whose names ``folder`` has, from wherever they come."""
     files, packages = folder.glob("*.py"), folder.glob("*/__init__.py")
     names = {path.stem for path in files} | {path.parent.name for path in packages}
     return [name for name in sys.modules if _top(name) in names - _KEPT]
 
 
 def _lies_in(folders: Iterable[Path], name: str) -> bool:
-    """Whether a loaded module comes from one of some folders, as its file or package."""
+    """Whether a loaded module comes from one of the folders, as its file or package."""
     return any(
         Path(origin) == folder / f"{name}.py" or Path(origin).is_relative_to(folder / _top(name))
         for origin in origins(name)
@@ -72,11 +72,11 @@ def _top(name: str) -> str:
 
 
 def import_from(tree: Path, name: str) -> ModuleType:
-    """Import a module, and whatever belongs to it, from one of several versions of a project.
+    """Import a module and its project's modules from one of several versions of the project.
 
-    Each version's modules stand in the table of modules under names of their own, ``at_<number>_``
-    and the usual one, and call themselves so: torch.compile looks up there what a function sees.
-    A later import inside a function finds its own version where it is a relative one.
+    In sys.modules and in ``__name__`` each version's modules have the prefix ``at_<number>_``:
+    torch.compile looks up the globals of a function there. A later import inside a function finds
+    its own version only if it is relative.
     """
     prefix = _prefix(tree)
     if prefix + name not in sys.modules:
@@ -91,10 +91,10 @@ def _prefix(tree: Path) -> str:
 
 @contextmanager
 def in_tree(tree: Path) -> Iterator[None]:
-    """Let imports find one version of a project, wherever in its worktree a module lies.
+    """Let imports find one version of a project, anywhere in its worktree.
 
-    What Python would find in the worktree that one works in is found in the one that ``tree`` lies
-    in. Raises InputError where something of the other worktree was loaded nonetheless.
+    Modules that Python would find in the current worktree are found in that of ``tree``. Raises
+    InputError if a module of the current worktree was loaded nonetheless.
     """
     prefix, trees = _prefix(tree), Worktrees.of(tree.resolve())
     path, finders = list(sys.path), list(sys.meta_path)
@@ -128,7 +128,7 @@ def _belongs(name: str, tree: Path, trees: Worktrees) -> bool:
 
 
 def _keep_as(prefix: str, modules: Mapping[str, ModuleType]) -> None:
-    """Give modules of one version names of their own."""
+    """Give the modules of one version their prefix."""
     for name, module in modules.items():
         if not module.__name__.startswith(prefix):
             module.__name__ = prefix + name

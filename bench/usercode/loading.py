@@ -1,4 +1,4 @@
-"""Calls a function of a user's file or module; whatever goes wrong becomes one line."""
+"""Import a user's file or module and call its function; every failure becomes one line."""
 
 import inspect
 import sys
@@ -27,8 +27,8 @@ _SHOWN = 8
 def call(function: FunctionRef, what: str, tree: Path | None = None) -> Any:
     """Import a file or module and call its function, which takes no argument.
 
-    With ``tree`` it is the version that lies in that folder. Raises InputError, which begins with
-    ``what``, for whatever goes wrong but want of memory.
+    With ``tree`` it is the version in that worktree. Raises InputError with a message that begins
+    with ``what`` for every failure except running out of memory.
     """
     if tree is not None:
         with _one_line_errors(what), in_tree(tree):
@@ -39,7 +39,7 @@ def call(function: FunctionRef, what: str, tree: Path | None = None) -> Any:
 
 
 def _call_in(tree: Path, function: FunctionRef, what: str) -> Any:
-    """The same with the version of everything that lies in one worktree."""
+    """Call the function with every module of the project from one worktree."""
     if not function.is_file:
         return _function(import_module(function.place), function, what)()
     file = (tree / function.place).resolve()
@@ -85,11 +85,11 @@ def _module(function: FunctionRef, what: str) -> ModuleType:
 
 
 def _run_file(path: Path) -> ModuleType:
-    """The module of a file under a name of its own, so that it takes no other module's place."""
+    """Import a file under a unique name, so that it does not replace another module."""
     name = f"{OWN_FILE}{next(_NUMBERS)}_{path.stem}"
     spec = spec_from_file_location(name, path)
     if spec is None or spec.loader is None:
-        raise ImportError(f"{path.name} is no Python file")
+        raise ImportError(f"{path.name} is not a Python file")
     # Dataclasses and pickle look a class's module up by its name.
     sys.modules[name] = module = module_from_spec(spec)
     try:
@@ -101,7 +101,7 @@ def _run_file(path: Path) -> ModuleType:
 
 
 def _function(module: ModuleType, function: FunctionRef, what: str) -> Callable[[], Any]:
-    """The function that was named. Raises InputError where it cannot be called without argument."""
+    """Return the function. Raises InputError if it cannot be called without arguments."""
     if not hasattr(module, function.name):
         raise InputError(
             f"{what}: {function.place} has no {function.name!r}; {_others(module, function)}"
@@ -119,19 +119,19 @@ def _function(module: ModuleType, function: FunctionRef, what: str) -> Callable[
             f"{what}: {function.name} takes arguments ({error}); expected a function without any: "
             f"def make(): return {function.name}, or {function.name}(…) with your arguments"
         ) from error
-    except ValueError:  # Some of those written in C do not tell.
+    except ValueError:  # Some functions written in C have no signature.
         pass
     result: Callable[[], Any] = found
     return result
 
 
 def described(value: object) -> str:
-    """What a value is, for a message."""
+    """Return a description of a value for a message."""
     return "None" if value is None else f"an object of type {type(value).__name__}"
 
 
 def _others(module: ModuleType, function: FunctionRef) -> str:
-    """What could have been meant."""
+    """Return a hint at functions with similar names."""
     public = [n for n, each in vars(module).items() if callable(each) and not n.startswith("_")]
     if close := get_close_matches(function.name, public, n=1):
         return f"did you mean {close[0]!r}?"

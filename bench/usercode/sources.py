@@ -1,4 +1,4 @@
-"""The files of a user's own arms: found without importing them, and told when they change."""
+"""Find the files of a user's own arms without importing them, and detect changes."""
 
 import ast
 import sys
@@ -14,12 +14,12 @@ from bench.records.errors import InputError
 
 
 def module_spec(name: str) -> ModuleSpec | None:
-    """What Python knows of a module, installed or in the working directory; nothing is imported."""
+    """Find a module, installed or in the working directory, without importing it."""
     top, *parts = name.split(".")
     before, sys.path = sys.path, [str(Path.cwd()), *sys.path]
     invalidate_caches()  # The file may be a moment old.
     try:
-        with suppress(ValueError):  # Some loaded modules, such as __main__, do not tell.
+        with suppress(ValueError):  # Some loaded modules, such as __main__, have no spec.
             spec = find_spec(top)
             for part in parts:
                 within = spec.submodule_search_locations if spec else None
@@ -37,9 +37,9 @@ def origin_of(spec: ModuleSpec | None) -> Path | None:
 
 
 def binds(file: Path, name: str) -> bool:
-    """Whether a file gives a name to its module, as far as reading it tells.
+    """Whether a file binds a name at module level, as far as its source shows.
 
-    What cannot be read so, such as ``from … import *``, may give any name.
+    ``from … import *`` and source that cannot be parsed may bind any name.
     """
     try:
         tree = ast.parse(file.read_bytes())
@@ -49,7 +49,7 @@ def binds(file: Path, name: str) -> bool:
 
 
 def _bound(node: ast.AST) -> Iterator[str]:
-    """The names that a module's own statements bind; those in functions and classes are not."""
+    """Yield the names bound at module level, without those inside functions and classes."""
     for each in ast.iter_child_nodes(node):
         if isinstance(each, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef):
             yield each.name
@@ -62,7 +62,7 @@ def _bound(node: ast.AST) -> Iterator[str]:
 
 
 def digests(files: Iterable[Path], directory: Path) -> dict[str, str]:
-    """What tells the contents of files, by their paths: from the folder where they lie in it."""
+    """Return the digests of files by path, relative to ``directory`` if they are in it."""
     found = {}
     for file in files:
         path = file.resolve()
@@ -73,11 +73,11 @@ def digests(files: Iterable[Path], directory: Path) -> dict[str, str]:
 
 
 def check_unchanged(sources: Mapping[str, str], directory: Path) -> None:
-    """Raise InputError where a file is gone or has another content than its digest says."""
+    """Raise InputError if a file is missing or does not match its digest."""
     if not directory.is_dir():
         raise InputError(
-            f"folder {directory}, from which the arms were named, is gone; put it back and "
-            "resume, or compare anew"
+            f"folder {directory}, where the paths of the arms start, is missing; restore it and "
+            "resume, or compare again"
         )
     for name, expected in sources.items():
         try:
@@ -85,8 +85,8 @@ def check_unchanged(sources: Mapping[str, str], directory: Path) -> None:
         except OSError:
             found = None
         if found != expected:
-            what = "is gone" if found is None else "has changed"
+            what = "is missing" if found is None else "has changed"
             raise InputError(
                 f"{directory / name} {what} since the run began; restore it and resume, or "
-                "compare anew: one run measures one version"
+                "compare again: one run measures one version"
             )

@@ -115,19 +115,19 @@ def gate_notes(checks: Sequence[Check]) -> list[str]:
     shown = (check for check in checks if check.reason or check.outcome in ("worse", "undecided"))
     found = [f"{_SIGNS[c.outcome]} {c.target}, {c.metric}: {_why(c)}" for c in shown]
     open_ = [check for check in checks if check.outcome == "undecided"]
-    told = [check.need_s for check in open_ if check.need_s is not None]
-    if told:
+    needs_s = [check.need_s for check in open_ if check.need_s is not None]
+    if needs_s:
         found.append(
-            f"About {duration(sum(told))} more of --budget would decide "
-            f"{counted(len(told), 'undecided target')}."
+            f"About {duration(sum(needs_s))} more of --budget would decide "
+            f"{counted(len(needs_s), 'undecided target')}."
         )
-    untold = [check for check in open_ if check.need_s is None]
-    if wide := sum(check.is_wide for check in untold):
+    others = [check for check in open_ if check.need_s is None]
+    if wide := sum(check.is_wide for check in others):
         found.append(
             f"{counted(wide, 'target')}: not enough data to estimate the time to a decision; use a "
             "larger --budget."
         )
-    if near := len(untold) - wide:
+    if near := len(others) - wide:
         found.append(
             f"{counted(near, 'target')}: too close to the threshold to decide within a day; choose "
             "another threshold."

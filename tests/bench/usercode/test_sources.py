@@ -105,7 +105,7 @@ def test_files_are_told_by_their_content(tmp_path: Path) -> None:
     with pytest.raises(InputError, match=r"arms\.py has changed since the run began; restore it"):
         check_unchanged(before, tmp_path)
     path.unlink()
-    with pytest.raises(InputError, match=r"arms\.py is gone since the run began"):
+    with pytest.raises(InputError, match=r"arms\.py is missing since the run began"):
         check_unchanged(before, tmp_path)
-    with pytest.raises(InputError, match=r"folder .*, from which the arms were named, is gone"):
+    with pytest.raises(InputError, match=r"folder .*, where the paths .* start, is missing"):
         check_unchanged({}, tmp_path / "gone")
