@@ -1,7 +1,7 @@
-"""The kernel's counters that tell what other work takes from this process. Linux; no torch.
+"""Kernel counters that show what other work takes from this process. Linux; no torch.
 
-Each source reads its counters and judges their change over a stretch of pairs. A source that this
-machine lacks raises OSError when it is made.
+Each source reads its counters and judges their change over a run of pairs. The constructor of a
+source that this machine lacks raises OSError.
 """
 
 import os
@@ -17,31 +17,31 @@ from bench.machine.host import group_folders, throttling_files
 
 C = TypeVar("C")
 
-# A look at the scheduler's waits takes 6 microseconds in a loop, but up to 100 after a model's
-# call has taken the caches; pairs that are shorter than this share one.
+# Reading the scheduler's waits takes 6 microseconds in a loop, but up to 100 after a model's call
+# has evicted the caches; shorter pairs share one reading.
 NEAR_S = 0.005
-# Looks that cost more, or whose counters say little about less time than this.
+# Interval of readings that cost more, or whose counters are too coarse for less.
 FAR_S = 0.02
-# /proc/stat counts in ticks of 10 ms; so many of them make a share of the cores.
+# /proc/stat counts in ticks of 10 ms; ten of them resolve a share of the cores.
 TICKS_S = 0.1
-# More threads than this cost too much for NEAR_S.
+# More threads than this are too expensive to read every NEAR_S.
 FEW_THREADS = 4
 
-# A wait of this share of a pair can move its ratio by the least difference that a verdict calls
-# one (2 %). The kernel's own threads take turns that are shorter than this share of NEAR_S.
+# A wait of this share of a pair can move its ratio by the smallest difference that counts for a
+# verdict (2 %). The kernel's own threads run for less than this share of NEAR_S at a time.
 WAIT_SHARE = 0.02
-# Involuntary switches for each second of processor time: 17 to 25 on a quiet machine, 240 to 280
-# beside one busy program (a switch every scheduler tick); this is the middle, by ratio. A few may
-# fall together by chance.
+# Involuntary switches per second of processor time: 17 to 25 on a quiet machine, 240 to 280 next to
+# one busy program (a switch every scheduler tick); this is the geometric middle. A few may coincide
+# by chance.
 SWITCHES_PER_S = 75
 FEW_SWITCHES = 3
-# Stalls of this share: next to nothing (0 in 99 % of the looks) stalls on a quiet machine.
+# Share of stalled time: on a quiet machine it is 0 in 99 % of the readings.
 STALL_SHARE = 0.1
-# A cloud's machines lose one or two percent all the time, which both arms of a pair share.
+# Virtual machines constantly lose one or two percent, which both arms of a pair share.
 STEAL_SHARE = 0.05
-# Background services stay below a tenth of the cores.
+# Background services use less than a tenth of the cores.
 OTHERS_SHARE = 0.1
-# Each counter is rounded to a tick, so a difference may be one tick too large at either end.
+# Counters are rounded to ticks, so a difference may be one tick too large at either end.
 _ROUNDING_TICKS = 2
 
 WAITING = "waiting for a core"
@@ -54,19 +54,19 @@ THROTTLED = "throttled"
 
 
 class Source(Protocol[C]):
-    """Counters of one kind. ``every_s`` is the least time between two looks at them, in s."""
+    """Counters of one kind. ``every_s`` is the minimum time between two readings, in s."""
 
     every_s: float
 
     def read(self) -> C:
-        """Read the counters as they stand now. Raises OSError, ValueError or IndexError."""
+        """Return the current counters. Raises OSError, ValueError or IndexError."""
 
     def causes(self, before: C, after: C, elapsed_s: float) -> tuple[str, ...]:
-        """What disturbed the pairs between two looks; empty where nothing clearly did."""
+        """Return what clearly disturbed the pairs between two readings; empty if nothing did."""
 
 
 class CounterFile:
-    """A file that stays open, since opening it anew costs more than reading it."""
+    """A file that stays open, since opening it again costs more than reading it."""
 
     def __init__(self, path: Path, size: int = 512) -> None:
         self._descriptor = os.open(path, os.O_RDONLY)
@@ -74,15 +74,15 @@ class CounterFile:
         weakref.finalize(self, os.close, self._descriptor)
 
     def read(self) -> bytes:
-        """Give the first ``size`` bytes as they are now. Raises OSError."""
+        """Return the current first ``size`` bytes. Raises OSError."""
         return os.pread(self._descriptor, self._size, 0)
 
 
 class RunQueue:
-    """How long the threads of this process were ready to run and got no core.
+    """Time that the threads of this process were ready to run and had no core.
 
-    The scheduler counts it for each thread in nanoseconds. The thread that waited longest counts:
-    the others of a parallel region wait for it. Threads that start later are not seen.
+    The scheduler counts it for each thread in nanoseconds. The thread that waited longest counts,
+    since the others of a parallel region wait for it. Threads that start later are not included.
     """
 
     def __init__(self, tasks: Path = Path("/proc/self/task")) -> None:
@@ -94,15 +94,15 @@ class RunQueue:
                 ran_ns += int(file.read().split()[0])
                 self._files.append(file)
         if not ran_ns:
-            raise OSError("this kernel keeps no account of its threads")
+            raise OSError("this kernel has no statistics of its threads")
         self.every_s = NEAR_S if len(self._files) <= FEW_THREADS else FAR_S
 
     def read(self) -> list[int]:
-        """Each thread's wait in ns."""
+        """Return each thread's wait in ns."""
         return [_waited_ns(file) for file in self._files]
 
     def causes(self, before: list[int], after: list[int], elapsed_s: float) -> tuple[str, ...]:
-        """Waiting where a thread did so for more than 2 % of the time."""
+        """Return ``WAITING`` if a thread waited for more than 2 % of the time."""
         waited_ns = max(now - then for then, now in zip(before, after, strict=True))
         return (WAITING,) if 1e-9 * waited_ns > WAIT_SHARE * elapsed_s else ()
 
@@ -111,22 +111,22 @@ def _waited_ns(file: CounterFile) -> int:
     try:
         return int(file.read().split()[1])
     except OSError:
-        return 0  # A thread that has ended waits no more.
+        return 0  # The thread has ended.
 
 
 class Switches:
-    """Involuntary context switches of this process, by the processor time that it used."""
+    """Involuntary context switches of this process per second of its processor time."""
 
     every_s = TICKS_S
 
     def read(self) -> tuple[int, float]:
-        """Switches of all threads, and the seconds of processor time that they used."""
+        """Return the switches of all threads, and their processor time in s."""
         return resource.getrusage(resource.RUSAGE_SELF).ru_nivcsw, time.process_time()
 
     def causes(
         self, before: tuple[int, float], after: tuple[int, float], elapsed_s: float
     ) -> tuple[str, ...]:
-        """Preempted where switches come as fast as the scheduler's ticks."""
+        """Return ``PREEMPTED`` if switches are as frequent as the scheduler's ticks."""
         del elapsed_s
         switches = after[0] - before[0]
         many = switches > SWITCHES_PER_S * (after[1] - before[1])
@@ -134,9 +134,9 @@ class Switches:
 
 
 class Pressure:
-    """Pressure-stall information: how long some task had to wait for a resource.
+    """Pressure-stall information: time that some task waited for a resource.
 
-    That of the process's own control group where it has one (version 2), else the machine's.
+    That of the process's own control group if it has one (version 2), otherwise the machine's.
     """
 
     every_s = FAR_S
@@ -148,19 +148,19 @@ class Pressure:
         self._cause = cause
 
     def read(self) -> int:
-        """Microseconds in which some task was stalled."""
+        """Return the microseconds in which some task was stalled."""
         return int(self._file.read().partition(b"total=")[2].split(maxsplit=1)[0])
 
     def causes(self, before: int, after: int, elapsed_s: float) -> tuple[str, ...]:
-        """The cause where tasks stalled for a tenth of the time."""
+        """Return the cause if tasks stalled for a tenth of the time."""
         return (self._cause,) if 1e-6 * (after - before) > STALL_SHARE * elapsed_s else ()
 
 
 class CoreTimes:
-    """Time of the cores that this process may use, from /proc/stat: stolen, and spent by others.
+    """Time of this process's cores, from /proc/stat: stolen, and used by other processes.
 
-    Where it may use all cores the line of their sum is read, which is rounded once. Only the
-    causes in ``judged`` are named.
+    If the process may use all cores, their sum is read, which is rounded only once. Only the causes
+    in ``judged`` are reported.
     """
 
     every_s = TICKS_S
@@ -180,7 +180,7 @@ class CoreTimes:
         self._tick_s = 1 / os.sysconf("SC_CLK_TCK")
 
     def read(self) -> tuple[float, float, float]:
-        """Seconds stolen, seconds busy, and this process's own, over all its cores."""
+        """Return the stolen, busy and own seconds, over all cores of this process."""
         stolen = busy = 0
         for line in self._file.read().splitlines():
             name, *fields = line.split()
@@ -197,7 +197,7 @@ class CoreTimes:
         after: tuple[float, float, float],
         elapsed_s: float,
     ) -> tuple[str, ...]:
-        """Steal where the hypervisor ran others, load where this machine did."""
+        """Return ``STEAL`` if the hypervisor ran other machines, ``OTHERS`` for other processes."""
         stolen_s, busy_s, own_s = (now - then for then, now in zip(before, after, strict=True))
         cores_s = self._cores * elapsed_s
         rounding_s = _ROUNDING_TICKS * self._tick_s * len(self._names)
@@ -209,26 +209,26 @@ class CoreTimes:
 
 
 class Throttling:
-    """Periods in which the quota of a control group was used up and its threads stood still."""
+    """Periods in which a control group had used up its quota and its threads were stopped."""
 
     every_s = FAR_S
 
     def __init__(self, files: Sequence[Path]) -> None:
         if not files:
-            raise OSError("no control group around this process has a quota")
+            raise OSError("no control group of this process has a quota")
         self._files = [CounterFile(file) for file in files]
 
     @classmethod
     def of_this_process(cls) -> "Throttling":
-        """The groups around this process that have a quota. Raises OSError where none has."""
+        """Watch this process's control groups with a quota. Raises OSError if none has one."""
         return cls(throttling_files(group_folders("cpu")))
 
     def read(self) -> int:
-        """Throttled periods of all these groups."""
+        """Return the throttled periods of all these groups."""
         fields = [file.read().split() for file in self._files]
         return sum(int(each[each.index(b"nr_throttled") + 1]) for each in fields)
 
     def causes(self, before: int, after: int, elapsed_s: float) -> tuple[str, ...]:
-        """Throttled in any period: the threads then stood still for the rest of it."""
+        """Return ``THROTTLED`` for any throttled period: its threads were stopped for the rest."""
         del elapsed_s
         return (THROTTLED,) if after > before else ()

@@ -1,6 +1,6 @@
-"""Joules of a call, from counters that move only now and then: a GPU's, or a processor's (RAPL).
+"""Energy of a call in joules, from slow counters: those of a GPU, or of a processor (RAPL).
 
-They count all that the device takes, idling and other programs included.
+They count all energy of the device, idling and other programs included.
 """
 
 import re
@@ -13,39 +13,39 @@ from typing import Protocol
 from bench.machine.gpu import Gpu, torch_gpu
 
 _POWERCAP = Path("/sys/class/powercap")
-# A processor's zone; a part of it, such as intel-rapl:0:1, is counted in it already.
+# A processor's zone; it includes its parts, such as intel-rapl:0:1.
 _ZONE = re.compile(r"intel-rapl:\d+")
 _PACKAGE = "package-"
 
-# So many ticks of its counter make a window long enough: one of them is 5 % of it.
+# Minimum window in counter ticks, so that one tick is at most 5 % of it.
 WINDOW_TICKS = 20
-# By when a counter that runs has moved.
+# A working counter advances within this many ticks.
 _PATIENCE_TICKS = 2
-# How often to look meanwhile: a look takes NVML up to a millisecond, in which no call runs.
+# Time between two readings of the counter: one takes NVML up to a millisecond without a call.
 _LOOK_TICKS = 0.05
 
 
 class Meter(Protocol):
-    """A counter of energy. ``tick_s`` is how often it moves, in s; ``name`` is for people."""
+    """A counter of energy. ``tick_s`` is its update interval in s; ``name`` is for messages."""
 
     name: str
     tick_s: float
 
     def joules(self) -> float:
-        """Joules since some moment; never fewer than before. Raises OSError or ValueError."""
+        """Return the joules since a fixed time; never decreasing. Raises OSError or ValueError."""
 
 
 @dataclass(frozen=True)
 class NoMeter:
-    """That a device has no meter, and why, in one line."""
+    """A device without a meter, with the reason in one line."""
 
     reason: str
 
 
 class NvmlMeter:
-    """The energy of a whole GPU with its memory, also where torch has a part of it (MIG).
+    """The energy of a whole GPU with its memory, even if torch only has a MIG part of it.
 
-    Raises OSError where the GPU does not count: before Volta, or without the right to.
+    Raises OSError if the GPU has no counter (before Volta), or without permission.
     """
 
     name = "NVML"
@@ -56,15 +56,15 @@ class NvmlMeter:
         self.joules()
 
     def joules(self) -> float:
-        """Joules since the driver was loaded. Raises OSError."""
+        """Return the joules since the driver was loaded. Raises OSError."""
         energy_mj = self._gpu.ask("TotalEnergyConsumption")
         if energy_mj is None:
-            raise OSError("NVML gives no energy counter for this GPU")
+            raise OSError("NVML has no energy counter for this GPU")
         return float(energy_mj) / 1e3
 
 
 class _Zone:
-    """The counter of one package, in microjoules; it starts over at its range."""
+    """The counter of one package, in microjoules; it wraps around at its range."""
 
     def __init__(self, folder: Path) -> None:
         self._file = folder / "energy_uj"
@@ -72,7 +72,7 @@ class _Zone:
         self._last_uj, self._since_uj = self._read(), 0
 
     def since_uj(self) -> int:
-        """What it counted since it was made. Right if asked before it is back where it was."""
+        """Return the microjoules since the start. Valid if called at least once per wrap-around."""
         now_uj = self._read()
         self._since_uj += (now_uj - self._last_uj) % self._values
         self._last_uj = now_uj
@@ -83,9 +83,9 @@ class _Zone:
 
 
 class RaplMeter:
-    """The energy of all processors, by Linux's files. Main memory is not in it.
+    """The energy of all processors, without main memory, from Linux's powercap files.
 
-    Raises OSError or ValueError where this machine has no such files, or they are not for us.
+    Raises OSError or ValueError if this machine has no such files, or they may not be read.
     """
 
     name = "RAPL"
@@ -96,12 +96,12 @@ class RaplMeter:
         try:
             self._zones = [_Zone(folder) for folder in packages]
         except PermissionError as error:
-            raise PermissionError("RAPL counter may be read by root only") from error
+            raise PermissionError("RAPL counter may only be read by root") from error
         if not self._zones:
             raise FileNotFoundError(f"no RAPL counter under {root}")
 
     def joules(self) -> float:
-        """Joules since it was made. Raises OSError or ValueError."""
+        """Return the joules since the start. Raises OSError or ValueError."""
         return sum(zone.since_uj() for zone in self._zones) / 1e6
 
 
@@ -114,7 +114,7 @@ def _is_package(folder: Path) -> bool:
 def meter_for(
     device: str, *, root: Path = _POWERCAP, gpu: Callable[[], Gpu] = torch_gpu
 ) -> Meter | NoMeter:
-    """The meter of ``cpu`` or ``cuda``, or why there is none."""
+    """Return the meter of ``cpu`` or ``cuda``, or the reason why there is none."""
     try:
         return NvmlMeter(gpu()) if device == "cuda" else RaplMeter(root)
     except (OSError, ValueError, ImportError) as error:
@@ -123,7 +123,7 @@ def meter_for(
 
 @dataclass
 class _Calls:
-    """A call that is made again and again, how to wait for it, and how often it was made."""
+    """A repeated call, the function that waits for the device, and the number of calls."""
 
     call: Callable[[], object]
     synchronize: Callable[[], object]
@@ -131,7 +131,7 @@ class _Calls:
     times: int = 0
 
     def fill(self, length_s: float) -> None:
-        """Call until so much time is over, then wait for the device."""
+        """Repeat the call for ``length_s`` seconds, then wait for the device."""
         end_s = self.clock() + length_s
         while self.clock() < end_s:
             self.call()
@@ -147,14 +147,14 @@ def joules_per_call(
     clock: Callable[[], float] = time.perf_counter,
     least_s: float = 2.0,
 ) -> float:
-    """Joules of one call: those of a window full of calls, by their number.
+    """Return the joules of one call: the energy of a window of calls / their number.
 
-    The window begins when the counter moves, takes ``least_s`` or 20 ticks, whichever is more, and
-    goes on with calls until the counter has moved again. So what it has not counted yet is of less
-    than a tick, and with short calls of little more than a twentieth of one. ``synchronize`` waits
-    for the device.
+    The window starts when the counter advances and lasts ``least_s`` or 20 ticks, whichever is
+    longer, and then until the counter advances again. So the energy that is not counted is that of
+    less than a tick; with short calls, of little more than a twentieth of one. ``synchronize``
+    waits for the device.
 
-    Raises what the call and the meter raise, and OSError where the counter stands still.
+    Raises the errors of the call and the meter, and OSError if the counter does not advance.
     """
     calls = _Calls(call, synchronize, clock)
     synchronize()
@@ -162,12 +162,12 @@ def joules_per_call(
     calls.fill(max(least_s, WINDOW_TICKS * meter.tick_s))
     end_j = _at_tick(meter, clock, lambda: calls.fill(_LOOK_TICKS * meter.tick_s))
     if end_j <= begin_j:
-        raise OSError(f"the energy counter of {meter.name} stands still")
+        raise OSError(f"the energy counter of {meter.name} does not advance")
     return (end_j - begin_j) / calls.times
 
 
 def _at_tick(meter: Meter, clock: Callable[[], float], meanwhile: Callable[[], object]) -> float:
-    """The counter when it has just moved; where it does not, as it stands two ticks later."""
+    """Return the counter right after it has advanced, or after two ticks if it does not."""
     before_j, end_s = meter.joules(), clock() + _PATIENCE_TICKS * meter.tick_s
     now_j = before_j
     while now_j == before_j and clock() < end_s:

@@ -1,6 +1,6 @@
-"""What this machine is: ``python -m bench.machine.environment`` prints it as one JSON object.
+"""The environment of a run: ``python -m bench.machine.environment`` prints it as JSON.
 
-It runs as a process of its own, so that the program that starts the passes never loads torch.
+It is a separate process, so that the program that starts the passes never loads torch.
 """
 
 import hashlib
@@ -27,7 +27,7 @@ from bench.records.environment import Environment
 _HERE = Path(__file__).parent
 _PACKAGES = ("torch", "numpy", "pytest", "pytest-benchmark", "vitbench")
 _CODE = ("bench", "vitcore")
-# How torch's description of its build names each library and its version.
+# Each library and its version in torch's description of its build.
 _LIBRARIES = {
     "mkl": r"Math Kernel Library Version (\S+)",
     "onednn": r"MKL-DNN v(\S+)|oneDNN v(\S+)",
@@ -38,9 +38,9 @@ _LIBRARIES = {
 
 
 def git(*arguments: str, folder: Path = _HERE) -> str | None:
-    """Output of a git command about the code that is measured; None where git does not know it.
+    """Return the output of a git command about the measured code; None if git does not track it.
 
-    An installed package may lie inside somebody else's repository, which does not track it.
+    An installed package may lie inside another repository, which does not track it.
     """
     try:
         known = run_git(folder, "ls-files", "--error-unmatch", ".")
@@ -51,7 +51,7 @@ def git(*arguments: str, folder: Path = _HERE) -> str | None:
 
 
 def _version(package: str) -> str | None:
-    """A package's version; None where it runs from its source tree."""
+    """Return a package's version; None if it is not installed."""
     try:
         return version(package)
     except PackageNotFoundError:
@@ -59,7 +59,7 @@ def _version(package: str) -> str | None:
 
 
 def code_digest(folders: Iterable[Path]) -> str:
-    """Sixteen hexadecimal digits that change with the name or text of any ``.py`` file in them."""
+    """Return 16 hexadecimal digits that change with the name or text of any ``.py`` file."""
     digest = hashlib.sha256()
     for folder in folders:
         for file in sorted(folder.rglob("*.py")):
@@ -71,7 +71,7 @@ def code_digest(folders: Iterable[Path]) -> str:
 
 
 def _code() -> str:
-    """The code that measures and is measured, found without loading it."""
+    """Return the digest of bench and vitcore, without importing them."""
     specs = [find_spec(name) for name in _CODE]
     return code_digest(
         Path(folder) for spec in specs if spec for folder in spec.submodule_search_locations or ()
@@ -79,7 +79,7 @@ def _code() -> str:
 
 
 def math_libraries(build: str) -> dict[str, str]:
-    """Versions of the libraries that torch computes with, from its description of its build."""
+    """Return the versions of torch's math libraries, from its description of its build."""
     found = {name: re.search(pattern, build) for name, pattern in _LIBRARIES.items()}
     return {name: match[match.lastindex or 0] for name, match in found.items() if match}
 
@@ -104,8 +104,8 @@ def _torch_facts(torch: Any) -> dict[str, Any]:
 
 
 def read_environment() -> Environment:
-    """Look at this machine. Loads torch, and says how long that took."""
-    host = host_facts()  # Before torch loads, which is load itself.
+    """Return this machine's environment, with the time to import torch."""
+    host = host_facts()  # Before torch is imported, which loads the machine.
     start_s = time.perf_counter()
     import torch
 
@@ -131,7 +131,7 @@ def read_environment() -> Environment:
 
 
 def _no_energy(*devices: str) -> dict[str, str]:
-    """Why the energy of a device cannot be measured here, of those where it cannot."""
+    """Return the reason for each device whose energy cannot be measured here."""
     meters = {device: meter_for(device) for device in devices}
     return {name: meter.reason for name, meter in meters.items() if isinstance(meter, NoMeter)}
 

@@ -1,4 +1,4 @@
-"""Git, called without what the caller's own git call left in the environment.
+"""Git commands, without the variables that a calling git has set in the environment.
 
 A commit hook runs with GIT_INDEX_FILE and GIT_DIR of the commit under way: a git command that
 inherits them would write that commit's index, whatever folder it runs in.
@@ -10,7 +10,7 @@ import subprocess
 from functools import cache
 from pathlib import Path
 
-# ``git rev-parse --local-env-vars`` of git 2.47, for where git itself cannot be asked.
+# ``git rev-parse --local-env-vars`` of git 2.47, in case git is not installed.
 _LOCAL_VARIABLES = (
     *("GIT_ALTERNATE_OBJECT_DIRECTORIES", "GIT_CONFIG", "GIT_CONFIG_PARAMETERS"),
     *("GIT_CONFIG_COUNT", "GIT_OBJECT_DIRECTORY", "GIT_DIR", "GIT_WORK_TREE"),
@@ -22,7 +22,7 @@ _LOCAL_VARIABLES = (
 
 @cache
 def local_variables() -> frozenset[str]:
-    """Names of the environment variables that tie a git command to one repository."""
+    """Return the names of the variables that tie a git command to one repository."""
     program = shutil.which("git")
     if program is None:
         return frozenset(_LOCAL_VARIABLES)
@@ -32,17 +32,17 @@ def local_variables() -> frozenset[str]:
 
 
 def without_repository() -> dict[str, str]:
-    """This process's environment without the variables that tie git to the caller's repository."""
+    """Return this process's environment without the variables of ``local_variables``."""
     return {name: value for name, value in os.environ.items() if name not in local_variables()}
 
 
 def run_git(
     folder: Path, *arguments: str, timeout_s: float | None = None
 ) -> subprocess.CompletedProcess[str]:
-    """Run git on the repository in which ``folder`` lies, and on no other.
+    """Run git on the repository that contains ``folder``, and on no other.
 
-    It takes no lock that a reading command can do without. Raises FileNotFoundError where git is
-    not installed, subprocess.TimeoutExpired after ``timeout_s`` seconds.
+    Optional locks are off. Raises FileNotFoundError if git is not installed, and
+    subprocess.TimeoutExpired after ``timeout_s`` seconds.
     """
     program = shutil.which("git")
     if program is None:

@@ -1,6 +1,6 @@
-"""The GPU as NVML sees it: what it is, and what disturbs it.
+"""The GPU by NVML: its properties, and disturbances of a measurement.
 
-pynvml is imported where it is used, and handed on: most machines have no GPU.
+pynvml is imported where it is used, since most machines have no GPU.
 """
 
 import os
@@ -10,9 +10,9 @@ from typing import Any
 
 from bench.records.errors import one_line
 
-# A query takes up to a millisecond, so look so often at most.
+# Minimum time between two readings: a query takes up to a millisecond.
 _EVERY_S = 0.1
-# Boost moves the clock by a few steps of 15 MHz under an even load; beyond, it is another speed.
+# Boost moves the clock by a few steps of 15 MHz under a steady load; a larger drop is a slowdown.
 _CLOCK_KEPT = 0.95
 
 HOT = "hot"
@@ -23,27 +23,27 @@ FOREIGN = "foreign process on the GPU"
 
 
 class Gpu:
-    """One GPU. Whatever it does not tell is None: an old driver, a part of a GPU, no right to."""
+    """One GPU. Facts that an old driver, a MIG part or missing rights hide are None."""
 
     def __init__(self, nvml: Any, handle: Any) -> None:
         self.nvml, self._handle = nvml, handle
 
     def ask(self, what: str, *arguments: Any) -> Any:
-        """The answer of ``nvmlDeviceGet<what>``."""
+        """Return the answer of ``nvmlDeviceGet<what>``; None if it fails."""
         try:
             return getattr(self.nvml, f"nvmlDeviceGet{what}")(self._handle, *arguments)
         except (AttributeError, self.nvml.NVMLError):
             return None
 
     def driver(self) -> str | None:
-        """Version of the driver."""
+        """Return the version of the driver; None if unknown."""
         try:
             return str(self.nvml.nvmlSystemGetDriverVersion())
         except self.nvml.NVMLError:
             return None
 
     def slowdowns(self) -> tuple[str, ...]:
-        """Why the clocks are held down, but for idling and the ordinary power cap."""
+        """Return the reasons for reduced clocks, except idling and the ordinary power cap."""
         reasons = self.ask("CurrentClocksEventReasons")
         if reasons is None:
             reasons = self.ask("CurrentClocksThrottleReasons") or 0
@@ -60,19 +60,19 @@ class Gpu:
         return tuple(cause for cause, bit in bits.items() if reasons & bit)
 
     def process_bytes(self) -> int | None:
-        """What this process holds of the GPU's memory, its context included.
+        """Return this process's GPU memory in bytes, its context included; None if unknown.
 
-        In a container NVML may name processes by the host's numbers: a single one is then ours.
+        In a container NVML may list processes by the host's numbers: a single one is then ours.
         """
         listed = self.ask("ComputeRunningProcesses") or ()
         own = [each for each in listed if each.pid == os.getpid()] or list(listed)
         return own[0].usedGpuMemory if len(own) == 1 else None
 
     def other_processes(self, ours: int) -> int | None:
-        """How many processes compute here beside the ``ours`` that this program has there.
+        """Return the number of processes on this GPU, except the ``ours`` of this program.
 
-        NVML counts a process that holds memory, busy or not. In a container it may name them by
-        the host's numbers, so that this process does not find its own.
+        NVML counts every process that holds memory, busy or not. In a container it may list them
+        by the host's numbers, so that this process does not find its own. None if unknown.
         """
         listed = self.ask("ComputeRunningProcesses")
         if listed is None:
@@ -83,7 +83,7 @@ class Gpu:
 
 @cache
 def torch_gpu() -> Gpu:
-    """The GPU that torch calls 0, whichever that is. Raises OSError where NVML does not know it."""
+    """Return the GPU with torch's index 0. Raises OSError if NVML does not have it."""
     import pynvml
     import torch
 
@@ -96,7 +96,7 @@ def torch_gpu() -> Gpu:
 
 
 def _handle(nvml: Any, uuid: str) -> Any:
-    """The GPU with this UUID, or the one of which this is a part (MIG). Raises NVMLError."""
+    """Return the GPU with this UUID, or the GPU of this MIG part. Raises NVMLError."""
     try:
         return nvml.nvmlDeviceGetHandleByUUID(f"GPU-{uuid}")
     except nvml.NVMLError:
@@ -106,7 +106,7 @@ def _handle(nvml: Any, uuid: str) -> Any:
 
 @dataclass(frozen=True, kw_only=True)
 class GpuState:
-    """What a look at the GPU found: ``clock`` is the SM clock by the highest one so far."""
+    """One reading of the GPU: ``clock`` is the SM clock / the highest one so far."""
 
     clock: float | None
     slowdowns: tuple[str, ...]
@@ -115,9 +115,9 @@ class GpuState:
 
 
 class GpuLoad:
-    """A source: heat, slowdowns, a falling clock and other programs on the GPU.
+    """A source of disturbances: heat, slowdowns, a falling clock, other programs on the GPU.
 
-    It is read when a pair has just ended, so that the clock is the one under load.
+    It is read right after a pair, so that the clock is the one under load.
     """
 
     every_s = _EVERY_S
@@ -129,11 +129,11 @@ class GpuLoad:
 
     @classmethod
     def of_torch(cls) -> "GpuLoad":
-        """The GPU that torch calls 0. Raises OSError."""
+        """Watch the GPU with torch's index 0. Raises OSError."""
         return cls(torch_gpu())
 
     def read(self) -> GpuState:
-        """Ask the GPU; takes up to some milliseconds."""
+        """Read the GPU; takes up to a few milliseconds."""
         mhz = self._gpu.ask("ClockInfo", self._gpu.nvml.NVML_CLOCK_SM)
         self._highest_mhz = max(self._highest_mhz, mhz or 0)
         return GpuState(
@@ -144,7 +144,7 @@ class GpuLoad:
         )
 
     def causes(self, before: GpuState, after: GpuState, elapsed_s: float) -> tuple[str, ...]:
-        """What slowed the GPU at the end of these pairs."""
+        """Return what slowed the GPU down at the end of these pairs."""
         del before, elapsed_s
         hot = None not in (self._hot_c, after.temperature_c) and after.temperature_c >= self._hot_c
         found = {
@@ -157,9 +157,9 @@ class GpuLoad:
 
 
 def gpu_facts() -> dict[str, Any]:
-    """What the GPU that torch calls 0 is, as fields of Environment; empty without one.
+    """Return the facts of the GPU with torch's index 0, as fields of Environment.
 
-    Clocks are in MHz, the power limit in watts. Another process that holds the GPU counts.
+    Clocks are in MHz, the power limit in watts. Empty without a GPU.
     """
     try:
         gpu = torch_gpu()

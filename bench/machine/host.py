@@ -1,4 +1,4 @@
-"""The processor and what this process may have of it, as fields of Environment. No torch."""
+"""The processor, memory and limits of this process, as fields of Environment. No torch."""
 
 import os
 import platform
@@ -26,16 +26,16 @@ def room_bytes(device: str) -> int | None:
 
 _GROUPS = Path("/sys/fs/cgroup")
 _OWN = Path("/proc/self/cgroup")
-# Version 1 has no word for "no limit": it writes the largest number of pages that it can count.
+# Version 1 has no word for "no limit" but writes its largest number of pages.
 _UNLIMITED_BYTES = 2**60
 
 
 def group_folders(controller: str, *, root: Path = _GROUPS, own: Path = _OWN) -> list[Path]:
-    """Folders of this process's group and of the groups around it, innermost first.
+    """Return the folders of this process's control group and of its parents, innermost first.
 
-    ``controller`` matters to version 1 only, where each has its own tree. A container may show its
-    own group as the root of the tree: what does not exist here is passed over. Empty where the
-    system knows no control groups.
+    ``controller`` only matters to version 1, where each has its own tree. A container may see its
+    own group as the root of the tree, so folders that do not exist are skipped. Empty on a system
+    without control groups.
     """
     found: list[Path] = []
     with suppress(OSError):
@@ -51,13 +51,13 @@ def group_folders(controller: str, *, root: Path = _GROUPS, own: Path = _OWN) ->
 
 
 def quota_cores(folders: list[Path]) -> float | None:
-    """The tightest quota of processor time, in cores; None where there is none."""
+    """Return the smallest quota of processor time, in cores; None without a quota."""
     quotas = [_quota(folder) for folder in folders]
     return min((quota for quota in quotas if quota is not None), default=None)
 
 
 def memory_limit_bytes(folders: list[Path]) -> int | None:
-    """The tightest limit of memory; None where there is none."""
+    """Return the smallest memory limit, in bytes; None without a limit."""
     words = [
         word
         for folder in folders
@@ -69,13 +69,13 @@ def memory_limit_bytes(folders: list[Path]) -> int | None:
 
 
 def throttling_files(folders: list[Path]) -> list[Path]:
-    """The statistics of those groups that can be throttled because they have a quota."""
+    """Return the statistics files of the groups with a quota, which can be throttled."""
     files = [folder / "cpu.stat" for folder in folders if _quota(folder) is not None]
     return [file for file in files if file.exists()]
 
 
 def _quota(folder: Path) -> float | None:
-    """Cores' worth of time that one group may use in each period."""
+    """Return the quota of one group, in cores."""
     quota = _words(folder / "cpu.max") or (
         _words(folder / "cpu.cfs_quota_us") + _words(folder / "cpu.cfs_period_us")
     )
@@ -90,8 +90,8 @@ def _words(file: Path) -> list[str]:
         return []
 
 
-# Instructions that decide how fast a precision is: of x86, then of Arm.
-_TELLING_FLAGS = (
+# Instruction sets that decide the speed of a precision: of x86, then of Arm.
+_PRECISION_FLAGS = (
     *("avx2", "avx512f", "avx512_vnni", "avx512_bf16", "avx512_fp16"),
     *("amx_tile", "amx_int8", "amx_bf16", "amx_fp16"),
     *("asimdhp", "asimddp", "sve", "bf16", "i8mm"),
@@ -111,7 +111,7 @@ _ROOT = Path("/")
 
 
 def host_facts(root: Path = _ROOT) -> dict[str, Any]:
-    """What this machine is and what of it this process may use; files are looked up in ``root``."""
+    """Return this machine's facts and this process's limits, from the files below ``root``."""
     groups, own = root / "sys/fs/cgroup", root / "proc/self/cgroup"
     clocks = root / "sys/devices/system/cpu"
     return {
@@ -139,26 +139,26 @@ def processor(cpuinfo: str) -> dict[str, Any]:
     flags = (last.get("flags") or last.get("Features") or "").split()
     return {
         "cpu": last.get("model name") or platform.processor() or platform.machine(),
-        "cpu_flags": tuple(flag for flag in _TELLING_FLAGS if flag in flags),
+        "cpu_flags": tuple(flag for flag in _PRECISION_FLAGS if flag in flags),
     }
 
 
 def governor(clocks: Path, cores: Collection[int]) -> str | None:
-    """How the clocks of these cores are chosen: ``performance``, ``powersave`` or several."""
+    """Return the clock governors of these cores: ``performance``, ``powersave`` or several."""
     files = [clocks / f"cpu{core}/cpufreq/scaling_governor" for core in cores]
     return ", ".join(sorted({_text(file).strip() for file in files} - {""})) or None
 
 
 def turbo(clocks: Path) -> bool | None:
-    """Whether the clock may rise above its nominal value."""
+    """Return whether the clock may rise above its nominal value; None if unknown."""
     off, on = (_text(clocks / name).strip() for name in ("intel_pstate/no_turbo", "cpufreq/boost"))
     return {"0": True, "1": False}.get(off, {"0": False, "1": True}.get(on))
 
 
 def waiting_percent(pressure: str) -> float | None:
-    """Share of the last ten seconds in which some process waited, from the text of /proc/pressure.
+    """Return the percentage of the last ten seconds in which a process waited.
 
-    In percent.
+    ``pressure`` is the text of a file of /proc/pressure. None without one.
     """
     found = re.match(r"some avg10=([\d.]+)", pressure)
     return float(found[1]) if found else None
@@ -178,7 +178,7 @@ def _load_1min() -> float | None:
 
 
 def _text(file: Path) -> str:
-    """A file's text; empty where this machine lacks it."""
+    """Return a file's text; empty if this machine lacks it."""
     try:
         return file.read_text(encoding="utf-8")
     except OSError:

@@ -1,4 +1,4 @@
-"""Foreign load: which pairs the rest of the machine disturbed, and by what."""
+"""Foreign load: pairs that other work on the machine disturbed, and the causes."""
 
 import time
 from collections.abc import Callable, Sequence
@@ -21,32 +21,32 @@ from bench.machine.gpu import GpuLoad
 from bench.machine.host import group_folders
 from bench.timing.pairs import Watch
 
-# What a source may raise that this machine lacks, or whose format another kernel changed.
+# Errors of a source that this machine lacks, or whose format another kernel changed.
 _UNREADABLE = (OSError, ValueError, IndexError, ImportError)
 
 Sources = Sequence[Source[Any]]
 
 
 class NoWatch:
-    """Sees nothing: for calls that are timed for their own sake."""
+    """Null watch: detects no load."""
 
     disturbed: tuple[int, ...] = ()
 
     @property
     def causes(self) -> dict[str, int]:
-        """No cause of anything."""
+        """Number of disturbed pairs by cause: empty."""
         return {}
 
     def begin(self) -> None:
-        """Start to look away."""
+        """Do nothing."""
 
     def pair(self) -> None:
-        """Look away."""
+        """Do nothing."""
 
 
 @dataclass
-class _Look:
-    """A source, and what it read last: when, after how many pairs, and which counters."""
+class _Reading:
+    """The last reading of a source: time, number of pairs until then, counters."""
 
     source: Source[Any]
     at_s: float
@@ -55,59 +55,59 @@ class _Look:
 
 
 class LoadWatch:
-    """Looks at sources between pairs; what one finds counts for all pairs since its last look.
+    """Reads sources between pairs; a cause counts for all pairs since the source's last reading.
 
-    ``find_sources`` is called when the pairs begin, by when the process has its threads. A source
-    that cannot be read is left out without a word. The pairs after a source's last look, less than
-    its ``every_s``, are not judged by it.
+    ``find_sources`` is called when the pairs begin, since the process has its threads by then. A
+    source that cannot be read is left out. The pairs after a source's last reading, which last less
+    than its ``every_s`` together, are not judged by it.
     """
 
     def __init__(
         self, find_sources: Callable[[], Sources], clock: Callable[[], float] = time.perf_counter
     ) -> None:
         self._find_sources, self._clock = find_sources, clock
-        self._looks: list[_Look] = []
+        self._last: list[_Reading] = []
         self._pairs = 0
         self._found: dict[str, set[int]] = {}
 
     @property
     def disturbed(self) -> tuple[int, ...]:
-        """Indices of the disturbed pairs, whatever the cause, in order."""
+        """Indices of the disturbed pairs, in order."""
         return tuple(sorted(set().union(*self._found.values())))
 
     @property
     def causes(self) -> dict[str, int]:
-        """How many pairs each cause disturbed; a pair may have several."""
+        """Number of disturbed pairs by cause; a pair may have several causes."""
         return {cause: len(pairs) for cause, pairs in self._found.items()}
 
     def begin(self) -> None:
-        """Find the sources and read them: what was before does not count."""
-        self._pairs, self._found, self._looks = 0, {}, []
+        """Find the sources and read them; earlier load does not count."""
+        self._pairs, self._found, self._last = 0, {}, []
         for source in self._find_sources():
             with suppress(*_UNREADABLE):
-                self._looks.append(_Look(source, self._clock(), 0, source.read()))
+                self._last.append(_Reading(source, self._clock(), 0, source.read()))
 
     def pair(self) -> None:
-        """A pair has ended: look at the sources whose turn it is."""
+        """Read the sources that are due, after each pair."""
         self._pairs += 1
         now_s = self._clock()
-        for look in self._looks:
-            if now_s - look.at_s >= look.source.every_s:
-                self._judge(look, now_s)
+        for last in self._last:
+            if now_s - last.at_s >= last.source.every_s:
+                self._judge(last, now_s)
 
-    def _judge(self, look: _Look, now_s: float) -> None:
+    def _judge(self, last: _Reading, now_s: float) -> None:
         try:
-            after = look.source.read()
+            after = last.source.read()
         except _UNREADABLE:
-            self._looks = [each for each in self._looks if each is not look]
+            self._last = [each for each in self._last if each is not last]
             return
-        for cause in look.source.causes(look.before, after, now_s - look.at_s):
-            self._found.setdefault(cause, set()).update(range(look.pairs, self._pairs))
-        look.at_s, look.pairs, look.before = now_s, self._pairs, after
+        for cause in last.source.causes(last.before, after, now_s - last.at_s):
+            self._found.setdefault(cause, set()).update(range(last.pairs, self._pairs))
+        last.at_s, last.pairs, last.before = now_s, self._pairs, after
 
 
 def _here(*makers: Callable[[], Source[Any]]) -> list[Source[Any]]:
-    """The sources that this machine has."""
+    """Return the sources that this machine has."""
     found = []
     for make in makers:
         with suppress(*_UNREADABLE):
@@ -116,23 +116,23 @@ def _here(*makers: Callable[[], Source[Any]]) -> list[Source[Any]]:
 
 
 def _own_threads() -> list[Source[Any]]:
-    """Whether this process was kept waiting: its own waits tell, else the cores' pressure."""
+    """Return sources for this process's waits; without them, for the pressure on the cores."""
     waits = _here(RunQueue) or _here(lambda: Pressure("cpu", CORES_SHORT, group_folders("cpu")))
     return [*waits, *_here(Switches, Throttling.of_this_process)]
 
 
 def cpu_sources() -> Sources:
-    """What takes a CPU from this process, as far as this machine tells."""
+    """Return the sources for other work on the CPU."""
     return _own_threads() + _here(
         CoreTimes, lambda: Pressure("memory", MEMORY_SHORT, group_folders("memory"))
     )
 
 
 def cuda_sources() -> Sources:
-    """What disturbs the GPU, or the thread that launches its kernels."""
+    """Return the sources for disturbances of the GPU and of the thread that launches kernels."""
     return _own_threads() + _here(lambda: CoreTimes(judged=(STEAL,)), GpuLoad.of_torch)
 
 
 def watch_for(device: str) -> Watch:
-    """Make the watch that sees what disturbs ``cpu`` or ``cuda``; for one measurement at a time."""
+    """Return a watch for disturbances of ``cpu`` or ``cuda``, for one measurement at a time."""
     return LoadWatch(cuda_sources if device == "cuda" else cpu_sources)

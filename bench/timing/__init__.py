@@ -1,1 +1,1 @@
-"""Time and device memory: clocks, alternating pairs, the yardstick."""
+"""Timing: clocks, alternating pairs, caches and memory of the device, the yardstick."""

@@ -1,7 +1,7 @@
-"""Clocks for pytest-benchmark's ``timer``: a call gives a stamp, a difference of stamps seconds.
+"""Clocks for pytest-benchmark's ``timer``: a call returns a stamp, a difference of stamps seconds.
 
-CUDA is asynchronous, so its clock reads two times for each interval: the device's, from events,
-and the wall's, with the queue drained before each reading.
+CUDA is asynchronous, so its clock measures each interval twice: in device time, from events, and
+in wall time, with the queue drained before each reading.
 """
 
 import time
@@ -12,10 +12,10 @@ import torch
 
 
 class Clock(Protocol):
-    """What the suite asks of a clock; the difference of two stamps is the primary time, in s.
+    """A clock; the difference of two stamps is the primary time, in s.
 
-    ``last_wall_s`` is the wall time of the newest difference, or None where the primary time is
-    the wall's; ``resolution_s`` is the least difference that the clock tells.
+    ``last_wall_s`` is the wall time of the latest difference, or None if the primary time is wall
+    time; ``resolution_s`` is the smallest difference that the clock resolves.
     """
 
     last_wall_s: float | None
@@ -26,7 +26,7 @@ class Clock(Protocol):
 
 
 class WallClock:
-    """``time.perf_counter``: right wherever a call returns when its work is done."""
+    """``time.perf_counter``: correct if a call returns when its work is done."""
 
     last_wall_s: float | None = None
     resolution_s = 1e-9
@@ -38,7 +38,7 @@ class WallClock:
 
 @dataclass(frozen=True, slots=True)
 class EventStamp:
-    """A moment on both clocks: an event on each side of a drained queue, and the wall between."""
+    """A time on both clocks: events before and after the queue is drained, wall time between."""
 
     clock: "EventClock"
     before: torch.cuda.Event
@@ -46,15 +46,15 @@ class EventStamp:
     after: torch.cuda.Event
 
     def __sub__(self, start: Self) -> float:
-        """Device seconds from ``start`` to here; leaves the wall seconds at the clock."""
+        """Return the device seconds since ``start``; store the wall seconds in the clock."""
         self.clock.last_wall_s = self.wall_s - start.wall_s
         return float(start.after.elapsed_time(self.before)) / 1e3
 
 
 class EventClock:
-    """CUDA events, and the synchronised wall clock beside them.
+    """CUDA events, together with the synchronised wall clock.
 
-    Events resolve about half a microsecond, says the documentation of cudaEventElapsedTime.
+    Events resolve about half a microsecond (CUDA Runtime API, cudaEventElapsedTime).
     """
 
     resolution_s = 5e-7
@@ -63,7 +63,7 @@ class EventClock:
         self.last_wall_s: float | None = None
 
     def __call__(self) -> EventStamp:
-        """Take a stamp: everything queued so far is before it."""
+        """Take a stamp after everything that is queued."""
         before = torch.cuda.Event(enable_timing=True)
         after = torch.cuda.Event(enable_timing=True)
         before.record()
@@ -77,5 +77,5 @@ class EventClock:
 
 
 def clock_for(device: str) -> Clock:
-    """The clock that tells the truth on a device."""
+    """Return the clock of a device."""
     return EventClock() if device == "cuda" else WallClock()

@@ -1,4 +1,4 @@
-"""Memory of one case on the device."""
+"""Caches, memory and state of a device."""
 
 import atexit
 import gc
@@ -8,13 +8,13 @@ from pathlib import Path
 
 import torch
 
-# A machine that does not tell its cache is taken to have a large one.
+# Assumed if the size of the cache is unknown: a large one.
 _UNKNOWN_CACHE_BYTES = 64 * 2**20
 _CPU_CACHES = Path("/sys/devices/system/cpu/cpu0/cache")
 
 
 def last_level_cache_bytes() -> int | None:
-    """Size of the CPU's last-level cache; None where Linux does not tell."""
+    """Return the size of the CPU's last-level cache in bytes; None if unknown."""
     sizes = [
         int(text.read_text().strip().removesuffix("K")) * 1024
         for text in _CPU_CACHES.glob("index*/size")
@@ -29,9 +29,9 @@ def found_devices() -> tuple[str, ...]:
 
 @cache
 def flusher(device: str) -> Callable[[], object]:
-    """A function that evicts the last-level cache by streaming twice its size through it.
+    """Return a function that evicts the last-level cache by streaming twice its size through it.
 
-    On a CPU it reads, because written lines would go back to memory inside the timed call.
+    On a CPU it reads, since modified lines would be written back during the timed call.
     """
     if device == "cuda":
         size = 2 * torch.cuda.get_device_properties(0).L2_cache_size
@@ -41,10 +41,10 @@ def flusher(device: str) -> Callable[[], object]:
 
 
 def forget_imports() -> None:
-    """Let the collector pass over what is there now: a process of the suite's own, all imported.
+    """Exclude all current objects from garbage collection, in a worker after its imports.
 
-    Looking through torch's modules takes a quarter of a second each time. At the end they are to be
-    seen again: libraries complain of what nobody gives back.
+    Scanning torch's modules takes a quarter of a second each time. At exit they are included again,
+    since some libraries warn of objects that are never freed.
     """
     gc.collect()
     gc.freeze()
@@ -52,7 +52,7 @@ def forget_imports() -> None:
 
 
 def fresh_memory(device: str) -> None:
-    """Give back what earlier cases left, and start the peak anew."""
+    """Free what earlier cases left, and reset the peak."""
     gc.collect()
     if device == "cuda":
         torch.cuda.empty_cache()
@@ -60,18 +60,18 @@ def fresh_memory(device: str) -> None:
 
 
 def peak_bytes(device: str) -> int | None:
-    """Peak of allocated bytes since ``fresh_memory``; None where the device does not tell."""
+    """Return the peak of allocated bytes since ``fresh_memory``; None on a CPU."""
     return torch.cuda.max_memory_allocated() if device == "cuda" else None
 
 
 def synchronize(device: str) -> None:
-    """Wait until the device has done what it was given."""
+    """Wait until the device has finished its queued work."""
     if device == "cuda":
         torch.cuda.synchronize()
 
 
 def is_lost(device: str) -> bool:
-    """Whether an error left the device unusable for this process, as a CUDA assertion does."""
+    """Return whether an error made the device unusable for this process, e.g. a CUDA assertion."""
     try:
         synchronize(device)
     except RuntimeError:
@@ -80,7 +80,7 @@ def is_lost(device: str) -> bool:
 
 
 def is_out_of_memory(error: BaseException) -> bool:
-    """Whether an exception is an allocation that failed, on the GPU or in main memory."""
+    """Return whether an exception is a failed allocation, on the GPU or in main memory."""
     if isinstance(error, MemoryError | torch.OutOfMemoryError):
         return True
     texts = ("can't allocate memory", "CUBLAS_STATUS_ALLOC_FAILED")

@@ -1,7 +1,7 @@
-"""Alternating pairs through pytest-benchmark's public interface, and warm-up that ends by a test.
+"""Alternating pairs through pytest-benchmark's public interface, and adaptive warm-up.
 
 ``benchmark.pedantic`` calls ``setup`` before and ``teardown`` after each timed round, outside its
-own timing: the baseline's call goes into ``setup`` in even rounds, into ``teardown`` in odd ones.
+own timing: the baseline is called in ``setup`` in even rounds and in ``teardown`` in odd ones.
 """
 
 import gc
@@ -15,10 +15,10 @@ from bench.timing.clocks import Clock
 
 MIN_ROUNDS = 6
 MAX_ROUNDS = 300
-# Where a user gave each comparison its time, short calls may use it.
+# Short calls may use all the time that a user gave to each comparison.
 MAX_OWN_ROUNDS = 3000
-# A call that is less than this much faster than the best before it shows no trend; warm-up ends
-# after so many of them in a row, since one may have been slow by chance.
+# Warm-up ends after this many consecutive calls that are not faster than the best before them by
+# more than this share; a single one may be slow by chance.
 SETTLED_WITHIN = 0.03
 SETTLED_CALLS = 2
 _SETTLE_S = 0.5
@@ -29,7 +29,7 @@ Call = Callable[[], object]
 
 
 class Benchmark(Protocol):
-    """What the suite uses of pytest-benchmark's fixture."""
+    """The part of pytest-benchmark's fixture that the suite uses."""
 
     stats: Any
     extra_info: dict[str, Any]
@@ -39,7 +39,7 @@ class Benchmark(Protocol):
 
 
 class Rounds:
-    """``benchmark.pedantic`` of pytest-benchmark, where there is no pytest."""
+    """``benchmark.pedantic`` without pytest."""
 
     def __init__(self, clock: Clock) -> None:
         self.clock = clock
@@ -62,7 +62,7 @@ class Rounds:
 
 
 class Watch(Protocol):
-    """Tells which pairs foreign load disturbed."""
+    """Detects pairs that foreign load disturbed."""
 
     @property
     def disturbed(self) -> tuple[int, ...]:
@@ -70,26 +70,26 @@ class Watch(Protocol):
 
     @property
     def causes(self) -> dict[str, int]:
-        """How many pairs each cause disturbed."""
+        """Number of disturbed pairs by cause."""
 
     def begin(self) -> None:
-        """The pairs start: what was before does not count."""
+        """Start watching, before the first pair."""
 
     def pair(self) -> None:
-        """A pair has ended."""
+        """Judge the load, after each pair."""
 
 
 class InterruptedPairsError(RuntimeError):
-    """The pairs were to end early; those measured so far are whole."""
+    """The pairs ended early; those measured so far are complete."""
 
 
 @dataclass(kw_only=True)
 class PairedRounds:
     """Times the baseline around the rounds in which pytest-benchmark times the candidate.
 
-    ``refresh`` runs before each pair, untimed; where ``stop`` says so, no further pair begins and
-    InterruptedPairsError is raised. Attributes ending in ``_s`` are seconds, one for each round;
-    the wall times stay empty where they are the primary ones.
+    ``refresh`` runs before each pair, untimed. If ``stop`` returns True, no further pair starts and
+    InterruptedPairsError is raised. Attributes ending in ``_s`` are seconds, one per round; the
+    wall times are empty if wall time is the primary time.
     """
 
     baseline: Call
@@ -103,7 +103,7 @@ class PairedRounds:
     rounds: int = 0
 
     def setup(self) -> None:
-        """Before the candidate's call: in even rounds the baseline goes first."""
+        """Run before the candidate's call: in even rounds the baseline is first."""
         if self.stop():
             raise InterruptedPairsError
         if self.rounds == 0:
@@ -113,7 +113,7 @@ class PairedRounds:
             self._time_baseline()
 
     def teardown(self) -> None:
-        """After the candidate's call: in odd rounds the baseline follows."""
+        """Run after the candidate's call: in odd rounds the baseline follows."""
         if self.clock.last_wall_s is not None:
             self.arm_wall_s.append(self.clock.last_wall_s)
         if self.rounds % 2:
@@ -128,7 +128,7 @@ class PairedRounds:
 
 
 def timed(call: Call, clock: Clock) -> float:
-    """Seconds that one call took by ``clock``."""
+    """Return the seconds of one call by ``clock``."""
     start = clock()
     call()
     end = clock()
@@ -136,7 +136,7 @@ def timed(call: Call, clock: Clock) -> float:
 
 
 def is_settled(calls_s: Sequence[float]) -> bool:
-    """Whether the newest calls show no trend: none is clearly faster than all before it."""
+    """Return whether warm-up is over: no recent call is clearly faster than all before it."""
     newest = range(len(calls_s) - SETTLED_CALLS, len(calls_s))
     return newest[0] > 0 and all(
         calls_s[index] >= (1 - SETTLED_WITHIN) * min(calls_s[:index]) for index in newest
@@ -144,11 +144,11 @@ def is_settled(calls_s: Sequence[float]) -> bool:
 
 
 def settle(call: Call, clock: Clock, first_s: float, limit_s: float) -> tuple[float, bool]:
-    """Call until there is no trend left or no time for one more.
+    """Warm up: repeat the call until its time is settled, or no time is left for another one.
 
-    Gives the seconds of the newest call, and whether the trend had ended. ``first_s`` is what the
-    first call ever took, which settling starts from. A call that would not fit in ``limit_s``, or
-    in half a second where that is more, is not made.
+    Returns the seconds of the last call, and whether it was settled. ``first_s`` is the time of the
+    very first call. A call that does not fit into ``limit_s`` seconds, or half a second if that is
+    more, is not made.
     """
     calls_s, left_s = [first_s], max(limit_s, _SETTLE_S)
     while not is_settled(calls_s) and calls_s[-1] <= left_s:
@@ -158,10 +158,10 @@ def settle(call: Call, clock: Clock, first_s: float, limit_s: float) -> tuple[fl
 
 
 def rounds_for(left_s: float, pair_s: float, most: int = MAX_ROUNDS) -> int:
-    """Even number of pairs that fit in ``left_s``, so that each arm goes first equally often.
+    """Return the number of pairs for ``left_s`` seconds, even, so that each arm is first in half.
 
-    At least MIN_ROUNDS, but two where so many would take more than five seconds; short ones fill a
-    fifth of a second, since a median of six is a poor one where more cost next to nothing.
+    At least MIN_ROUNDS, or two if these would take more than five seconds. Short pairs fill at
+    least a fifth of a second, since more than six then cost next to nothing.
     """
     fitting = int(max(left_s, _LEAST_S) / max(pair_s, 1e-9))
     least = MIN_ROUNDS if MIN_ROUNDS * pair_s <= _PATIENCE_S else 2
@@ -170,7 +170,7 @@ def rounds_for(left_s: float, pair_s: float, most: int = MAX_ROUNDS) -> int:
 
 @contextmanager
 def without_collector() -> Iterator[None]:
-    """Keep the garbage collector out of timed calls, for both arms alike."""
+    """Disable the garbage collector during timed calls."""
     gc.disable()
     try:
         yield

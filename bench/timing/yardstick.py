@@ -1,7 +1,7 @@
-"""The yardstick: one encoder block as the article wrote it, timed beside every comparison.
+"""The yardstick: one plain encoder block, timed next to every comparison.
 
-Histories are ratios to it, so that a faster machine makes no faster model. It is frozen: it uses
-nothing of vitcore, is never optimised, and whoever changes it cuts every history in two.
+Histories are ratios to it, so that a faster machine does not look like a faster model. It is
+frozen: it uses nothing of vitcore and is never optimised, since a change would break every history.
 
 Axes: B batch, N tokens, D token width.
 """
@@ -21,7 +21,7 @@ _TOKENS, _WIDTH, _HEADS, _MLP_WIDTH = 197, 768, 12, 3072
 
 
 class Yardstick(nn.Module):
-    """Pre-norm encoder block: x_BND -> x_BND, with nn.MultiheadAttention as a plain call has it."""
+    """Pre-norm encoder block: x_BND -> x_BND, with nn.MultiheadAttention's default arguments."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -33,7 +33,7 @@ class Yardstick(nn.Module):
         )
 
     def forward(self, x_BND: Tensor) -> Tensor:
-        """Attention and MLP, each after its norm and added to what came in."""
+        """Apply attention and MLP, each to its normalised input and added to the input."""
         normed_BND = self.norm_0(x_BND)
         attended_BND, _ = self.multihead_attention(normed_BND, normed_BND, normed_BND)
         x_BND = x_BND + attended_BND
@@ -43,7 +43,7 @@ class Yardstick(nn.Module):
 
 @cache
 def _ready(device: str) -> tuple[Yardstick, Tensor]:
-    """The block and its input, the same in every process, made once."""
+    """Return the block and its input, the same in every process, made once."""
     with torch.random.fork_rng([0] if device == "cuda" else []):
         torch.manual_seed(0)
         block = Yardstick().eval()
@@ -52,7 +52,7 @@ def _ready(device: str) -> tuple[Yardstick, Tensor]:
 
 
 def yardstick_s(device: str) -> float:
-    """Seconds of one call in float32: the median of three, after one that warms it up."""
+    """Return the seconds of one call in float32: the median of three after a warm-up call."""
     block, x_BND = _ready(device)
     clock = clock_for(device)
     with torch.inference_mode(), without_collector():

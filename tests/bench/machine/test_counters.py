@@ -72,7 +72,7 @@ def test_many_threads_are_looked_at_less_often(tmp_path: Path) -> None:
 
 def test_a_kernel_without_accounts_has_no_waits(tmp_path: Path) -> None:
     """Such a kernel writes zeros for threads that have run, or has no such file."""
-    with pytest.raises(OSError, match="no account"):
+    with pytest.raises(OSError, match="no statistics"):
         RunQueue(write_waits(tmp_path, [0, 0], ran_ns=0))
     with pytest.raises(OSError, match="No such file"):
         RunQueue(tmp_path / "absent")

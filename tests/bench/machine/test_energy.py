@@ -118,7 +118,7 @@ def test_a_counter_for_root_only_says_so() -> None:
         (root / "intel-rapl:0/energy_uj").chmod(0o000)
         with as_somebody_else():
             found = meter_for("cpu", root=root)
-    assert found == NoMeter("RAPL counter may be read by root only")
+    assert found == NoMeter("RAPL counter may only be read by root")
 
 
 def test_a_counter_that_cannot_be_read_says_why(tmp_path: Path) -> None:
@@ -173,7 +173,7 @@ def test_a_gpu_without_a_counter_says_so(nvml: FakeNvml) -> None:
     """From the start; later it is an error."""
     meter = NvmlMeter(Gpu(nvml, "gpu"))
     nvml.answers["TotalEnergyConsumption"] = NVMLError("Not Supported")
-    reason = "NVML gives no energy counter for this GPU"
+    reason = "NVML has no energy counter for this GPU"
     assert meter_for("cuda", gpu=lambda: Gpu(nvml, "gpu")) == NoMeter(reason)
     with pytest.raises(OSError, match=reason):
         meter.joules()

@@ -79,7 +79,7 @@ def test_the_device_is_waited_for_at_both_ends() -> None:
 def test_a_counter_that_stands_still_is_an_error() -> None:
     """As a virtual machine may show it; no energy is never 0 J."""
     clock = FakeTime()
-    with pytest.raises(OSError, match="fake stands still"):
+    with pytest.raises(OSError, match="fake does not advance"):
         measured_j(FakeMeter(clock, watts=0.0), Work(clock, 0.1))
 
 
