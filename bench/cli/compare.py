@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, TypedDict, Unpack
 import click
 
 from bench.cli.options import delta_option, duration, no_lock_option, one_input, show_option
-from bench.cli.output import command_line, progress, show_verdicts, tell_job
+from bench.cli.output import append_job_summary, command_line, progress, show_verdicts
 from bench.records.comparison import CACHES, DEVICES, MODES
 from bench.records.errors import InputError
 from bench.records.row import Record
@@ -133,7 +133,7 @@ def compare(**options: Unpack[CompareOptions]) -> None:
     else:
         show_verdicts(results, views)
         click.echo(source_of(results))
-        tell_job(as_markdown(results.report_data(results.aim)))
+        append_job_summary(as_markdown(results.report_data(results.aim)))
     if folder is not None:
         count = write_drawings(results, results.aim)
         click.echo(f"Written: {folder}/report.html, results.csv, {count} plots.", err=as_json)

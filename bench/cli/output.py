@@ -100,10 +100,10 @@ def show_run(results: "RunState", views: Sequence[str], aim: "Aim | None" = None
     if os.environ.get(_JOB_SUMMARY):
         from bench.report.export import as_markdown
 
-        tell_job(as_markdown(results.report_data(aim or results.aim)))
+        append_job_summary(as_markdown(results.report_data(aim or results.aim)))
 
 
-def tell_job(text: str) -> None:
+def append_job_summary(text: str) -> None:
     """Append to the summary of a GitHub job, if this is one."""
     path = os.environ.get(_JOB_SUMMARY)
     if path:

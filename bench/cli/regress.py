@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, TypedDict, Unpack
 import click
 
 from bench.cli.options import duration, error_bound, names, no_lock_option, one_input, tolerance
-from bench.cli.output import command_line, progress, tell_job
+from bench.cli.output import append_job_summary, command_line, progress
 from bench.records.comparison import DEVICES, MODES
 from bench.records.errors import InputError
 from bench.report.write import source_of
@@ -157,7 +157,7 @@ def regress(**options: Unpack[RegressOptions]) -> None:
     text = gate_markdown(gated.checks, gated.base, survey=options["survey"])
     if gated.results:
         text = f"{text}\n\n{source_of(gated.results)}"
-    tell_job(text)
+    append_job_summary(text)
     if options["as_json"]:
         _print_json(gated.checks)
     else:
