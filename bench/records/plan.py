@@ -1,4 +1,4 @@
-"""What a run, a pass and a survey are told, as records. Standard library only."""
+"""Plan of a run, and what a run chooses to measure beyond it. Standard library only."""
 
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -8,53 +8,70 @@ from bench.records.comparison import CHOICE, DELTA, OBJECTIVES, Comparison
 
 @dataclass(frozen=True, kw_only=True)
 class Choice:
-    """What a run chose to measure as a whole, in so many passes."""
+    """Combinations that a run chose by its rows, to be measured on a block or a whole model."""
 
     comparisons: tuple[Comparison, ...]
+    """A control and a candidate for each combination."""
     passes: int
+    """Number of passes that measure them."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Plan:
-    """What a run was asked for.
-
-    ``run_id`` is the folder's name, ``command`` the command line that repeats it, ``started`` the
-    time in ISO 8601. ``passes`` are the least; more follow while ``budget_s`` lasts, until every
-    interval is as narrow as ``precision`` either way (0.01 is one percent; None: no more). With
-    ``each_s`` every comparison gets so many seconds to measure over all passes, whatever the rest
-    takes. ``weights`` multiply a comparison's share of the time, ``delta`` is the difference below
-    which arms count as equivalent, ``case_timeout_s`` what one comparison may take in one pass.
-    ``directory`` is the folder from which a user named arms of their own, ``commit`` what is
-    checked out there, which ``has_changes`` or not, ``sources`` the digests of their files, by
-    paths from there. With ``survey``
-    each arm is also looked at alone, with ``choose`` what the rows let choose by ``objective``,
-    among arms of at most ``max_error``, is measured as a whole; in ``choice_passes``, once the run
-    knows how many it has time for. With ``gate`` no further pass goes to what is surely less or
-    more slower than that.
-    """
+    """What a run is to measure, in which order and time, and by which rules it stops."""
 
     run_id: str
+    """Name of the run's folder."""
     started: str
+    """Time of the start, in ISO 8601 with its offset from UTC."""
     command: str
+    """Command line that repeats the run."""
     passes: int
+    """Least number of passes; with ``precision`` further ones follow."""
     seed: int
+    """Seed of the order of the comparisons, which differs from pass to pass."""
     budget_s: float
+    """Time of the whole run, in seconds."""
     precision: float | None = None
+    """Half-width at which an interval is narrow enough for further passes to leave it out, relative
+    to the speed-up (0.01 is one percent); None: no further passes.
+    """
     delta: float = DELTA
+    """Relative difference below which two arms count as equivalent."""
     case_timeout_s: float = 300.0
+    """Most seconds for one comparison in one pass, or for one case of the survey."""
     each_s: float | None = None
+    """Seconds to measure each comparison, over all passes, whatever else takes time; None: the
+    comparisons share ``budget_s``.
+    """
     weights: dict[str, float] = field(default_factory=dict)
+    """Factor on a comparison's share of the time, by key; 1 where a key is missing."""
     comparisons: tuple[Comparison, ...]
+    """What is compared, controls included; the rows of results.csv have this order."""
     directory: Path | None = None
+    """Folder in which a user's own arms were named, and from which they are imported."""
     commit: str | None = None
+    """Git revision that is checked out in the user's repository."""
     has_changes: bool = False
+    """Whether the user's repository has changes that are not committed."""
     sources: dict[str, str] = field(default_factory=dict)
+    """SHA-256 digests of the user's files, by path from ``directory``; a run stops when one of them
+    changes.
+    """
     survey: bool = False
+    """Whether each arm is also surveyed alone: memory, FLOPs, limits, energy."""
     choose: bool = False
+    """Whether the combinations chosen by the rows are measured, too."""
     objective: str = OBJECTIVES[0]
+    """Objective of that choice."""
     max_error: float | None = None
+    """Largest output error (relative norm) of an arm to choose; None: any."""
     choice_passes: int = 0
+    """Number of passes that measure what was chosen; 0 until a run has chosen."""
     gate: float | None = None
+    """Relative slow-down that decides: further passes leave out an arm whose interval is all below
+    or all above it.
+    """
 
     @property
     def measured_first(self) -> tuple[Comparison, ...]:

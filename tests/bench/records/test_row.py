@@ -1,42 +1,25 @@
 """Every column of results.csv is documented at its field, and results/README.md shows that."""
 
-import ast
-import inspect
 import os
 import re
-import textwrap
 from pathlib import Path
 
 from bench.records.row import COLUMNS, Record
+from helpers.documentation import documentation
 
 README = Path(__file__).parents[3] / "results" / "README.md"
 TABLE = re.compile(r"(?<=<!-- columns -->\n).*?(?=<!-- end -->)", re.DOTALL)
 
 
-def documentation() -> dict[str, str]:
-    """The text below each field of Record, as one line."""
-    (record,) = ast.parse(textwrap.dedent(inspect.getsource(Record))).body
-    assert isinstance(record, ast.ClassDef)
-    found = {}
-    for field, text in zip(record.body, record.body[1:], strict=False):
-        match field, text:
-            case (
-                ast.AnnAssign(target=ast.Name(id=name)),
-                ast.Expr(value=ast.Constant(value=str(words))),
-            ):
-                found[name] = " ".join(words.split())
-    return found
-
-
 def column_table() -> str:
     """The table in results/README.md."""
-    rows = (f"| `{name}` | {text} |" for name, text in documentation().items())
+    rows = (f"| `{name}` | {text} |" for name, text in documentation(Record).items())
     return "\n".join(["| column | meaning |", "|---|---|", *rows]).replace("``", "`") + "\n"
 
 
 def test_every_column_is_documented_at_its_field() -> None:
     """By a sentence or more."""
-    found = documentation()
+    found = documentation(Record)
     assert tuple(found) == COLUMNS
     assert [name for name, text in found.items() if len(text) < 10 or not text.endswith(".")] == []
 
@@ -46,7 +29,7 @@ def test_units_are_named() -> None:
     words = {"_ms": "milliseconds", "_s": "second", "_bytes": "bytes", "_images": "mages"}
     missing = [
         name
-        for name, text in documentation().items()
+        for name, text in documentation(Record).items()
         for end, word in words.items()
         if name.endswith(end) and word not in text
     ]
