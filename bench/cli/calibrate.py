@@ -73,20 +73,20 @@ def calibrate(**options: Unpack[CalibrateOptions]) -> None:
 
 def _calibration(options: CalibrateOptions) -> "Calibration":
     from bench.runs import calibrate as runner
+    from bench.runs.settings import RunSettings
 
     if options["again"] is not None:
         return runner.read(options["again"])
     name = datetime.now(UTC).strftime("calibration-%Y%m%d-%H%M%S")
-    request = runner.CalibrateRequest(
+    settings = RunSettings(
         budget_s=options["budget"],
         passes=options["passes"],
-        device=options["device"],
         seed=options["seed"],
-        folder=options["out"] or Path("results") / name,
         command=command_line(),
+        folder=options["out"] or Path("results") / name,
         lock=not options["no_lock"],
     )
-    return runner.calibrate(request, progress())
+    return runner.calibrate(settings, options["device"], progress())
 
 
 @click.command()

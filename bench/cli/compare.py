@@ -3,12 +3,20 @@
 import json
 from dataclasses import asdict
 from pathlib import Path
-from typing import TYPE_CHECKING, TypedDict, Unpack
+from typing import TYPE_CHECKING, Unpack
 
 import click
 
-from bench.cli.options import delta_option, duration, no_lock_option, one_input, show_option
-from bench.cli.output import append_job_summary, command_line, progress, show_verdicts
+from bench.cli.options import (
+    MeasuringOptions,
+    delta_option,
+    duration,
+    no_lock_option,
+    one_input,
+    settings_of,
+    show_option,
+)
+from bench.cli.output import append_job_summary, progress, show_verdicts
 from bench.records.comparison import CACHES, DEVICES, MODES
 from bench.records.errors import InputError
 from bench.records.row import Record
@@ -18,7 +26,7 @@ if TYPE_CHECKING:
     from bench.runs.state import RunState
 
 
-class CompareOptions(TypedDict):
+class CompareOptions(MeasuringOptions):
     """Values of the arguments and options below; durations are in seconds."""
 
     baseline: str
@@ -28,18 +36,11 @@ class CompareOptions(TypedDict):
     dtype: str | None
     device: str
     mode: str
-    budget: float
-    passes: int
     cache: str
     delta: float
     allow_different: bool
-    case_timeout: float
-    survey: bool
-    seed: int
     as_json: bool
-    out: Path | None
     show: tuple[str, ...]
-    no_lock: bool
 
 
 @click.command()
@@ -156,16 +157,9 @@ def _measure(options: CompareOptions) -> "RunState":
         device=options["device"],
         mode=options["mode"],
         cache=options["cache"],
-        budget_s=options["budget"],
-        passes=options["passes"],
         delta=options["delta"],
-        case_timeout_s=options["case_timeout"],
         allow_different=options["allow_different"],
-        seed=options["seed"],
-        command=command_line(),
-        survey=options["survey"],
-        folder=options["out"],
-        lock=not options["no_lock"],
+        settings=settings_of(options),
     )
     return run_compare(request, progress())
 

@@ -2,17 +2,51 @@
 
 import re
 from dataclasses import replace
-from typing import TYPE_CHECKING
+from pathlib import Path
+from typing import TYPE_CHECKING, TypedDict
 
 import click
 
+from bench.cli.output import command_line
 from bench.records.comparison import OBJECTIVES
 
 if TYPE_CHECKING:
     from bench.analysis.decision import Aim
+    from bench.runs.settings import RunSettings
 
 _UNITS_BYTES = {"MiB": 2**20, "GiB": 2**30, "MB": 10**6, "GB": 10**9}
 _UNITS_S = {"s": 1.0, "m": 60.0, "h": 3600.0}
+
+
+class MeasuringOptions(TypedDict):
+    """Values of the options of run, compare and regress alike; durations are in seconds."""
+
+    budget: float
+    passes: int
+    case_timeout: float
+    survey: bool
+    seed: int
+    out: Path | None
+    no_lock: bool
+
+
+def settings_of(options: MeasuringOptions, default: Path | None = None) -> "RunSettings":
+    """Return the settings of a run into ``--out``, or into ``default`` (None: a temporary folder).
+
+    Raises InputError for a folder that exists.
+    """
+    from bench.runs.settings import RunSettings
+
+    return RunSettings(
+        budget_s=options["budget"],
+        passes=options["passes"],
+        seed=options["seed"],
+        command=command_line(),
+        case_timeout_s=options["case_timeout"],
+        survey=options["survey"],
+        folder=options["out"] or default,
+        lock=not options["no_lock"],
+    )
 
 
 def duration(text: str) -> float:

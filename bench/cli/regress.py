@@ -4,19 +4,28 @@ import json
 import math
 from dataclasses import asdict
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypedDict, Unpack
+from typing import TYPE_CHECKING, Any, Unpack
 
 import click
 
-from bench.cli.options import duration, error_bound, names, no_lock_option, one_input, tolerance
-from bench.cli.output import append_job_summary, command_line, progress
+from bench.cli.options import (
+    MeasuringOptions,
+    duration,
+    error_bound,
+    names,
+    no_lock_option,
+    one_input,
+    settings_of,
+    tolerance,
+)
+from bench.cli.output import append_job_summary, progress
 from bench.records.comparison import DEVICES, MODES
 from bench.records.errors import InputError
 from bench.report.write import source_of
 
 if TYPE_CHECKING:
     from bench.analysis.gate import Check, Thresholds
-    from bench.runs.regress import Gated
+    from bench.runs.regress import GateResult
     from bench.runs.targets import Target
 
 # Exit code of each outcome of the gate.
@@ -25,7 +34,7 @@ _EXITS = {"ok": 0, "new": 0, "worse": 1, "unknown": 2, "undecided": 3}
 _GROWTH: Any = {"type": tolerance, "show_default": True}
 
 
-class RegressOptions(TypedDict):
+class RegressOptions(MeasuringOptions):
     """Values of the options below; durations are in seconds."""
 
     base: str
@@ -43,16 +52,9 @@ class RegressOptions(TypedDict):
     parameters: float
     compile_time: float
     max_error: float | None
-    budget: float
-    passes: int
     undecided: str
     allow_different: bool
-    case_timeout: float
-    survey: bool
-    seed: int
     as_json: bool
-    out: Path | None
-    no_lock: bool
 
 
 @click.command()
@@ -178,7 +180,7 @@ def _print_json(checks: "list[Check]") -> None:
         click.echo(json.dumps(cells, allow_nan=False))
 
 
-def _measure(options: RegressOptions) -> "Gated":
+def _measure(options: RegressOptions) -> "GateResult":
     from bench.runs.regress import RegressRequest
     from bench.runs.regress import regress as run_regress
     from bench.usercode.spec import precision_of
@@ -190,15 +192,8 @@ def _measure(options: RegressOptions) -> "Gated":
         device=options["device"],
         mode=options["mode"],
         thresholds=_thresholds(options),
-        budget_s=options["budget"],
-        passes=options["passes"],
-        case_timeout_s=options["case_timeout"],
         allow_different=options["allow_different"],
-        seed=options["seed"],
-        command=command_line(),
-        survey=options["survey"],
-        folder=options["out"],
-        lock=not options["no_lock"],
+        settings=settings_of(options),
     )
     return run_regress(request, progress())
 

@@ -2,11 +2,12 @@
 
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, TypedDict, Unpack
+from typing import TYPE_CHECKING, Unpack
 
 import click
 
 from bench.cli.options import (
+    MeasuringOptions,
     delta_option,
     duration,
     max_error_option,
@@ -14,10 +15,11 @@ from bench.cli.options import (
     no_lock_option,
     numbers,
     objective_option,
+    settings_of,
     share,
     show_option,
 )
-from bench.cli.output import command_line, progress, show_run
+from bench.cli.output import progress, show_run
 from bench.records.comparison import ASKED_FACTORS, USUAL_FACTORS
 from bench.records.errors import RunError
 
@@ -26,10 +28,9 @@ if TYPE_CHECKING:
     from bench.suite.grid import Selection
 
 
-class RunOptions(TypedDict):
+class RunOptions(MeasuringOptions):
     """Values of the options below; durations are in seconds."""
 
-    budget: float
     quick: bool
     variants: tuple[str, ...]
     factors: tuple[str, ...]
@@ -39,19 +40,13 @@ class RunOptions(TypedDict):
     image_size: int
     component: str
     cache: str
-    passes: int
     precision: float
     delta: float
-    case_timeout: float
-    survey: bool
     choose: bool
     objective: str
     max_error: float | None
-    seed: int
-    out: Path | None
     resume: Path | None
     show: tuple[str, ...]
-    no_lock: bool
 
 
 @click.command()
@@ -197,24 +192,17 @@ def _resume(folder: Path, *, lock: bool) -> "RunState":
 def _run(options: RunOptions) -> "RunState":
     from bench.analysis.decision import Aim
     from bench.files.run_folder import new_run_id
-    from bench.runs.checks import Request
+    from bench.runs.run import RunRequest
     from bench.runs.run import run as run_all
 
-    request = Request(
+    request = RunRequest(
+        settings=settings_of(options, Path("results") / new_run_id(datetime.now(UTC))),
         selection=_selection(options),
         devices=options["devices"],
-        budget_s=options["budget"],
-        passes=options["passes"],
         precision=options["precision"],
         delta=options["delta"],
-        case_timeout_s=options["case_timeout"],
-        survey=options["survey"],
         choose=options["choose"],
         aim=Aim(objective=options["objective"], max_error=options["max_error"]),
-        seed=options["seed"],
-        folder=options["out"] or Path("results") / new_run_id(datetime.now(UTC)),
-        command=command_line(),
-        lock=not options["no_lock"],
     )
     return run_all(request, progress())
 

@@ -1,18 +1,16 @@
 """Calibration: comparisons whose answer is known, measured like any others."""
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
-from datetime import UTC, datetime
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from bench.analysis.calibration import Trial, rates
-from bench.files.run_folder import check_run_folder
 from bench.records.calibration import Rate
 from bench.records.comparison import OWN_FACTOR, Arm, Comparison, Workload
 from bench.records.errors import InputError
-from bench.records.plan import Plan
 from bench.runs.checks import check_budget
 from bench.runs.run import Progress, execute
+from bench.runs.settings import RunSettings, run_folder
 from bench.runs.state import RunState, load
 from bench.runs.tasks import probe
 from bench.suite.availability import check_devices
@@ -44,19 +42,6 @@ KINDS = (
 _TEN_MINUTES_S = 600.0
 # The calls differ in size, so that no single one decides: rows of the input.
 _ROWS = (128, 160, 192, 224, 256)
-
-
-@dataclass(frozen=True, kw_only=True)
-class CalibrateRequest:
-    """A calibration to be measured."""
-
-    budget_s: float
-    passes: int
-    device: str
-    seed: int
-    folder: Path
-    command: str
-    lock: bool = True
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -92,27 +77,21 @@ def _comparison(kind: Kind, arm: str, rows: int, device: str) -> Comparison:
     )
 
 
-def calibrate(request: CalibrateRequest, progress: Progress) -> Calibration:
+def calibrate(settings: RunSettings, device: str, progress: Progress) -> Calibration:
     """Measure comparisons with known answers, and score every method on them.
 
     Raises like ``bench.runs.run.run``.
     """
-    check_run_folder(request.folder)
     environment = probe()
-    check_devices((request.device,), environment.devices)
-    check_budget(request.budget_s, request.passes, environment)
-    weights = dict(comparisons(request.budget_s, request.device))
-    plan = Plan(
-        run_id=request.folder.absolute().name,
-        started=datetime.now(UTC).isoformat(timespec="seconds"),
-        command=request.command,
-        passes=request.passes,
-        seed=request.seed,
-        budget_s=request.budget_s,
-        weights={each.key: weight for each, weight in weights.items()},
-        comparisons=tuple(weights),
-    )
-    results = execute(plan, environment, request.folder, progress, lock=request.lock)
+    check_devices((device,), environment.devices)
+    check_budget(settings.budget_s, settings.passes, environment)
+    weights = dict(comparisons(settings.budget_s, device))
+    with run_folder(settings.folder) as folder:
+        plan = replace(
+            settings.plan(folder, tuple(weights)),
+            weights={each.key: weight for each, weight in weights.items()},
+        )
+        results = execute(plan, environment, folder, progress, lock=settings.lock)
     return Calibration(results=results, rates=_rates(results))
 
 

@@ -1,38 +1,13 @@
-"""From what the user asked for to the plan of a run and of each pass."""
+"""Checks of a request against the machine, before anything is measured."""
 
-from dataclasses import dataclass, field
-from pathlib import Path
-
-from bench.analysis.decision import Aim
 from bench.records.environment import Environment
 from bench.records.errors import InputError
 from bench.runs.schedule import REPORT_S
-from bench.suite.grid import Selection
 
 # A pass starts Python, torch and pytest before it measures; as multiples of importing torch.
 STARTUP_IMPORTS = 2.0
 # The least that a comparison of small parts takes: build, check, settle, six pairs.
 SMALLEST_S = 0.5
-
-
-@dataclass(frozen=True, kw_only=True)
-class Request:
-    """What the user asked for. ``devices`` is None for all that the machine has."""
-
-    selection: Selection
-    devices: tuple[str, ...] | None
-    budget_s: float
-    passes: int
-    precision: float | None
-    delta: float
-    case_timeout_s: float
-    seed: int
-    folder: Path
-    command: str
-    lock: bool = True
-    survey: bool = True
-    choose: bool = True
-    aim: Aim = field(default_factory=Aim)
 
 
 def check_objective(objective: str, devices: tuple[str, ...], environment: Environment) -> None:

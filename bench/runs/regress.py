@@ -4,65 +4,42 @@ import shutil
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
-from datetime import UTC, datetime
 from pathlib import Path
 
 from bench.analysis.gate import Check, TargetRows, Thresholds, checks, new_target
-from bench.files.run_folder import check_run_folder, new_run_id
 from bench.records.comparison import OWN_FACTOR, Arm, Comparison, Workload
+from bench.records.environment import Environment
 from bench.records.plan import Plan
 from bench.runs.run import Progress, execute
+from bench.runs.settings import RunSettings, run_folder
 from bench.runs.state import RunState
 from bench.runs.targets import Target, check_here, is_at, root_of
 from bench.runs.tasks import probe
-from bench.runs.worktrees import (
-    checked_out,
-    commit_of,
-    has_changes,
-    head_of,
-    repository_of,
-    temporary,
-)
+from bench.runs.worktrees import checked_out, commit_of, repository_of
 from bench.suite.availability import check_devices
-from bench.suite.grid import CONTROL_SHARE
 from bench.usercode.sources import digests
 from bench.usercode.spec import FunctionRef
 
 
 @dataclass(frozen=True, kw_only=True)
 class RegressRequest:
-    """A comparison of this tree with a revision. Raises InputError for a folder that exists.
+    """Request for a comparison of each target in this tree with itself at a revision, ``base``."""
 
-    Each of ``targets`` is compared with itself at ``base``. Without ``folder`` the files of the run
-    are removed at its end.
-    """
-
+    settings: RunSettings
     base: str
     targets: tuple[Target, ...]
     precision: str
     device: str
     mode: str
     thresholds: Thresholds
-    budget_s: float
-    passes: int
-    case_timeout_s: float
     allow_different: bool
-    seed: int
-    command: str
-    survey: bool = True
-    folder: Path | None = None
-    lock: bool = True
-
-    def __post_init__(self) -> None:
-        if self.folder is not None:
-            check_run_folder(self.folder)
 
 
 @dataclass(frozen=True, kw_only=True)
-class Gated:
-    """The run and what it says of each target; ``base`` is the revision as it was named.
+class GateResult:
+    """Checks of each target, and their run; ``base`` is the revision as it was named.
 
-    Without a target that the base has there was no run.
+    There is no run if the base has none of the targets.
     """
 
     results: RunState | None
@@ -70,40 +47,43 @@ class Gated:
     base: str
 
 
-def regress(request: RegressRequest, progress: Progress) -> Gated:
+def regress(request: RegressRequest, progress: Progress) -> GateResult:
     """Measure every target of this tree against itself at the base. Raises like ``run``."""
-    here = Path.cwd()
-    repository = repository_of(here)
+    repository = repository_of(Path.cwd())
     commit = commit_of(repository, request.base)
     environment = probe()
     check_devices((request.device,), environment.devices)
-    parent = temporary()
-    folder = request.folder or parent / new_run_id(datetime.now(UTC))
-    try:
-        with checked_out(repository, commit, parent / "base") as base:
+    with run_folder(request.settings.folder) as folder:
+        with checked_out(repository, commit) as base:
             roots = {target: root_of(target, repository) for target in request.targets}
             check_here(roots, repository)
             known = {t: root for t, root in roots.items() if is_at(base, t, root, repository)}
             if not known:
-                return Gated(results=None, checks=_new(request, known), base=request.base)
-            plan = _plan(request, folder.absolute().name, repository, base, known)
-            results = execute(plan, environment, folder, progress, lock=request.lock)
+                return GateResult(results=None, checks=_new(request, known), base=request.base)
+            plan = _plan(request, folder, repository, base, known)
+            results = _execute(plan, environment, request.settings, folder, progress)
+        found = _checks(request, results, known)
+        if not request.settings.folder and all(check.outcome != "unknown" for check in found):
+            shutil.rmtree(folder)
+    return GateResult(results=results, checks=found, base=request.base)
+
+
+def _execute(
+    plan: Plan, environment: Environment, settings: RunSettings, folder: Path, progress: Progress
+) -> RunState:
+    """Measure a plan; an interrupt goes on without the hint to resume, which needs the base."""
+    try:
+        return execute(plan, environment, folder, progress, lock=settings.lock)
     except KeyboardInterrupt as error:
-        # The run cannot be resumed without the base's tree.
-        shutil.rmtree(parent, ignore_errors=True)
+        if not settings.folder:
+            shutil.rmtree(folder, ignore_errors=True)
         raise KeyboardInterrupt from error
-    finally:
-        if request.folder or all(each.name == "base" for each in parent.glob("*")):
-            shutil.rmtree(parent, ignore_errors=True)
-    found = checks(
-        list(target_rows(results, known, request.base)),
-        request.thresholds,
-        survey=request.survey,
-    )
-    found += _new(request, known)
-    if not request.folder and all(check.outcome != "unknown" for check in found):
-        shutil.rmtree(parent, ignore_errors=True)
-    return Gated(results=results, checks=found, base=request.base)
+
+
+def _checks(request: RegressRequest, results: RunState, known: Iterable[Target]) -> list[Check]:
+    rows = list(target_rows(results, known, request.base))
+    found = checks(rows, request.thresholds, survey=request.settings.survey)
+    return [*found, *_new(request, known)]
 
 
 def _new(request: RegressRequest, known: Iterable[Target]) -> list[Check]:
@@ -111,30 +91,21 @@ def _new(request: RegressRequest, known: Iterable[Target]) -> list[Check]:
 
 
 def _plan(
-    request: RegressRequest, run_id: str, repository: Path, base: Path, roots: Mapping[Target, Path]
+    request: RegressRequest,
+    folder: Path,
+    repository: Path,
+    base: Path,
+    roots: Mapping[Target, Path],
 ) -> Plan:
-    comparisons = tuple(
+    comparisons = [
         each
         for target, root in roots.items()
         for each in _comparisons(request, target, root, base / root.relative_to(repository))
-    )
-    return Plan(
-        run_id=run_id,
-        started=datetime.now(UTC).isoformat(timespec="seconds"),
-        command=request.command,
-        passes=request.passes,
-        seed=request.seed,
-        budget_s=request.budget_s,
+    ]
+    return replace(
+        request.settings.own_plan(folder, comparisons, _sources(roots, repository), repository),
         precision=request.thresholds.latency / 2,
         gate=request.thresholds.latency,
-        case_timeout_s=request.case_timeout_s,
-        weights={each.key: CONTROL_SHARE for each in comparisons if each.is_control},
-        comparisons=comparisons,
-        directory=Path.cwd(),
-        commit=head_of(repository),
-        has_changes=has_changes(repository),
-        sources=_sources(roots, repository),
-        survey=request.survey,
     )
 
 

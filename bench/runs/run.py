@@ -3,29 +3,31 @@
 import shutil
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager, nullcontext, suppress
-from dataclasses import asdict, replace
+from dataclasses import asdict, dataclass, field, replace
 from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
 from shlex import quote
 from typing import Protocol
 
+from bench.analysis.decision import Aim
 from bench.files.journal import Event, JournalReader, append_event
 from bench.files.lock import device_locks, folder_lock
 from bench.files.results_csv import write_csv
-from bench.files.run_folder import check_run_folder, create_run_folder, read_environment, read_plan
+from bench.files.run_folder import create_run_folder, read_environment, read_plan
 from bench.records.arm_costs import Survey
 from bench.records.comparison import CHOICE, Sample
 from bench.records.environment import Environment, differences
 from bench.records.errors import InputError, RunError
 from bench.records.plan import Choice, Plan
-from bench.runs.checks import Request, check_budget, check_objective
+from bench.runs.checks import check_budget, check_objective
 from bench.runs.processes import run_to_completion
 from bench.runs.schedule import NextPass
+from bench.runs.settings import RunSettings, run_folder
 from bench.runs.state import RunState, load
 from bench.runs.tasks import Place, pass_task, probe, survey_task
 from bench.suite.availability import check_devices
-from bench.suite.grid import comparisons
+from bench.suite.grid import Selection, comparisons
 from bench.usercode.sources import check_unchanged
 
 # Where a run's compiler keeps its code until the run is complete: no other run warms it.
@@ -57,39 +59,46 @@ class Progress(Protocol):
         """Remove the display."""
 
 
-def run(request: Request, progress: Progress) -> RunState:
-    """Measure what was asked for.
+@dataclass(frozen=True, kw_only=True)
+class RunRequest:
+    """Request for a run of the grid; ``devices`` is None for all that the machine has."""
+
+    settings: RunSettings
+    selection: Selection
+    devices: tuple[str, ...] | None
+    precision: float | None
+    delta: float
+    choose: bool = True
+    aim: Aim = field(default_factory=Aim)
+
+
+def run(request: RunRequest, progress: Progress) -> RunState:
+    """Measure a selection of the grid.
 
     Raises InputError, before anything is written, where the request cannot be met here, RunError
     where it cannot go on. When interrupted, the rows measured so far are written before
     KeyboardInterrupt goes on.
     """
-    start = datetime.now(UTC)
-    check_run_folder(request.folder)
+    start, settings = datetime.now(UTC), request.settings
     environment = probe()
     check_devices(request.devices or (), environment.devices)
-    check_budget(request.budget_s, request.passes, environment)
+    check_budget(settings.budget_s, settings.passes, environment)
     devices = environment.devices if request.devices is None else request.devices
     check_objective(request.aim.objective, devices, environment)
-    selection = replace(request.selection, devices=devices)
-    plan = Plan(
-        run_id=request.folder.absolute().name,
-        started=start.isoformat(timespec="seconds"),
-        command=request.command,
-        passes=request.passes,
-        seed=request.seed,
-        # What it took to get here is part of the budget.
-        budget_s=request.budget_s - (datetime.now(UTC) - start).total_seconds(),
-        precision=request.precision,
-        delta=request.delta,
-        case_timeout_s=request.case_timeout_s,
-        comparisons=comparisons(selection),
-        survey=request.survey,
-        choose=request.choose,
-        objective=request.aim.objective,
-        max_error=request.aim.max_error,
-    )
-    return execute(plan, environment, request.folder, progress, lock=request.lock)
+    compared = comparisons(replace(request.selection, devices=devices))
+    with run_folder(settings.folder) as folder:
+        plan = replace(
+            settings.plan(folder, compared),
+            started=start.isoformat(timespec="seconds"),
+            # What it took to get here is part of the budget.
+            budget_s=settings.budget_s - (datetime.now(UTC) - start).total_seconds(),
+            precision=request.precision,
+            delta=request.delta,
+            choose=request.choose,
+            objective=request.aim.objective,
+            max_error=request.aim.max_error,
+        )
+        return execute(plan, environment, folder, progress, lock=settings.lock)
 
 
 def execute(

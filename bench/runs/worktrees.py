@@ -67,11 +67,6 @@ def has_changes(folder: Path) -> bool:
         return False
 
 
-def temporary() -> Path:
-    """A new folder that says by its name which process it belongs to."""
-    return Path(tempfile.mkdtemp(prefix=f"{_PREFIX}{os.getpid()}-"))
-
-
 def _forget_the_dead(repository: Path) -> None:
     """Remove the worktrees of processes that have ended."""
     import psutil
@@ -98,16 +93,18 @@ def _copy_generated(repository: Path, folder: Path) -> None:
 
 
 @contextmanager
-def checked_out(repository: Path, commit: str, folder: Path) -> Iterator[Path]:
-    """A worktree of one commit in a new folder, which is taken away afterwards.
+def checked_out(repository: Path, commit: str) -> Iterator[Path]:
+    """Yield a worktree of one commit in a temporary folder, which is removed afterwards.
 
-    So are those in folders of ``temporary`` whose processes were killed.
+    The name of that folder holds the number of this process; those of killed ones are removed, too.
     """
     _forget_the_dead(repository)
-    _git(repository, "worktree", "add", "--quiet", "--detach", "--force", str(folder), commit)
+    parent = Path(tempfile.mkdtemp(prefix=f"{_PREFIX}{os.getpid()}-"))
+    folder = parent / "base"
     try:
+        _git(repository, "worktree", "add", "--quiet", "--detach", "--force", str(folder), commit)
         _copy_generated(repository, folder)
         yield folder
     finally:
-        shutil.rmtree(folder, ignore_errors=True)
+        shutil.rmtree(parent, ignore_errors=True)
         _git(repository, "worktree", "prune")

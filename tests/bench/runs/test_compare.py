@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from bench.__main__ import cli
 from bench.records.errors import InputError
 from bench.runs.compare import CompareRequest
+from bench.runs.settings import RunSettings
 from bench.suite.grid import distinct
 from bench.usercode.spec import inputs_for, precision_of, read_arm
 
@@ -38,13 +39,9 @@ def request_of(
         "device": "cpu",
         "mode": "forward",
         "cache": "warm",
-        "budget_s": 20.0,
-        "passes": 4,
+        "settings": RunSettings(budget_s=20.0, passes=4, seed=0, command="vitbench compare"),
         "delta": 0.02,
-        "case_timeout_s": 300.0,
         "allow_different": False,
-        "seed": 0,
-        "command": "vitbench compare",
     }
     return CompareRequest(**asked | changes)
 
@@ -129,11 +126,3 @@ def test_own_arms_need_inputs(own: str) -> None:
     """Arms that do not tell what they take need inputs, and the error says how to give them."""
     with pytest.raises(InputError, match=r"no inputs given.*--input with a shape.*--inputs with a"):
         request_of(own, own)
-
-
-def test_an_existing_folder_is_refused(tmp_path: Path) -> None:
-    """Where the run's files are to be kept, nothing may be overwritten; a new folder is fine."""
-    with pytest.raises(InputError, match="exists; give --out a new name"):
-        request_of(folder=tmp_path)
-    assert request_of(folder=tmp_path / "new").folder == tmp_path / "new"
-    assert not (tmp_path / "new").exists()

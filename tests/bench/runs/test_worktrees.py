@@ -21,7 +21,7 @@ from bench.runs.worktrees import checked_out, commit_of, has_changes, repository
 
 top, place = repository_of(Path.cwd()), Path("{folder}")
 has_changes(top)
-with checked_out(top, commit_of(top, "HEAD~1"), place / "base") as base:
+with checked_out(top, commit_of(top, "HEAD~1")) as base:
     (place / "found").write_text((base / "a.py").read_text())
 """
 
@@ -31,24 +31,24 @@ def _repository(tmp_path: Path) -> Path:
     return make_repository(tmp_path / "project", {"a.py": "A = 1\n"}, {"a.py": "A = 2\n"})
 
 
-def test_a_revision_stands_beside_the_tree(repository: Path, tmp_path: Path) -> None:
+def test_a_revision_stands_beside_the_tree(repository: Path) -> None:
     """As it was committed; the tree keeps what it has, also what is not committed."""
     (repository / "a.py").write_text("A = 3\n")
-    with checked_out(repository, commit_of(repository, "HEAD~1"), tmp_path / "base") as base:
+    with checked_out(repository, commit_of(repository, "HEAD~1")) as base:
         assert (base / "a.py").read_text() == "A = 1\n"
         assert (repository / "a.py").read_text() == "A = 3\n"
-    assert not base.exists()
+    assert not base.parent.exists()
     assert len(git(repository, "worktree", "list").splitlines()) == 1
 
 
-def test_it_is_taken_away_whatever_happens(repository: Path, tmp_path: Path) -> None:
+def test_it_is_taken_away_whatever_happens(repository: Path) -> None:
     """Also where what was done with it failed."""
     with (
         pytest.raises(KeyboardInterrupt),
-        checked_out(repository, commit_of(repository, "HEAD"), tmp_path / "base"),
+        checked_out(repository, commit_of(repository, "HEAD")) as base,
     ):
         raise KeyboardInterrupt
-    assert not (tmp_path / "base").exists()
+    assert not base.parent.exists()
 
 
 @pytest.mark.parametrize("revision", ["nowhere", "--help", "HEAD~9", ""])
@@ -86,7 +86,7 @@ def test_those_of_killed_processes_are_taken_away(repository: Path, tmp_path: Pa
     for place in places.values():
         add = [GIT, "worktree", "add", "--quiet", "--detach", str(place)]
         subprocess.run(add, cwd=repository, check=True)
-    with checked_out(repository, commit_of(repository, "HEAD"), tmp_path / "base"):
+    with checked_out(repository, commit_of(repository, "HEAD")):
         pass
     assert [place.exists() for place in places.values()] == [False, True, True]
     assert len(git(repository, "worktree", "list").splitlines()) == 3

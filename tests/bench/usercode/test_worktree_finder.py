@@ -43,7 +43,7 @@ def _trees(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[tuple[Pa
     monkeypatch.chdir(here)
     monkeypatch.syspath_prepend(str(here / "src"))
     before = set(sys.modules)
-    with checked_out(here, "HEAD~1", tmp_path / "base") as base:
+    with checked_out(here, "HEAD~1") as base:
         yield here, base
     for name in set(sys.modules) - before:
         if "parts_of_mine" in name or "benchmarks" in name:
@@ -167,13 +167,13 @@ def test_installed_packages_are_everyones(trees: tuple[Path, Path]) -> None:
         del sys.modules["installed_of_others"]
 
 
-def test_a_generated_module_stands_in_both(trees: tuple[Path, Path], tmp_path: Path) -> None:
+def test_a_generated_module_stands_in_both(trees: tuple[Path, Path]) -> None:
     """Git ignores it, and its package would not import without; other ignored files stay here."""
     here, _ = trees
     commit(here, {".gitignore": "_version.py\nbuild/\n__pycache__/\n", "CHANGES": ""})
     write(here / "src" / "parts_of_mine" / "_version.py", "VERSION = 9")
     write(here / "build" / "copied.py", "")
-    with checked_out(here, "HEAD", tmp_path / "again") as again:
+    with checked_out(here, "HEAD") as again:
         assert import_from(again / "src", "parts_of_mine._version").VERSION == 9
         assert not (again / "build").exists()
         assert git(again, "status", "--short") == ""
