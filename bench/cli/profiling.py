@@ -1,21 +1,25 @@
 """``vitbench profile``: where the time of one call goes, by component and by operator."""
 
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
-from bench.cli.options import no_lock_option, pixels
+from bench.cli.options import duration, no_lock_option, pixels
 from bench.cli.output import command_line, output
 from bench.records.comparison import DEVICES, FACTORS, MODES
+
+if TYPE_CHECKING:
+    from bench.runs.profiling import ProfileFolder
 
 _COMPONENTS = ("model", "block", "attention", "patcher")
 _COUNT = click.IntRange(1, 10**6)
 
 
 @click.command()
-@click.argument("variant")
+@click.argument("variant", required=False)
 @click.option("--device", type=click.Choice(DEVICES), default="cpu", show_default=True)
 @click.option("--mode", type=click.Choice(MODES), default="forward", show_default=True)
 @click.option(
@@ -44,6 +48,19 @@ _COUNT = click.IntRange(1, 10**6)
 @click.option(
     "--out", type=click.Path(path_type=Path), help="New folder  [default: results/profile-<time>]"
 )
+@click.option(
+    "--again",
+    type=click.Path(path_type=Path),
+    metavar="DIR",
+    help="Measure nothing: print and draw the profile in DIR again.",
+)
+@click.option(
+    "--case-timeout",
+    type=duration,
+    default="10m",
+    show_default=True,
+    help="Time limit of one call, and of building before the first.",
+)
 @click.option("--json", "as_json", is_flag=True, help="Print profile.json, nothing else.")
 @no_lock_option
 def profile(**given: Any) -> None:
@@ -57,24 +74,40 @@ def profile(**given: Any) -> None:
     \b
     vitbench profile B/16
     vitbench profile B/16 --mode train --component block --attention manual
+    vitbench profile --again results/profile-20261122-174846
     vitbench profile L/16 --device cuda --mode train --batch-size 32 --precision amp_bf16
     """  # noqa: D301 (click wants the character itself)
-    as_json, case = given.pop("as_json"), _case(given)
-    from bench.files.run_folder import new_run_id
-    from bench.worker.profiling import ProfileRequest, profile_case
+    from bench.runs.profiling import draw
 
+    found, top = _profile(given), given["top"]
+    draw(found, top)
+    if given["as_json"]:
+        click.echo((found.folder / "profile.json").read_text(encoding="utf-8"), nl=False)
+        return
+    _print(found, top)
+
+
+def _profile(given: dict[str, Any]) -> "ProfileFolder":
+    """Measure the case that the options name, or read a profile. Raises UsageError."""
+    from bench.files.run_folder import new_run_id
+    from bench.runs.profiling import ProfileRequest, profile, read
+
+    if (given["variant"] is None) == (given["again"] is None):
+        raise click.UsageError("give either VARIANT, such as B/16, or --again DIR")
+    if given["again"] is not None:
+        return read(given["again"])
     request = ProfileRequest(
-        case=case,
+        case=_case(given),
         calls=given["calls"],
-        top=given["top"],
         folder=given["out"] or Path("results") / f"profile-{new_run_id(datetime.now(UTC))}",
         command=command_line(),
+        case_timeout_s=given["case_timeout"],
         lock=not given["no_lock"],
     )
-    profiled = profile_case(request, lambda said: click.echo(said, err=True))
-    if as_json:
-        click.echo((request.folder / "profile.json").read_text(encoding="utf-8"), nl=False)
-        return
+    return profile(request, partial(click.echo, err=True))
+
+
+def _print(found: "ProfileFolder", top: int) -> None:
     from bench.report.labels import case_heading
     from bench.report.tables.call_profile import (
         component_table,
@@ -84,13 +117,14 @@ def profile(**given: Any) -> None:
         operator_table,
     )
 
-    click.echo(f"Time of one call: {case_heading(case)}")
-    output().print(component_table(profiled), operator_table(profiled, request.top))
+    profiled, folder = found.profiled, found.folder
+    click.echo(f"Time of one call: {case_heading(profiled.case)}")
+    output().print(component_table(profiled), operator_table(profiled, top))
     if profiled.watched is not None:
         output().print(memory_table(profiled.watched))
     for note in notes(profiled):
         click.echo(note)
-    click.echo(files_line(request.folder, sorted(path.name for path in request.folder.iterdir())))
+    click.echo(files_line(folder, sorted(path.name for path in folder.iterdir())))
 
 
 def _case(given: dict[str, Any]) -> Any:

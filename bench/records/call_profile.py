@@ -17,6 +17,8 @@ COMPONENTS = (
     *("patcher", "embedding", "norm", "attention", "MLP", "head"),
     *("compiled", "loss", "optimizer", BETWEEN),
 )
+# Schema of profile.json.
+PROFILE_SCHEMA = 1
 # How the name of a component's range begins, in a trace too.
 RANGE = "vitbench::"
 # The operator to which the time between operators is told.

@@ -60,7 +60,7 @@ OPTIONS = {
     "profile": {
         *("variant", "--device", "--mode", "--component", "--precision", "--attention"),
         *("--patcher", "--compile", "--checkpoint", "--optimizer", "--batch-size", "--image-size"),
-        *("--calls", "--top", "--out", "--json", "--no-lock"),
+        *("--calls", "--top", "--out", "--json", "--no-lock", "--again", "--case-timeout"),
     },
     "report": {
         *("folder", "--markdown", "--decision", "--page", "--factors", "--show", "--objective"),
@@ -140,6 +140,9 @@ def _is_help(parameter: click.Parameter) -> bool:
             "'24' is not an amount of memory; expected e.g. 24GiB or 512MiB",
         ),
         ("memory B/16 --limit 1MiB --max-batch --no-measure", "for one image, more than the limit"),
+        ("profile", "give either VARIANT, such as B/16, or --again DIR"),
+        ("profile B/16 --again nowhere", "give either VARIANT, such as B/16, or --again DIR"),
+        ("profile --again nowhere", "nowhere/profile.json cannot be read"),
         ("profile B/17", "unknown variant 'B/17'; known: B/16"),
         ("profile B/16 --attention flash", "unknown attention 'flash'; known: mha, mha_weights"),
         ("profile B/16 --component head", "'head' is not one of 'model', 'block', 'attention'"),

@@ -1,4 +1,4 @@
-"""bench.worker.profiling: one case from its call to the files."""
+"""bench.worker.profiling: one case from its call to the data files."""
 
 import json
 import pickle
@@ -11,12 +11,12 @@ import torch
 
 from bench.costs.memory_prediction import predict
 from bench.costs.profiler import Seen
-from bench.files.lock import device_locks
 from bench.records.arm_costs import KINDS, Case
 from bench.records.call_profile import BETWEEN, COMPONENTS, PYTHON, Profiled
 from bench.records.comparison import Arm, Workload
-from bench.records.errors import InputError, RunError
-from bench.worker.profiling import ProfileRequest, _disturbed, profile_case
+from bench.records.task import Ending, ProfileJob
+from bench.runs.profiling import read
+from bench.worker.profiling import _disturbed, profile
 
 BLOCK = Workload(
     component="block",
@@ -27,22 +27,19 @@ BLOCK = Workload(
     image_size=64,
     batch_size=1,
 )
-FILES = {
-    *("profile.json", "trace.json", "stacks.txt"),
-    *(
-        f"{name}.{kind}"
-        for name in ("components", "operators", "memory", "memory-measured")
-        for kind in ("png", "svg")
-    ),
-}
+FILES = {"profile.json", "trace.json", "stacks.txt"}
 
 
-def request_of(folder: Path, arm: Arm | None = None, **changes: Any) -> ProfileRequest:
+def job_of(folder: Path, arm: Arm | None = None, **changes: Any) -> ProfileJob:
     """A profile of three training steps of a small block; keywords change the workload."""
     case = Case(workload=replace(BLOCK, **changes), arm=arm or Arm())
-    return ProfileRequest(
-        case=case, calls=3, top=5, folder=folder, command="vitbench profile", lock=False
-    )
+    return ProfileJob(case=case, calls=3, folder=folder, command="vitbench profile")
+
+
+def profiled_by(job: ProfileJob) -> Profiled:
+    """The data of a profile that succeeds."""
+    assert profile(job, ignore) == Ending()
+    return read(job.folder).profiled
 
 
 def ignore(_: str) -> None:
@@ -53,7 +50,7 @@ def ignore(_: str) -> None:
 def _made(tmp_path_factory: pytest.TempPathFactory) -> tuple[Profiled, Path]:
     """One profile and its folder, for all who only look."""
     folder = tmp_path_factory.mktemp("profile") / "new" / "folder"
-    return profile_case(request_of(folder), ignore), folder
+    return profiled_by(job_of(folder)), folder
 
 
 def test_shares_add_up(made: tuple[Profiled, Path]) -> None:
@@ -141,7 +138,7 @@ def test_everything_is_there_as_data(made: tuple[Profiled, Path]) -> None:
 
 def test_inference_of_a_model(tmp_path: Path) -> None:
     """Without training there are neither loss nor optimizer, and nothing is kept."""
-    profiled = profile_case(request_of(tmp_path / "p", component="model", mode="forward"), ignore)
+    profiled = profiled_by(job_of(tmp_path / "p", component="model", mode="forward"))
     found = {each.name for each in profiled.components}
     assert found == {"patcher", "embedding", "norm", "attention", "MLP", "head", BETWEEN}
     assert profiled.memory is not None
@@ -151,14 +148,11 @@ def test_inference_of_a_model(tmp_path: Path) -> None:
 
 @pytest.mark.slow
 def test_a_compiled_arm_has_no_prediction(tmp_path: Path) -> None:
-    """One component is compiled; a note says why there is no memory, and no figure lies there."""
-    request = request_of(tmp_path / "p", Arm(compile="compile_blocks"), mode="forward")
-    profiled = profile_case(request, ignore)
+    """One component is compiled; a note says why there is no memory."""
+    profiled = profiled_by(job_of(tmp_path / "p", Arm(compile="compile_blocks"), mode="forward"))
     assert {each.name for each in profiled.components} == {"compiled", BETWEEN}
     assert profiled.memory is None
     assert "cannot be predicted" in profiled.notes[0]
-    left_out = {"memory.png", "memory.svg"}
-    assert {path.name for path in request.folder.iterdir()} == FILES - left_out
 
 
 def test_foreign_load_is_told() -> None:
@@ -168,52 +162,37 @@ def test_foreign_load_is_told() -> None:
     assert not list(_disturbed(Seen(plain_s=[1.0])))
 
 
-def test_a_folder_that_exists_is_refused(tmp_path: Path) -> None:
-    """Before anything is measured; nothing is overwritten."""
-    (tmp_path / "kept.txt").write_text("kept")
-    with pytest.raises(InputError, match="exists; give --out a new name"):
-        profile_case(request_of(tmp_path), ignore)
-    assert [path.name for path in tmp_path.iterdir()] == ["kept.txt"]
-
-
 def test_a_gpu_that_is_not_here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The error says what to give instead."""
+    """The error names the devices that are here."""
     monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
-    with pytest.raises(InputError, match="'cuda' asked for, but torch finds none here; give"):
-        profile_case(request_of(tmp_path / "p", device="cuda"), ignore)
+    ending = profile(job_of(tmp_path / "p", device="cuda"), ignore)
+    assert ending.status == "skipped"
+    assert "'cuda' asked for, but torch finds none here; give" in str(ending.error)
 
 
 def test_an_arm_that_does_not_fit(tmp_path: Path) -> None:
-    """One line says that memory did not suffice; no folder is left."""
-    request = request_of(tmp_path / "p", batch_size=10**10)
-    with pytest.raises(RunError, match=r"B/32-block-b10000000000-train-cpu did not run \(oom\): "):
-        profile_case(request, ignore)
-    assert not request.folder.exists()
+    """Want of memory is a status; no folder is left."""
+    ending = profile(job_of(tmp_path / "p", batch_size=10**10), ignore)
+    assert ending.status == "oom"
+    assert ending.error
+    assert not (tmp_path / "p").exists()
 
 
 def test_an_arm_that_this_machine_cannot_compile(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """What to install is the user's to mend."""
+    """The status says that it was skipped, the error what to install."""
     monkeypatch.setenv("CXX", "no-such-compiler")
-    request = request_of(tmp_path / "p", Arm(compile="compile_blocks"))
-    with pytest.raises(InputError, match=r"'no-such-compiler' is not on the PATH; install"):
-        profile_case(request, ignore)
-
-
-def test_one_measures_at_a_time(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """While another run holds the device nothing is measured beside it."""
-    monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
-    request = replace(request_of(tmp_path / "p"), lock=True)
-    with device_locks(["cpu"], "vitbench run"), pytest.raises(InputError, match="--no-lock"):
-        profile_case(request, ignore)
+    ending = profile(job_of(tmp_path / "p", Arm(compile="compile_blocks")), ignore)
+    assert ending.status == "skipped"
+    assert "'no-such-compiler' is not on the PATH; install" in str(ending.error)
 
 
 def test_the_callers_precision_is_as_before(tmp_path: Path) -> None:
     """Full products are pinned for the calls alone."""
     torch.set_float32_matmul_precision("high")
     try:
-        profile_case(request_of(tmp_path / "p", component="attention", mode="forward"), ignore)
+        profiled_by(job_of(tmp_path / "p", component="attention", mode="forward"))
         assert torch.get_float32_matmul_precision() == "high"
     finally:
         torch.set_float32_matmul_precision("highest")
@@ -226,13 +205,13 @@ def test_on_a_gpu_times_are_of_kernels(checkpoint: str, tmp_path: Path) -> None:
     """Every component has kernels; their sum is within the call, and Python has none."""
     arm = Arm(precision="amp_bf16", checkpoint=checkpoint)
     work = {"device": "cuda", "component": "model", "image_size": 224, "batch_size": 16}
-    request = request_of(tmp_path / "p", arm, **work)
-    profiled = profile_case(request, ignore)
+    job = job_of(tmp_path / "p", arm, **work)
+    profiled = profiled_by(job)
     assert {each.name for each in profiled.components} == set(COMPONENTS) - {"compiled"}
     assert 0 < profiled.total_s <= profiled.profiled_s
     assert PYTHON not in {each.name for each in profiled.operators}
     # Each Linear has two products in backward, and what is computed again is no backward.
     (mm,) = (each for each in profiled.operators if each.name == "aten::mm")
     assert mm.within["MLP"] > mm.within["attention"] > mm.within["head"]
-    snapshot = pickle.loads((request.folder / "memory_snapshot.pickle").read_bytes())  # noqa: S301
+    snapshot = pickle.loads((job.folder / "memory_snapshot.pickle").read_bytes())  # noqa: S301
     assert snapshot["device_traces"]

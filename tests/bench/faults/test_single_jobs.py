@@ -1,4 +1,4 @@
-"""``vitbench memory`` while it measures: its worker is killed, hangs, is interrupted, loses it."""
+"""``vitbench memory`` and ``profile`` while their worker runs: kills, hangs, interrupts, locks."""
 
 import json
 import os
@@ -17,15 +17,20 @@ pytestmark = [pytest.mark.slow, pytest.mark.long]
 MEMORY = ("memory", "L/16", "--mode", "forward", "--batch-size", "1", "--device", "cpu")
 
 
+PROFILE = ("profile", "L/16", "--out", "p")
+
+
 @contextmanager
-def measuring(cwd: Path, *more: str) -> Iterator[tuple[subprocess.Popen[str], int]]:
+def measuring(
+    cwd: Path, *more: str, words: tuple[str, ...] = MEMORY
+) -> Iterator[tuple[subprocess.Popen[str], int]]:
     """The program while its worker builds a model, and the id of the worker."""
 
     def starts() -> bool:
         journals = (cwd / "tmp").glob("vitbench-*/journal.jsonl")
-        return any("memory_start" in journal.read_text() for journal in journals)
+        return any(f"{words[0]}_start" in journal.read_text() for journal in journals)
 
-    with started(*command(*MEMORY, *more), cwd=cwd) as process:
+    with started(*command(*words, *more), cwd=cwd) as process:
         wait_for(starts, "a measurement under way", process)
         (worker,) = children(process.pid)
         yield process, worker
@@ -80,3 +85,28 @@ def test_an_interrupt_keeps_the_prediction(tmp_path: Path) -> None:
     assert done.stderr.splitlines()[-1] == "vitbench: interrupted"
     assert "L/16 b1 forward: interrupted: not measured" in done.stdout
     assert not list((tmp_path / "tmp").glob("vitbench-[!l]*"))
+
+
+def test_a_crash_inside_a_profile_is_one_line(tmp_path: Path) -> None:
+    """The command lives, says in one line what ended the worker, and exits with 2."""
+    with measuring(tmp_path, words=PROFILE) as (process, worker):
+        os.kill(worker, signal.SIGSEGV)
+        done = ended(process)
+    assert done.returncode == 2
+    assert "Traceback" not in done.stderr
+    assert done.stdout == ""
+    last = done.stderr.splitlines()[-1]
+    assert last.startswith(
+        "vitbench: L/16-model-b1-forward-cpu did not run (crashed): the process "
+    )
+    assert "was ended by SIGSEGV" in last
+    assert not (tmp_path / "p").exists()
+
+
+def test_a_profiles_worker_ends_with_it(tmp_path: Path) -> None:
+    """Whoever kills the command leaves nothing that runs."""
+    with measuring(tmp_path, words=PROFILE) as (process, worker):
+        os.kill(worker, signal.SIGSTOP)
+        process.kill()
+        process.wait()
+        assert none_left(tmp_path)

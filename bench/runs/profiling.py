@@ -1,0 +1,114 @@
+"""Profiles from request to folder: a worker measures and writes the data, plots follow from it.
+
+The folder holds::
+
+    profile.json            everything as data
+    trace.json              the fastest profiled call, for ui.perfetto.dev
+    stacks.txt              collapsed stacks for flame graphs
+    components, operators, memory, memory-measured   .png and .svg
+    memory_snapshot.pickle  on CUDA: every allocation of one call, for pytorch.org/memory_viz
+"""
+
+import json
+from collections.abc import Callable
+from contextlib import nullcontext
+from dataclasses import dataclass
+from pathlib import Path
+
+from bench.files.journal import Event
+from bench.files.lock import device_locks
+from bench.files.run_folder import check_run_folder, record_from
+from bench.records.arm_costs import Case
+from bench.records.call_profile import PROFILE_SCHEMA, Profiled
+from bench.records.environment import Environment
+from bench.records.errors import InputError, RunError
+from bench.records.task import Ending, ProfileJob
+from bench.runs.tasks import run_alone
+
+
+@dataclass(frozen=True, kw_only=True)
+class ProfileRequest:
+    """What to profile, and where to write it."""
+
+    case: Case
+    calls: int
+    """Number of profiled calls, each paired with a plain one."""
+    folder: Path
+    """New folder."""
+    command: str
+    """Command line that repeats the profile."""
+    case_timeout_s: float = 600.0
+    """Seconds after which a call, or what comes before the first, counts as hung."""
+    lock: bool = True
+    """Whether to measure alone on the device."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class ProfileFolder:
+    """The folder of a profile, read again."""
+
+    folder: Path
+    profiled: Profiled
+    environment: Environment
+    started: str
+    """Start of the profile, in ISO 8601."""
+    command: str
+    """Command line that repeats it."""
+
+
+def profile(request: ProfileRequest, tell: Callable[[str], object]) -> ProfileFolder:
+    """Profile a case in a worker, which writes the data; ``tell`` receives its progress.
+
+    Raises InputError, before anything is written, for what cannot be profiled here, and RunError
+    where the arm fails or its process ends.
+    """
+    check_run_folder(request.folder)
+    workload = request.case.workload
+    job = ProfileJob(
+        case=request.case,
+        calls=request.calls,
+        folder=request.folder.absolute(),
+        command=request.command,
+    )
+
+    def watch(event: Event) -> None:
+        if event["kind"] == "progress":
+            tell(event["text"])
+
+    with device_locks([workload.device], request.command) if request.lock else nullcontext():
+        event = run_alone("profile", job, request.case_timeout_s, watch)
+    ending = record_from(event, Ending)
+    if ending.status == "skipped":
+        raise InputError(str(ending.error))
+    if ending.status != "ok":
+        raise RunError(f"{workload} did not run ({ending.status}): {ending.error}")
+    return read(request.folder)
+
+
+def read(folder: Path) -> ProfileFolder:
+    """Read the data of a profile. Raises InputError for a folder that holds none."""
+    path = folder / "profile.json"
+    try:
+        plain = json.loads(path.read_text(encoding="utf-8"))
+        if (schema := plain["schema"]) != PROFILE_SCHEMA:
+            raise InputError(
+                f"{path} has schema {schema}; this vitbench reads schema {PROFILE_SCHEMA}: use the "
+                "version that wrote it"
+            )
+        return record_from({**plain, "folder": str(folder), "profiled": plain}, ProfileFolder)
+    except OSError as error:
+        raise InputError(
+            f"{path} cannot be read ({error.strerror}); expected the folder of a profile, such as "
+            "results/profile-<time>"
+        ) from error
+    except (ValueError, KeyError, TypeError) as error:
+        raise InputError(f"{path} was changed by hand ({error}); restore it") from error
+
+
+def draw(found: ProfileFolder, top: int) -> list[Path]:
+    """Draw the plots of a profile, with the ``top`` operators; return the paths written."""
+    from bench.report.plots.call_profile import write_profile_plots
+    from bench.report.tables.verdicts import provenance
+
+    source = provenance(found.environment, found.command, found.started)
+    return write_profile_plots(found.folder, found.profiled, top, source)
