@@ -96,10 +96,8 @@ def test_a_crash_inside_a_profile_is_one_line(tmp_path: Path) -> None:
     assert "Traceback" not in done.stderr
     assert done.stdout == ""
     last = done.stderr.splitlines()[-1]
-    assert last.startswith(
-        "vitbench: L/16-model-b1-forward-cpu did not run (crashed): the process "
-    )
-    assert "was ended by SIGSEGV" in last
+    assert last.startswith("vitbench: L/16-model-b1-forward-cpu did not run (crashed): ")
+    assert "the process was ended by SIGSEGV" in last
     assert not (tmp_path / "p").exists()
 
 
