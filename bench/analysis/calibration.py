@@ -21,6 +21,8 @@ from bench.records.calibration import Method, Rate
 from bench.records.comparison import Sample
 
 _RESAMPLES = 500
+# The fewest times that can be resampled.
+_LEAST_TIMES = 2
 _Times = NDArray[np.float64]
 
 
@@ -142,9 +144,15 @@ def _halves(trial: Trial) -> tuple[Sequence[float], Sequence[float]]:
 
 
 def bootstrap(baseline_s: Sequence[float], arm_s: Sequence[float]) -> Interval:
-    """Return the ratio of two medians with its percentile-bootstrap interval (Efron 1979)."""
+    """Return the ratio of two medians with its percentile-bootstrap interval (Efron 1979).
+
+    A single time on either side has no interval.
+    """
     from scipy import stats
 
+    value = median(baseline_s) / median(arm_s)
+    if min(len(baseline_s), len(arm_s)) < _LEAST_TIMES:
+        return Interval(value)
     found = stats.bootstrap(
         (baseline_s, arm_s),
         _ratio_of_medians,
@@ -153,7 +161,6 @@ def bootstrap(baseline_s: Sequence[float], arm_s: Sequence[float]) -> Interval:
         method="percentile",
         rng=np.random.default_rng(0),
     ).confidence_interval
-    value = median(baseline_s) / median(arm_s)
     return Interval(value, min(float(found.low), value), max(float(found.high), value))
 
 

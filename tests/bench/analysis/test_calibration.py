@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from scipy import stats
 
 from bench.analysis.calibration import METHODS, Trial, bootstrap, rates, share_bounds
+from bench.analysis.estimates import Interval
 from bench.records.calibration import Rate
 from bench.records.comparison import Sample
 from helpers.records import make_comparison, make_sample
@@ -150,6 +151,12 @@ def test_bootstrap_holds_the_ratio_of_medians() -> None:
     half = 1.96 * 1.2533 * 0.05 * math.sqrt(2 / 400)
     assert math.log((found.high or 0) / (found.low or 1)) / 2 == pytest.approx(half, rel=0.25)
     assert bootstrap(baseline_s, arm_s) == found
+
+
+@pytest.mark.parametrize("arm_s", [[0.1], [0.1, 0.1]])
+def test_a_single_time_has_no_interval(arm_s: list[float]) -> None:
+    """Where a machine is busy a pass may get no further than two or three pairs."""
+    assert bootstrap([0.2], arm_s) == Interval(2.0)
 
 
 def test_bootstrap_of_equal_times() -> None:

@@ -4,6 +4,7 @@ from collections import Counter
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -118,12 +119,20 @@ def test_a_calibration_is_scored_again_from_its_journal(tmp_path: Path) -> None:
     assert len(found.results.records) == len(chosen)
 
 
-def test_what_was_not_measured_is_no_trial(tmp_path: Path) -> None:
-    """Comparisons that failed, or had no turn, count in no rate."""
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"status": "crashed", "baseline_s": (), "arm_s": ()},
+        {"baseline_s": (0.01,), "arm_s": (0.01,)},
+    ],
+    ids=["crashed", "one pair"],
+)
+def test_what_was_not_measured_is_no_trial(tmp_path: Path, changes: dict[str, Any]) -> None:
+    """Comparisons that failed, had no turn, or have too few pairs for a method, are in no rate."""
     chosen = [each for each, _ in comparisons(60.0, "cpu")]
     candidates = [each for each in chosen if not each.is_control]
     samples = [measured(each, 0) for each in chosen if each not in candidates[:1]]
-    lost = make_sample(candidates[0], status="crashed", baseline_s=(), arm_s=())
+    lost = make_sample(candidates[0], **changes)
     found = calibrate.read(calibration_in(tmp_path / "run", chosen, [*samples, lost]))
     same = next(rate for rate in found.rates if rate.truth == 1.0)
     assert same.trials == sum(truth_of(each) == 1.0 for each in candidates) - 1
