@@ -42,7 +42,7 @@ _COUNT = click.IntRange(1, 10**6)
     type=click.IntRange(1, 1000),
     default=5,
     show_default=True,
-    help="Profiled calls, each beside a plain one.",
+    help="Profiled calls, each beside an unprofiled one.",
 )
 @click.option("--top", type=_COUNT, default=15, show_default=True, help="Operators to show.")
 @click.option(

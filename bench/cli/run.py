@@ -112,7 +112,7 @@ class RunOptions(MeasuringOptions):
 @click.option(
     "--choose/--no-choose",
     default=True,
-    help="Also measure the combination that the verdicts recommend against the plain arm.",
+    help="Also measure the combination that the verdicts recommend, against the default.",
 )
 @objective_option
 @max_error_option

@@ -209,7 +209,7 @@ def _facts(machine: Environment) -> Iterator[tuple[str, str]]:
         ("torch", machine.torch),
         ("Python", machine.python),
         ("C++ compiler", machine.cxx),
-        ("commit", _commit(machine)),
+        ("commit", _commit(machine).removeprefix("commit ")),
         ("governor", machine.governor),
         ("load before the run", _load(machine.load_1min)),
         ("variables", ", ".join(f"{k}={v}" for k, v in machine.variables.items())),
@@ -219,7 +219,7 @@ def _facts(machine: Environment) -> Iterator[tuple[str, str]]:
 
 
 def _load(running: float | None) -> str:
-    return "" if running is None else f"{running:.2f} processes on average of a minute"
+    return "" if running is None else f"{running:.2f} processes, average of one minute"
 
 
 def _commands(data: ReportData) -> str:

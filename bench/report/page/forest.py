@@ -151,7 +151,7 @@ def _latencies(device: str, rows: Sequence[Record]) -> Forest:
         heading=f"Time of one call, on {device}",
         summary=counted(len(rows), "case"),
         axis="latency, logarithmic",
-        value="latency, 95 % interval; images a second",
+        value="latency, 95 % interval; images per second",
         ticks=tuple((axis.place(tick), f"{tick:g} ms") for tick in places),
         groups=_lines(rows, partial(_latency, axis)),
     )

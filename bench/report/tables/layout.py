@@ -24,7 +24,7 @@ def new_table(title: str, *, narrow: bool = False) -> Table:
 
 
 def justified(column: Column[T]) -> Literal["left", "right"]:
-    """Words stand left, numbers right."""
+    """Alignment of a column: words to the left, numbers to the right."""
     return "left" if column.is_words else "right"
 
 
@@ -41,7 +41,7 @@ def _two_lines(heading: str) -> int:
 
 
 def add_columns(table: Table, columns: Sequence[Column[T]], items: Sequence[T]) -> None:
-    """Add columns of texts: numbers are never folded, words where there is no room."""
+    """Add columns: numbers are never folded, words are where room is short."""
     for column in columns:
         width = None if column.is_words else fitting_width(column.heading, map(column.text, items))
         table.add_column(column.heading, justify=justified(column), width=width, overflow="fold")

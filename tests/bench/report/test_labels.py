@@ -1,0 +1,104 @@
+"""bench.report.labels: one name for each workload, arm, situation and case."""
+
+from dataclasses import replace
+from typing import Any
+
+import pytest
+
+from bench.analysis.decision import situation
+from bench.files.history_csv import series_name
+from bench.records.arm_costs import Case
+from bench.records.comparison import CHOICE, PLAIN, Arm, Workload
+from bench.report.labels import (
+    DEFAULT_ARM,
+    arm_name,
+    baseline_name,
+    case_heading,
+    case_name,
+    combination_name,
+    conditions,
+    part_name,
+    short_commit,
+    situation_name,
+    workload,
+)
+from helpers.records import make_record
+
+MODEL = Workload(
+    component="model",
+    mode="train",
+    device="cpu",
+    variant="B/16",
+    patch_size=16,
+    image_size=224,
+    batch_size=1,
+)
+
+
+@pytest.mark.parametrize(
+    ("changes", "name"),
+    [
+        ({}, "B/16 attention b1 forward"),
+        ({"image_size": 384, "batch_size": 8}, "B/16 attention b8 forward 384px"),
+        ({"inputs": "1,8", "variant": None, "image_size": None}, "1,8 forward"),
+    ],
+)
+def test_a_workload_has_one_name(changes: dict[str, Any], name: str) -> None:
+    """In tables, figures and a history."""
+    record = make_record(**changes)
+    assert workload(record) == record.workload.name == name
+    assert f" {name} cpu " in series_name(record)
+
+
+def test_the_record_knows_its_workload() -> None:
+    """Every field that a row and a workload share."""
+    record = make_record(inputs="1,8")
+    shared = set(Workload.__dataclass_fields__) & set(type(record).__dataclass_fields__)
+    assert shared == set(Workload.__dataclass_fields__)
+    assert all(getattr(record.workload, name) == getattr(record, name) for name in shared)
+
+
+def test_the_default_is_called_so() -> None:
+    """Only among combinations: elsewhere an arm has the name of its level."""
+    control = make_record(factor=CHOICE, baseline=PLAIN.choice, arm=PLAIN.choice)
+    assert (arm_name(control), baseline_name(control)) == ("default", "default")
+    assert arm_name(replace(control, arm="linear+bf16")) == "linear+bf16"
+    assert arm_name(make_record(factor="factory", arm=PLAIN.choice)) == PLAIN.choice
+    assert combination_name(PLAIN) == "default"
+    assert combination_name(replace(PLAIN, patcher="linear", precision="bf16")) == "linear + bf16"
+    assert DEFAULT_ARM == "default (conv, mha, eager, fp32)"
+
+
+@pytest.mark.parametrize(
+    ("changes", "name"),
+    [
+        ({}, "B/16 b1 forward"),
+        ({"device": "cuda", "batch_size": 8}, "B/16 b8 forward cuda"),
+        ({"image_size": 384}, "B/16 b1 forward 384px"),
+    ],
+)
+def test_situations(changes: dict[str, Any], name: str) -> None:
+    """A device is named if it is not the CPU."""
+    assert situation_name(situation(make_record(**changes))) == name
+
+
+def test_cases() -> None:
+    """A case has its unusual levels; a heading also its component and its device."""
+    case = Case(workload=replace(MODEL, image_size=64), arm=Arm(attention="manual"))
+    assert case_name(case) == "B/16 b1 train 64px manual"
+    assert case_heading(case) == "B/16 b1 train 64px manual, on cpu"
+    block = Case(workload=replace(MODEL, component="block", device="cuda"), arm=Arm())
+    assert case_heading(block) == "block of B/16 b1 train, on cuda"
+
+
+def test_axes() -> None:
+    """Panels are named by mode, batch and device; places by variant and component, or inputs."""
+    assert conditions(make_record()) == "forward, batch 1"
+    assert conditions(make_record(batch_size=None, device="cuda")) == "forward, cuda"
+    assert part_name(make_record()) == "B/16\nattention"
+    assert part_name(make_record(inputs="1,8")) == "1,8"
+
+
+def test_commits_are_short() -> None:
+    """Ten digits, everywhere."""
+    assert short_commit("0123456789abcdef") == "0123456789"
