@@ -8,7 +8,7 @@ from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
-from bench.records.call_profile import BETWEEN, Held, Timeline, Watched
+from bench.records.call_profile import BETWEEN, ComponentMemory, MemoryTrace, Timeline
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -122,11 +122,11 @@ def thinned(given: Timeline, stretches: int) -> Timeline:
     )
 
 
-def watched(
+def memory_trace(
     changes: Sequence[tuple[int, int]],
     ranges: Sequence[tuple[int, int, str]],
     before_bytes: int,
-) -> Watched:
+) -> MemoryTrace:
     """Return the live bytes after each change of a call, and their peak in each component.
 
     ``changes`` are nanoseconds and signed bytes, ``ranges`` begin, end and name of a component,
@@ -148,9 +148,11 @@ def watched(
         most[name], kept[name] = max(most.get(name, 0), live), kept[name] + change
         totals.append(live)
     first_ns = changes[0][0] if changes else 0
-    held = (Held(name=each, most_bytes=most[each], kept_bytes=kept[each]) for each in most)
-    return Watched(
+    components = [
+        ComponentMemory(name=each, most_bytes=most[each], kept_bytes=kept[each]) for each in most
+    ]
+    return MemoryTrace(
         seconds=(0.0, *((at_ns - first_ns) / 1e9 for at_ns, _ in changes)),
         live_bytes=(before_bytes, *totals),
-        components=tuple(sorted(held, key=lambda each: -each.most_bytes)),
+        components=tuple(sorted(components, key=lambda each: -each.most_bytes)),
     )

@@ -1,1 +1,1 @@
-"""What an arm costs: memory and its prediction, FLOPs, graphs, kernels, limits, top-1, profiles."""
+"""Costs of an arm: memory and its prediction, FLOPs, graphs, kernels, limits, top-1, profiles."""

@@ -1,7 +1,7 @@
-"""Opens a range of torch's profiler around each component of an arm, and closes it again.
+"""Mark each component of an arm's call as a range of torch's profiler.
 
-Hooks of modules open those of the model, so the model itself knows nothing of it. A compiled module
-is one component: hooks inside would change what is compiled.
+Module hooks open and close the ranges, so that the model's code stays unchanged. A compiled module
+is one component: hooks inside it would change the compiled code.
 """
 
 from collections.abc import Callable, Iterator
@@ -25,15 +25,15 @@ _COMPILED = "compiled"
 
 
 def component_range(component: str) -> record_function:
-    """A range of the profiler, to be entered, under a component's name."""
+    """Return a range of the profiler, a context manager, for a component."""
     return record_function(f"{RANGE}{component}")
 
 
 @contextmanager
 def component_ranges(arm: Candidate, opened: Open = component_range) -> Iterator[None]:
-    """Inside, each component of an arm's call has its range; afterwards the arm is as before.
+    """Enter a range around each component of an arm's calls; restore the arm on exit.
 
-    ``opened`` gives what is entered around a component of a name.
+    ``opened`` returns the context manager for a component's name.
     """
     with ExitStack() as stack:
         for owner, attribute, component in _functions(arm):
@@ -44,7 +44,7 @@ def component_ranges(arm: Candidate, opened: Open = component_range) -> Iterator
 
 
 def parameters_by_component(arm: Candidate) -> dict[str, list[nn.Parameter]]:
-    """Every parameter of an arm under its component; inner components have their own."""
+    """Return the parameters of an arm by component, each under its innermost component."""
     owners: dict[nn.Parameter, str] = dict.fromkeys(arm.module.parameters(), BETWEEN)
     for module, component in _modules(arm):
         owners |= dict.fromkeys(module.parameters(), component)
@@ -55,7 +55,7 @@ def parameters_by_component(arm: Candidate) -> dict[str, list[nn.Parameter]]:
 
 
 def _functions(arm: Candidate) -> Iterator[tuple[object, str, str]]:
-    """What the components are that no module does: whose function, its name, the component."""
+    """Yield the components that are functions: owner, attribute, component."""
     yield arm, "once", BETWEEN
     yield arm, "loss", "loss"
     yield arm, "forget_gradients", "optimizer"
@@ -72,7 +72,7 @@ def _compiled_whole(arm: Candidate) -> bool:
 
 
 def _modules(arm: Candidate) -> Iterator[tuple[nn.Module, str]]:
-    """Which modules are components, those around others first."""
+    """Yield the modules that are components, outer modules first, with their component."""
     module = arm.module
     if _compiled_whole(arm):
         return
@@ -100,7 +100,7 @@ def _of_model(model: ViT, *, compiled_blocks: bool) -> Iterator[tuple[nn.Module,
 def _of_block(block: nn.Module) -> Iterator[tuple[nn.Module, str]]:
     for branch, component in (("attention", "attention"), ("mlp", "MLP")):
         residual = block.get_submodule(branch)
-        # A block that is computed again runs inside a node of another component.
+        # A recomputed block runs inside a backward node of another component.
         yield residual, BETWEEN
         yield residual.get_submodule("norm"), "norm"
         yield residual.get_submodule("branch"), component
@@ -108,7 +108,7 @@ def _of_block(block: nn.Module) -> Iterator[tuple[nn.Module, str]]:
 
 @contextmanager
 def _around_function(owner: object, attribute: str, opened: Range) -> Iterator[None]:
-    """A range around each call of an object's function, whether its class or itself has it."""
+    """Enter a range around each call of a function, an attribute of an object or of its class."""
     function, own = getattr(owner, attribute), attribute in vars(owner)
 
     def inside(*args: Any, **kwargs: Any) -> Any:
@@ -127,7 +127,7 @@ def _around_function(owner: object, attribute: str, opened: Range) -> Iterator[N
 
 @contextmanager
 def _around_module(module: nn.Module, opened: Range) -> Iterator[None]:
-    """A range around each call of a module, however the call ends."""
+    """Enter a range around each call of a module, also if the call raises."""
     entered: list[AbstractContextManager[object]] = []
 
     def begin(*_: object) -> None:
@@ -137,7 +137,7 @@ def _around_module(module: nn.Module, opened: Range) -> Iterator[None]:
     def end(*_: object) -> None:
         entered.pop().__exit__(None, None, None)
 
-    # Computing a block again ends by an exception, as soon as all is there that backward needs.
+    # Recomputation of a block ends with an exception once backward has all tensors it needs.
     hooks = (
         module.register_forward_pre_hook(begin),
         module.register_forward_hook(end, always_call=True),

@@ -1,12 +1,12 @@
-"""What an operator of PyTorch's takes of memory inside itself, done again in operators that show.
+"""Decompose fused PyTorch operators so that the memory tracer sees their internal allocations.
 
-On tensors without memory nobody sees what an operator in C++ makes and drops on the way. That of
-nn.MultiheadAttention's fast path is in aten/src/ATen/native/transformers, softmax's in
-native/transformers/attention.cpp, that of products in native/mkldnn/Matmul.cpp, mean's in
-native/ReduceOps.cpp. ``bench.costs.scratch`` measures the library's own scratch.
+Fake tensors hide the temporaries that an operator allocates in C++. Sources of the decompositions:
+aten/src/ATen/native/transformers (fast path of nn.MultiheadAttention), its attention.cpp (softmax),
+native/mkldnn/Matmul.cpp (products) and native/ReduceOps.cpp (mean). ``bench.costs.scratch``
+measures the scratch memory of the CPU's math library.
 
 Axes: B batch, N tokens, D token width, A heads, K head width, S = 3 for query, key and value,
-M, I, O rows, inputs and outputs of a product, X the axes of what may be any tensor.
+M, I, O rows, inputs and outputs of a product, X any axes.
 """
 
 from collections.abc import Callable, Iterable, Mapping
@@ -28,12 +28,12 @@ _CPU_ATTENTION = _ATEN._scaled_dot_product_flash_attention_for_cpu.default  # no
 
 _NEED_WEIGHTS = 10
 _HALVES = (torch.bfloat16, torch.float16)
-# Below so many multiplications oneDNN is not asked.
+# Matmul.cpp calls oneDNN only for more multiplications than these.
 _LEAST_PRODUCT = 16**3
 
 
-class OpenedFastPath(TorchDispatchMode):
-    """Does the steps of the fast path, and of others, one by one, for modes below this to see."""
+class DecomposedOps(TorchDispatchMode):
+    """Run fused operators step by step, so that the dispatch modes below see each allocation."""
 
     def __init__(self, device: str) -> None:
         super().__init__()  # type: ignore[no-untyped-call]
@@ -46,7 +46,7 @@ class OpenedFastPath(TorchDispatchMode):
         args: tuple[Any, ...] = (),
         kwargs: Mapping[str, Any] | None = None,
     ) -> Any:
-        """Run an operator, or its steps where it is known to have some."""
+        """Run an operator, or its steps if a decomposition is defined."""
         named = kwargs or {}
         if func is _FAST_PATH:
             return self._fast_path(*args)
@@ -54,33 +54,33 @@ class OpenedFastPath(TorchDispatchMode):
             return _safe_softmax(*args, **named)
         if self.device == "cpu" and func in _ON_CPU and args[0].dtype in _HALVES:
             return _ON_CPU[func](*args, **named)
-        return self._whole_or_parts(func, args, named)
+        return self._decomposed(func, args, named)
 
-    def _whole_or_parts(self, func: Any, args: tuple[Any, ...], named: Mapping[str, Any]) -> Any:
-        """In inference an operator that is made of others comes whole; here it is taken apart.
+    def _decomposed(self, func: Any, args: tuple[Any, ...], named: Mapping[str, Any]) -> Any:
+        """Decompose a composite operator, which arrives whole in inference.
 
-        Not so with a weight that could be trained: its views would forget that in here, and a
-        product of many rows would be done one image at a time.
+        Operators on trainable tensors stay whole: views of a weight made here would lose
+        ``requires_grad``, and a product of many rows would be split into one per image.
         """
         trainable = any(isinstance(each, Tensor) and each.requires_grad for each in args)
         if func.namespace == "aten" and not trainable:
             with self:
                 late = func is _LINEAR and _adds_late(*args)
-                result = _late(*args) if late else func.decompose(*args, **named)
+                result = _late_bias(*args) if late else func.decompose(*args, **named)
             if result is not NotImplemented:
                 return result
         result = func(*args, **named)
         if func is _LINEAR and self.device == "cpu" and args[0].dtype in _HALVES:
-            # What does not lie row by row is copied for one product of all rows.
+            # Operands that are not contiguous are copied for one product of all rows.
             rows_MI = args[0].flatten(0, -2)
             adds = len(args) > len("xw") and not _adds_late(*args)
             _take_scratch(_ADDMM if adds else _MM, rows_MI, args[1].t())
         return result
 
     def _fast_path(self, *args: Any) -> tuple[Tensor, Tensor | None]:
-        """Self-attention."""
+        """Run self-attention by the path that the device would take."""
         inputs, (heads, *weights) = args[:3], args[4:9]
-        # What is as by default is not handed on.
+        # Arguments left at their defaults are not passed.
         need_weights = args[_NEED_WEIGHTS] if len(args) > _NEED_WEIGHTS else True
         if self.device == "cuda" and not need_weights:
             return _fused(inputs[0], heads, *weights)
@@ -91,7 +91,7 @@ class OpenedFastPath(TorchDispatchMode):
 def _fused(
     x_BND: Tensor, heads: int, in_weight: Tensor, in_bias: Tensor, weight: Tensor, bias: Tensor
 ) -> tuple[Tensor, None]:
-    """As on CUDA: query, key and value are views for a fused kernel."""
+    """Run self-attention as on CUDA: query, key and value are views for a fused kernel."""
     q_BND, k_BND, v_BND = F.linear(x_BND, in_weight, in_bias).chunk(3, dim=-1)
     q_BANK, k_BANK, v_BANK = (
         each.unflatten(-1, (heads, -1)).transpose(1, 2) for each in (q_BND, k_BND, v_BND)
@@ -110,14 +110,14 @@ def _step_by_step(
     *,
     need_weights: bool,
 ) -> tuple[Tensor, Tensor | None]:
-    """As on a CPU: query, key and value in one piece, the softmax where the scores were."""
+    """Run self-attention as on a CPU: one tensor for query, key, value; softmax in place."""
     batch, tokens, width = inputs[0].shape
     projected = _projected(inputs, in_weight)
     qkv_SXNK = projected.new_empty(3, batch * heads, tokens, width // heads)
     del projected, in_bias
     scores_XNN = torch.bmm(qkv_SXNK[0], qkv_SXNK[1].transpose(1, 2))
     kept_BANN = scores_XNN.unflatten(0, (batch, heads)) if need_weights else None
-    # The weighted sum goes where the query was.
+    # The weighted sum overwrites the query.
     _take_scratch(_BMM, scores_XNN, qkv_SXNK[2])
     del scores_XNN
     out_BANK = qkv_SXNK[0].unflatten(0, (batch, heads))
@@ -128,7 +128,7 @@ def _step_by_step(
 
 
 def _projected(inputs: tuple[Tensor, Tensor, Tensor], in_weight: Tensor) -> Tensor:
-    """Three products and a copy under autocast, which makes one input three; else one product."""
+    """Project in one product; in three and a copy under autocast, which casts the input thrice."""
     rows = [each.reshape(-1, each.shape[-1]) for each in inputs]
     if inputs[0] is inputs[1]:
         return torch.mm(rows[0], in_weight.t())
@@ -137,24 +137,24 @@ def _projected(inputs: tuple[Tensor, Tensor, Tensor], in_weight: Tensor) -> Tens
 
 
 def _safe_softmax(scores_BANN: Tensor, dim: int, dtype: torch.dtype | None = None) -> Tensor:
-    """Softmax, then zeros, in place, where nothing could be attended to."""
+    """Return the softmax; in place, rows that are fully masked become zeros."""
     out_BANN = torch.softmax(scores_BANN, dim, dtype=dtype)
     torch.isneginf(scores_BANN).all(dim, keepdim=True)
     return out_BANN
 
 
 def _adds_late(x_X: Tensor, _weight: Tensor, bias: Tensor | None = None) -> bool:
-    """Whether a linear layer adds its bias after the product."""
+    """Return whether a linear layer adds its bias after the product."""
     return bias is not None and x_X.dim() > len("MI") and not x_X.is_contiguous()
 
 
-def _late(x_X: Tensor, weight: Tensor, bias: Tensor) -> Tensor:
-    """In place, as native/Linear.cpp does it unless something is there that sees it."""
+def _late_bias(x_X: Tensor, weight: Tensor, bias: Tensor) -> Tensor:
+    """Return a linear layer with the bias added in place, as in native/Linear.cpp."""
     return torch.matmul(x_X, weight.t()).add_(bias)
 
 
 def _bmm(left_BMI: Tensor, right_BIO: Tensor) -> Tensor:
-    """As oneDNN does it for halves: what lies in no order that it knows is copied first."""
+    """Return a batched product as by oneDNN in half precision, which copies some operands first."""
     (batch, rows, inputs), outputs = left_BMI.shape, right_BIO.shape[2]
     if not _is_for_onednn(left_BMI) or rows * inputs * outputs <= _LEAST_PRODUCT:
         return torch.bmm(left_BMI, right_BIO)
@@ -180,7 +180,7 @@ def _addmm(bias: Tensor, left_MI: Tensor, right_IO: Tensor, **named: Any) -> Ten
 
 
 def _attention(query_BANK: Tensor, key_BANK: Tensor, *args: Any, **named: Any) -> Any:
-    """Fused, with the copies that its kernel makes."""
+    """Return fused attention, after allocating the scratch of its CPU kernel."""
     outputs = _CPU_ATTENTION(query_BANK, key_BANK, *args, **named)
     if _is_for_onednn(query_BANK):
         size_bytes = attention_scratch_bytes(_CPU_ATTENTION, query_BANK, key_BANK)
@@ -189,7 +189,7 @@ def _attention(query_BANK: Tensor, key_BANK: Tensor, *args: Any, **named: Any) -
 
 
 def _take_scratch(func: Callable[..., Any], left_X: Tensor, right_X: Tensor) -> None:
-    """Have a product's scratch taken, and dropped, where oneDNN does the product."""
+    """Allocate and free the scratch of a product that oneDNN computes."""
     if left_X.dtype in _HALVES and _is_for_onednn(left_X):
         left_X.new_empty(product_scratch_bytes(func, left_X, right_X), dtype=torch.uint8)
 
@@ -203,16 +203,16 @@ def _is_for_onednn(half_BMI: Tensor) -> bool:
 
 
 def _is_known(half_BMI: Tensor) -> bool:
-    """Whether a batch of matrices lies row by row, or column by column."""
+    """Return whether a batch of matrices is stored row by row or column by column."""
     return half_BMI.is_contiguous() or half_BMI.transpose(1, 2).is_contiguous()
 
 
 def _mean(x_X: Tensor, dim: Any, keepdim: bool = False, **_: Any) -> Tensor:  # noqa: FBT001, FBT002
-    """Of halves, by a sum of wider numbers."""
+    """Return the mean of half-precision numbers, from a sum in float32."""
     return x_X.float().sum(dim, keepdim).div_(1).to(x_X.dtype)
 
 
-# What takes more of halves on a CPU.
+# Operators with internal allocations for half precision on a CPU.
 _ON_CPU: dict[Any, Callable[..., Any]] = {
     _BMM: _bmm,
     _MM: _mm,

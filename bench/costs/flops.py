@@ -1,7 +1,7 @@
-"""Checks the arithmetic's FLOPs against what torch's FlopCounterMode sees of the built module.
+"""Check the FLOPs from arithmetic against torch's FlopCounterMode on the built module.
 
-The module is built and called on torch's meta device, which has shapes and no numbers: there no
-fused kernel hides a product, so that every torch and every machine counts alike.
+The module is built and called on torch's meta device, which has shapes but no data: no fused kernel
+hides a product there, so that the count is the same for every torch and machine.
 """
 
 from dataclasses import replace
@@ -17,10 +17,10 @@ from bench.suite.work import flops
 
 
 def counted_flops(arm: Arm, workload: Workload) -> int:
-    """FLOPs of one call, counted: forward, or in mode ``train`` forward and backward.
+    """Count the FLOPs of one call: forward, or in mode ``train`` forward and backward.
 
-    Of the arm only patcher and attention count: nothing is compiled, nothing is computed twice for
-    want of memory, and the optimizer has no products. Raises ValueError for a user's own arms.
+    Only the arm's patcher and attention matter: nothing is compiled or recomputed, and the
+    optimizer has no products. Raises ValueError for a user's own arms.
     """
     on_meta, trains = replace(workload, device="meta"), workload.mode == "train"
     module = build_module(arm, on_meta).train(trains)
@@ -35,21 +35,21 @@ def counted_flops(arm: Arm, workload: Workload) -> int:
 
 
 def counted_by_running(arm: Candidate) -> int:
-    """FLOPs of one call of any arm as it runs.
+    """Count the FLOPs of one call of any arm as it runs.
 
-    Without the fast path of nn.MultiheadAttention, which the counter does not see into; what is
-    compiled hides its products as well. Raises ValueError where nothing is seen that has any.
+    The fast path of nn.MultiheadAttention, which hides its products, is off; compiled code hides
+    its products, too. Raises ValueError if the counter recognises no operator.
     """
     counter = FlopCounterMode(display=False)
     with pinned_kernel("no_fast_path")(), counter:
         arm.rehearse()
     if not counter.get_total_flops():
-        raise ValueError("FlopCounterMode knows no operation of it")
+        raise ValueError("FlopCounterMode recognises none of its operators")
     return int(counter.get_total_flops())
 
 
 def disagreement(arm: Arm, workload: Workload) -> str | None:
-    """One line where arithmetic and counter differ, by however little; None where they agree.
+    """Return one line if arithmetic and counter differ by any amount, else None.
 
     Raises ValueError for a user's own arms.
     """

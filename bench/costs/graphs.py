@@ -1,7 +1,7 @@
-"""What the compiler makes of an arm: where its graph breaks, and how often it starts again.
+"""Count the graph breaks and recompilations of an arm.
 
-Told by TorchDynamo alone, on shapes, with a backend that compiles nothing: seconds instead of
-minutes.
+TorchDynamo alone captures the graphs, on fake tensors, with a backend that does not compile:
+seconds instead of minutes.
 """
 
 from collections.abc import Callable, Iterator
@@ -17,18 +17,18 @@ from bench.arms.building import build_module, random_inputs
 from bench.records.arm_costs import Graphs
 from bench.records.comparison import Arm, Workload
 
-# What serving brings: another batch than the last, and then one that was there before.
+# Batch sizes of serving: each new, then a repeated one.
 _BATCHES = (1, 2, 8, 1)
 
 
 class _Counting:
-    """A backend that runs graphs as they are, and counts how many are made, and run."""
+    """A backend that runs graphs uncompiled, and counts the graphs captured and run."""
 
     def __init__(self) -> None:
         self.made = self.run = 0
 
     def __call__(self, graph: GraphModule, inputs: list[Any]) -> Callable[..., Any]:
-        """Take a graph."""
+        """Return a callable for a captured graph."""
         del inputs
         self.made += 1
 
@@ -40,12 +40,13 @@ class _Counting:
 
 
 def graphs_of(arm: Arm, workload: Workload) -> Graphs:
-    """Breaks and recompiles of the arm's forward pass over batches of 1, 2, 8 and 1 images.
+    """Return breaks and recompiles of the arm's forward pass over batches of 1, 2, 8, 1 images.
 
-    Each graph that a call runs beyond one for each compiled part is a break; the most count.
+    Each graph that a call runs beyond one per compiled part is a break; the maximum over the
+    calls counts.
     """
     run, made, counting = [], [], _Counting()
-    # It brings SymPy, which takes longer to load than most arms to look at.
+    # Imports SymPy, which takes longer than the survey of most arms.
     from torch.fx.experimental.symbolic_shapes import ShapeEnv
 
     with _fresh_compiler(), FakeTensorMode(shape_env=ShapeEnv()), torch.inference_mode():
@@ -64,7 +65,7 @@ def graphs_of(arm: Arm, workload: Workload) -> Graphs:
 
 @contextmanager
 def _fresh_compiler() -> Iterator[None]:
-    """Nothing is compiled before, and nothing of it is left."""
+    """Clear the compiler's caches before and after."""
     torch.compiler.reset()
     try:
         yield

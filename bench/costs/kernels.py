@@ -1,7 +1,7 @@
-"""Which kernels one call dispatched, condensed to names that people know.
+"""List the kernels that one call dispatched, condensed to well-known names.
 
-torch's profiler tells operators and, on CUDA, kernels. On a CPU only the libraries themselves tell
-which of their routines multiplied or convolved: oneDNN and MKL print it, if asked, from C.
+torch's profiler reports operators and, on CUDA, kernels. On a CPU only the libraries report the
+routines of their products and convolutions: oneDNN and MKL print them from C in verbose mode.
 """
 
 import ctypes
@@ -16,7 +16,7 @@ import torch
 from torch.profiler import ProfilerActivity, profile
 
 _STDOUT = 1
-# A library's line, which may follow half a line of somebody else.
+# A library's line, which may follow an unfinished line of other output.
 _LINE = re.compile(r"(?:onednn_verbose,|MKL_VERBOSE )[^\n]*\n?")
 
 FLASH = "flash attention"
@@ -31,8 +31,8 @@ ATEN_GEMM = "ATen gemm"
 INDUCTOR_CPP = "inductor C++"
 INDUCTOR_TRITON = "inductor Triton"
 
-# Each table: a pattern, and the name of what it finds with its groups. The first that fits a name
-# names it, so the particular stand before the general.
+# Rows of a table: a pattern, and the name for a match, with its groups. The first match counts, so
+# special patterns come before general ones.
 _Table = tuple[tuple[re.Pattern[str], str], ...]
 
 
@@ -49,11 +49,11 @@ _OPERATORS = _table(
     (r"^aten::_native_multi_head_attention$", NATIVE_MHA),
     (r"^aten::_transformer_encoder_layer_fwd$", ENCODER_LAYER),
     (r"^aten::cudnn_convolution", CUDNN_CONVOLUTION),
-    # im2col and a product: what is left where no library convolves in this precision.
+    # im2col and a product: the fallback if no library convolves in this precision.
     (r"^aten::_slow_conv2d_forward$", ATEN_CONVOLUTION),
 )
-# Kernels on a CUDA device. Those of cuBLAS keep the part of the name that tells the instructions
-# and precisions, without the tile sizes, which change with every shape.
+# Kernels on a CUDA device. Names of cuBLAS keep their instructions and precisions, and lose their
+# tile sizes, which change with every shape.
 _DEVICE_KERNELS = _table(
     (r"^triton_", INDUCTOR_TRITON),
     (r"cudnn\w*_sdpa_", CUDNN_ATTENTION),
@@ -68,7 +68,7 @@ _DEVICE_KERNELS = _table(
     (r"cublas|gemv|gemmSN|gemmk1", "cuBLAS"),
 )
 # Lines of oneDNN and MKL. Reorders and MKL's heading are left out.
-_SAID = _table(
+_LIBRARY_LINES = _table(
     (
         r"^onednn_verbose,.*?primitive,exec,cpu,((?:de)?convolution|inner_product|matmul),([^,\n]+)",
         r"oneDNN \1 \2",
@@ -76,45 +76,45 @@ _SAID = _table(
     (r"^MKL_VERBOSE ([A-Z][A-Z0-9_]*GEM[A-Z0-9_]*|GEM[A-Z0-9_]*)\(", r"MKL \1"),
 )
 
-# What inductor's code runs in; that of Dynamo alone, with another backend, has no such region.
+# Region around inductor's code; other backends have none.
 _INDUCTOR = re.compile(r"^## Call CompiledFxGraph ")
 _FUSED = frozenset((FLASH, EFFICIENT, CUDNN_ATTENTION, NATIVE_MHA, ENCODER_LAYER))
 _BATCHED = frozenset(("aten::bmm", "aten::baddbmm"))
 _SOFTMAX = frozenset(("aten::_softmax", "aten::_safe_softmax"))
 _PRODUCTS = _BATCHED | {"aten::mm", "aten::addmm"}
-# Products that serve an operator. MKL's mixed ones, such as GEMM_BF16BF16F32, do not: they stand
-# inside flash attention, beside Linear layers for which no library may have spoken.
+# Products of operators such as Linear. MKL's mixed ones, such as GEMM_BF16BF16F32, do not count:
+# they belong to flash attention, and a Linear beside it may still be ATen's own.
 _SERVING = re.compile(r"^(oneDNN (matmul|inner_product) |MKL (?!GEMM_))")
-# What tells arms apart is named first; nearly all of them have products.
+# Kernels that distinguish arms come first; nearly all arms have products.
 _TELLING = re.compile("attention|fast path|convolution")
 
 
 def kernels_of(call: Callable[[], object], device: str) -> tuple[str, ...]:
-    """Which kernels ``call`` dispatches on ``cpu`` or ``cuda``: names, each once, products last.
+    """Return the names of the kernels of ``call`` on ``cpu`` or ``cuda``, each once, products last.
 
-    The call should be warm. It is made once, on a CPU twice: under the profiler, and while the
-    libraries are verbose. What nobody recognises is not named, so the names may be none.
+    The call should be warm. It is made once, on a CPU twice: under the profiler, and with verbose
+    libraries. Unrecognised kernels are left out, so the result may be empty.
 
     Raises what the call raises.
     """
     operators, device_kernels = _profiled(call, device)
-    return condense(operators, device_kernels, None if device == "cuda" else said_in(call))
+    return condense(operators, device_kernels, None if device == "cuda" else library_lines(call))
 
 
 def condense(
-    operators: Iterable[str], device_kernels: Iterable[str], said: str | None
+    operators: Iterable[str], device_kernels: Iterable[str], verbose: str | None
 ) -> tuple[str, ...]:
-    """Give the names of operators, of kernels on a device and of what libraries said: sorted.
+    """Return the sorted names for operators, device kernels and verbose lines of CPU libraries.
 
-    ``said`` is None where no library of the CPU was listened to. ``ATen gemm`` is a product of
-    which none spoke: ATen's own, or that of another BLAS in a build of torch without MKL.
+    ``verbose`` is None if the CPU's libraries were not verbose. ``ATen gemm`` is a product without
+    a verbose line: ATen's own, or that of another BLAS in a build of torch without MKL.
     """
     ran = frozenset(operators)
     found = _named(ran, _OPERATORS) | _named(device_kernels, _DEVICE_KERNELS)
     if ran & _BATCHED and ran & _SOFTMAX and not found & _FUSED:
         found.add(MATH)
-    if said is not None:
-        found |= _spoken(said)
+    if verbose is not None:
+        found |= _library_names(verbose)
         if ran & _PRODUCTS and not any(map(_SERVING.match, found)):
             found.add(ATEN_GEMM)
         if any(map(_INDUCTOR.match, ran)):
@@ -122,11 +122,10 @@ def condense(
     return tuple(sorted(found, key=lambda name: (_TELLING.search(name) is None, name)))
 
 
-def said_in(call: Callable[[], object]) -> str:
-    """Make a call; gives the lines that oneDNN and MKL wrote about it to file descriptor 1.
+def library_lines(call: Callable[[], object]) -> str:
+    """Make a call and return the lines that oneDNN and MKL wrote to file descriptor 1.
 
-    Whatever else was written there meanwhile is written there afterwards, also where the call
-    raises.
+    Other output to it is written afterwards, also if the call raises.
     """
     with TemporaryFile() as file:
         try:
@@ -148,12 +147,13 @@ def _named(names: Iterable[str], table: _Table) -> set[str]:
     return found
 
 
-def _spoken(said: str) -> set[str]:
-    return {match.expand(name) for pattern, name in _SAID for match in pattern.finditer(said)}
+def _library_names(verbose: str) -> set[str]:
+    matches = ((name, pattern.finditer(verbose)) for pattern, name in _LIBRARY_LINES)
+    return {match.expand(name) for name, found in matches for match in found}
 
 
 def _profiled(call: Callable[[], object], device: str) -> tuple[set[str], set[str]]:
-    """Names of what ran on the host, and of what ran on the device."""
+    """Return the names of the events on the host and of those on the device."""
     activities = [ProfilerActivity.CPU]
     if device == "cuda":
         activities.append(ProfilerActivity.CUDA)
@@ -170,7 +170,7 @@ def _profiled(call: Callable[[], object], device: str) -> tuple[set[str], set[st
 
 @contextmanager
 def _verbose() -> Iterator[None]:
-    """Let those libraries speak that this build of torch has."""
+    """Make the libraries of this build of torch verbose."""
     with ExitStack() as stack:
         for library in (torch.backends.mkldnn, torch.backends.mkl):
             if library.is_available():
@@ -180,7 +180,7 @@ def _verbose() -> Iterator[None]:
 
 @contextmanager
 def _stdout_to(descriptor: int) -> Iterator[None]:
-    """Send what Python and C write to standard output to another file for a while."""
+    """Redirect standard output of Python and C to another file."""
     _flush()
     kept = os.dup(_STDOUT)
     os.dup2(descriptor, _STDOUT)
@@ -193,6 +193,6 @@ def _stdout_to(descriptor: int) -> Iterator[None]:
 
 
 def _flush() -> None:
-    """Empty Python's buffer of standard output, then all of C's."""
+    """Flush Python's buffer of standard output, then all buffers of C."""
     sys.stdout.flush()
     ctypes.CDLL(None).fflush(None)

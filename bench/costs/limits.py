@@ -1,4 +1,4 @@
-"""What this machine can do at most: the same matrix products by its fastest library, and copying.
+"""Measure upper limits of this machine: matrix products by the fastest library, and copying.
 
 Axes: R rows of a whole batch, I inputs, O outputs of a Linear.
 """
@@ -31,28 +31,28 @@ _LEAST_COPY_BYTES = 256 * 2**20
 _MOST_COPY_BYTES = 2**30
 
 
-def _plain(weight_OI: Tensor, bias_O: Tensor, _rows: int) -> Linear:
-    """F.linear: what a model calls; on CUDA that is cuBLAS."""
+def _f_linear(weight_OI: Tensor, bias_O: Tensor, _rows: int) -> Linear:
+    """Return F.linear, which a model calls; on CUDA it is cuBLAS."""
     return partial(F.linear, weight=weight_OI.clone(), bias=bias_O)
 
 
 def _onednn(weight_OI: Tensor, bias_O: Tensor, rows: int) -> Linear:
-    """OneDNN with the weight in the blocks that it would otherwise be brought into at each call."""
+    """Return oneDNN's product with a weight reordered into blocks once instead of at each call."""
     packed = torch.ops.mkldnn._reorder_linear_weight(weight_OI, rows)  # noqa: SLF001
     product = torch.ops.mkldnn._linear_pointwise  # noqa: SLF001
     return lambda x_RI: product(x_RI, packed, bias_O, "none", [], "")
 
 
 def _mkl(weight_OI: Tensor, bias_O: Tensor, rows: int) -> Linear:
-    """MKL with the weight packed for so many rows; the plain one is there for other numbers."""
+    """Return MKL's product with a weight packed for ``rows``; other numbers use ``weight_OI``."""
     packed = torch.ops.mkl._mkl_reorder_linear_weight(weight_OI, rows)  # noqa: SLF001
     product = torch.ops.mkl._mkl_linear  # noqa: SLF001
     return lambda x_RI: product(x_RI, packed, weight_OI, bias_O, rows)
 
 
-# Each holds a copy of the weight, so that no two Linear layers find theirs in the cache.
+# Each Linear holds a copy of its weight, so that no two share one in the cache.
 _LIBRARIES: dict[str, Callable[[Tensor, Tensor, int], Linear]] = {
-    "F.linear": _plain,
+    "F.linear": _f_linear,
     "oneDNN prepacked": _onednn,
     "MKL prepacked": _mkl,
 }
@@ -69,12 +69,11 @@ class Step:
 
 
 class Chain:
-    """All Linear products of a component, in order, as one call by one library.
+    """The Linear products of a component, in order, as one call of one library.
 
-    Each Linear has memory of its own for its weight, so that the caches are as cold as inside the
-    model, and random input: standard normal, as is a weight times the root of its inputs. Raises
-    RuntimeError, or AttributeError where this torch has no such library, for a type that it cannot
-    do here.
+    Each weight has memory of its own, so that the caches are as cold as inside the model. Inputs
+    are standard normal, weights normal with variance 1 / inputs. Raises RuntimeError for a data
+    type that the library does not support here, AttributeError if this torch has no such library.
     """
 
     def __init__(
@@ -99,7 +98,7 @@ class Chain:
             ]
 
     def __call__(self) -> None:
-        """Do every product once; the results are dropped."""
+        """Compute every product once and drop the results."""
         with torch.inference_mode():
             for step in self.steps:
                 step.linear(step.x_RI)
@@ -112,7 +111,7 @@ def _steps(
     device: str,
     product: Product,
 ) -> Iterator[Step]:
-    """The ``count`` steps of one product; all have the same numbers, each in its own memory."""
+    """Yield the ``count`` steps of one product: equal weights, each in its own memory."""
     rows = batch_size * product.rows
     generator = torch.Generator(device).manual_seed(0)
     normal = partial(torch.randn, generator=generator, dtype=dtype, device=device)
@@ -124,20 +123,20 @@ def _steps(
 
 
 def libraries(dtype: torch.dtype, device: str) -> tuple[str, ...]:
-    """Names of those that can do a type's products here, found by trying; F.linear always can.
+    """Return the names of the libraries that support products of a data type here, by trying.
 
-    On CUDA it is the only one.
+    F.linear is always one of them; on CUDA it is the only one.
     """
     if device != "cpu":
         return ("F.linear",)
-    return tuple(name for name in _LIBRARIES if _can(name, dtype, device))
+    return tuple(name for name in _LIBRARIES if _is_supported(name, dtype, device))
 
 
-def _can(library: str, dtype: torch.dtype, device: str) -> bool:
+def _is_supported(library: str, dtype: torch.dtype, device: str) -> bool:
     tiny = Product(rows=8, inputs=16, outputs=8)
     try:
         Chain((tiny,), batch_size=1, dtype=dtype, device=device, library=library)()
-    # torch.ops raises the second for an operator that a build does not have.
+    # torch.ops raises AttributeError for an operator missing from a build.
     except (RuntimeError, AttributeError):
         return False
     return True
@@ -151,9 +150,9 @@ def fastest(
     device: str,
     clock: Clock,
 ) -> Chain:
-    """The chain of the library that took least in the best of three calls; it is warm.
+    """Return the warm chain of the library with the fastest of three calls.
 
-    One library's weights are freed before the next one's are made.
+    The weights of one library are freed before the next library is tried.
     """
     build = partial(Chain, products, batch_size=batch_size, dtype=dtype, device=device)
     names = libraries(dtype, device)
@@ -172,10 +171,11 @@ def _least_s(call: Call, clock: Clock) -> float:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Reached:
-    """How near a call came to its limit: ``ratio`` is the limit's seconds / the call's.
+class LimitRatio:
+    """A call compared with its limit: ``ratio`` is the limit's time / the call's time.
 
-    ``limit_s`` is the limit's median; a chain's FLOPs over it are what the machine can do.
+    ``limit_s`` is the limit's median in seconds; a chain's FLOPs / ``limit_s`` is the speed limit
+    of the machine.
     """
 
     ratio: float
@@ -183,32 +183,32 @@ class Reached:
     pairs: int
 
 
-def paired_ratio(call: Call, limit: Call, clock: Clock, *, seconds: float) -> Reached:
-    """Time a call and its limit, usually a Chain, in alternating pairs for so many seconds.
+def paired_ratio(call: Call, limit: Call, clock: Clock, *, seconds: float) -> LimitRatio:
+    """Time a call and its limit, usually a Chain, in alternating pairs for about ``seconds``.
 
-    At least 4 pairs, but 2 where these take four times as long, at most 200; the limit goes first
-    in those of even index. What the machine does to both cancels. Both must be warm.
+    Minimum 4 pairs, or 2 if these take four times as long; maximum 200. The limit goes first in
+    pairs of even index. Drift of the machine cancels in the ratio. Both must be warm.
     """
     limit_s: list[float] = []
     call_s: list[float] = []
     with without_collector():
-        while _goes_on(len(call_s), sum(limit_s) + sum(call_s), seconds):
+        while _needs_more(len(call_s), sum(limit_s) + sum(call_s), seconds):
             turns = [(limit, limit_s), (call, call_s)]
             for each, times_s in turns if len(call_s) % 2 == 0 else reversed(turns):
                 times_s.append(timed(each, clock))
     ratio = exp(estimate_pass(limit_s, call_s).log_ratio)
-    return Reached(ratio=ratio, limit_s=statistics.median(limit_s), pairs=len(call_s))
+    return LimitRatio(ratio=ratio, limit_s=statistics.median(limit_s), pairs=len(call_s))
 
 
-def _goes_on(pairs: int, spent_s: float, seconds: float) -> bool:
+def _needs_more(pairs: int, spent_s: float, seconds: float) -> bool:
     least = _LEAST_PAIRS if spent_s < _PATIENCE * seconds else 2
     return pairs < least or (pairs < _MOST_PAIRS and spent_s < seconds)
 
 
 def copy_bytes(device: str) -> int:
-    """Size of a buffer that no cache holds: 1 GiB on CUDA, on a CPU four of its caches.
+    """Return the bytes of a buffer beyond any cache: 1 GiB on CUDA, on a CPU 4 x its cache.
 
-    At least 256 MiB, also where the cache is not told, and at most 1 GiB.
+    Minimum 256 MiB, also if the size of the cache is unknown; maximum 1 GiB.
     """
     if device != "cpu":
         return _MOST_COPY_BYTES
@@ -216,12 +216,12 @@ def copy_bytes(device: str) -> int:
 
 
 def copy_bytes_per_s(device: str, clock: Clock) -> float:
-    """Bytes read and written per second by ``Tensor.copy_``: the median of five copies.
+    """Return the bytes per second that ``Tensor.copy_`` reads and writes, median of five copies.
 
-    Counted as in STREAM's Copy (McCalpin 1995): lines that a CPU reads only to write them are not.
+    Counted as in STREAM's Copy (McCalpin 1995): without reads for write-allocate.
     """
     size = copy_bytes(device)
-    # Ones: pages that nobody wrote to would all be the same page of zeros.
+    # Ones: untouched pages would all map to the same page of zeros.
     source = torch.ones(size // 4, dtype=torch.float32, device=device)
     target = torch.empty_like(source)
     copy = partial(target.copy_, source)

@@ -1,4 +1,4 @@
-"""What an arm that stands ready takes of memory in steady state."""
+"""Measure the memory of a built arm in steady state."""
 
 import ctypes
 import gc
@@ -27,15 +27,15 @@ _RESET_PEAK = "5"
 
 
 def live_bytes(tensors: Iterable[Tensor]) -> int:
-    """Bytes of the storages behind tensors, each counted once."""
+    """Return the bytes of the storages of tensors, each storage counted once."""
     storages = (each.untyped_storage() for each in tensors)
     return sum({each.data_ptr(): each.nbytes() for each in storages}.values())
 
 
 def peak_tensor_bytes(call: Callable[[], object], before_bytes: int) -> int:
-    """Most bytes that the CPU's allocator had given out during a call.
+    """Return the peak bytes allocated on the CPU during a call.
 
-    ``before_bytes`` are those of the tensors that live already.
+    ``before_bytes`` is the size of the tensors alive before it.
     """
     # Without acc_events some releases (2.11) warn that only one cycle is kept; there is only one.
     activities = [ProfilerActivity.CPU]
@@ -48,12 +48,12 @@ def peak_tensor_bytes(call: Callable[[], object], before_bytes: int) -> int:
     return max(accumulate(changes, initial=before_bytes))
 
 
-def watch_allocations(
+def trace_allocations(
     call: Callable[[], object], device: str
 ) -> tuple[list[tuple[int, int]], list[tuple[int, int, str]]]:
-    """What a call allocates and frees on a device, and the ranges of components around it.
+    """Return the allocations and frees of a call on a device, and the ranges of its components.
 
-    Changes are nanoseconds and signed bytes, ranges begin, end and the component's name.
+    Changes are (nanoseconds, signed bytes); ranges are (start, end, component), in nanoseconds.
     """
     activities = [ProfilerActivity.CPU, *([ProfilerActivity.CUDA] if device == "cuda" else [])]
     with profile(activities=activities, profile_memory=True, acc_events=True) as profiled:
@@ -73,7 +73,7 @@ def watch_allocations(
 
 
 def reset_peak_resident() -> bool:
-    """Start the peak of resident memory anew; whether the kernel allows it."""
+    """Reset the peak of resident memory; return whether the kernel allows it."""
     try:
         _CLEAR.write_text(_RESET_PEAK, encoding="ascii")
     except OSError:
@@ -82,23 +82,23 @@ def reset_peak_resident() -> bool:
 
 
 def resident_bytes() -> int:
-    """Return the bytes of this process that are in main memory now."""
+    """Return the resident bytes of this process."""
     return int(psutil.Process().memory_info().rss)
 
 
-def give_back() -> None:
-    """Have the C library return what earlier cases freed: it would be counted as the next one's."""
+def release_freed() -> None:
+    """Return freed memory to the system: it would count as memory of the next case."""
     gc.collect()
-    # Others than glibc have no such function, or no library by this name.
+    # Only glibc has this function; Windows and macOS have no library of this name.
     with suppress(AttributeError, OSError):
         ctypes.CDLL(None).malloc_trim(0)
 
 
-class Ground:
-    """What stands under each case of a process that does several, one after the other.
+class ProcessBaseline:
+    """Baseline memory of a process that measures several cases in turn.
 
-    A case alone has under it the process as it was before the first one, and the compiler where it
-    compiles; what is left of earlier cases is no part of it.
+    A case in a process of its own would start from the memory before the first case, plus the
+    compiler if it compiles; remains of earlier cases do not count.
     """
 
     def __init__(self) -> None:
@@ -107,12 +107,12 @@ class Ground:
         self.extra_bytes = 0
 
     def begin(self) -> None:
-        """A case is about to be built."""
-        give_back()
+        """Note the memory before a case is built."""
+        release_freed()
         self.before_bytes, self.extra_bytes = resident_bytes(), 0
 
     def compiler(self, start: Callable[[], object]) -> None:
-        """Have the compiler loaded: what that took is part of every case that compiles."""
+        """Load the compiler; its memory is part of every case that compiles."""
         before = resident_bytes()
         start()
         after = resident_bytes()
@@ -122,7 +122,7 @@ class Ground:
             self.compiler_bytes = after - before
 
     def alone(self, peak_bytes: int | None) -> int | None:
-        """The peak that a process would have had that did this case alone."""
+        """Return the peak that a process measuring only this case would have, in bytes."""
         if peak_bytes is None:
             return None
         return peak_bytes - self.before_bytes + self.bare_bytes + self.extra_bytes
@@ -131,7 +131,7 @@ class Ground:
 def peak_resident_bytes() -> int | None:
     """Return the peak of resident memory since the reset, in bytes; None without Linux.
 
-    psutil has no such figure; that of ``getrusage`` cannot be reset.
+    psutil has no peak; the peak of ``getrusage`` cannot be reset.
     """
     try:
         found = _PEAK.search(_STATUS.read_text(encoding="ascii"))
@@ -141,20 +141,20 @@ def peak_resident_bytes() -> int | None:
 
 
 def memory_of(arm: Candidate) -> Measured:
-    """Peaks of memory during a call of an arm that was called before, inside its surroundings."""
+    """Measure peak memory during a call of a warm arm, inside its surroundings."""
     return _on_cuda(arm) if arm.device == "cuda" else _on_cpu(arm)
 
 
 def _on_cpu(arm: Candidate) -> Measured:
     resident = None
-    give_back()
+    release_freed()
     if reset_peak_resident():
         arm.once()
         resident = peak_resident_bytes()
-    # The profiler takes memory itself, so it watches another call; of what lived before it began it
-    # does not see the end, and a step begins by freeing the gradients of the one before.
+    # The profiler takes memory itself, so it observes another call. It does not see earlier
+    # allocations being freed, and a step begins by freeing the gradients of the previous one.
     arm.forget_gradients()
-    allocated = peak_tensor_bytes(arm.once, live_bytes(kept(arm)))
+    allocated = peak_tensor_bytes(arm.once, live_bytes(persistent_tensors(arm)))
     return Measured(allocated_bytes=allocated, process_bytes=resident)
 
 
@@ -176,8 +176,8 @@ def _driver_bytes() -> int | None:
         return None
 
 
-def kept(arm: Candidate) -> Iterator[Tensor]:
-    """Every tensor that lives between two calls."""
+def persistent_tensors(arm: Candidate) -> Iterator[Tensor]:
+    """Yield every tensor that lives between two calls."""
     yield from arm.module.parameters()
     yield from arm.module.buffers()
     yield from arm.inputs.tensors().values()

@@ -1,8 +1,8 @@
-"""Predicts the memory of a call by running it on shapes alone, on a machine without its device.
+"""Predict the memory of a call by running it on fake tensors, without its device.
 
-The call is the very step that is measured (``Candidate.once``), run twice on fake tensors: the
-second step is the steady state, in which gradients and the optimizer's state are there. On a CPU
-the scratch of its math library is part of it (``bench.costs.scratch``): it depends on the machine.
+The call is the measured step (``Candidate.once``), run twice: the second step is the steady state,
+in which gradients and optimizer state exist. On a CPU the prediction includes the scratch of the
+math library (``bench.costs.scratch``), which depends on the machine.
 """
 
 from collections.abc import Iterable, Iterator, Mapping
@@ -20,21 +20,21 @@ from bench.analysis.memory_timeline import Block, peak
 from bench.arms.building import build_candidate
 from bench.arms.candidate import Candidate
 from bench.costs.component_ranges import component_ranges, parameters_by_component
-from bench.costs.decomposed_ops import OpenedFastPath
+from bench.costs.decomposed_ops import DecomposedOps
 from bench.costs.memory_tracer import Tracker
 from bench.records.arm_costs import Case, Predicted
 from bench.records.errors import InputError
 
-# The step in which torch's allocator gives memory: c10/cuda/CUDACachingAllocator.h, kMinBlockSize.
+# Granularity of torch's allocator: c10/cuda/CUDACachingAllocator.h, kMinBlockSize.
 _GRANULE_BYTES = {"cpu": 1, "cuda": 512}
-# What no component makes: the images.
+# Component name of the images, which no component creates.
 _INPUT = "input"
-# What torch chooses by itself on CUDA.
+# Optimizer implementations that torch selects by default on CUDA.
 _CUDA_OPTIMIZERS = {"adamw": "adamw_foreach"}
 
 
 class _CudaAutocast(TorchFunctionMode):
-    """Softmax in float32 under autocast, as on CUDA; a CPU's autocast leaves its type alone."""
+    """Compute softmax in float32 under autocast, as on CUDA; a CPU's autocast does not cast it."""
 
     def __torch_function__(
         self,
@@ -43,7 +43,7 @@ class _CudaAutocast(TorchFunctionMode):
         args: tuple[Any, ...] = (),
         kwargs: Mapping[str, Any] | None = None,
     ) -> Any:
-        """Call a function of torch, softmax with a wider input."""
+        """Call a function of torch; softmax with a float32 input."""
         if func in (torch.softmax, F.softmax) and torch.is_autocast_enabled("cpu"):
             args = (args[0].float(), *args[1:])
         return func(*args, **(kwargs or {}))
@@ -51,9 +51,9 @@ class _CudaAutocast(TorchFunctionMode):
 
 @dataclass(frozen=True, kw_only=True)
 class Trace:
-    """The memory of one call in steady state: what lived during it or came before and stayed.
+    """The memory of one call in steady state: blocks alive at some time during it.
 
-    ``since`` is the event at which the call begins, ``phases`` those at which its parts do.
+    ``since`` is the event at which the call begins, ``phases`` those at which its phases begin.
     """
 
     blocks: list[Block]
@@ -62,9 +62,9 @@ class Trace:
 
 
 def predict(case: Case) -> Predicted:
-    """Bytes that live at the peak of a call of one arm in steady state.
+    """Predict the live bytes at the peak of a call of one arm in steady state.
 
-    Raises InputError for a compiled arm: what a compiler fuses away is not told by shapes.
+    Raises InputError for a compiled arm: shapes do not determine the tensors that a compiler fuses.
     """
     found = peak(trace(case).blocks)
     return Predicted(
@@ -73,46 +73,46 @@ def predict(case: Case) -> Predicted:
 
 
 def trace(case: Case) -> Trace:
-    """Every block of memory of a call of one arm in steady state. Raises like ``predict``."""
+    """Trace the memory blocks of a call of one arm in steady state. Raises like ``predict``."""
     if case.arm.compile != "eager":
         raise InputError(
-            f"memory of arm {case.arm.compile!r} cannot be predicted: the compiler decides what is "
-            "kept; expected eager"
+            f"memory of arm {case.arm.compile!r} cannot be predicted: the compiler decides which "
+            "tensors are kept; expected eager"
         )
     widened = _CudaAutocast() if case.workload.device == "cuda" else nullcontext()
     with FakeTensorMode(), widened:
-        arm = _on_shapes(case)
+        arm = _fake_arm(case)
         tracker = Tracker(_GRANULE_BYTES[case.workload.device])
-        with tracker, OpenedFastPath(case.workload.device):
-            tracker.name("inputs", arm.inputs.tensors().values(), _INPUT)
+        with tracker, DecomposedOps(case.workload.device):
+            tracker.label("inputs", arm.inputs.tensors().values(), _INPUT)
             with arm.surroundings():
                 arm.once()
-                _name_kept(arm, tracker)
+                _label_persistent(arm, tracker)
                 steady = tracker.events
-                with _named_in_time(arm, tracker) as phases, component_ranges(arm, tracker.inside):
+                with _label_by_phase(arm, tracker) as phases, component_ranges(arm, tracker.inside):
                     arm.once()
     return Trace(blocks=tracker.blocks(since=steady), since=steady, phases=phases)
 
 
-def _on_shapes(case: Case) -> Candidate:
-    """The arm without memory, on a CPU: fake tensors of a GPU know no backward without one."""
+def _fake_arm(case: Case) -> Candidate:
+    """Build the arm on fake CPU tensors: without a GPU, fake CUDA tensors have no backward."""
     levels = case.arm
     if case.workload.device == "cuda":
         levels = replace(levels, optimizer=_CUDA_OPTIMIZERS.get(levels.optimizer, levels.optimizer))
     arm = build_candidate(levels, replace(case.workload, device="cpu"))
-    # The scale of the loss takes no memory worth counting, and adjusting it needs real numbers.
+    # A loss scale takes negligible memory, and adjusting it needs real data.
     arm.scaler = torch.GradScaler("cpu", enabled=False)
     return arm
 
 
-def _name_kept(arm: Candidate, tracker: Tracker) -> None:
-    """Say what lives between two calls: parameters, their gradients, the optimizer's state."""
+def _label_persistent(arm: Candidate, tracker: Tracker) -> None:
+    """Label the persistent tensors: parameters, their gradients, optimizer state."""
     states = arm.optimizer.state if arm.optimizer else {}
     for component, parameters in parameters_by_component(arm).items():
-        tracker.name("parameters", parameters, component)
-        tracker.name("gradients", _gradients(parameters), component)
+        tracker.label("parameters", parameters, component)
+        tracker.label("gradients", _gradients(parameters), component)
         kept = (value for each in parameters for value in states.get(each, {}).values())
-        tracker.name("optimizer", (each for each in kept if isinstance(each, Tensor)), component)
+        tracker.label("optimizer", (each for each in kept if isinstance(each, Tensor)), component)
 
 
 def _gradients(parameters: Iterable[nn.Parameter]) -> Iterator[Tensor]:
@@ -120,21 +120,21 @@ def _gradients(parameters: Iterable[nn.Parameter]) -> Iterator[Tensor]:
 
 
 @contextmanager
-def _named_in_time(arm: Candidate, tracker: Tracker) -> Iterator[dict[str, int]]:
-    """Tell activations from temporaries at the end of forward, and gradients before the step.
+def _label_by_phase(arm: Candidate, tracker: Tracker) -> Iterator[dict[str, int]]:
+    """Label activations at the end of forward, and gradients before the optimizer step.
 
-    Inference keeps nothing for backward. Gives the events at which forward, backward and the
-    optimizer begin, once they did.
+    Inference has no activations: nothing is kept for backward. Yields the events at which forward,
+    backward and optimizer begin, filled in during the call.
     """
     phases = {"forward": tracker.events}
 
     def forward_ends(*_: object) -> None:
-        tracker.rename("temporaries", "activations")
+        tracker.relabel("temporaries", "activations")
         phases["backward"] = tracker.events
 
     def step_begins(*_: object) -> None:
         for component, parameters in parameters_by_component(arm).items():
-            tracker.name("gradients", _gradients(parameters), component)
+            tracker.label("gradients", _gradients(parameters), component)
         phases["optimizer"] = tracker.events
 
     hooks = []

@@ -1,7 +1,7 @@
-"""Follows every storage of a call from birth to death, on tensors that may be fake.
+"""Trace every storage of a call from allocation to release, on real or fake tensors.
 
-On fake tensors (shapes without memory) it predicts what a call needs on a machine that may not even
-have the device. The idea is that of ``torch.distributed._tools.MemTracker``.
+On fake tensors (shapes without memory) it predicts the memory of a call without its device. The
+idea is that of ``torch.distributed._tools.MemTracker``.
 """
 
 import weakref
@@ -19,7 +19,7 @@ from bench.analysis.memory_timeline import Block
 
 @dataclass
 class _Life:
-    """One storage; ``kind`` may be told later."""
+    """One storage, alive from event ``born`` to ``died``; ``kind`` may be set later."""
 
     size_bytes: int
     kind: str
@@ -29,10 +29,10 @@ class _Life:
 
 
 class Tracker(TorchDispatchMode):
-    """Notes each storage that an operator makes, and when it goes.
+    """Record the allocation and the release of each storage that an operator returns.
 
-    What is born gets the kind ``temporaries``, until somebody says what it is. ``granule_bytes`` is
-    the step in which the device's allocator gives memory.
+    New storages are of kind ``temporaries`` until labelled. ``granule_bytes`` is the granularity
+    of the device's allocator.
     """
 
     def __init__(self, granule_bytes: int = 1) -> None:
@@ -50,7 +50,7 @@ class Tracker(TorchDispatchMode):
         args: tuple[Any, ...] = (),
         kwargs: Mapping[str, Any] | None = None,
     ) -> Any:
-        """Run an operator and note what it returns."""
+        """Run an operator and record the storages that it returns."""
         result = func(*args, **(kwargs or {}))
         for tensor in tree_iter(result):
             if isinstance(tensor, Tensor):
@@ -59,29 +59,29 @@ class Tracker(TorchDispatchMode):
 
     @contextmanager
     def inside(self, component: str) -> Iterator[None]:
-        """What is born inside belongs to this component."""
+        """Assign storages allocated inside to this component."""
         before, self._component = self._component, component
         try:
             yield
         finally:
             self._component = before
 
-    def name(self, kind: str, tensors: Iterable[Tensor], component: str | None = None) -> None:
-        """Say what the storages of these tensors are, and what they belong to."""
+    def label(self, kind: str, tensors: Iterable[Tensor], component: str | None = None) -> None:
+        """Set the kind, and optionally the component, of the storages of tensors."""
         for tensor in tensors:
             life = self._note(tensor)
             life.kind = kind
             if component is not None:
                 life.component = component
 
-    def rename(self, before: str, after: str) -> None:
-        """Give the living storages of one kind another."""
+    def relabel(self, before: str, after: str) -> None:
+        """Change the kind ``before`` of live storages to ``after``."""
         for life in self._living.values():
             if life.kind == before:
                 life.kind = after
 
     def blocks(self, since: int = 0) -> list[Block]:
-        """What lived at the event ``since`` or later."""
+        """Return the blocks alive at the event ``since`` or later."""
         return [
             Block(
                 size_bytes=each.size_bytes,
@@ -96,7 +96,7 @@ class Tracker(TorchDispatchMode):
 
     def _note(self, tensor: Tensor) -> _Life:
         storage = tensor.untyped_storage()
-        key = storage._cdata  # noqa: SLF001 (the one name of a storage)
+        key = storage._cdata  # noqa: SLF001 (the only identity of a storage)
         if key not in self._living:
             steps = -(-storage.nbytes() // self.granule_bytes)
             size_bytes = steps * self.granule_bytes

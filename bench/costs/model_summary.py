@@ -1,4 +1,4 @@
-"""What is inside a model: torchinfo's layer table with right FLOPs, and the shapes of a walk."""
+"""Summary of a model: torchinfo's layer table with correct FLOPs, and the shapes of each step."""
 
 from collections.abc import Callable, Iterable
 
@@ -12,18 +12,18 @@ from vitcore.model import ViT
 
 
 def build(config: ViTConfig) -> ViT:
-    """Build a model without memory for its weights: shapes and counts need none."""
+    """Build a model on the meta device: shapes and counts need no data."""
     with torch.device("meta"):
         return ViT(config).eval()
 
 
 def image(config: ViTConfig, batch_size: int) -> Tensor:
-    """An image_BCHW of a config's size, without memory."""
+    """Return an image_BCHW of a config's size on the meta device."""
     return torch.empty(batch_size, config.channels, *config.image_hw, device="meta")
 
 
 def summary(config: ViTConfig, batch_size: int, depth: int) -> str:
-    """The layer table to ``depth`` levels, and parameters and FLOPs from arithmetic."""
+    """Return the layer table to ``depth`` levels, and parameters and FLOPs from arithmetic."""
     import torchinfo
 
     table = torchinfo.summary(
@@ -35,13 +35,13 @@ def summary(config: ViTConfig, batch_size: int, depth: int) -> str:
         device="meta",
         verbose=0,
     )
-    # torchinfo's own totals leave out attention's products and fused weights: see costs below.
+    # torchinfo's totals omit attention's products and fused weights; cost_table has them.
     layers = str(table).split("=\nTotal params")[0].rstrip("=\n")
     return f"{layers}\n\n{cost_table(config, batch_size)}"
 
 
 def cost_table(config: ViTConfig, batch_size: int) -> str:
-    """Parameters and forward FLOPs of each component and of the whole, as aligned text."""
+    """Return parameters and forward FLOPs of each component and of the model, as aligned text."""
     parts = {
         "patcher": costs.patcher(config),
         "class token, positions": costs.embedding(config),
@@ -59,12 +59,12 @@ def cost_table(config: ViTConfig, batch_size: int) -> str:
 
 
 def shape_text(value: object) -> str:
-    """The sizes of a tensor's axes with a cross between them."""
+    """Return the sizes of a tensor's axes, separated by crosses."""
     return "×".join(map(str, value.shape)) if isinstance(value, Tensor) else "?"
 
 
 def steps(model: ViT) -> list[tuple[str, nn.Module]]:
-    """Every step of the walk in order; of equal blocks only the first is opened."""
+    """Return the modules in order; of the equal blocks only the first in detail."""
 
     def shown(name: str) -> bool:
         closed = [f"blocks.{index}." for index in range(1, model.config.depth)]
@@ -74,9 +74,9 @@ def steps(model: ViT) -> list[tuple[str, nn.Module]]:
 
 
 def shapes(config: ViTConfig, batch_size: int) -> list[tuple[str, str, str]]:
-    """Step, module and output shape in the order in which the steps end.
+    """Return name, class and output shape of each module, in the order in which they finish.
 
-    Forward hooks see what passes; the model itself knows nothing of it.
+    Forward hooks record the shapes; the model's code stays unchanged.
     """
     model = build(config)
     seen: list[tuple[str, str, str]] = []
@@ -98,13 +98,13 @@ def shapes(config: ViTConfig, batch_size: int) -> list[tuple[str, str, str]]:
 
 
 def shape_table(rows: Iterable[tuple[str, str, str]]) -> str:
-    """The walk as aligned text."""
+    """Return the rows of ``shapes`` as aligned text."""
     rows = list(rows)
     widths = [max(len(row[column]) for row in rows) for column in (0, 1)]
     return "\n".join(f"{n:<{widths[0]}}  {m:<{widths[1]}}  {shape}" for n, m, shape in rows)
 
 
 def size_line(config: ViTConfig) -> str:
-    """One line on a model's size."""
+    """Return one line with a model's parameters and GMAC."""
     cost = costs.model(config)
     return f"{digits(cost.parameters / 1e6)} M parameters, {digits(cost.macs / 1e9, 4)} GMAC"

@@ -1,4 +1,4 @@
-"""Calls of one arm under torch's profiler, in alternation with plain ones."""
+"""Run calls of one arm under torch's profiler, in alternation with unprofiled calls."""
 
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
@@ -8,36 +8,36 @@ import torch
 from torch.autograd.profiler_util import FunctionEvent
 from torch.profiler import ProfilerActivity, profile
 
-from bench.analysis.memory_timeline import watched
+from bench.analysis.memory_timeline import memory_trace
 from bench.arms.candidate import Candidate
 from bench.costs.component_ranges import component_ranges
-from bench.costs.memory import kept, live_bytes, watch_allocations
+from bench.costs.memory import live_bytes, persistent_tensors, trace_allocations
 from bench.machine.load import watch_for
-from bench.records.call_profile import RANGE, Span, Watched
+from bench.records.call_profile import RANGE, MemoryTrace, Span
 from bench.timing.clocks import Clock, clock_for
 from bench.timing.pairs import Call, timed, without_collector
 
 _NODE = "autograd::engine::evaluate_function"
-_NOBODY = "(kernels of no operator)"
-# The profiler's own; less is what sums of many times lose.
+_UNATTRIBUTED = "(kernels of no operator)"
+# Resolution of the profiler; smaller rests are rounding errors of sums.
 _RESOLUTION_S = 1e-9
 
 
 def spans_of(events: Iterable[FunctionEvent], device: str) -> list[Span]:
-    """The spans of a profile's events; times are those of kernels on ``cuda``, of threads on a CPU.
+    """Return the spans of a profile's events, timed by kernels on ``cuda``, by threads on a CPU.
 
-    What kernels took that no operator launched is a span of its own, so that nothing is left out.
+    The time of kernels that no operator launched is a span of its own, so that the sum is complete.
     """
     events = list(events)
     on_cpu = [e for e in events if e.device_type.name == "CPU" and not e.is_async]
-    # The order in which torch nests them, so that what is around comes first.
+    # As torch nests them: outer events first.
     on_cpu.sort(key=lambda event: (event.time_range.start, -event.time_range.end))
     places = {id(event): place for place, event in enumerate(on_cpu)}
     spans = [_span(event, places, device) for event in on_cpu]
     if device == "cuda":
         left_s = _kernels_s(events) - sum(span.self_s for span in spans)
         if left_s > _RESOLUTION_S:
-            spans.append(Span(name=_NOBODY, self_s=left_s))
+            spans.append(Span(name=_UNATTRIBUTED, self_s=left_s))
     return spans
 
 
@@ -57,9 +57,9 @@ def _span(event: FunctionEvent, places: dict[int, int], device: str) -> Span:
 
 
 def _kernel_s(event: FunctionEvent) -> float:
-    """Seconds of the kernels that an operator itself launched.
+    """Return the seconds of the kernels that an operator itself launched.
 
-    A range has its likeness on the device, from its first kernel to its last; that is no kernel.
+    The device-side copy of a range, from its first kernel to its last, is not a kernel.
     """
     if event.is_user_annotation:
         return 0.0
@@ -67,21 +67,21 @@ def _kernel_s(event: FunctionEvent) -> float:
 
 
 def _kernels_s(events: Sequence[FunctionEvent]) -> float:
-    """Seconds of all that ran on the device."""
+    """Return the seconds of all kernels on the device."""
     ranges = {event.name for event in events if event.is_user_annotation}
     ran = (e for e in events if e.device_type.name == "CUDA" and e.name not in ranges)
     return float(sum(event.time_range.elapsed_us() for event in ran)) / 1e6
 
 
-Tell = Callable[[str], object]
+Notify = Callable[[str], object]
 
 
 @dataclass(kw_only=True)
-class Seen:
-    """What was seen of an arm: wall seconds of each call, and the profilers of those they watched.
+class ProfilingResult:
+    """Profiling results of one arm: wall time of each call, profiler of each profiled call.
 
-    ``disturbed`` counts the pairs that foreign load disturbed, ``causes`` how many by which cause.
-    ``snapshot`` is of CUDA's allocator; None elsewhere.
+    ``disturbed`` counts the pairs disturbed by foreign load, ``causes`` the pairs of each cause.
+    ``snapshot`` is that of CUDA's allocator; None on a CPU.
     """
 
     plain_s: list[float] = field(default_factory=list)
@@ -92,40 +92,43 @@ class Seen:
     snapshot: Any = None
 
     def calm(self) -> list[profile]:
-        """The profilers of the faster half of their calls, the fastest first."""
+        """Return the profilers of the faster half of the profiled calls, the fastest first."""
         order = sorted(range(len(self.profiled_s)), key=self.profiled_s.__getitem__)
         return [self.profilers[place] for place in order[: (len(order) + 1) // 2]]
 
 
-def watch_calls(arm: Candidate, calls: int, tell: Tell) -> Seen:
-    """Alternate so many plain and profiled calls of an arm, which is warm."""
-    seen, clock, watch = Seen(), clock_for(arm.device), watch_for(arm.device)
+def profile_calls(arm: Candidate, calls: int, notify: Notify) -> ProfilingResult:
+    """Alternate ``calls`` unprofiled and ``calls`` profiled calls of a warm arm.
+
+    ``notify`` receives one line of progress per pair.
+    """
+    result, clock, watch = ProfilingResult(), clock_for(arm.device), watch_for(arm.device)
     with arm.surroundings(), without_collector():
-        # The profiler's own start is slow, and not part of any call.
+        # The first start of the profiler is slow and not part of any call.
         _profiled_call(arm, clock)
         watch.begin()
         for index in range(calls):
-            tell(f"call {index + 1} of {calls}")
-            _pair(arm, clock, seen, profiled_first=bool(index % 2))
+            notify(f"call {index + 1} of {calls}")
+            _pair(arm, clock, result, profiled_first=bool(index % 2))
             watch.pair()
-        seen.snapshot = _snapshot(arm) if arm.device == "cuda" else None
-    seen.disturbed, seen.causes = len(watch.disturbed), watch.causes
-    return seen
+        result.snapshot = _snapshot(arm) if arm.device == "cuda" else None
+    result.disturbed, result.causes = len(watch.disturbed), watch.causes
+    return result
 
 
-def _pair(arm: Candidate, clock: Clock, seen: Seen, *, profiled_first: bool) -> None:
-    """One call of each sort; which goes first alternates, as the machine's speed drifts."""
+def _pair(arm: Candidate, clock: Clock, result: ProfilingResult, *, profiled_first: bool) -> None:
+    """Make one call of each sort, in alternating order because the machine's speed drifts."""
     if not profiled_first:
-        seen.plain_s.append(_wall_s(arm.once, clock))
+        result.plain_s.append(_wall_s(arm.once, clock))
     seconds, profiler = _profiled_call(arm, clock)
-    seen.profiled_s.append(seconds)
-    seen.profilers.append(profiler)
+    result.profiled_s.append(seconds)
+    result.profilers.append(profiler)
     if profiled_first:
-        seen.plain_s.append(_wall_s(arm.once, clock))
+        result.plain_s.append(_wall_s(arm.once, clock))
 
 
 def _profiled_call(arm: Candidate, clock: Clock) -> tuple[float, profile]:
-    """Wall seconds of a call under the profiler, without the profiler's start and end."""
+    """Return the wall seconds of a call, without the profiler's start and end, and the profiler."""
     activities = [ProfilerActivity.CPU]
     if arm.device == "cuda":
         activities.append(ProfilerActivity.CUDA)
@@ -135,13 +138,13 @@ def _profiled_call(arm: Candidate, clock: Clock) -> tuple[float, profile]:
 
 
 def _wall_s(call: Call, clock: Clock) -> float:
-    """Wall seconds of a call: what a profiler costs is the host's time first."""
+    """Return the wall seconds of a call: a profiler's overhead is host time first."""
     seconds = timed(call, clock)
     return seconds if clock.last_wall_s is None else clock.last_wall_s
 
 
 def _snapshot(arm: Candidate) -> Any:
-    """Every allocation of one more call, as pytorch.org/memory_viz reads it."""
+    """Return the allocations of one more call in the format of pytorch.org/memory_viz."""
     torch.cuda.memory._record_memory_history(stacks="python")  # noqa: SLF001 (documented so)
     try:
         arm.once()
@@ -151,14 +154,14 @@ def _snapshot(arm: Candidate) -> Any:
         torch.cuda.memory._record_memory_history(enabled=None)  # noqa: SLF001
 
 
-def watch_memory(arm: Candidate) -> Watched:
-    """Live tensor bytes over one call of an arm that was called before, component by component."""
+def trace_memory(arm: Candidate) -> MemoryTrace:
+    """Measure the live tensor bytes over one call of a warm arm, component by component."""
     with arm.surroundings():
-        before_bytes = live_bytes(kept(arm))
+        before_bytes = live_bytes(persistent_tensors(arm))
         if arm.device == "cuda":
             before_bytes = torch.cuda.memory_allocated()
         else:
             arm.forget_gradients()
         with component_ranges(arm):
-            changes, ranges = watch_allocations(arm.once, arm.device)
-    return watched(changes, ranges, before_bytes)
+            changes, ranges = trace_allocations(arm.once, arm.device)
+    return memory_trace(changes, ranges, before_bytes)

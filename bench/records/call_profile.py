@@ -1,39 +1,40 @@
-"""Where the time of one call goes, as records. Standard library only.
+"""Profile of one call, as records: time by component and operator, and memory.
 
-A profiler tells what ran as ``Span``s; ``bench.analysis.attribution`` says what component each
-belongs to, and sums them up as ``Share``s. A ``Timeline`` is the memory of the same call.
+A profiler yields ``Span``s; ``bench.analysis.attribution`` assigns each to a component and sums
+them up as ``Share``s. A ``Timeline`` is the predicted memory of the same call, a ``MemoryTrace``
+the measured memory. Standard library only.
 """
 
 from dataclasses import dataclass, field
 
 from bench.records.arm_costs import Case
 
-# What no other component does: residual additions, casts of the model's output, and whatever Python
-# does around the components.
+# The work between the other components: residual additions, casts of the model's output, and the
+# Python code around them.
 BETWEEN = "between"
 # The components of a call, in the order of a model. A compiled part is one component: the compiler
-# fuses across the borders inside.
+# fuses operators across its inner boundaries.
 COMPONENTS = (
     *("patcher", "embedding", "norm", "attention", "MLP", "head"),
     *("compiled", "loss", "optimizer", BETWEEN),
 )
 # Schema of profile.json.
 PROFILE_SCHEMA = 1
-# How the name of a component's range begins, in a trace too.
+# Prefix of the names of component ranges, in traces too.
 RANGE = "vitbench::"
-# The operator to which the time between operators is told.
+# Name for the time between operators, as if it were an operator.
 PYTHON = "(Python)"
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Span:
-    """One operator that ran, or a range that somebody opened, on one thread.
+    """One run of an operator, or one range, on one thread.
 
-    ``self_s`` is its time without that of the spans inside it: on a CPU that of the thread, on CUDA
-    that of the kernels it launched. ``parent`` is the place of the span around it, which comes
-    earlier. ``component`` is that of a range; an operator has none of its own. ``sequence`` is the
-    number that ties an operator to the node that autograd made for it; in a node that autograd runs
-    (``node``) it is the node's own, and ``forward_thread`` is where its operator ran.
+    ``self_s`` is its time without the spans inside it: thread time on a CPU, on CUDA the time of
+    the kernels that it launched. ``parent`` is the index of the surrounding span, which comes
+    earlier. ``component`` is set for ranges only. ``sequence`` is autograd's number that links an
+    operator to its backward node; for such a node (``node``) it is the node's own, and
+    ``forward_thread`` is the thread of its operator.
     """
 
     name: str
@@ -48,10 +49,10 @@ class Span:
 
 @dataclass(frozen=True, kw_only=True)
 class Stack:
-    """One way down from a component to an operator, in one call on average.
+    """One call path from a component down to an operator, as a mean per call of the arm.
 
-    ``path`` is the component, the operators around, and the operator itself; ``calls`` is None for
-    PYTHON, which nobody calls.
+    ``path`` is the component, the surrounding operators, and the operator; ``calls`` is None for
+    PYTHON, which is not an operator.
     """
 
     path: tuple[str, ...]
@@ -61,9 +62,9 @@ class Stack:
 
 @dataclass(frozen=True, kw_only=True)
 class Share:
-    """What one component or operator takes of a call: seconds, and how often operators ran.
+    """The share of one component or operator in a call: seconds and number of operator calls.
 
-    ``within`` are the seconds by component; ``calls`` is None where no operator ran.
+    ``within`` holds the seconds by component; ``calls`` is None if no operator ran.
     """
 
     name: str
@@ -76,8 +77,8 @@ class Share:
 class Timeline:
     """Live bytes of each kind (see ``bench.records.arm_costs.KINDS``) after each event of one call.
 
-    ``events`` count allocations and frees from the call's first, 0 being the moment before it;
-    ``phases`` are the events at which a part of the call begins.
+    ``events`` number allocations and frees from the call's first, 0 being the moment before it;
+    ``phases`` are the events at which forward, backward and optimizer begin.
     """
 
     events: tuple[int, ...]
@@ -100,11 +101,11 @@ class Timeline:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Held:
-    """Memory while a component ran, over all its turns in one call, as measured.
+class ComponentMemory:
+    """Measured memory of a component, over all its runs in one call.
 
-    ``most_bytes`` lived at most meanwhile, everybody's; ``kept_bytes`` are what its turns left
-    behind, such as activations for backward.
+    ``most_bytes`` is the peak of all live bytes while it ran; ``kept_bytes`` is the growth over its
+    runs, such as activations for backward.
     """
 
     name: str
@@ -113,26 +114,26 @@ class Held:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Watched:
-    """Live tensor bytes over one call as measured: after each allocation and free, by seconds.
+class MemoryTrace:
+    """Measured live tensor bytes over one call, after each allocation and free, with their times.
 
-    ``components`` are those in which something was allocated or freed, the one with most first.
+    ``components`` are those with allocations or frees, the largest peak first.
     """
 
     seconds: tuple[float, ...]
     live_bytes: tuple[int, ...]
-    components: tuple[Held, ...] = ()
+    components: tuple[ComponentMemory, ...] = ()
 
 
 @dataclass(frozen=True, kw_only=True)
-class Profiled:
-    """Where the time of one call of a case goes.
+class CallProfile:
+    """Profile of one call of a case: the time of its components and operators, and its memory.
 
     ``wall_s`` and ``profiled_s`` are the median times of a call without and with the profiler,
-    ``overhead`` the median of their ratios pair by pair, over ``calls`` pairs. ``components`` and
-    ``operators`` each divide the same time, the longest first: the mean of the faster half of the
-    profiled calls, since what disturbs a call does not disturb its parts alike.
-    ``memory`` is predicted; None, with a note, where it cannot be. ``watched`` is measured.
+    ``overhead`` the median of their ratios over ``calls`` pairs. ``components`` and ``operators``
+    each divide the same time, the longest first: the mean of the faster half of the profiled
+    calls, because a disturbance does not affect all parts alike. ``memory`` is predicted; None,
+    with a note, if it cannot be. ``watched`` is measured.
     """
 
     case: Case
@@ -143,10 +144,10 @@ class Profiled:
     components: tuple[Share, ...]
     operators: tuple[Share, ...]
     memory: Timeline | None = None
-    watched: Watched | None = None
+    watched: MemoryTrace | None = None
     notes: tuple[str, ...] = ()
 
     @property
     def total_s(self) -> float:
-        """What the components add up to: on a CPU about a call's wall time, on CUDA kernels'."""
+        """Sum of the components: about a call's wall time on a CPU, its kernels' time on CUDA."""
         return sum(each.seconds for each in self.components)

@@ -19,7 +19,7 @@ from bench.files.journal import Event
 from bench.files.lock import device_locks
 from bench.files.run_folder import check_run_folder, record_from
 from bench.records.arm_costs import Case
-from bench.records.call_profile import PROFILE_SCHEMA, Profiled
+from bench.records.call_profile import PROFILE_SCHEMA, CallProfile
 from bench.records.environment import Environment
 from bench.records.errors import InputError, RunError
 from bench.records.task import Ending, ProfileJob
@@ -48,7 +48,7 @@ class ProfileFolder:
     """The folder of a profile, read again."""
 
     folder: Path
-    profiled: Profiled
+    profiled: CallProfile
     environment: Environment
     started: str
     """Start of the profile, in ISO 8601."""

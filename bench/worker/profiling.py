@@ -16,10 +16,10 @@ from bench.analysis.memory_timeline import thinned, timeline
 from bench.arms.building import build_candidate
 from bench.arms.levels import pinned_precision
 from bench.costs.memory_prediction import trace
-from bench.costs.profiler import Seen, Tell, spans_of, watch_calls, watch_memory
+from bench.costs.profiler import Notify, ProfilingResult, profile_calls, spans_of, trace_memory
 from bench.machine.environment import read_environment
 from bench.records.arm_costs import KINDS, Case
-from bench.records.call_profile import PROFILE_SCHEMA, Profiled, Stack, Timeline, Watched
+from bench.records.call_profile import PROFILE_SCHEMA, CallProfile, MemoryTrace, Stack, Timeline
 from bench.records.environment import warnings
 from bench.records.errors import InputError
 from bench.records.task import Ending, ProfileJob, Task
@@ -30,7 +30,7 @@ from bench.usercode.failures import failure
 from bench.worker.process import report, work
 
 _WARM_UP_CALLS = 3
-# More would only make figures large; the peak is kept however many there are.
+# Stretches of a timeline in profile.json; each keeps its extremes, so the peak is exact.
 _STRETCHES = 500
 # Kineto writes to standard error that it found no GPU, and when it starts; 99 is above every level.
 _QUIET = {"KINETO_LOG_LEVEL": "99"}
@@ -38,16 +38,16 @@ _QUIET = {"KINETO_LOG_LEVEL": "99"}
 
 def run(task: Task[ProfileJob]) -> None:
     """Profile each case of a task."""
-    work(task, partial(profile, tell=partial(report, task)))
+    work(task, partial(profile, notify=partial(report, task)))
 
 
-def profile(job: ProfileJob, tell: Tell) -> Ending:
-    """Profile a case and write its data files; ``tell`` receives the progress.
+def profile(job: ProfileJob, notify: Notify) -> Ending:
+    """Profile a case and write its data files; ``notify`` receives the progress.
 
     No folder is left where the arm fails.
     """
     try:
-        _measure(job, tell)
+        _measure(job, notify)
     except (Exception, SystemExit) as error:  # noqa: BLE001 (whatever an arm raises is its result)
         traceback.print_exception(error)
         status, said = failure(error)
@@ -55,72 +55,76 @@ def profile(job: ProfileJob, tell: Tell) -> Ending:
     return Ending()
 
 
-def _measure(job: ProfileJob, tell: Tell) -> None:
+def _measure(job: ProfileJob, notify: Notify) -> None:
     started = datetime.now(UTC).isoformat(timespec="seconds")
     check_devices([job.device], found_devices())
     for name, value in _QUIET.items():
         os.environ.setdefault(name, value)
     environment = read_environment()
-    seen, memory = _watch(job.case, job.calls, tell)
-    tell("memory and files")
-    found = stacks([spans_of(each.events(), job.device) for each in seen.calm()])
+    result, memory = _watch(job.case, job.calls, notify)
+    notify("memory and files")
+    found = stacks([spans_of(each.events(), job.device) for each in result.calm()])
     warned = list(map(str, warnings(environment)))
-    profiled = replace(_profiled(job.case, seen, found, warned), watched=memory)
+    profiled = replace(_profiled(job.case, result, found, warned), watched=memory)
     more = {"environment": asdict(environment), "started": started, "command": job.command}
-    _write(job, seen, found, {"schema": PROFILE_SCHEMA, **asdict(profiled), **more})
+    _write(job, result, found, {"schema": PROFILE_SCHEMA, **asdict(profiled), **more})
 
 
-def _watch(case: Case, calls: int, tell: Tell) -> tuple[Seen, Watched]:
-    """Build the arm of a case, warm it up, and watch its calls, then the memory of another."""
-    tell("building and warming up")
+def _watch(case: Case, calls: int, notify: Notify) -> tuple[ProfilingResult, MemoryTrace]:
+    """Build and warm up the arm of a case; profile its calls, then trace the memory of another."""
+    notify("building and warming up")
     with pinned_precision():
         arm = build_candidate(case.arm, case.workload)
         for _ in range(_WARM_UP_CALLS):
             arm()
-        return watch_calls(arm, calls, tell), watch_memory(arm)
+        return profile_calls(arm, calls, notify), trace_memory(arm)
 
 
-def _profiled(case: Case, seen: Seen, found: Sequence[Stack], warned: Sequence[str]) -> Profiled:
+def _profiled(
+    case: Case, result: ProfilingResult, found: Sequence[Stack], warned: Sequence[str]
+) -> CallProfile:
     memory, missing = _memory(case)
-    ratios = (p / s for p, s in zip(seen.profiled_s, seen.plain_s, strict=True))
-    return Profiled(
+    ratios = (p / s for p, s in zip(result.profiled_s, result.plain_s, strict=True))
+    return CallProfile(
         case=case,
-        calls=len(seen.plain_s),
-        wall_s=median(seen.plain_s),
-        profiled_s=median(seen.profiled_s),
+        calls=len(result.plain_s),
+        wall_s=median(result.plain_s),
+        profiled_s=median(result.profiled_s),
         overhead=median(ratios),
         components=by_component(found),
         operators=by_operator(found),
         memory=memory,
-        notes=(*missing, *_disturbed(seen), *(f"Warning: {text}" for text in warned)),
+        notes=(*missing, *_disturbed(result), *(f"Warning: {text}" for text in warned)),
     )
 
 
-def _disturbed(seen: Seen) -> Iterator[str]:
-    """What to know of foreign load, which does not slow all operators alike."""
-    if seen.disturbed:
-        causes = ", ".join(f"{cause} {pairs}" for cause, pairs in seen.causes.items())
+def _disturbed(result: ProfilingResult) -> Iterator[str]:
+    """Yield a note if foreign load, which does not slow all operators alike, disturbed pairs."""
+    if result.disturbed:
+        causes = ", ".join(f"{cause} {pairs}" for cause, pairs in result.causes.items())
         yield (
-            f"Foreign load disturbed {seen.disturbed} of {counted(len(seen.plain_s), 'pair')} "
+            f"Foreign load disturbed {result.disturbed} of {counted(len(result.plain_s), 'pair')} "
             f"({causes}); for better shares profile again on a quiet machine."
         )
 
 
 def _memory(case: Case) -> tuple[Timeline | None, tuple[str, ...]]:
-    """Memory over a call as its shapes predict it, or why they cannot."""
+    """Return the predicted memory over a call, or the reason that there is none."""
     try:
-        seen = trace(case)
+        traced = trace(case)
     except InputError as error:
         return None, (str(error),)
-    return thinned(timeline(seen.blocks, KINDS, seen.since, seen.phases), _STRETCHES), ()
+    return thinned(timeline(traced.blocks, KINDS, traced.since, traced.phases), _STRETCHES), ()
 
 
-def _write(job: ProfileJob, seen: Seen, found: Sequence[Stack], everything: dict[str, Any]) -> None:
-    """Write the data files; profile.json is the last, so that a folder that has it is whole."""
+def _write(
+    job: ProfileJob, result: ProfilingResult, found: Sequence[Stack], everything: dict[str, Any]
+) -> None:
+    """Write the data files; profile.json comes last, so that its presence marks a complete folder."""
     job.folder.mkdir(parents=True)
-    seen.calm()[0].export_chrome_trace(str(job.folder / "trace.json"))
+    result.calm()[0].export_chrome_trace(str(job.folder / "trace.json"))
     (job.folder / "stacks.txt").write_text("\n".join([*collapsed(found), ""]), encoding="utf-8")
-    if seen.snapshot is not None:
-        (job.folder / "memory_snapshot.pickle").write_bytes(pickle.dumps(seen.snapshot))
+    if result.snapshot is not None:
+        (job.folder / "memory_snapshot.pickle").write_bytes(pickle.dumps(result.snapshot))
     text = json.dumps(everything, allow_nan=False)
     (job.folder / "profile.json").write_text(f"{text}\n", encoding="utf-8")

@@ -25,7 +25,7 @@ from bench.costs.flops import counted_by_running, disagreement
 from bench.costs.graphs import graphs_of
 from bench.costs.kernels import kernels_of
 from bench.costs.limits import copy_bytes_per_s, fastest, paired_ratio
-from bench.costs.memory import Ground, memory_of
+from bench.costs.memory import ProcessBaseline, memory_of
 from bench.costs.memory_prediction import predict
 from bench.costs.top1 import top1_agreement, trained
 from bench.machine.energy import NoMeter, joules_per_call, meter_for
@@ -56,10 +56,10 @@ class Look:
         job: SurveyJob,
         compiled: Path | None,
         end_s: float = math.inf,
-        ground: Ground | None = None,
+        ground: ProcessBaseline | None = None,
     ) -> None:
         self.job, self.compiled, self.end_s = job, compiled, end_s
-        self.ground = ground or Ground()
+        self.ground = ground or ProcessBaseline()
         self.arm, self.workload = job.comparison.arm, job.comparison.workload
         self.case = Case(workload=self.workload, arm=self.arm)
         self.is_own = self.arm.factory is not None
@@ -223,7 +223,7 @@ def _copy_bytes_per_s(device: str) -> float:
 
 def run(task: Task[SurveyJob]) -> None:
     """Look at each case of a task."""
-    ground = Ground()
+    ground = ProcessBaseline()
     _warm_up([job.comparison.arm for job in task.jobs])
     work(task, lambda job: Look(job, task.compiled, task.end_s, ground).survey())
 

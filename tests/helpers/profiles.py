@@ -4,7 +4,15 @@ from dataclasses import replace
 from typing import Any
 
 from bench.records.arm_costs import Case
-from bench.records.call_profile import BETWEEN, PYTHON, Held, Profiled, Share, Timeline, Watched
+from bench.records.call_profile import (
+    BETWEEN,
+    PYTHON,
+    CallProfile,
+    ComponentMemory,
+    MemoryTrace,
+    Share,
+    Timeline,
+)
 from bench.records.comparison import Arm
 from helpers.records import WORKLOAD
 
@@ -20,15 +28,15 @@ TIMELINE = Timeline(
     },
     phases={"forward": 1, "backward": 4, "optimizer": 12},
 )
-WATCHED = Watched(
+WATCHED = MemoryTrace(
     seconds=(0.0, 0.0, 0.01, 0.02, 0.03),
     live_bytes=(661 * MEBI, 662 * MEBI, 700 * MEBI, 690 * MEBI, 661 * MEBI),
     components=(
-        Held(name="optimizer", most_bytes=700 * MEBI, kept_bytes=-MEBI),
-        Held(name="MLP", most_bytes=662 * MEBI, kept_bytes=MEBI),
+        ComponentMemory(name="optimizer", most_bytes=700 * MEBI, kept_bytes=-MEBI),
+        ComponentMemory(name="MLP", most_bytes=662 * MEBI, kept_bytes=MEBI),
     ),
 )
-PROFILED = Profiled(
+PROFILED = CallProfile(
     case=Case(workload=replace(WORKLOAD, component="model", mode="train"), arm=Arm()),
     calls=5,
     wall_s=0.2501,
@@ -52,12 +60,12 @@ PROFILED = Profiled(
 )
 
 
-def make_profiled(**changes: Any) -> Profiled:
+def make_profiled(**changes: Any) -> CallProfile:
     """Build the profile of a training step of B/16 on a CPU."""
     return replace(PROFILED, **changes)
 
 
-def on(device: str, **changes: Any) -> Profiled:
+def on(device: str, **changes: Any) -> CallProfile:
     """Build the same profile on another device; further keywords change it."""
     workload = replace(PROFILED.case.workload, device=device)
     return make_profiled(case=replace(PROFILED.case, workload=workload), **changes)

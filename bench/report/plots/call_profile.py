@@ -10,7 +10,7 @@ from matplotlib.figure import Figure
 from matplotlib.patches import Patch
 
 from bench.records.arm_costs import KINDS
-from bench.records.call_profile import COMPONENTS, Profiled, Share, Timeline
+from bench.records.call_profile import COMPONENTS, CallProfile, Share, Timeline
 from bench.report.labels import case_heading
 from bench.report.plots.canvas import STYLE, new_figure, save
 from bench.report.tables.call_profile import peak, short, top_operators
@@ -36,13 +36,13 @@ _LABEL_ROOM = 1.4
 _HEAD_ROOM = 1.16
 
 
-def components_figure(profiled: Profiled, source: str) -> Figure:
+def components_figure(profiled: CallProfile, source: str) -> Figure:
     """Draw a bar for each component."""
     title = f"Time of one call by component: {case_heading(profiled.case)}"
     return _bars(profiled, profiled.components, title, source)
 
 
-def operators_figure(profiled: Profiled, top: int, source: str) -> Figure:
+def operators_figure(profiled: CallProfile, top: int, source: str) -> Figure:
     """Draw a bar for each of the ``top`` operators, in the colours of the components."""
     title = f"Time of one call by operator: {case_heading(profiled.case)}"
     figure = _bars(profiled, top_operators(profiled, top), title, source, width=10)
@@ -57,7 +57,7 @@ def operators_figure(profiled: Profiled, top: int, source: str) -> Figure:
 
 
 def _bars(
-    profiled: Profiled, shares: Sequence[Share], title: str, source: str, width: float = 8
+    profiled: CallProfile, shares: Sequence[Share], title: str, source: str, width: float = 8
 ) -> Figure:
     figure = new_figure(width, 1.5 + _ROW_INCH * len(shares), title, source)
     axis = figure.subplots()
@@ -86,7 +86,7 @@ def _bar(axis: Axes, place: int, share: Share, total_s: float) -> None:
     )
 
 
-def memory_figure(profiled: Profiled, source: str) -> Figure | None:
+def memory_figure(profiled: CallProfile, source: str) -> Figure | None:
     """Draw predicted live memory over one call by kind, with its peak; None without a prediction.
 
     A second panel leaves out the kinds that stay constant, which dwarf the others.
@@ -112,7 +112,7 @@ def memory_figure(profiled: Profiled, source: str) -> Figure | None:
     return figure
 
 
-def watched_figure(profiled: Profiled, source: str) -> Figure | None:
+def watched_figure(profiled: CallProfile, source: str) -> Figure | None:
     """Draw measured live tensors over the time of one call, with their peak; None if unknown."""
     watched = profiled.watched
     if watched is None or len(watched.seconds) == 1:
@@ -196,7 +196,7 @@ def _mark_phases(axis: Axes, timeline: Timeline) -> None:
         )
 
 
-def figures(profiled: Profiled, top: int, source: str) -> Iterator[tuple[str, Figure]]:
+def figures(profiled: CallProfile, top: int, source: str) -> Iterator[tuple[str, Figure]]:
     """Yield name and figure of every plot that has data."""
     drawn: Iterable[tuple[str, Figure | None]] = (
         ("components", components_figure(profiled, source)),
@@ -207,7 +207,7 @@ def figures(profiled: Profiled, top: int, source: str) -> Iterator[tuple[str, Fi
     yield from ((name, figure) for name, figure in drawn if figure)
 
 
-def write_profile_plots(folder: Path, profiled: Profiled, top: int, source: str) -> list[Path]:
+def write_profile_plots(folder: Path, profiled: CallProfile, top: int, source: str) -> list[Path]:
     """Write each figure as PNG and SVG; return the paths."""
     with mpl.rc_context(STYLE):
         drawn = list(figures(profiled, top, source))

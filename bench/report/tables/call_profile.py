@@ -6,7 +6,7 @@ from pathlib import Path
 from rich import box
 from rich.table import Table
 
-from bench.records.call_profile import BETWEEN, PYTHON, Profiled, Share, Timeline, Watched
+from bench.records.call_profile import BETWEEN, PYTHON, CallProfile, MemoryTrace, Share, Timeline
 from bench.report.units import counted, memory, milliseconds, percent, times
 
 _NODE = "autograd::engine::evaluate_function: "
@@ -24,7 +24,7 @@ def short(name: str) -> str:
     return name if len(name) <= _LONGEST else f"{name[: _LONGEST - 1]}…"
 
 
-def top_operators(profiled: Profiled, top: int) -> list[Share]:
+def top_operators(profiled: CallProfile, top: int) -> list[Share]:
     """Return the ``top`` operators that take longest, and all others as one."""
     shown, others = list(profiled.operators[:top]), profiled.operators[top:]
     if others:
@@ -42,7 +42,7 @@ def _calls(shares: Sequence[Share]) -> float | None:
     return sum(counts) if counts else None
 
 
-def component_table(profiled: Profiled) -> Table:
+def component_table(profiled: CallProfile) -> Table:
     """Rich table of one call's time by component; ``operators`` counts calls of operators."""
     table = _table("By component")
     for name in ("component", "time", "share", "operators"):
@@ -55,7 +55,7 @@ def component_table(profiled: Profiled) -> Table:
     return table
 
 
-def operator_table(profiled: Profiled, top: int) -> Table:
+def operator_table(profiled: CallProfile, top: int) -> Table:
     """Rich table of one call's time by operator: the ``top`` longest, and the others as one."""
     table = _table("By operator, without the operators inside it")
     for name in ("operator", "time", "share", "calls", "mostly in"):
@@ -66,7 +66,7 @@ def operator_table(profiled: Profiled, top: int) -> Table:
     return table
 
 
-def memory_table(watched: Watched) -> Table:
+def memory_table(watched: MemoryTrace) -> Table:
     """Rich table of one call's measured memory by component."""
     table = _table("Memory by component, measured")
     for name in ("component", "peak while it ran", "kept afterwards"):
@@ -94,7 +94,7 @@ def _mostly(share: Share) -> str:
     return f"{name} {100 * seconds / share.seconds:.0f} %"
 
 
-def notes(profiled: Profiled) -> list[str]:
+def notes(profiled: CallProfile) -> list[str]:
     """Return notes on the numbers: cost of the profiler, origin of times, peak of memory."""
     within = " (noise hides the cost)" if profiled.overhead < 1 else ""
     cost = (
@@ -117,7 +117,7 @@ def notes(profiled: Profiled) -> list[str]:
     return [*found, *profiled.notes]
 
 
-def _of_what(profiled: Profiled) -> str:
+def _of_what(profiled: CallProfile) -> str:
     if profiled.case.workload.device == "cuda":
         return (
             f"Times of kernels count to the operators that launched them: "

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bench.analysis.memory_timeline import Block, peak, thinned, timeline, watched
+from bench.analysis.memory_timeline import Block, memory_trace, peak, thinned, timeline
 from bench.records.call_profile import BETWEEN, Timeline
 
 KINDS = ("parameters", "activations", "temporaries")
@@ -105,7 +105,7 @@ def test_changes_are_told_to_the_innermost_component() -> None:
     """By when they happen; what a component keeps is what its turns leave behind."""
     ranges = [(0, 100, BETWEEN), (10, 50, "attention"), (20, 30, "norm"), (60, 70, "attention")]
     changes = [(5, 7), (12, 100), (25, 50), (28, -50), (40, -20), (65, 3), (80, -7), (120, 1)]
-    found = watched(changes, ranges, 1000)
+    found = memory_trace(changes, ranges, 1000)
     assert found.live_bytes == (1000, 1007, 1107, 1157, 1107, 1087, 1090, 1083, 1084)
     assert found.seconds[:3] == pytest.approx((0.0, 0.0, 7e-9))
     held = {each.name: (each.most_bytes, each.kept_bytes) for each in found.components}
@@ -123,7 +123,7 @@ def test_nothing_is_lost_between_components(
     """Whatever the ranges, their shares add up to the call, and one of them had the peak."""
     places = sorted(cuts)
     ranges = [(a, b - 1, f"part {a}") for a, b in pairwise(places)]
-    found = watched(sorted(changes), ranges, 10_000)
+    found = memory_trace(sorted(changes), ranges, 10_000)
     assert sum(each.kept_bytes for each in found.components) == sum(size for _, size in changes)
     if changes:
         assert max(each.most_bytes for each in found.components) == max(found.live_bytes[1:])

@@ -8,12 +8,12 @@ import torch
 
 from bench.costs import memory as allocations
 from bench.costs.memory import (
-    Ground,
+    ProcessBaseline,
     live_bytes,
     peak_resident_bytes,
     peak_tensor_bytes,
     resident_bytes,
-    watch_allocations,
+    trace_allocations,
 )
 from bench.machine.host import room_bytes
 
@@ -82,7 +82,7 @@ def test_allocations_are_watched_with_the_ranges_around_them() -> None:
         torch.zeros(MEBI, dtype=torch.uint8)
 
     kept: list[torch.Tensor] = []
-    changes, ranges = watch_allocations(call, "cpu")
+    changes, ranges = trace_allocations(call, "cpu")
     assert [size for _, size in changes] == [3 * MEBI, MEBI, -MEBI]
     ((begin, end, name),) = ranges
     assert name == "MLP"
@@ -93,7 +93,7 @@ def test_a_case_has_no_part_of_what_was_left_before_it(monkeypatch: pytest.Monke
     """Nor is the compiler only that case's which happened to load it."""
     resident = iter([100, 180, 190, 240, 300, 310, 310, 312, 350])
     monkeypatch.setattr(allocations, "resident_bytes", lambda: next(resident))
-    ground = Ground()
+    ground = ProcessBaseline()
     ground.begin()
     assert ground.alone(230) == 100 + 230 - 180
     ground.begin()
@@ -108,7 +108,7 @@ def test_a_case_has_no_part_of_what_was_left_before_it(monkeypatch: pytest.Monke
 
 def test_a_missing_peak_stays_missing() -> None:
     """Without Linux there is none: None, not 0."""
-    assert Ground().alone(None) is None
+    assert ProcessBaseline().alone(None) is None
 
 
 def test_resident_memory_is_in_bytes() -> None:
@@ -126,7 +126,7 @@ def test_the_next_case_finds_the_ground_as_it_was() -> None:
     """What a case freed is not counted as the next one's, in a real process."""
     code = (
         "import torch; from bench.costs.memory import *\n"
-        "ground = Ground(); ground.begin()\n"
+        "ground = ProcessBaseline(); ground.begin()\n"
         "for _ in range(2):\n"
         "    ground.begin(); reset_peak_resident()\n"
         "    parts = [torch.ones(2**20) for _ in range(64)]; del parts\n"

@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from bench.arms.building import build_candidate
-from bench.costs.decomposed_ops import OpenedFastPath
+from bench.costs.decomposed_ops import DecomposedOps
 from bench.costs.memory_prediction import predict
 from bench.records.arm_costs import Case
 from bench.records.comparison import Arm
@@ -81,7 +81,7 @@ def test_the_steps_end_in_the_same_shape(device: str, attention: str) -> None:
     """Opened or not, the output is of the shape and type that the model goes on with."""
     arm = build_candidate(Arm(attention=attention), make_workload(batch_size=2))
     expected = arm.output()
-    with OpenedFastPath(device):
+    with DecomposedOps(device):
         opened = arm.output()
     assert (opened.shape, opened.dtype) == (expected.shape, expected.dtype)
 
@@ -90,5 +90,5 @@ def test_other_operators_are_left_alone() -> None:
     """Whatever is not the fast path computes what it always does."""
     arm = build_candidate(Arm(attention="sdpa"), make_workload())
     expected = arm.output()
-    with OpenedFastPath("cpu"):
+    with DecomposedOps("cpu"):
         assert torch.equal(arm.output(), expected)

@@ -25,7 +25,7 @@ from bench.costs.kernels import (
     MATH,
     NATIVE_MHA,
     kernels_of,
-    said_in,
+    library_lines,
 )
 from vitcore.attention import build_attention
 from vitcore.config import ViTConfig
@@ -175,11 +175,11 @@ def test_what_others_print_is_neither_lost_nor_disordered() -> None:
 
 def test_bytes_that_are_no_text_pass_unchanged(capfdbinary: pytest.CaptureFixture[bytes]) -> None:
     """Whoever else writes to the descriptor meanwhile."""
-    assert said_in(lambda: os.write(1, b"\xff\x00 half a line")) == ""
+    assert library_lines(lambda: os.write(1, b"\xff\x00 half a line")) == ""
     assert capfdbinary.readouterr().out == b"\xff\x00 half a line"
 
 
-@pytest.mark.parametrize("watch", [said_in, lambda call: kernels_of(call, "cpu")])
+@pytest.mark.parametrize("watch", [library_lines, lambda call: kernels_of(call, "cpu")])
 def test_an_error_leaves_standard_output_as_it_was(
     watch: Callable[[Callable[[], object]], object], capfd: pytest.CaptureFixture[str]
 ) -> None:
@@ -200,8 +200,8 @@ def test_an_error_leaves_standard_output_as_it_was(
 
 def test_no_descriptor_is_left_open() -> None:
     """A pass of many comparisons does not run out of them."""
-    said_in(lambda: None)
+    library_lines(lambda: None)
     before = len(list(Path("/proc/self/fd").iterdir()))
     for _ in range(20):
-        said_in(lambda: None)
+        library_lines(lambda: None)
     assert len(list(Path("/proc/self/fd").iterdir())) == before

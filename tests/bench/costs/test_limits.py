@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 from torch import Tensor
 
 from bench.costs import limits
-from bench.costs.limits import Chain, Reached, copy_bytes_per_s, fastest, libraries, paired_ratio
+from bench.costs.limits import Chain, LimitRatio, copy_bytes_per_s, fastest, libraries, paired_ratio
 from bench.timing.clocks import clock_for
 from helpers.clocks import FakeClock, FakeStamp
 from vitcore import costs
@@ -157,7 +157,7 @@ def test_a_library_that_this_torch_lacks_is_left_out(monkeypatch: pytest.MonkeyP
     def failing(*_: object) -> limits.Linear:
         return lambda x_RI: F.linear(x_RI, x_RI[:, :1])
 
-    table = {"F.linear": limits._plain, "absent": absent, "failing": failing}
+    table = {"F.linear": limits._f_linear, "absent": absent, "failing": failing}
     monkeypatch.setattr(limits, "_LIBRARIES", table)
     assert libraries(torch.float32, "cpu") == ("F.linear",)
 
@@ -194,7 +194,7 @@ def test_one_chain_is_in_memory_at_a_time() -> None:
 
 def pairs_of(
     call_s: Iterator[float], limit_s: Iterator[float], seconds: float
-) -> tuple[Reached, list[str]]:
+) -> tuple[LimitRatio, list[str]]:
     """Pair calls of given seconds with limits of given seconds, and note their order."""
     clock, order = FakeClock(), list[str]()
     works = {"call": clock.work(call_s), "limit": clock.work(limit_s)}

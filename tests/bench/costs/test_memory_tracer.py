@@ -43,9 +43,9 @@ def test_names_are_given_before_and_after() -> None:
     """Parameters are named when they are shown, what an operator made when it is known."""
     layer = nn.Linear(4, 4)
     with Tracker() as tracker:
-        tracker.name("parameters", layer.parameters())
+        tracker.label("parameters", layer.parameters())
         out = layer(torch.zeros(1, 4))
-        tracker.rename("temporaries", "activations")
+        tracker.relabel("temporaries", "activations")
         more = out + 1
     kinds = [block.kind for block in tracker.blocks() if block.died is None]
     # The layer keeps its input for the backward pass.

@@ -8,7 +8,7 @@ from torch.profiler import ProfilerActivity, profile
 
 from bench.arms.building import build_candidate
 from bench.arms.candidate import Candidate
-from bench.costs.profiler import Seen, watch_calls
+from bench.costs.profiler import ProfilingResult, profile_calls
 from bench.records.comparison import Arm, Workload
 
 PATCHER = Workload(
@@ -47,18 +47,18 @@ def ignore(_: str) -> None:
     """Nobody listens."""
 
 
-def seen(*profiled_s: float) -> Seen:
+def seen(*profiled_s: float) -> ProfilingResult:
     """Profiled calls that took so long."""
     found: dict[str, Any] = {
         "profiled_s": list(profiled_s),
         "profilers": [profile(activities=[ProfilerActivity.CPU]) for _ in profiled_s],
     }
-    return Seen(**found)
+    return ProfilingResult(**found)
 
 
 def test_plain_and_profiled_calls_alternate(arm: Counting) -> None:
     """After one that starts the profiler; which of a pair goes first changes from pair to pair."""
-    found = watch_calls(arm, 4, ignore)
+    found = profile_calls(arm, 4, ignore)
     pairs = [[False, True], [True, False], [False, True], [True, False]]
     assert arm.watched == [True, *(each for pair in pairs for each in pair)]
     assert len(found.plain_s) == len(found.profiled_s) == len(found.profilers) == 4
@@ -68,7 +68,7 @@ def test_plain_and_profiled_calls_alternate(arm: Counting) -> None:
 
 def test_every_profiler_saw_its_own_call(arm: Counting) -> None:
     """One call each: nothing of the pairs before."""
-    for profiler in watch_calls(arm, 3, ignore).profilers:
+    for profiler in profile_calls(arm, 3, ignore).profilers:
         names = [event.name for event in profiler.events()]
         assert names.count("vitbench::patcher") == 1
         assert names.count("aten::conv2d") == 1
@@ -77,13 +77,13 @@ def test_every_profiler_saw_its_own_call(arm: Counting) -> None:
 def test_progress_is_told(arm: Counting) -> None:
     """Which call of how many is next."""
     told: list[str] = []
-    watch_calls(arm, 2, told.append)
+    profile_calls(arm, 2, told.append)
     assert told == ["call 1 of 2", "call 2 of 2"]
 
 
 def test_disturbed_pairs_are_counted_among_those_measured(arm: Counting) -> None:
     """However busy this machine is."""
-    found = watch_calls(arm, 2, ignore)
+    found = profile_calls(arm, 2, ignore)
     assert 0 <= found.disturbed <= 2
     assert bool(found.causes) == bool(found.disturbed)
 

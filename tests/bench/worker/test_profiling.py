@@ -10,9 +10,9 @@ import pytest
 import torch
 
 from bench.costs.memory_prediction import predict
-from bench.costs.profiler import Seen
+from bench.costs.profiler import ProfilingResult
 from bench.records.arm_costs import KINDS, Case
-from bench.records.call_profile import BETWEEN, COMPONENTS, PYTHON, Profiled
+from bench.records.call_profile import BETWEEN, COMPONENTS, PYTHON, CallProfile
 from bench.records.comparison import Arm, Workload
 from bench.records.task import Ending, ProfileJob
 from bench.runs.profiling import read
@@ -36,7 +36,7 @@ def job_of(folder: Path, arm: Arm | None = None, **changes: Any) -> ProfileJob:
     return ProfileJob(case=case, calls=3, folder=folder, command="vitbench profile")
 
 
-def profiled_by(job: ProfileJob) -> Profiled:
+def profiled_by(job: ProfileJob) -> CallProfile:
     """The data of a profile that succeeds."""
     assert profile(job, ignore) == Ending()
     return read(job.folder).profiled
@@ -47,13 +47,13 @@ def ignore(_: str) -> None:
 
 
 @pytest.fixture(name="made", scope="module")
-def _made(tmp_path_factory: pytest.TempPathFactory) -> tuple[Profiled, Path]:
+def _made(tmp_path_factory: pytest.TempPathFactory) -> tuple[CallProfile, Path]:
     """One profile and its folder, for all who only look."""
     folder = tmp_path_factory.mktemp("profile") / "new" / "folder"
     return profiled_by(job_of(folder)), folder
 
 
-def test_shares_add_up(made: tuple[Profiled, Path]) -> None:
+def test_shares_add_up(made: tuple[CallProfile, Path]) -> None:
     """Components and operators divide the same time; every component of a block is there."""
     profiled, _ = made
     total = pytest.approx(profiled.total_s)
@@ -63,20 +63,20 @@ def test_shares_add_up(made: tuple[Profiled, Path]) -> None:
     assert PYTHON in {each.name for each in profiled.operators}
 
 
-def test_what_the_profiler_costs_is_told(made: tuple[Profiled, Path]) -> None:
+def test_what_the_profiler_costs_is_told(made: tuple[CallProfile, Path]) -> None:
     """Times of both sorts of calls and their ratio, over so many pairs as were asked for."""
     profiled, _ = made
     assert profiled.calls == 3
     assert min(profiled.wall_s, profiled.profiled_s, profiled.overhead) > 0
 
 
-def test_the_files(made: tuple[Profiled, Path]) -> None:
+def test_the_files(made: tuple[CallProfile, Path]) -> None:
     """Nothing else lies in the folder."""
     _, folder = made
     assert {path.name for path in folder.iterdir()} == FILES
 
 
-def test_the_trace_is_one_that_perfetto_reads(made: tuple[Profiled, Path]) -> None:
+def test_the_trace_is_one_that_perfetto_reads(made: tuple[CallProfile, Path]) -> None:
     """JSON with events, of operators and of our ranges."""
     _, folder = made
     events = json.loads((folder / "trace.json").read_text())["traceEvents"]
@@ -84,7 +84,7 @@ def test_the_trace_is_one_that_perfetto_reads(made: tuple[Profiled, Path]) -> No
     assert {"aten::addmm", "vitbench::MLP", "vitbench::norm", "vitbench::optimizer"} <= names
 
 
-def test_the_stacks_are_those_of_a_flame_graph(made: tuple[Profiled, Path]) -> None:
+def test_the_stacks_are_those_of_a_flame_graph(made: tuple[CallProfile, Path]) -> None:
     """Each line is a way down and whole microseconds, which add up to the call."""
     profiled, folder = made
     lines = (folder / "stacks.txt").read_text().splitlines()
@@ -94,7 +94,7 @@ def test_the_stacks_are_those_of_a_flame_graph(made: tuple[Profiled, Path]) -> N
     assert len({line.rpartition(" ")[0] for line in lines}) == len(lines)
 
 
-def test_the_timeline_reaches_the_predicted_peak(made: tuple[Profiled, Path]) -> None:
+def test_the_timeline_reaches_the_predicted_peak(made: tuple[CallProfile, Path]) -> None:
     """What is drawn is what ``vitbench memory`` predicts."""
     profiled, _ = made
     assert profiled.memory is not None
@@ -109,7 +109,7 @@ def test_the_timeline_reaches_the_predicted_peak(made: tuple[Profiled, Path]) ->
     assert ends["gradients"][0] == ends["parameters"][0]
 
 
-def test_memory_is_measured_too(made: tuple[Profiled, Path]) -> None:
+def test_memory_is_measured_too(made: tuple[CallProfile, Path]) -> None:
     """Its peak is the predicted one within 5 %, and each component has had its turn."""
     profiled, _ = made
     assert profiled.watched is not None
@@ -124,7 +124,7 @@ def test_memory_is_measured_too(made: tuple[Profiled, Path]) -> None:
     assert sum(each.kept_bytes for each in held.values()) == ended
 
 
-def test_everything_is_there_as_data(made: tuple[Profiled, Path]) -> None:
+def test_everything_is_there_as_data(made: tuple[CallProfile, Path]) -> None:
     """With machine, versions, time and command."""
     profiled, folder = made
     data = json.loads((folder / "profile.json").read_text())
@@ -157,9 +157,11 @@ def test_a_compiled_arm_has_no_prediction(tmp_path: Path) -> None:
 
 def test_foreign_load_is_told() -> None:
     """With its causes and the remedy; a calm profile says nothing of it."""
-    (said,) = _disturbed(Seen(plain_s=[1.0] * 5, disturbed=2, causes={"steal": 1, "preempted": 2}))
+    (said,) = _disturbed(
+        ProfilingResult(plain_s=[1.0] * 5, disturbed=2, causes={"steal": 1, "preempted": 2})
+    )
     assert said.startswith("Foreign load disturbed 2 of 5 pairs (steal 1, preempted 2); for better")
-    assert not list(_disturbed(Seen(plain_s=[1.0])))
+    assert not list(_disturbed(ProfilingResult(plain_s=[1.0])))
 
 
 def test_a_gpu_that_is_not_here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

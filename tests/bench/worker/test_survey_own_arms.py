@@ -55,7 +55,7 @@ def test_an_arm_of_ones_own(tmp_path: Path) -> None:
     assert found.parameters == 0
     assert reasons(found) == [
         "predicted memory and top-1 not available: the arm is a user's own",
-        "FLOPs not available: ValueError: FlopCounterMode knows no operation of it",
+        "FLOPs not available: ValueError: FlopCounterMode recognises none of its operators",
     ]
 
 

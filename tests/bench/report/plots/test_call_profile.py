@@ -12,7 +12,7 @@ from matplotlib.patches import Rectangle
 from matplotlib.text import Text
 
 from bench.records.arm_costs import KINDS
-from bench.records.call_profile import COMPONENTS, Profiled, Share, Timeline, Watched
+from bench.records.call_profile import COMPONENTS, CallProfile, MemoryTrace, Share, Timeline
 from bench.report.plots import canvas
 from bench.report.plots.call_profile import (
     components_figure,
@@ -24,7 +24,7 @@ from bench.report.plots.call_profile import (
 from helpers.figures import SOURCE, boxes, lie_apart
 from helpers.profiles import MEBI, PROFILED, TIMELINE, make_profiled
 
-Draw = Callable[[Profiled, str], Figure | None]
+Draw = Callable[[CallProfile, str], Figure | None]
 LONG = Share(
     name="aten::_scaled_dot_product_flash_attention_for_cpu_backward",
     seconds=0.1,
@@ -33,7 +33,7 @@ LONG = Share(
 )
 
 
-def operators(profiled: Profiled, source: str) -> Figure:
+def operators(profiled: CallProfile, source: str) -> Figure:
     """The figure of three operators and the others."""
     return operators_figure(profiled, 3, source)
 
@@ -49,7 +49,7 @@ def _in_style() -> Iterator[None]:
         yield
 
 
-def drawn(draw: Draw, profiled: Profiled = PROFILED) -> Figure:
+def drawn(draw: Draw, profiled: CallProfile = PROFILED) -> Figure:
     """Figure with everything in its final place."""
     figure = draw(profiled, SOURCE)
     assert figure is not None
@@ -179,7 +179,7 @@ def test_measured_memory_has_its_peak_marked() -> None:
 
 def test_without_a_measurement_there_is_no_figure() -> None:
     """Nor where nothing was allocated."""
-    empty = Watched(seconds=(0.0,), live_bytes=(5,))
+    empty = MemoryTrace(seconds=(0.0,), live_bytes=(5,))
     for watched in (None, empty):
         assert watched_figure(make_profiled(watched=watched), SOURCE) is None
 
