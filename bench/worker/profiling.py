@@ -120,7 +120,7 @@ def _memory(case: Case) -> tuple[Timeline | None, tuple[str, ...]]:
 def _write(
     job: ProfileJob, result: ProfilingResult, found: Sequence[Stack], everything: dict[str, Any]
 ) -> None:
-    """Write the data files; profile.json comes last, so that its presence marks a complete folder."""
+    """Write the data files; profile.json comes last, so that it marks a complete folder."""
     job.folder.mkdir(parents=True)
     result.calm()[0].export_chrome_trace(str(job.folder / "trace.json"))
     (job.folder / "stacks.txt").write_text("\n".join([*collapsed(found), ""]), encoding="utf-8")
