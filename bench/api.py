@@ -16,7 +16,7 @@ from torch import Tensor, nn
 from bench.analysis.replication import PRIOR_SD
 from bench.analysis.rows import analyse
 from bench.arms.candidate import Candidate
-from bench.arms.pairs import Made, pair_of
+from bench.arms.pairs import BuiltArm, pair_of
 from bench.arms.tensors import Inputs
 from bench.files.lock import device_locks
 from bench.machine.environment import read_environment
@@ -40,7 +40,7 @@ from bench.suite.grid import CONTROL_SHARE, against_first
 from bench.timing.clocks import clock_for
 from bench.timing.device import found_devices
 from bench.timing.pairs import MAX_OWN_ROUNDS, Rounds
-from bench.worker.session import Job, measure
+from bench.worker.session import Measurement, measure
 from vitcore.config import known
 
 Work = Callable[..., Any]
@@ -107,11 +107,11 @@ def _sample(
 ) -> Sample:
     def build(_: Comparison) -> tuple[Candidate, Candidate]:
         sides = (comparison.baseline, comparison.arm)
-        made = [Made(work=_own(w), levels=arm) for w, arm in zip(works, sides, strict=True)]
+        made = [BuiltArm(work=_own(w), levels=arm) for w, arm in zip(works, sides, strict=True)]
         return pair_of(comparison, made[0], made[1], inputs)
 
     clock = clock_for(comparison.workload.device)
-    job = Job(
+    job = Measurement(
         comparison=comparison,
         benchmark=Rounds(clock),
         clock=clock,

@@ -29,12 +29,12 @@ from bench.timing.clocks import clock_for
 from bench.timing.device import forget_imports, found_devices
 from bench.timing.pairs import MAX_OWN_ROUNDS, MAX_ROUNDS, Benchmark
 from bench.timing.yardstick import yardstick_s
-from bench.worker.budget import Allotment, BudgetSpentError
+from bench.worker.budget import BudgetSpentError, TimeBudget
 from bench.worker.process import announce, finish_on_interrupt, keep
-from bench.worker.session import Job, measure
+from bench.worker.session import Measurement, measure
 
 TASK = pytest.StashKey[Task[PassJob] | None]()
-ALLOTMENT = pytest.StashKey[Allotment]()
+TIME_BUDGET = pytest.StashKey[TimeBudget]()
 # Set when the pair under way is to be the last.
 INTERRUPT = pytest.StashKey[Event]()
 _FACTORS = f"of {','.join(FACTORS)}; default: {','.join(USUAL_FACTORS)}"
@@ -73,7 +73,7 @@ def pytest_configure(config: pytest.Config) -> None:
         raise pytest.UsageError(str(error)) from error
     config.stash[INTERRUPT] = interrupt = Event()
     if task:
-        config.stash[ALLOTMENT] = Allotment.of(task)
+        config.stash[TIME_BUDGET] = TimeBudget.of(task)
         finish_on_interrupt(interrupt)
 
 
@@ -186,7 +186,7 @@ def _sample(
     job = _job(task, comparison)
     announce(task, job)
     try:
-        measuring_s = request.config.stash[ALLOTMENT].measuring(job.key)
+        measuring_s = request.config.stash[TIME_BUDGET].measuring(job.key)
     except BudgetSpentError as error:
         return job.failed("skipped", str(error))
     session = replace(
@@ -209,10 +209,10 @@ def _session(
     benchmark: Benchmark,
     request: pytest.FixtureRequest,
     measuring_s: Callable[[float], float],
-) -> Job:
+) -> Measurement:
     """The measurement of one comparison as ``pytest bench`` makes it."""
     mark = request.node.get_closest_marker("benchmark")
-    return Job(
+    return Measurement(
         comparison=comparison,
         benchmark=benchmark,
         clock=mark.kwargs["timer"],

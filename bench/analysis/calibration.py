@@ -1,8 +1,9 @@
-"""How often does a method err? Comparisons with a known answer, judged by several methods.
+"""Error rates of several methods on comparisons with a known answer.
 
-All methods see the same samples. Two are this suite's; the others are what people use: one arm's
-rounds and then the other's, as pytest-benchmark, torch.utils.benchmark and timm's script take them,
-for which the baseline's times of a process's first half stand beside the arm's of its second.
+All methods judge the same samples. Two are this suite's; the others are common practice: the rounds
+of one arm, then those of the other, as in pytest-benchmark, torch.utils.benchmark and timm's
+script. For these, the baseline's times of a process's first half are compared with the arm's times
+of its second half.
 """
 
 import math
@@ -28,7 +29,7 @@ _Times = NDArray[np.float64]
 
 @dataclass(frozen=True, kw_only=True)
 class Trial:
-    """One comparison with a known speed-up (1: identical arms), and its samples, pass by pass."""
+    """A comparison with a known speed-up (1: identical arms), and its samples, pass by pass."""
 
     key: str
     truth: float
@@ -36,7 +37,7 @@ class Trial:
 
 
 @dataclass(frozen=True)
-class Outcome:
+class TrialResult:
     """Interval and verdict of one method for one trial."""
 
     truth: float
@@ -45,14 +46,14 @@ class Outcome:
 
 
 def rates(trials: Sequence[Trial], controls: Sequence[Trial]) -> Iterator[Rate]:
-    """Every method's rates for every kind of trial, identical arms first."""
-    for method, judged in METHODS.items():
+    """Yield the rates of every method for every kind of trial, identical arms first."""
+    for method, judged in JUDGES.items():
         outcomes = judged(trials, controls)
         for truth in sorted({trial.truth for trial in trials}, reverse=True):
             yield _rate(method, [each for each in outcomes if each.truth == truth])
 
 
-def _rate(method: Method, outcomes: Sequence[Outcome]) -> Rate:
+def _rate(method: Method, outcomes: Sequence[TrialResult]) -> Rate:
     different = sum(each.verdict in ("faster", "slower") for each in outcomes)
     slower = sum(each.verdict == "slower" for each in outcomes)
     truth = outcomes[0].truth
@@ -88,8 +89,8 @@ def _half(interval: Interval) -> float:
     return math.log(interval.high / interval.low) / 2
 
 
-def _together(trials: Sequence[Trial], controls: Sequence[Trial]) -> list[Outcome]:
-    """As ``vitbench run`` judges: all comparisons lend each other what they know."""
+def _together(trials: Sequence[Trial], controls: Sequence[Trial]) -> list[TrialResult]:
+    """Judge as ``vitbench run``: all comparisons share one estimate of the spread."""
     spread = fit_spread([estimates(each.samples) for each in (*trials, *controls)])
     effects = {each.key: effect(estimates(each.samples), spread) for each in trials}
     found = check_controls([effect(estimates(each.samples), spread) for each in controls])
@@ -97,43 +98,43 @@ def _together(trials: Sequence[Trial], controls: Sequence[Trial]) -> list[Outcom
     return [_outcome(each, judged[each.key].effect, judged[each.key].verdict) for each in trials]
 
 
-def _alone(trials: Sequence[Trial], controls: Sequence[Trial]) -> list[Outcome]:
-    """As ``vitbench compare`` judges: each candidate with one control."""
+def _alone(trials: Sequence[Trial], controls: Sequence[Trial]) -> list[TrialResult]:
+    """Judge as ``vitbench compare``: each candidate with one control."""
     pairs = ((each, controls[place % len(controls)]) for place, each in enumerate(trials))
     return [found for each, control in pairs for found in _together([each], [control])]
 
 
-def _student(trials: Sequence[Trial], _: Sequence[Trial]) -> list[Outcome]:
+def _student(trials: Sequence[Trial], _: Sequence[Trial]) -> list[TrialResult]:
     """Student's t over the passes of each comparison by itself."""
     intervals = [
         geometric([estimate_pass(s.baseline_s, s.arm_s).log_ratio for s in each.samples])
         for each in trials
     ]
     return [
-        Outcome(each.truth, interval, verdict(interval))
+        TrialResult(each.truth, interval, verdict(interval))
         for each, interval in zip(trials, intervals, strict=True)
     ]
 
 
-def _sequential(trials: Sequence[Trial], _: Sequence[Trial]) -> list[Outcome]:
+def _sequential(trials: Sequence[Trial], _: Sequence[Trial]) -> list[TrialResult]:
     """Medians of one process, one arm after the other, with a bootstrap interval."""
     outcomes = []
     for trial in trials:
         interval = bootstrap(*_halves(trial))
         differs = "faster" if (interval.low or 1) > 1 else "slower"
         decided = (interval.low or 1) > 1 or (interval.high or 1) < 1
-        outcomes.append(Outcome(trial.truth, interval, differs if decided else "undecided"))
+        outcomes.append(TrialResult(trial.truth, interval, differs if decided else "undecided"))
     return outcomes
 
 
-def _medians(trials: Sequence[Trial], _: Sequence[Trial]) -> list[Outcome]:
-    """As pytest-benchmark compares: two medians, taken at their word beyond ``DELTA``."""
+def _medians(trials: Sequence[Trial], _: Sequence[Trial]) -> list[TrialResult]:
+    """Judge as pytest-benchmark: by the ratio of two medians, without an interval."""
     outcomes = []
     for trial in trials:
         baseline_s, arm_s = _halves(trial)
         ratio = median(baseline_s) / median(arm_s)
         known = Interval(ratio, ratio, ratio)
-        outcomes.append(Outcome(trial.truth, known, verdict(known)))
+        outcomes.append(TrialResult(trial.truth, known, verdict(known)))
     return outcomes
 
 
@@ -168,12 +169,12 @@ def _ratio_of_medians(baseline_s: _Times, arm_s: _Times, axis: int) -> _Times:
     return np.asarray(np.median(baseline_s, axis=axis) / np.median(arm_s, axis=axis))
 
 
-def _outcome(trial: Trial, found: Effect, decided: str) -> Outcome:
-    return Outcome(trial.truth, found.interval, decided)
+def _outcome(trial: Trial, found: Effect, decided: str) -> TrialResult:
+    return TrialResult(trial.truth, found.interval, decided)
 
 
-Judge = Callable[[Sequence[Trial], Sequence[Trial]], list[Outcome]]
-METHODS: Mapping[Method, Judge] = {
+Judge = Callable[[Sequence[Trial], Sequence[Trial]], list[TrialResult]]
+JUDGES: Mapping[Method, Judge] = {
     Method.RUN: _together,
     Method.COMPARE: _alone,
     Method.STUDENT: _student,

@@ -17,7 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.stats import false_discovery_control
 
-FALSE_SHARE = 0.05
+FALSE_CHANGE_SHARE = 0.05
 # A segment of fewer values could be one disturbed run.
 LEAST_SEGMENT = 3
 _ORDERS = 4999
@@ -54,7 +54,9 @@ class Change:
 
 
 def changes(
-    series: Mapping[str, Sequence[float]], least: int = LEAST_SEGMENT, share: float = FALSE_SHARE
+    series: Mapping[str, Sequence[float]],
+    least: int = LEAST_SEGMENT,
+    share: float = FALSE_CHANGE_SHARE,
 ) -> list[Change]:
     """Return every change of positive series, by series and place.
 
@@ -86,7 +88,7 @@ def _logs(name: str, values: Sequence[float]) -> Values:
     return np.log(found)
 
 
-def least_runs(series: int, least: int = LEAST_SEGMENT, share: float = FALSE_SHARE) -> int:
+def least_runs(series: int, least: int = LEAST_SEGMENT, share: float = FALSE_CHANGE_SHARE) -> int:
     """Return the number of runs below which no change of one series among ``series`` can be found.
 
     Of n values in random order, 2 of C(n, n / 2) permutations are cut as well as the best one.

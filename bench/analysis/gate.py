@@ -22,7 +22,7 @@ _ROUNDING = 1e-9
 _LEAST_WIDTH = 0.01
 _TREES = ("at the base", "in this tree")
 # Metrics that a survey measures; without one they are not gated.
-SURVEYED = ("memory", "flops", "parameters")
+SURVEYED_METRICS = ("memory", "flops", "parameters")
 # A survey that has no value of these is an error; the others may not apply to a target.
 _ALWAYS = ("memory",)
 
@@ -82,10 +82,10 @@ def checks(
 ) -> list[Check]:
     """Return the checks of every metric of every target.
 
-    Without a survey there is no check of what only a survey measures (``SURVEYED``).
+    Without a survey there is no check of what only a survey measures (``SURVEYED_METRICS``).
     """
     found = [check for each in measured for check in _checks(each, thresholds)]
-    return [check for check in found if survey or check.metric not in SURVEYED]
+    return [check for check in found if survey or check.metric not in SURVEYED_METRICS]
 
 
 def new_target(target: str) -> Check:

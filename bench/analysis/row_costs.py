@@ -8,7 +8,7 @@ from dataclasses import replace
 from typing import Any
 
 from bench.analysis.notes import cost_notes
-from bench.records.arm_costs import Case, Limit, Measured, Survey, computed_in
+from bench.records.arm_costs import Case, Limit, MeasuredMemory, Survey, computed_in
 from bench.records.comparison import Arm, Comparison, Sample
 from bench.records.notes import SEPARATOR, Note
 from bench.records.row import Record
@@ -50,7 +50,7 @@ def _key(comparison: Comparison, arm: Arm) -> str:
 
 
 def _not_reached(key: str) -> Survey:
-    late = Measured(status="skipped", error="the run ended before its turn")
+    late = MeasuredMemory(status="skipped", error="the run ended before its turn")
     return Survey(key=key, measured=late)
 
 

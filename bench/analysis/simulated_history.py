@@ -27,7 +27,7 @@ class DetectedChange(NamedTuple):
 
 
 # A method maps raw times and ratios of a history to the changes that it reports.
-Method = Callable[[Values, Values], list[DetectedChange]]
+Detector = Callable[[Values, Values], list[DetectedChange]]
 
 # Standard deviations of logarithms: speed of a machine from run to run, noise that does not cancel
 # in a ratio, jump to another kind of machine; and the mean number of runs between jumps.
@@ -62,7 +62,7 @@ def simulate_histories(
     generator = np.random.default_rng(seed)
     made = [_history(generator, runs, series, change) for _ in range(histories)]
     truth = {(n, runs // 2) for n in range(0, series, 4)}
-    return [_judge(name, method, made, truth, change) for name, method in METHODS.items()]
+    return [_judge(name, method, made, truth, change) for name, method in DETECTORS.items()]
 
 
 def _history(
@@ -79,7 +79,7 @@ def _history(
 
 def _judge(
     name: str,
-    method: Method,
+    method: Detector,
     made: Sequence[tuple[Values, Values]],
     truth: set[tuple[int, int]],
     change: float,
@@ -130,7 +130,7 @@ def _change_points(values: Values) -> list[DetectedChange]:
     ]
 
 
-METHODS: Mapping[str, Method] = {
+DETECTORS: Mapping[str, Detector] = {
     "10 % against the run before, raw times": lambda raw, _: _threshold(0.1, raw),
     "10 % against the run before, ratios": lambda _, ratios: _threshold(0.1, ratios),
     "change points of raw times": lambda raw, _: _change_points(raw),

@@ -70,7 +70,7 @@ SCENARIOS = (
 
 
 @dataclass(frozen=True)
-class Outcome:
+class SimulatedResult:
     """Result of one simulated comparison, with its true speed-up."""
 
     truth: float
@@ -120,7 +120,7 @@ def simulate(scenario: Scenario, runs: int, seed: int = 0) -> Score:
     )
 
 
-def _share(outcomes: Sequence[Outcome], truth: float, verdicts: Sequence[str]) -> float:
+def _share(outcomes: Sequence[SimulatedResult], truth: float, verdicts: Sequence[str]) -> float:
     said = [each.verdict in verdicts for each in outcomes if each.truth == truth]
     return fmean(said) if said else math.nan
 
@@ -133,7 +133,7 @@ def _half(interval: Interval) -> float:
     return math.log((interval.high or math.inf) / (interval.low or math.nan)) / 2
 
 
-def _run(scenario: Scenario, random: np.random.Generator) -> Iterator[Outcome]:
+def _run(scenario: Scenario, random: np.random.Generator) -> Iterator[SimulatedResult]:
     """Simulate one run: half of its comparisons are controls, the other half candidates."""
     half = scenario.comparisons // 2
     truths = [1.0] * half
@@ -167,14 +167,14 @@ def _outcomes(
     groups: Sequence[Sequence[PassEstimate]],
     controls: int,
     restless: Sequence[bool],
-) -> Iterator[Outcome]:
+) -> Iterator[SimulatedResult]:
     spread: Spread = fit_spread(groups)
     effects = [effect(group, spread) for group in groups]
     found = check_controls(effects[:controls])
     judged = judge({str(k): effects[k] for k in range(controls, len(effects))}, found)
     for key, each in judged.items():
         group = groups[int(key)]
-        yield Outcome(
+        yield SimulatedResult(
             truth=truths[int(key)],
             interval=each.effect.interval,
             verdict=each.verdict,

@@ -33,14 +33,14 @@ _INDICES = 10
 
 
 @dataclass(frozen=True, kw_only=True)
-class Made:
+class BuiltArm:
     """A user's arm, made: the work that it does, and the levels at which it does it."""
 
     work: Work
     levels: Arm
 
 
-def make_arm(arm: Arm, device: str) -> Made:
+def make_arm(arm: Arm, device: str) -> BuiltArm:
     """Make a user's own arm with seeded random numbers; tensors are made on the device.
 
     Raises InputError where it cannot be made, UnavailableError where this machine cannot run it.
@@ -55,10 +55,10 @@ def make_arm(arm: Arm, device: str) -> Made:
             f"{spec} returned {described(work)}; expected a module or a function to call: end "
             "the factory with return …"
         )
-    return Made(work=work, levels=replace(arm, compile="eager"))
+    return BuiltArm(work=work, levels=replace(arm, compile="eager"))
 
 
-def _part(part: VitcorePart, arm: Arm, device: str) -> Made:
+def _part(part: VitcorePart, arm: Arm, device: str) -> BuiltArm:
     wanted = "fp32" if arm.precision == OWN else arm.precision
     levels = replace(part.arm(wanted), factory=arm.factory, tree=arm.tree)
     if problem := precision_problem(levels.precision, device):
@@ -70,7 +70,7 @@ def _part(part: VitcorePart, arm: Arm, device: str) -> Made:
         variant=part.variant,
         image_size=part.image_size,
     )
-    return Made(work=build_module(levels, workload, head=part.head), levels=levels)
+    return BuiltArm(work=build_module(levels, workload, head=part.head), levels=levels)
 
 
 def make_inputs(comparison: Comparison) -> Inputs:
@@ -148,7 +148,12 @@ def check(comparison: Comparison, baseline: Candidate, arm: Candidate) -> Agreem
 
 
 def pair_of(
-    comparison: Comparison, baseline: Made, arm: Made, inputs: Inputs, *, arm_first: bool = False
+    comparison: Comparison,
+    baseline: BuiltArm,
+    arm: BuiltArm,
+    inputs: Inputs,
+    *,
+    arm_first: bool = False,
 ) -> Pair[Candidate]:
     """Two arms of a user's own, ready to run."""
     if isinstance(arm.work, nn.Module) and arm.work is baseline.work:

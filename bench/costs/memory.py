@@ -15,7 +15,7 @@ from torch.profiler import ProfilerActivity, profile
 
 from bench.arms.candidate import Candidate
 from bench.machine.gpu import torch_gpu
-from bench.records.arm_costs import Measured
+from bench.records.arm_costs import MeasuredMemory
 from bench.records.call_profile import RANGE
 from bench.timing.device import fresh_memory, peak_bytes
 
@@ -140,12 +140,12 @@ def peak_resident_bytes() -> int | None:
     return int(found[1]) * 1024 if found else None
 
 
-def memory_of(arm: Candidate) -> Measured:
+def memory_of(arm: Candidate) -> MeasuredMemory:
     """Measure peak memory during a call of a warm arm, inside its surroundings."""
     return _on_cuda(arm) if arm.device == "cuda" else _on_cpu(arm)
 
 
-def _on_cpu(arm: Candidate) -> Measured:
+def _on_cpu(arm: Candidate) -> MeasuredMemory:
     resident = None
     release_freed()
     if reset_peak_resident():
@@ -155,14 +155,14 @@ def _on_cpu(arm: Candidate) -> Measured:
     # allocations being freed, and a step begins by freeing the gradients of the previous one.
     arm.forget_gradients()
     allocated = peak_tensor_bytes(arm.once, live_bytes(persistent_tensors(arm)))
-    return Measured(allocated_bytes=allocated, process_bytes=resident)
+    return MeasuredMemory(allocated_bytes=allocated, process_bytes=resident)
 
 
-def _on_cuda(arm: Candidate) -> Measured:
+def _on_cuda(arm: Candidate) -> MeasuredMemory:
     fresh_memory("cuda")
     arm.once()
     torch.cuda.synchronize()
-    return Measured(
+    return MeasuredMemory(
         allocated_bytes=peak_bytes("cuda"),
         reserved_bytes=torch.cuda.max_memory_reserved(),
         process_bytes=_driver_bytes(),

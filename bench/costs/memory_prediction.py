@@ -22,7 +22,7 @@ from bench.arms.candidate import Candidate
 from bench.costs.component_ranges import component_ranges, parameters_by_component
 from bench.costs.decomposed_ops import DecomposedOps
 from bench.costs.memory_tracer import Tracker
-from bench.records.arm_costs import Case, Predicted
+from bench.records.arm_costs import Case, PredictedMemory
 from bench.records.errors import InputError
 
 # Granularity of torch's allocator: c10/cuda/CUDACachingAllocator.h, kMinBlockSize.
@@ -61,13 +61,13 @@ class Trace:
     phases: dict[str, int]
 
 
-def predict(case: Case) -> Predicted:
+def predict(case: Case) -> PredictedMemory:
     """Predict the live bytes at the peak of a call of one arm in steady state.
 
     Raises InputError for a compiled arm: shapes do not determine the tensors that a compiler fuses.
     """
     found = peak(trace(case).blocks)
-    return Predicted(
+    return PredictedMemory(
         total_bytes=found.total_bytes, by_kind=found.by_kind, by_component=found.by_component
     )
 

@@ -46,7 +46,7 @@ class Point:
             raise ValueError(f"ratio is {self.ratio}; expected a positive number")
 
 
-COLUMNS = tuple(each.name for each in fields(Point))
+HISTORY_COLUMNS = tuple(each.name for each in fields(Point))
 
 
 def series_name(record: Record) -> str:
@@ -95,7 +95,7 @@ def append(path: Path, found: Sequence[Point]) -> None:
         raise InputError(
             f"{path} has run {min(runs)!r} already; nothing was added (one run counts once)"
         )
-    columns = _columns(path) if before else COLUMNS
+    columns = _columns(path) if before else HISTORY_COLUMNS
     text = path.read_text(encoding="utf-8") if before else ""
     if text and not text.endswith("\n"):
         text += "\n"

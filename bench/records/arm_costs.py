@@ -1,8 +1,8 @@
-"""What one arm costs by itself, as records. Standard library only.
+"""Costs of one arm alone, as records. Standard library only.
 
-A ``Case`` is one arm on one workload. Of its memory, ``Predicted`` is what its shapes say, on any
-machine, ``Measured`` what a process that does nothing else found; a ``Footprint`` is both. A
-``Survey`` holds everything measured of one case.
+A ``Case`` is one arm on one workload. ``PredictedMemory`` follows from its shapes, on any machine;
+``MeasuredMemory`` comes from a process of its own; a ``MemoryReport`` holds both. A ``Survey``
+holds everything measured of one case.
 """
 
 from dataclasses import dataclass, field
@@ -10,9 +10,9 @@ from dataclasses import dataclass, field
 from bench.records.comparison import FACTORS, STATUSES, Arm, Workload
 from bench.records.notes import Note
 
-# What memory is for, in the order in which tables and plots show it. Gradients of activations and
-# whatever an operator needs for a moment are temporaries.
-KINDS = ("parameters", "gradients", "optimizer", "inputs", "activations", "temporaries")
+# Kinds of memory, in the order of tables and plots. Temporaries include gradients of activations
+# and the scratch of operators.
+MEMORY_KINDS = ("parameters", "gradients", "optimizer", "inputs", "activations", "temporaries")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -30,15 +30,15 @@ class Case:
 
     @property
     def name(self) -> str:
-        """What people call it: the workload, and what of the arm is not plain."""
+        """Name for messages: the workload, and the levels of the arm that are not the default."""
         return self.arm.factory or f"{self.workload}-{self.arm.choice}"
 
 
 @dataclass(frozen=True, kw_only=True)
-class Predicted:
-    """Bytes that live at the peak of a call in steady state, and what for (see KINDS).
+class PredictedMemory:
+    """Predicted live bytes at the peak of a call in steady state, by kind (see MEMORY_KINDS).
 
-    ``by_component`` says the same of each component (``bench.records.call_profile.COMPONENTS``).
+    ``by_component`` holds the same for each component (see ``call_profile.CALL_COMPONENTS``).
     """
 
     total_bytes: int
@@ -47,13 +47,12 @@ class Predicted:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Measured:
-    """What a process of its own found; ``None`` is what the device does not tell.
+class MeasuredMemory:
+    """Memory measured in a process of its own; ``None`` if the device does not report a value.
 
-    ``allocated_bytes`` is the peak of live tensor bytes, ``reserved_bytes`` what torch's own
-    allocator held of the device then, ``process_bytes`` the peak of what the process had of it: by
-    the driver on CUDA, resident in main memory on a CPU. ``error`` is one line where ``status`` is
-    not ``ok``.
+    ``allocated_bytes`` is the peak of live tensors, ``reserved_bytes`` the peak held by torch's
+    allocator, ``process_bytes`` the peak of the process: by the driver on CUDA, resident in main
+    memory on a CPU. ``error`` is one line if ``status`` is not ``ok``.
     """
 
     status: str = "ok"
@@ -68,7 +67,7 @@ class Measured:
 
     @property
     def unexplained_bytes(self) -> int | None:
-        """What the process has beyond torch's allocator: context, libraries, Python."""
+        """Bytes of the process outside torch's allocator: context, libraries, Python."""
         held = self.allocated_bytes if self.reserved_bytes is None else self.reserved_bytes
         if self.process_bytes is None or held is None:
             return None
@@ -76,22 +75,22 @@ class Measured:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Footprint:
-    """A case's memory, predicted and measured; ``note`` says why it was not measured.
+class MemoryReport:
+    """Memory of a case, predicted and measured; ``note`` is the reason if it was not measured.
 
-    ``largest_batch`` is the largest that was found to fit by trying, where one was asked for.
+    ``largest_batch`` is the largest that fitted when tried, if it was asked for.
     """
 
     case: Case
-    predicted: Predicted
-    measured: Measured | None = None
+    predicted: PredictedMemory
+    measured: MeasuredMemory | None = None
     note: str | None = None
     largest_batch: int | None = None
     seconds: float = field(default=0.0, compare=False)
 
     @property
     def error(self) -> float | None:
-        """Predicted / measured tensor bytes - 1; None where they were not measured."""
+        """Predicted / measured tensor bytes - 1; None if they were not measured."""
         if self.measured is None or not self.measured.allocated_bytes:
             return None
         return self.predicted.total_bytes / self.measured.allocated_bytes - 1
@@ -99,9 +98,9 @@ class Footprint:
 
 @dataclass(frozen=True, kw_only=True)
 class Limit:
-    """How fast the matrix products of a case alone can be done here, by the fastest library.
+    """Speed of the matrix products of a case alone, in the fastest library here.
 
-    ``time_ratio`` is their time / that of the case's call, from alternating pairs.
+    ``time_ratio`` is their time / the time of the case's call, from alternating pairs.
     """
 
     library: str
@@ -111,9 +110,9 @@ class Limit:
 
 @dataclass(frozen=True, kw_only=True)
 class Graphs:
-    """What the compiler made of an arm: breaks of its graph, and how often it had to do it again.
+    """Breaks of an arm's compiled graph, and recompilations.
 
-    ``recompiles`` count for batches of 1, 2, 8 and 1 images, one after the other.
+    ``recompiles`` counts those for batches of 1, 2, 8 and 1 images in turn.
     """
 
     breaks: int
@@ -124,14 +123,14 @@ class Graphs:
 class Survey:
     """The costs of one arm on one workload; ``key`` is the case's.
 
-    ``flop`` and ``moved_bytes`` are of one call, by arithmetic; ``error`` says in one line that the
-    arithmetic and PyTorch's own count disagree. ``limits`` are by what precision computes in (see
-    ``computed_in``), ``copy_bytes_per_s`` counts what is read and what is written.
+    ``flop`` and ``moved_bytes`` are of one call, by arithmetic; ``error`` is one line if arithmetic
+    and PyTorch's own count disagree. The keys of ``limits`` are number formats (see
+    ``computed_in``); ``copy_bytes_per_s`` counts bytes read and bytes written.
     """
 
     key: str
-    measured: Measured
-    predicted: Predicted | None = None
+    measured: MeasuredMemory
+    predicted: PredictedMemory | None = None
     flop: float | None = None
     moved_bytes: float | None = None
     error: str | None = None
@@ -156,5 +155,5 @@ _COMPUTED_IN = {"amp_bf16": "bf16", "amp_fp16": "fp16"}
 
 
 def computed_in(precision: str) -> str:
-    """What the matrix products of a precision are computed in: fp32, tf32, bf16, fp16 or fp64."""
+    """Return the number format of a precision's products: fp32, tf32, bf16, fp16 or fp64."""
     return _COMPUTED_IN.get(precision, precision)

@@ -14,7 +14,7 @@ from bench.records.arm_costs import Case
 BETWEEN = "between"
 # The components of a call, in the order of a model. A compiled part is one component: the compiler
 # fuses operators across its inner boundaries.
-COMPONENTS = (
+CALL_COMPONENTS = (
     *("patcher", "embedding", "norm", "attention", "MLP", "head"),
     *("compiled", "loss", "optimizer", BETWEEN),
 )
@@ -75,7 +75,7 @@ class Share:
 
 @dataclass(frozen=True, kw_only=True)
 class Timeline:
-    """Live bytes of each kind (see ``bench.records.arm_costs.KINDS``) after each event of one call.
+    """Live bytes of each kind (see ``arm_costs.MEMORY_KINDS``) after each event of one call.
 
     ``events`` number allocations and frees from the call's first, 0 being the moment before it;
     ``phases`` are the events at which forward, backward and optimizer begin.

@@ -1,7 +1,7 @@
-"""The records that everything else makes or reads. Standard library only.
+"""Records of comparisons and of their measurements. Standard library only.
 
-A ``Comparison`` is what to measure, a ``Sample`` what one pass (one process) measured of it. Units
-stand in the names.
+A ``Comparison`` is a pair of arms to measure; a ``Sample`` holds its measurement in one pass (one
+process). Names end in their units.
 """
 
 from dataclasses import dataclass, field, fields, replace
@@ -13,15 +13,15 @@ SCHEMA = 4
 DEVICES = ("cpu", "cuda")
 MODES = ("forward", "train")
 STATUSES = ("ok", "oom", "timeout", "crashed", "wrong", "skipped")
-# What an implementation may be chosen by; the first where nobody says.
+# Objectives for the choice of an implementation; the first is the default.
 OBJECTIVES = ("latency", "throughput", "memory", "energy")
 VERDICTS = ("faster", "slower", "equivalent", "undecided")
 CACHES = ("cold", "warm")
-# What compiles a whole model, of which a block knows nothing.
+# Levels of ``compile`` that compile a whole model.
 MODEL_ARMS = ("compile", "reduce_overhead", "max_autotune")
-# The precision of a user's arm whose type nobody chose: modules stay as they were made.
+# The precision of a user's arm without a chosen type: modules stay as they were made.
 OWN = "own"
-# A difference of less than this is of no interest to somebody who chooses an implementation.
+# Smaller relative differences do not matter for the choice of an implementation.
 DELTA = 0.02
 # The image size that names leave out.
 USUAL_PIXELS = 224
@@ -29,10 +29,10 @@ USUAL_PIXELS = 224
 
 @dataclass(frozen=True, kw_only=True)
 class Workload:
-    """What is done, whichever arm does it. Sizes are in pixels; images are square.
+    """The work of a call, the same for all arms. Sizes are in pixels; images are square.
 
     A part of vitcore has a variant and sizes. A user's own arms have ``inputs`` instead: a shape
-    such as ``1,197,768``, or ``FILE.py:make_inputs``, a function that makes them.
+    such as ``1,197,768``, or ``FILE.py:make_inputs``, a function that returns them.
     """
 
     component: str
@@ -57,7 +57,7 @@ class Workload:
 
     @property
     def name_without_component(self) -> str:
-        """Name where the component goes without saying: ``B/16 b1 train``."""
+        """Name without the component: ``B/16 b1 train``."""
         return self._name("")
 
     def _name(self, component: str) -> str:
@@ -71,13 +71,13 @@ class Workload:
 
 @dataclass(frozen=True, kw_only=True)
 class Arm:
-    """One way to do the work: a level of every factor.
+    """One implementation of the work: a level of every factor.
 
     ``factory`` names a user's own arm (``FILE.py:factory``, ``package.module:factory`` or
     ``vitcore:attention=sdpa``, of another revision with ``@main``); of the other levels only
-    ``precision`` then says anything: the type of the inputs. ``tree`` is the folder from which it
-    is imported, where that is not the working directory. ``kernel`` pins what PyTorch would choose
-    by itself for attention.
+    ``precision`` then has a meaning: the type of the inputs. ``tree`` is the folder from which it
+    is imported, if not the working directory. ``kernel`` pins attention's kernel, which PyTorch
+    would select otherwise.
     """
 
     patcher: str = "conv"
@@ -92,30 +92,32 @@ class Arm:
     tree: str | None = None
 
     def level(self, factor: str) -> str:
-        """The arm's level of one factor, by which a comparison calls it."""
+        """Return the arm's level of one factor, its name in a comparison."""
         return str(getattr(self, factor))
 
     def as_part(self, component: str) -> "Arm":
-        """The arm as a workload knows it: a block has no patcher, and is compiled as one."""
+        """Return the arm for a component: a block has no patcher, and is compiled as a block."""
         if component != "block":
             return self
         compiled = "compile_blocks" if self.compile in MODEL_ARMS else self.compile
-        return replace(self, patcher=PLAIN.patcher, compile=compiled)
+        return replace(self, patcher=DEFAULT_ARM.patcher, compile=compiled)
 
     @property
     def choice(self) -> str:
-        """The levels in which the arm differs from the plain one: ``linear+sdpa+bf16``."""
-        levels = (self.level(name) for name in FACTORS if self.level(name) != PLAIN.level(name))
+        """Levels in which the arm is not the default, as ``linear+sdpa+bf16``; else ``plain``."""
+        levels = (
+            self.level(name) for name in FACTORS if self.level(name) != DEFAULT_ARM.level(name)
+        )
         return "+".join(levels) or "plain"
 
 
-# What everything chosen is compared with: the baseline of every factor.
-PLAIN = Arm(attention="mha")
-# The factors of ``vitbench compare`` and of what a run itself chose; then what a run can vary.
+# The baseline level of every factor; chosen combinations are compared with it.
+DEFAULT_ARM = Arm(attention="mha")
+# The factors of ``vitbench compare`` and of chosen combinations; then those that a run can vary.
 OWN_FACTOR = "factory"
 CHOICE = "choice"
 FACTORS = tuple(each.name for each in fields(Arm) if each.name not in (OWN_FACTOR, "tree"))
-# What a run measures only where it is asked for: of interest once an implementation is chosen.
+# Factors that a run measures only on request: they matter once an implementation is chosen.
 ASKED_FACTORS = ("kernel", "layout")
 USUAL_FACTORS = tuple(name for name in FACTORS if name not in ASKED_FACTORS)
 
@@ -124,7 +126,7 @@ USUAL_FACTORS = tuple(name for name in FACTORS if name not in ASKED_FACTORS)
 class Comparison:
     """A candidate arm against a baseline arm on one workload; equal arms make a control.
 
-    ``allow_different`` accepts an arm that computes something else than its baseline.
+    ``allow_different`` accepts an arm whose outputs differ from its baseline's.
     """
 
     factor: str
@@ -146,7 +148,7 @@ class Comparison:
 
     @property
     def is_control(self) -> bool:
-        """Whether the baseline is compared with a second copy of itself."""
+        """Whether the baseline is compared with a copy of itself."""
         return self.arm == self.baseline
 
     @property
@@ -162,20 +164,20 @@ def comparison_key(factor: str, workload: Workload, arm: str) -> str:
 
 @dataclass(frozen=True, kw_only=True)
 class Sample:
-    """One comparison as one pass measured it.
+    """The measurement of one comparison in one pass.
 
     ``baseline_s`` and ``arm_s`` hold the seconds of each timed call, pair by pair; the baseline
     went first in the pairs of even index. They are device time on CUDA, wall time elsewhere;
-    ``*_wall_s`` hold the synchronised wall time of the same calls where the two differ. Errors
-    are relative norms against float64 (a user's own arms: against the baseline), ``largest_error``
-    the largest absolute one of an output; ``None`` where this pass did not look. ``first_call_s``
-    is the first call of an arm that compiles, ``first_call_cache`` whether its compiler's cache on
-    disk was ``cold`` or ``warm``, ``compiler_start_s`` what loading the compiler took before.
-    ``yardstick_s`` is one call of the yardstick right after (see ``bench.timing.yardstick``).
-    ``resolution_s`` is the step of the clock. ``unsettled`` names the arms (``baseline``, ``arm``)
-    whose warm-up ended for want of time. ``disturbed`` holds the indices of
-    the pairs that foreign load disturbed, ``causes`` how many of them by which cause. ``died``:
-    the process ended while it was measured.
+    ``*_wall_s`` hold the synchronised wall time of the same calls if the two differ. Errors are
+    relative norms against float64 (a user's own arms: against the baseline), ``largest_error`` is
+    the largest absolute error of an output element; ``None`` if this pass did not check.
+    ``first_call_s`` is the time of the first call of an arm that compiles, ``first_call_cache`` the
+    state of its compiler's cache on disk, ``cold`` or ``warm``, ``compiler_start_s`` the time of
+    loading the compiler before. ``yardstick_s`` is the time of a call of the yardstick afterwards
+    (see ``bench.timing.yardstick``), ``resolution_s`` that of the clock's step. ``unsettled`` names
+    the arms (``baseline``, ``arm``) whose warm-up ran out of time. ``disturbed`` holds the indices
+    of the pairs disturbed by foreign load, ``causes`` their number by cause. ``died``: the process
+    ended during the measurement.
     """
 
     key: str

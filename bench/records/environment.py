@@ -7,7 +7,7 @@ from typing import Any
 from bench.records.comparison import DEVICES
 from bench.records.notes import Note, NoteKind
 
-# Work of others when a run begins: shares of the cores, and of the last ten seconds.
+# Limits of foreign load before a run: share of the cores, percent of the last ten seconds.
 _BUSY_SHARE = 0.5
 _WAITING_PERCENT = 10
 _STOP_OTHERS = "stop other programs (top shows them)"
@@ -15,15 +15,14 @@ _STOP_OTHERS = "stop other programs (top shows them)"
 
 @dataclass(frozen=True, kw_only=True)
 class Environment:
-    """Where a run was made. Units stand in the names; ``None`` where the machine does not tell.
+    """The machine of a run. Names end in their units; ``None`` if the machine has no such value.
 
     ``cores`` are those that this process may use, of the machine's ``cores_total``;
     ``quota_cores`` and ``memory_limit_bytes`` are a container's limits, ``None`` without one.
     ``variables`` holds the environment variables that were set and change how torch computes.
     ``load_1min`` and ``waiting_percent`` (the share of ten seconds in which some process waited for
-    a core) are of the moment before the run. What begins with ``gpu_`` is of the GPU that is
-    measured; its clocks are those of that moment. ``code`` is a digest of the code that measures
-    and is measured.
+    a core) were read before the run. Fields ``gpu_*`` describe the measured GPU; its clocks were
+    read then, too. ``code`` is a digest of the code that measures and is measured.
     """
 
     host: str
@@ -68,7 +67,7 @@ class Environment:
     no_energy: dict[str, str] = field(default_factory=dict)
 
     def device_name(self, device: str) -> str:
-        """The name of the processor behind ``cpu`` or ``cuda``."""
+        """Return the model of the processor for ``cpu``, of the GPU for ``cuda``."""
         return self.gpus[0] if device == "cuda" and self.gpus else self.cpu
 
     @property
@@ -78,7 +77,7 @@ class Environment:
 
     @property
     def usable_cores(self) -> int:
-        """How many threads can run at once, by the affinity and the container's quota."""
+        """Maximum number of threads at once, by affinity and the container's quota."""
         quota = self.cores if self.quota_cores is None else max(1, int(self.quota_cores))
         return min(self.cores, quota)
 
@@ -95,7 +94,7 @@ def _short(digest: str) -> str:
     return digest[:10]
 
 
-# What a run needs to be the same from its first pass to its last, and how to write each value.
+# Fields that must stay the same during a run, with a label and a formatter of their values.
 _IDENTITY: dict[str, tuple[str, Callable[[Any], str]]] = {
     "cpu": ("CPU", str),
     "cores": ("number of cores", str),
@@ -113,10 +112,10 @@ _UNKNOWN = ("commit", "code")
 
 
 def differences(before: Environment, now: Environment) -> list[str]:
-    """What forbids going on with a run here, such as ``torch was 2.9.0, is 2.15.0``.
+    """Return the differences that prevent a resume, such as ``torch was 2.9.0, is 2.15.0``.
 
-    Another machine, commit, code, Python or torch counts; what changes from minute to minute does
-    not. Empty where the run may go on.
+    Machine, commit, code, Python and torch count; load and clocks do not. Empty if the run can be
+    resumed.
     """
     found = []
     for name, (label, text) in _IDENTITY.items():

@@ -1,4 +1,4 @@
-"""Errors that end a command with one line, and how an exception becomes one line."""
+"""Errors that end a command with one line; an exception as one line."""
 
 import unicodedata
 from enum import StrEnum
@@ -37,7 +37,7 @@ def advised(text: str, advice: str | None) -> str:
 
 
 class InputError(ValueError):
-    """Unusable input: the message says what came, what was expected, and what to do.
+    """Unusable input; the message gives the value, the expectation, and the remedy.
 
     ``remedy`` is an alternative to what the message advises; ``str`` names its option, and
     ``in_python`` its argument.
@@ -49,25 +49,25 @@ class InputError(ValueError):
 
 
 class RunError(RuntimeError):
-    """A run could not go on; what was measured is kept, and the message says where to look."""
+    """A run cannot continue; its measurements are kept, and the message says where to look."""
 
 
 def one_line(error: BaseException, limit: int = 300) -> str:
-    """First line of an exception's message, with its type, cut to ``limit`` characters.
+    """Return type and first line of an exception, cut to ``limit`` characters.
 
-    Signs that would steer a terminal, and those that no file could hold, are written out.
+    Control characters, and code points that UTF-8 cannot encode, are escaped.
     """
     lines = [line.strip() for line in str(error).splitlines() if line.strip()]
     text = f"{type(error).__name__}: {lines[0]}" if lines else type(error).__name__
-    text = "".join(_written_out(sign) for sign in text[: limit + 1])
+    text = "".join(_escaped(character) for character in text[: limit + 1])
     return text if len(text) <= limit else text[: limit - 1] + "…"
 
 
-def _written_out(sign: str) -> str:
-    r"""``\x1b`` for an escape sign, ``\udc80`` for half of a character; others as they are."""
-    is_other = unicodedata.category(sign).startswith("C")
-    return sign.encode("unicode_escape").decode() if is_other else sign
+def _escaped(character: str) -> str:
+    r"""Return ``\x1b`` for an escape, ``\udc80`` for a lone surrogate; others unchanged."""
+    is_other = unicodedata.category(character).startswith("C")
+    return character.encode("unicode_escape").decode() if is_other else character
 
 
 class UnavailableError(RuntimeError):
-    """The arm cannot run on this machine; the message says what to install or change."""
+    """The arm cannot run on this machine; the message says what to install or to change."""

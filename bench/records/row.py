@@ -206,7 +206,7 @@ class Record:
 
     @property
     def is_usual(self) -> bool:
-        """Whether the arm has the usual level of every factor: it is the same under all of them."""
+        """Whether the arm has the usual level of every factor, so that all of them share it."""
         return self.factor in FACTORS and self.arm == Arm().level(self.factor)
 
 

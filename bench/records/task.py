@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, ClassVar, Generic, TypeVar
 
-from bench.records.arm_costs import Case, Measured, Survey
+from bench.records.arm_costs import Case, MeasuredMemory, Survey
 from bench.records.comparison import Comparison, Sample
 
 # Exit codes of a worker: an arm made the GPU unusable; the journal cannot be written.
@@ -69,7 +69,7 @@ class SurveyJob(_ComparisonJob):
 
     def failed(self, status: str, error: str) -> Survey:
         """Outcome of a job that measured nothing."""
-        return Survey(key=self.key, measured=Measured(status=status, error=error))
+        return Survey(key=self.key, measured=MeasuredMemory(status=status, error=error))
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -89,14 +89,14 @@ class _CaseJob:
 
 @dataclass(frozen=True, kw_only=True)
 class MemoryJob(_CaseJob):
-    """Measure the memory of one case in steady state. The outcome is a ``Measured``."""
+    """Measure the memory of one case in steady state. The outcome is a ``MeasuredMemory``."""
 
     start: ClassVar = "memory_start"
     done: ClassVar = "memory"
 
-    def failed(self, status: str, error: str) -> Measured:
+    def failed(self, status: str, error: str) -> MeasuredMemory:
         """Outcome of a job that measured nothing."""
-        return Measured(status=status, error=error)
+        return MeasuredMemory(status=status, error=error)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -129,7 +129,7 @@ class ProfileJob(_CaseJob):
 
 
 Job = PassJob | SurveyJob | MemoryJob | ProfileJob
-Outcome = Sample | Survey | Measured | Ending
+Outcome = Sample | Survey | MeasuredMemory | Ending
 J = TypeVar("J", bound=Job)
 
 

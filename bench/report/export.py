@@ -77,7 +77,7 @@ def _decisions(data: ReportData) -> Iterator[dict[str, Any]]:
         chosen = {part.factor: getattr(each.arm, part.factor) for part in each.parts}
         yield {
             **asdict(each.situation),
-            "choose": None if each.is_blind else chosen,
+            "choose": None if each.has_no_data else chosen,
             "given_up": each.combination.choice if each.is_refuted else None,
             "gain": each.gain.value if each.gain and not each.is_refuted else None,
             "speedup": speedup.value if speedup else None,
@@ -85,7 +85,9 @@ def _decisions(data: ReportData) -> Iterator[dict[str, Any]]:
             "speedup_high": speedup.high if speedup else None,
             "expected_speedup": expected.value if expected else None,
             "differs_from_parts": each.differs,
-            "may_be_better": {part.factor: part.rivals for part in each.parts if part.rivals},
+            "may_be_better": {
+                part.factor: part.contenders for part in each.parts if part.contenders
+            },
         }
 
 

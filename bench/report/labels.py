@@ -5,7 +5,7 @@ from typing import TypeVar
 
 from bench.analysis.decision import Decision, Situation
 from bench.records.arm_costs import Case
-from bench.records.comparison import CHOICE, FACTORS, PLAIN, Arm, Workload
+from bench.records.comparison import CHOICE, DEFAULT_ARM, FACTORS, Arm, Workload
 from bench.records.row import Record
 
 K = TypeVar("K")
@@ -13,7 +13,8 @@ _COMMIT_DIGITS = 10
 _SIGNS = {"faster": "▲", "slower": "▼", "equivalent": "=", "undecided": "?"}
 _DEFAULT = "default"
 # The default arm, with the levels of those factors that differ from model to model.
-DEFAULT_ARM = f"{_DEFAULT} ({PLAIN.patcher}, {PLAIN.attention}, {PLAIN.compile}, {PLAIN.precision})"
+_LEVELS = ("patcher", "attention", "compile", "precision")
+DEFAULT_ARM_TEXT = f"{_DEFAULT} ({', '.join(map(DEFAULT_ARM.level, _LEVELS))})"
 
 
 def factor_name(record: Record) -> str:
@@ -37,17 +38,17 @@ def baseline_name(record: Record) -> str:
 
 
 def _level_name(factor: str, level: str) -> str:
-    return _DEFAULT if factor == CHOICE and level == PLAIN.choice else level
+    return _DEFAULT if factor == CHOICE and level == DEFAULT_ARM.choice else level
 
 
 def combination_name(arm: Arm) -> str:
     """Name of a combination of levels: ``linear + sdpa + bf16``, or ``default``."""
-    return _DEFAULT if arm == PLAIN else arm.choice.replace("+", " + ")
+    return _DEFAULT if arm == DEFAULT_ARM else arm.choice.replace("+", " + ")
 
 
 def choice_name(decision: Decision) -> str:
     """Name of what to choose; ``unknown`` if the objective was not measured."""
-    return "unknown" if decision.is_blind else combination_name(decision.arm)
+    return "unknown" if decision.has_no_data else combination_name(decision.arm)
 
 
 def situation_name(situation: Situation) -> str:

@@ -8,7 +8,7 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn
 
 from bench.analysis.rows import speedup
-from bench.records.arm_costs import Case, Measured, Survey
+from bench.records.arm_costs import Case, MeasuredMemory, Survey
 from bench.records.comparison import Comparison, Sample
 from bench.records.plan import Plan
 from bench.report.units import bounds, counted, duration, memory, times
@@ -130,5 +130,5 @@ def _names(comparisons: Iterable[Comparison]) -> Iterator[tuple[str, str]]:
             yield case.key, case.name
 
 
-def _failure(what: Sample | Measured) -> str:
+def _failure(what: Sample | MeasuredMemory) -> str:
     return f"{what.status}: {what.error}" if what.error else what.status

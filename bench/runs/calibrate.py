@@ -18,7 +18,7 @@ from bench.usercode.spec import FunctionRef, parse_arm
 
 
 @dataclass(frozen=True)
-class Kind:
+class StackPair:
     """Comparisons of one known speed-up: two stacks, their number in ten minutes, their weight.
 
     ``weight`` is the time of one comparison relative to one of identical arms.
@@ -34,10 +34,10 @@ class Kind:
 # Of nine minutes of measuring the identical arms get about 3 s each, slow-downs of 5 % 18 s and of
 # 2 % 52 s: within the 20 and 60 s in which they should be found.
 _STACKS = "bench.suite.stacks"
-KINDS = (
-    Kind(1.0, "linear_20", "linear_20", 40, 1.0),
-    Kind(20 / 21, "linear_20", "linear_21", 8, 5.5),
-    Kind(50 / 51, "linear_50", "linear_51", 4, 16.0),
+STACK_PAIRS = (
+    StackPair(1.0, "linear_20", "linear_20", 40, 1.0),
+    StackPair(20 / 21, "linear_20", "linear_21", 8, 5.5),
+    StackPair(50 / 51, "linear_50", "linear_51", 4, 16.0),
 )
 _TEN_MINUTES_S = 600.0
 # The calls differ in size, so that no single one decides: rows of the input.
@@ -54,16 +54,16 @@ class Calibration:
 
 def comparisons(budget_s: float, device: str) -> Iterator[tuple[Comparison, float]]:
     """Every comparison that the budget covers, with its weight; controls among them."""
-    for kind in KINDS:
+    for kind in STACK_PAIRS:
         count = max(round(kind.in_ten_minutes * budget_s / _TEN_MINUTES_S), 2)
         for place in range(count):
             rows = _ROWS[place % len(_ROWS)]
-            if place < len(_ROWS) and kind.truth != KINDS[1].truth:
-                yield _comparison(kind, kind.baseline, rows, device), KINDS[0].weight
+            if place < len(_ROWS) and kind.truth != STACK_PAIRS[1].truth:
+                yield _comparison(kind, kind.baseline, rows, device), STACK_PAIRS[0].weight
             yield _comparison(kind, f"{kind.arm}#{place + 2}", rows, device), kind.weight
 
 
-def _comparison(kind: Kind, arm: str, rows: int, device: str) -> Comparison:
+def _comparison(kind: StackPair, arm: str, rows: int, device: str) -> Comparison:
     return Comparison(
         factor=OWN_FACTOR,
         workload=Workload(
@@ -122,7 +122,7 @@ def _truth(comparison: Comparison) -> float | None:
         return 1.0
     # A stack keeps its function's name when its module moves, so that old journals still count.
     names = [_function(arm.factory) for arm in (comparison.baseline, comparison.arm)]
-    return next((kind.truth for kind in KINDS if [kind.baseline, kind.arm] == names), None)
+    return next((kind.truth for kind in STACK_PAIRS if [kind.baseline, kind.arm] == names), None)
 
 
 def _function(factory: str | None) -> str | None:

@@ -4,15 +4,15 @@ from collections.abc import Iterator, Sequence
 from dataclasses import replace
 
 from bench.analysis.decision import Aim, Decision, decide
-from bench.records.comparison import CHOICE, PLAIN, Comparison, Workload
+from bench.records.comparison import CHOICE, DEFAULT_ARM, Comparison, Workload
 from bench.records.plan import Choice, Plan
 from bench.records.row import Record
 from bench.suite.grid import CONTROL_SHARE, choose_component
 from bench.suite.work import flops, repeats
-from bench.worker.budget import Need
+from bench.worker.budget import TimeEstimate
 
 # An objective by which only the survey can choose.
-SURVEYED = ("memory", "energy")
+SURVEYED_OBJECTIVES = ("memory", "energy")
 _WHOLES = ("block", "model")
 # Six pairs and settling, as multiples of a pair's guessed work, which is a generous one.
 _LEAST_WORK = 4.0
@@ -39,19 +39,21 @@ def wanted(plan: Plan, records: Sequence[Record]) -> list[Comparison]:
     """
     known = {each.key for each in plan.comparisons}
     found = sorted(decisions(records, aim_of(plan)), key=lambda each: flops(_workload(each, plan)))
-    pairs = (pair for each in found if each.arm != PLAIN for pair in _pair(each, plan))
+    pairs = (pair for each in found if each.arm != DEFAULT_ARM for pair in _pair(each, plan))
     return [each for each in pairs if each.key not in known]
 
 
 def _pair(decision: Decision, plan: Plan) -> Iterator[Comparison]:
     workload = _workload(decision, plan)
     chosen = decision.arm.as_part(workload.component)
-    if chosen == PLAIN:
+    if chosen == DEFAULT_ARM:
         return
     caches = (c.cache for c in plan.comparisons if c.workload.component != "model")
     cache = "warm" if workload.component == "model" else next(caches, "cold")
-    for arm in (PLAIN, chosen):
-        yield Comparison(factor=CHOICE, workload=workload, baseline=PLAIN, arm=arm, cache=cache)
+    for arm in (DEFAULT_ARM, chosen):
+        yield Comparison(
+            factor=CHOICE, workload=workload, baseline=DEFAULT_ARM, arm=arm, cache=cache
+        )
 
 
 def _workload(decision: Decision, plan: Plan) -> Workload:
@@ -91,7 +93,7 @@ def affordable(
 
 def _least_s(comparison: Comparison) -> float:
     """Roughly what a comparison takes at least."""
-    need = Need.of(comparison)
+    need = TimeEstimate.of(comparison)
     return need.ready_s + _LEAST_WORK * need.work
 
 

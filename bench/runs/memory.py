@@ -8,7 +8,7 @@ from functools import cache
 
 from bench.files.lock import device_locks
 from bench.machine.host import room_bytes
-from bench.records.arm_costs import Case, Footprint, Predicted
+from bench.records.arm_costs import Case, MemoryReport, PredictedMemory
 from bench.records.comparison import Arm, Workload
 from bench.records.errors import InputError
 from bench.report.units import memory as text
@@ -68,7 +68,7 @@ def largest_near(fits: Callable[[int], bool], guess: int, most: int) -> int:
 
 
 # No device holds more images; a search needs an end.
-LARGEST_BATCH = 10**6
+LARGEST_TRIED_BATCH = 10**6
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -116,7 +116,7 @@ class MemoryRequest:
 
 def look(
     request: MemoryRequest, tell: Callable[[str], object] = lambda _: None
-) -> Iterator[Footprint]:
+) -> Iterator[MemoryReport]:
     """Predict each case and, where its device is here and has room, measure it in a worker.
 
     ``tell`` receives one line for each prediction and measurement. Where a measurement is
@@ -129,7 +129,7 @@ def look(
         yield from _footprints(request, tell)
 
 
-def _footprints(request: MemoryRequest, tell: Callable[[str], object]) -> Iterator[Footprint]:
+def _footprints(request: MemoryRequest, tell: Callable[[str], object]) -> Iterator[MemoryReport]:
     from bench.costs import memory_prediction as predicting
 
     predict = cache(predicting.predict)
@@ -139,7 +139,7 @@ def _footprints(request: MemoryRequest, tell: Callable[[str], object]) -> Iterat
         case = asked if limit is None else _largest(asked, limit, predict)
         predicted = predict(case)
         seconds = time.perf_counter() - start_s
-        found = Footprint(case=case, predicted=predicted, seconds=seconds)
+        found = MemoryReport(case=case, predicted=predicted, seconds=seconds)
         tell(f"{case.key}: predicted {text(predicted.total_bytes)} in {seconds:.1f} s")
         try:
             if request.measure:
@@ -156,13 +156,13 @@ def _sized(case: Case, batch_size: int) -> Case:
     return replace(case, workload=replace(case.workload, batch_size=batch_size))
 
 
-def _largest(case: Case, limit_bytes: int, predict: Callable[[Case], Predicted]) -> Case:
+def _largest(case: Case, limit_bytes: int, predict: Callable[[Case], PredictedMemory]) -> Case:
     """The case with the largest batch that is predicted to fit."""
 
     def need_bytes(batch_size: int) -> int:
         return predict(_sized(case, batch_size)).total_bytes
 
-    batch_size = largest(need_bytes, limit_bytes, LARGEST_BATCH)
+    batch_size = largest(need_bytes, limit_bytes, LARGEST_TRIED_BATCH)
     if not batch_size:
         less = ", or --checkpoint blocks" if case.workload.mode == "train" else ""
         raise InputError(
@@ -173,8 +173,8 @@ def _largest(case: Case, limit_bytes: int, predict: Callable[[Case], Predicted])
 
 
 def _tried(
-    found: Footprint, request: MemoryRequest, limit_bytes: int, tell: Callable[[str], object]
-) -> Footprint:
+    found: MemoryReport, request: MemoryRequest, limit_bytes: int, tell: Callable[[str], object]
+) -> MemoryReport:
     """Add the largest batch that fits in reality, each tried in a process of its own."""
     case = found.case
 
@@ -186,10 +186,10 @@ def _tried(
         return tried.status == "ok" and (tried.allocated_bytes or 0) <= limit_bytes
 
     guess = case.workload.batch_size or 1
-    return replace(found, largest_batch=largest_near(cache(fits), guess, LARGEST_BATCH))
+    return replace(found, largest_batch=largest_near(cache(fits), guess, LARGEST_TRIED_BATCH))
 
 
-def _measured(found: Footprint, limit_s: float, tell: Callable[[str], object]) -> Footprint:
+def _measured(found: MemoryReport, limit_s: float, tell: Callable[[str], object]) -> MemoryReport:
     """Add what a process of its own took, or the reason why it was not measured."""
     room, need = room_bytes(found.case.workload.device), found.predicted.total_bytes
     if room is None:

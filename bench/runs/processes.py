@@ -68,10 +68,10 @@ _POLL_S = 0.5
 _START_S = 120.0
 _ROOT = Path(__file__).parents[2]
 
-Watch = Callable[[Event], None]
+OnEvent = Callable[[Event], None]
 
 
-def run_to_completion(task: Task[J], reader: JournalReader, watch: Watch) -> None:
+def run_to_completion(task: Task[J], reader: JournalReader, watch: OnEvent) -> None:
     """Run all jobs of a task; call ``watch`` with each event within half a second.
 
     A process that dies, or exceeds the task's limit in one job, loses only that job: another
@@ -104,7 +104,7 @@ def _append_process(task: Task[Any]) -> None:
 
 
 def _note(
-    event: Event, *, task: Task[Any], running: list[str], done: set[str], watch: Watch
+    event: Event, *, task: Task[Any], running: list[str], done: set[str], watch: OnEvent
 ) -> None:
     """Keep the keys of the job that runs and of those that are done."""
     job = task.jobs[0]
@@ -125,13 +125,13 @@ def module_command(name: str, *arguments: str) -> list[str]:
     return [sys.executable, "-P", "-c", code, *arguments]
 
 
-def _forward_events(reader: JournalReader, watch: Watch) -> None:
+def _forward_events(reader: JournalReader, watch: OnEvent) -> None:
     """Call ``watch`` with the events since the last call."""
     for event in reader.new_events():
         watch(event)
 
 
-def _run_process(task: Task[Any], reader: JournalReader, watch: Watch) -> Death:
+def _run_process(task: Task[Any], reader: JournalReader, watch: OnEvent) -> Death:
     """Run one process to its end; how it ended."""
     log_file, plan_file = (task.stem.with_suffix(each) for each in (".log", ".plan.json"))
     write_json(plan_file, task)
@@ -181,7 +181,7 @@ def _environment() -> dict[str, str]:
 
 
 def _follow(
-    process: subprocess.Popen[bytes], reader: JournalReader, watch: Watch, task: Task[Any]
+    process: subprocess.Popen[bytes], reader: JournalReader, watch: OnEvent, task: Task[Any]
 ) -> bool:
     """Forward events until the process ends; return whether it hung."""
     starting_s = max(task.limit_s, _START_S)

@@ -20,7 +20,14 @@ from bench.records.task import SurveyJob
 from bench.report.report_data import ReportData
 from bench.runs import survey
 from bench.runs.checks import startup_s
-from bench.runs.combination import SURVEYED, affordable, aim_of, decisions, wanted, with_choices
+from bench.runs.combination import (
+    SURVEYED_OBJECTIVES,
+    affordable,
+    aim_of,
+    decisions,
+    wanted,
+    with_choices,
+)
 from bench.runs.schedule import REPORT_S, NextPass, next_pass, planned_left
 
 # Events that mark a finished measurement.
@@ -125,7 +132,7 @@ class RunState:
     def _next_choice(self) -> Choice | None:
         """Return what the run chooses now, as far as there is time to measure it."""
         plan, cases = self.plan, len(self.survey_left)
-        if not plan.choose or (cases and plan.objective in SURVEYED):
+        if not plan.choose or (cases and plan.objective in SURVEYED_OBJECTIVES):
             return None
         # Most cases of a survey are small, and those that are not cost less than what to choose.
         kept_s = REPORT_S + (survey.seconds(plan, cases, self.spent_s) / 2 if cases else 0.0)

@@ -11,13 +11,13 @@ from tempfile import TemporaryDirectory
 
 from bench.files.journal import Event, JournalReader
 from bench.files.run_folder import record_from
-from bench.records.arm_costs import Case, Measured
+from bench.records.arm_costs import Case, MeasuredMemory
 from bench.records.comparison import CHOICE, Comparison, Sample
 from bench.records.environment import Environment
 from bench.records.errors import InputError, RunError
 from bench.records.plan import Plan
 from bench.records.task import Job, MemoryJob, PassJob, SurveyJob, Task
-from bench.runs.processes import Watch, module_command, run_to_completion
+from bench.runs.processes import OnEvent, module_command, run_to_completion
 from bench.runs.schedule import NextPass
 from bench.runs.survey import seconds
 
@@ -97,15 +97,15 @@ def survey_task(plan: Plan, jobs: Sequence[SurveyJob], place: Place) -> Task[Sur
     )
 
 
-def measure_memory(case: Case, limit_s: float) -> Measured:
+def measure_memory(case: Case, limit_s: float) -> MeasuredMemory:
     """Measure the memory of a case in a worker; a crash, a hang or want of memory is a status."""
     try:
-        return record_from(run_alone("memory", MemoryJob(case=case), limit_s), Measured)
+        return record_from(run_alone("memory", MemoryJob(case=case), limit_s), MeasuredMemory)
     except RunError as error:
-        return Measured(status="crashed", error=str(error))
+        return MeasuredMemory(status="crashed", error=str(error))
 
 
-def run_alone(kind: str, job: Job, limit_s: float, watch: Watch = lambda _: None) -> Event:
+def run_alone(kind: str, job: Job, limit_s: float, watch: OnEvent = lambda _: None) -> Event:
     """Run one job with a temporary journal; return the event of its outcome.
 
     Raises RunError where the worker ends before it starts the job.

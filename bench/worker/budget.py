@@ -24,14 +24,14 @@ class BudgetSpentError(RuntimeError):
 
 
 @dataclass(frozen=True)
-class Need:
+class TimeEstimate:
     """A rough guess of one comparison's needs: seconds to get ready, and a weight of its work."""
 
     ready_s: float
     work: float
 
     @classmethod
-    def of(cls, comparison: Comparison) -> "Need":
+    def of(cls, comparison: Comparison) -> "TimeEstimate":
         """Guess from names and sizes; nothing is known of a user's own arms."""
         if comparison.baseline.factory is not None:
             return cls(_BUILD_S, _PAIR_S)
@@ -40,7 +40,7 @@ class Need:
         return cls(ready_s, _PAIR_S + flops(comparison.workload) / _FLOPS_PER_S)
 
     @classmethod
-    def of_job(cls, job: PassJob) -> "Need":
+    def of_job(cls, job: PassJob) -> "TimeEstimate":
         """Need of a comparison in a pass, which may have been measured before."""
         need = cls.of(job.comparison)
         ready_s = need.ready_s if job.ready_s is None else job.ready_s
@@ -48,7 +48,7 @@ class Need:
 
 
 @dataclass
-class Allotment:
+class TimeBudget:
     """Shares the time that a pass has left among the comparisons that it has left.
 
     Each gets the time to get ready and a part of the rest in proportion to its work, so that
@@ -60,13 +60,13 @@ class Allotment:
 
     deadline_s: float
     end_s: float
-    needs: dict[str, Need]
+    needs: dict[str, TimeEstimate]
     fixed_s: Mapping[str, float] = field(default_factory=dict)
 
     @classmethod
-    def of(cls, task: Task[PassJob]) -> "Allotment":
+    def of(cls, task: Task[PassJob]) -> "TimeBudget":
         """Share the time of a pass among its jobs."""
-        needs = {job.key: Need.of_job(job) for job in task.jobs}
+        needs = {job.key: TimeEstimate.of_job(job) for job in task.jobs}
         fixed_s = {job.key: job.measure_s for job in task.jobs if job.measure_s is not None}
         return cls(task.deadline_s, task.end_s, needs, fixed_s)
 

@@ -3,7 +3,7 @@
 from bench.arms.building import build_candidate
 from bench.arms.levels import pinned_precision
 from bench.costs.memory import memory_of
-from bench.records.arm_costs import Case, Measured
+from bench.records.arm_costs import Case, MeasuredMemory
 from bench.records.task import MemoryJob, Task
 from bench.usercode.failures import failure
 from bench.worker.process import work
@@ -14,7 +14,7 @@ def run(task: Task[MemoryJob]) -> None:
     work(task, lambda job: measure(job.case))
 
 
-def measure(case: Case) -> Measured:
+def measure(case: Case) -> MeasuredMemory:
     """Build one arm and measure its memory in steady state, after a first call."""
     try:
         with pinned_precision():
@@ -24,4 +24,4 @@ def measure(case: Case) -> Measured:
                 return memory_of(arm)
     except (Exception, SystemExit) as error:  # noqa: BLE001 (whatever an arm raises is its result)
         status, said = failure(error)
-        return Measured(status=status, error=said)
+        return MeasuredMemory(status=status, error=said)

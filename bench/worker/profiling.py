@@ -18,7 +18,7 @@ from bench.arms.levels import pinned_precision
 from bench.costs.memory_prediction import trace
 from bench.costs.profiler import Notify, ProfilingResult, profile_calls, spans_of, trace_memory
 from bench.machine.environment import read_environment
-from bench.records.arm_costs import KINDS, Case
+from bench.records.arm_costs import MEMORY_KINDS, Case
 from bench.records.call_profile import PROFILE_SCHEMA, CallProfile, MemoryTrace, Stack, Timeline
 from bench.records.environment import warnings
 from bench.records.errors import InputError
@@ -114,7 +114,9 @@ def _memory(case: Case) -> tuple[Timeline | None, tuple[str, ...]]:
         traced = trace(case)
     except InputError as error:
         return None, (str(error),)
-    return thinned(timeline(traced.blocks, KINDS, traced.since, traced.phases), _STRETCHES), ()
+    return thinned(
+        timeline(traced.blocks, MEMORY_KINDS, traced.since, traced.phases), _STRETCHES
+    ), ()
 
 
 def _write(

@@ -34,7 +34,7 @@ _QUEUED_CALLS = 20
 
 
 @dataclass(frozen=True, kw_only=True)
-class Job:
+class Measurement:
     """One comparison to measure: with what, for how long, and whether to check it.
 
     ``build`` makes the two arms; ``measuring_s`` gives the seconds to settle and to measure, from
@@ -63,7 +63,7 @@ class Job:
         return self.comparison.workload.device
 
 
-def measure(job: Job) -> Sample:
+def measure(job: Measurement) -> Sample:
     """Measure one comparison. What fails becomes the sample's status."""
     sample = Sample(key=job.comparison.key, pass_index=0)
     fresh_memory(job.device)
@@ -76,7 +76,7 @@ def measure(job: Job) -> Sample:
         return replace(sample, status=status, error=said)
 
 
-def _measure(job: Job, sample: Sample) -> Sample:
+def _measure(job: Measurement, sample: Sample) -> Sample:
     start_s = time.perf_counter()
     arms = job.build(job.comparison)
     sample = _compiled(job, sample, arms[1])
@@ -100,7 +100,7 @@ def _measure(job: Job, sample: Sample) -> Sample:
     return replace(sample, yardstick_s=job.yardstick())
 
 
-def _compiled(job: Job, sample: Sample, arm: Candidate) -> Sample:
+def _compiled(job: Measurement, sample: Sample, arm: Candidate) -> Sample:
     """The sample with the first call of an arm that compiles, before anything else calls it."""
     levels = arm.arm
     if job.compiled is None or levels.compile == "eager":
@@ -134,7 +134,7 @@ def _checked(sample: Sample, comparison: Comparison, baseline: Candidate, arm: C
 
 
 def _paired(
-    job: Job,
+    job: Measurement,
     sample: Sample,
     calls: tuple[Call, Call],
     firsts_s: list[float],
@@ -159,7 +159,7 @@ def _paired(
     return _with_pairs(sample, job, pairs)
 
 
-def _with_pairs(sample: Sample, job: Job, pairs: PairedRounds) -> Sample:
+def _with_pairs(sample: Sample, job: Measurement, pairs: PairedRounds) -> Sample:
     """The sample with the times of its pairs; each arm went first equally often."""
     # With --benchmark-disable the arm is only called, once.
     timed_s = job.benchmark.stats.stats.data if job.benchmark.stats else ()

@@ -29,7 +29,7 @@ from bench.costs.memory import ProcessBaseline, memory_of
 from bench.costs.memory_prediction import predict
 from bench.costs.top1 import top1_agreement, trained
 from bench.machine.energy import NoMeter, joules_per_call, meter_for
-from bench.records.arm_costs import Case, Limit, Measured, Survey
+from bench.records.arm_costs import Case, Limit, MeasuredMemory, Survey
 from bench.records.comparison import Arm
 from bench.records.notes import Note, NoteKind
 from bench.records.task import SurveyJob, Task
@@ -48,7 +48,7 @@ _LIMIT_S = 0.5
 _TRAIN_S = 10.0
 
 
-class Look:
+class ArmSurvey:
     """One look at one case; ``notes`` collect why something could not be told."""
 
     def __init__(
@@ -69,12 +69,12 @@ class Look:
         """Everything that can be told; when its time is over, what needs none."""
         start_s = time.perf_counter()
         if self.job.shapes_only:
-            short = Measured(status="oom", error="memory did not suffice in a pass")
+            short = MeasuredMemory(status="oom", error="memory did not suffice in a pass")
             found = {**self._by_shapes(), "measured": short}
         elif time.time() < self.end_s:
             found = {**self._by_shapes(), **self._by_running()}
         else:
-            late = Measured(status="skipped", error="out of time; give a larger --budget")
+            late = MeasuredMemory(status="skipped", error="out of time; give a larger --budget")
             found = {"measured": late, **({} if self.is_own else self._by_arithmetic())}
         return Survey(
             key=self.case.key,
@@ -131,7 +131,7 @@ class Look:
         except (Exception, SystemExit) as error:  # noqa: BLE001 (it is the arm's result)
             traceback.print_exception(error)
             status, said = failure(error)
-            return {"measured": Measured(status=status, error=said)}
+            return {"measured": MeasuredMemory(status=status, error=said)}
 
     def _run(self) -> dict[str, Any]:
         arm = build_one(self.job.comparison)
@@ -151,7 +151,7 @@ class Look:
             found["parameters"] = sum(each.numel() for each in arm.module.parameters())
         return {**found, "top1_agreement": None if self.is_own else self._top1()}
 
-    def _alone(self, found: Measured) -> Measured:
+    def _alone(self, found: MeasuredMemory) -> MeasuredMemory:
         """On a CPU the process holds what earlier cases left, too; a driver tells it by device."""
         if self.workload.device != "cpu":
             return found
@@ -225,7 +225,7 @@ def run(task: Task[SurveyJob]) -> None:
     """Look at each case of a task."""
     ground = ProcessBaseline()
     _warm_up([job.comparison.arm for job in task.jobs])
-    work(task, lambda job: Look(job, task.compiled, task.end_s, ground).survey())
+    work(task, lambda job: ArmSurvey(job, task.compiled, task.end_s, ground).survey())
 
 
 def _warm_up(arms: Sequence[Arm]) -> None:

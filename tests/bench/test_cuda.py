@@ -24,7 +24,7 @@ from bench.timing.device import flusher, fresh_memory, peak_bytes
 from bench.timing.pairs import timed
 from bench.worker.memory import measure as alone
 from bench.worker.session import measure
-from bench.worker.survey import Look
+from bench.worker.survey import ArmSurvey
 from helpers.jobs import make_job
 from vitcore.config import VARIANTS
 
@@ -177,7 +177,7 @@ def test_optimizers_memory_is_predicted(optimizer: str) -> None:
 def test_a_look_at_one_arm_tells_everything() -> None:
     """Kernels, limits in both precisions, bandwidth, and the three figures of memory."""
     control = next(c for c in CASES if c.factor == "attention" and c.workload.mode == "forward")
-    found = Look(SurveyJob(comparison=control, limits=("fp32", "bf16")), None).survey()
+    found = ArmSurvey(SurveyJob(comparison=control, limits=("fp32", "bf16")), None).survey()
     assert (found.measured.status, found.error) == ("ok", None)
     assert found.kernels
     assert set(found.limits) == {"fp32", "bf16"}

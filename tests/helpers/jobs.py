@@ -5,10 +5,12 @@ from typing import Any
 from bench.machine.load import NoWatch
 from bench.records.comparison import Comparison
 from bench.timing.pairs import Rounds
-from bench.worker.session import Job
+from bench.worker.session import Measurement
 
 
-def make_job(comparison: Comparison, clock: Any, seconds: float = 0.0, **changes: Any) -> Job:
+def make_job(
+    comparison: Comparison, clock: Any, seconds: float = 0.0, **changes: Any
+) -> Measurement:
     """A job on a clock, with so many seconds to measure and nobody watching."""
     given: dict[str, Any] = {
         "benchmark": Rounds(clock),
@@ -16,4 +18,4 @@ def make_job(comparison: Comparison, clock: Any, seconds: float = 0.0, **changes
         "measuring_s": lambda _: seconds,
         "check": True,
     }
-    return Job(comparison=comparison, clock=clock, **given | changes)
+    return Measurement(comparison=comparison, clock=clock, **given | changes)

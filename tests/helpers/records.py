@@ -9,7 +9,7 @@ from bench.analysis.estimates import PassEstimate
 from bench.analysis.replication import Effect
 from bench.analysis.rows import Analysis
 from bench.analysis.verdicts import Controls
-from bench.records.arm_costs import Measured, Predicted, Survey
+from bench.records.arm_costs import MeasuredMemory, PredictedMemory, Survey
 from bench.records.calibration import Method, Rate
 from bench.records.comparison import SCHEMA, Arm, Comparison, Sample, Workload
 from bench.records.environment import Environment
@@ -237,8 +237,8 @@ def make_survey(key: str = "", **changes: Any) -> Survey:
     """Build what one look told of a case of 100 MiB and 2 GFLOP; limits are its baseline's."""
     survey = Survey(
         key=key,
-        measured=Measured(allocated_bytes=100 * 2**20, process_bytes=700 * 2**20),
-        predicted=Predicted(total_bytes=98 * 2**20, by_kind={"parameters": 98 * 2**20}),
+        measured=MeasuredMemory(allocated_bytes=100 * 2**20, process_bytes=700 * 2**20),
+        predicted=PredictedMemory(total_bytes=98 * 2**20, by_kind={"parameters": 98 * 2**20}),
         flop=2e9,
         moved_bytes=5e7,
         kernels=("MKL SGEMM", "flash attention"),

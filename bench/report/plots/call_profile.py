@@ -9,8 +9,8 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.patches import Patch
 
-from bench.records.arm_costs import KINDS
-from bench.records.call_profile import COMPONENTS, CallProfile, Share, Timeline
+from bench.records.arm_costs import MEMORY_KINDS
+from bench.records.call_profile import CALL_COMPONENTS, CallProfile, Share, Timeline
 from bench.report.labels import case_heading
 from bench.report.plots.canvas import STYLE, new_figure, save
 from bench.report.tables.call_profile import peak, short, top_operators
@@ -19,7 +19,7 @@ from bench.report.units import memory, milliseconds, percent
 # Okabe and Ito's colours, distinct for colour-blind readers too, and two greys.
 _COMPONENT_COLOURS = dict(
     zip(
-        COMPONENTS,
+        CALL_COMPONENTS,
         (
             *("#F0E442", "#000000", "#56B4E9", "#0072B2", "#D55E00", "#009E73"),
             *("#555555", "#CC79A7", "#E69F00", "#BBBBBB"),
@@ -28,7 +28,11 @@ _COMPONENT_COLOURS = dict(
     )
 )
 _KIND_COLOURS = dict(
-    zip(KINDS, ("#0072B2", "#D55E00", "#CC79A7", "#F0E442", "#009E73", "#BBBBBB"), strict=True)
+    zip(
+        MEMORY_KINDS,
+        ("#0072B2", "#D55E00", "#CC79A7", "#F0E442", "#009E73", "#BBBBBB"),
+        strict=True,
+    )
 )
 _ROW_INCH = 0.24
 # Room beside the longest bar for its numbers, as a multiple of the bar.
@@ -75,7 +79,7 @@ def _bars(
 def _bar(axis: Axes, place: int, share: Share, total_s: float) -> None:
     """Draw one bar in pieces by component, with its numbers beside it."""
     left = 0.0
-    for name in COMPONENTS:
+    for name in CALL_COMPONENTS:
         width = 100 * share.within.get(name, 0.0) / total_s
         if width:
             axis.barh(place, width, left=left, color=_COMPONENT_COLOURS[name])

@@ -9,10 +9,10 @@ from rich.text import Text
 from bench.analysis.decision import Aim, Decision
 from bench.analysis.estimates import Interval
 from bench.analysis.gains import Part
-from bench.records.comparison import PLAIN
+from bench.records.comparison import DEFAULT_ARM
 from bench.records.row import Record
 from bench.report.columns import ROW_COLUMNS, Column, used, words
-from bench.report.labels import DEFAULT_ARM, choice_name, situation_name
+from bench.report.labels import DEFAULT_ARM_TEXT, choice_name, situation_name
 from bench.report.tables.decision_notes import CONTENDERS, decision_notes, ratio, refuted
 from bench.report.tables.layout import add_columns, markdown_table, new_table
 from bench.report.units import bounds, escaped, times
@@ -26,13 +26,13 @@ _CONTENDERS = "contenders"
 
 def contenders(decision: Decision) -> str:
     """Arms that were not chosen and may be better, by factor."""
-    parts = [part for part in decision.parts if part.rivals]
-    return "; ".join(f"{part.factor}: {', '.join(part.rivals)}" for part in parts)
+    parts = [part for part in decision.parts if part.contenders]
+    return "; ".join(f"{part.factor}: {', '.join(part.contenders)}" for part in parts)
 
 
 def _chosen_whole(decision: Decision) -> Record | None:
     """Row of the combination, if that is what to choose; the notes say why another is not."""
-    return None if decision.is_refuted else decision.whole
+    return None if decision.is_refuted else decision.combined
 
 
 def _workload(decision: Decision) -> str:
@@ -45,7 +45,7 @@ def _gain(decision: Decision) -> Interval | None:
 
 
 def _expected(decision: Decision) -> Interval | None:
-    is_default = decision.is_blind or decision.combination == PLAIN
+    is_default = decision.has_no_data or decision.combination == DEFAULT_ARM
     return None if decision.is_refuted or is_default else decision.expected
 
 
@@ -107,7 +107,7 @@ BRIEF_COLUMNS = (
 def _part_gain(chosen: DecisionPart) -> str:
     """Gain over the factor's default level; the default itself has none."""
     part = chosen[1]
-    return "" if part.level == PLAIN.level(part.factor) else ratio(part.gain)
+    return "" if part.level == DEFAULT_ARM.level(part.factor) else ratio(part.gain)
 
 
 PART_COLUMNS: tuple[Column[DecisionPart], ...] = (
@@ -116,7 +116,7 @@ PART_COLUMNS: tuple[Column[DecisionPart], ...] = (
     words("level", lambda chosen: chosen[1].level),
     Column(heading="gain", text=_part_gain),
     words("measured on", lambda chosen: f"{chosen[1].component} b{chosen[1].batch_size}"),
-    words(_CONTENDERS, lambda chosen: ", ".join(chosen[1].rivals)),
+    words(_CONTENDERS, lambda chosen: ", ".join(chosen[1].contenders)),
 )
 
 
@@ -128,7 +128,7 @@ def decision_parts(decisions: Iterable[Decision]) -> list[DecisionPart]:
 def title(aim: Aim) -> str:
     """Objective and bound of the choice, and the arm that it is compared with."""
     bound = f", errors up to {aim.max_error:g}" if aim.max_error is not None else ""
-    return f"What to choose by {aim.objective}{bound}, against the {DEFAULT_ARM}"
+    return f"What to choose by {aim.objective}{bound}, against the {DEFAULT_ARM_TEXT}"
 
 
 def decision_table(decisions: Sequence[Decision], aim: Aim, *, narrow: bool = False) -> Table:
@@ -177,12 +177,12 @@ def decision_lines(decisions: Sequence[Decision]) -> list[str]:
 def _choice(decision: Decision) -> str:
     """The choice and its speed-up, or why there is none."""
     name, found = choice_name(decision), decision.speedup
-    if decision.is_blind:
+    if decision.has_no_data:
         return f"{name} ({decision.objective} was not measured)"
     if decision.is_refuted:
-        return f"the {DEFAULT_ARM}: {refuted(decision)}"
-    if decision.arm == PLAIN:
-        return f"the {DEFAULT_ARM}"
+        return f"the {DEFAULT_ARM_TEXT}: {refuted(decision)}"
+    if decision.arm == DEFAULT_ARM:
+        return f"the {DEFAULT_ARM_TEXT}"
     if found is None:
         return f"{name} (not measured as a whole)"
     interval = bounds(found.low, found.high)

@@ -5,7 +5,7 @@ from collections.abc import Iterator, Sequence
 
 from bench.analysis.decision import Aim, Decision
 from bench.analysis.estimates import Interval
-from bench.records.comparison import DELTA, PLAIN
+from bench.records.comparison import DEFAULT_ARM, DELTA
 from bench.report.labels import choice_name, combination_name, situation_name
 from bench.report.units import images, percent, scientific, times, times_within
 
@@ -40,7 +40,7 @@ def decision_notes(decisions: Sequence[Decision], aim: Aim) -> list[str]:
     for decision in decisions:
         for note in _notes(decision, aim):
             places[note].append(situation_name(decision.situation))
-    has_contenders = any(part.rivals for decision in decisions for part in decision.parts)
+    has_contenders = any(part.contenders for decision in decisions for part in decision.parts)
     return [
         rule(aim),
         *([CONTENDERS] if has_contenders else []),
@@ -49,13 +49,14 @@ def decision_notes(decisions: Sequence[Decision], aim: Aim) -> list[str]:
 
 
 def _notes(decision: Decision, aim: Aim) -> Iterator[str]:
-    whole, found, expected = decision.whole, decision.speedup, decision.expected
-    if decision.is_blind:
+    whole, found, expected = decision.combined, decision.speedup, decision.expected
+    if decision.has_no_data:
         yield f"{aim.objective} was not measured, so nothing can be chosen by it."
         return
     for part in decision.parts:
-        if part.silent:
-            yield f"{part.factor}: {aim.objective} of {', '.join(part.silent)} was not measured."
+        if part.unmeasured:
+            arms = ", ".join(part.unmeasured)
+            yield f"{part.factor}: {aim.objective} of {arms} was not measured."
     if decision.is_refuted:
         yield f"{refuted(decision)}; the default is chosen."
         return
@@ -75,16 +76,20 @@ def _notes(decision: Decision, aim: Aim) -> Iterator[str]:
 
 def _unmeasured(decision: Decision) -> Iterator[str]:
     """Notes on what of a combination was not measured as a whole, or not on all of the model."""
-    whole = decision.whole
+    whole = decision.combined
     if whole is not None and whole.component == "block":
         yield (
             "measured on one block; for the model's memory and numeric error, which grows with "
             "depth, run with --component model."
         )
-    if whole is not None and whole.component == "block" and decision.arm.patcher != PLAIN.patcher:
+    if (
+        whole is not None
+        and whole.component == "block"
+        and decision.arm.patcher != DEFAULT_ARM.patcher
+    ):
         yield "the patcher was measured alone: a block has none."
-    if whole is None and decision.arm != PLAIN:
-        is_patcher = decision.arm.as_part("block") == PLAIN
+    if whole is None and decision.arm != DEFAULT_ARM:
+        is_patcher = decision.arm.as_part("block") == DEFAULT_ARM
         yield UNMEASURED if not is_patcher else "only the patcher differs, as it was measured."
     if whole is not None and whole.error:
         yield f"as a whole {choice_name(decision)} is {whole.status}: {whole.error}"
@@ -92,7 +97,7 @@ def _unmeasured(decision: Decision) -> Iterator[str]:
 
 def refuted(decision: Decision) -> str:
     """Why the combination of the chosen parts is not chosen."""
-    whole, found = decision.whole, decision.gain or decision.speedup
+    whole, found = decision.combined, decision.gain or decision.speedup
     name = combination_name(decision.combination)
     if whole is None or whole.status != "ok":
         return f"as a whole {name} is {whole.status}: {whole.error}" if whole else ""

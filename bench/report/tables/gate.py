@@ -3,7 +3,7 @@
 from collections.abc import Callable, Iterator, Sequence
 from functools import partial
 
-from bench.analysis.gate import METRICS, SURVEYED, Check, outcome
+from bench.analysis.gate import METRICS, SURVEYED_METRICS, Check, outcome
 from bench.report.columns import Column, words
 from bench.report.tables.layout import markdown_table
 from bench.report.units import (
@@ -69,7 +69,7 @@ def gate_markdown(checks: Sequence[Check], base: str, *, survey: bool = True) ->
     if allowed := ", ".join(_allowed(checks)):
         lines.append(f"- Allowed: {allowed}.")
     if not survey:
-        lines.append(f"- Not gated, for want of a survey (--no-survey): {', '.join(SURVEYED)}.")
+        lines.append(f"- Not gated, without a survey (--no-survey): {', '.join(SURVEYED_METRICS)}.")
     return "\n".join(lines).rstrip()
 
 

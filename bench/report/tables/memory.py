@@ -5,18 +5,18 @@ from collections.abc import Sequence
 from rich import box
 from rich.table import Table
 
-from bench.records.arm_costs import KINDS, Footprint
-from bench.records.call_profile import COMPONENTS
+from bench.records.arm_costs import MEMORY_KINDS, MemoryReport
+from bench.records.call_profile import CALL_COMPONENTS
 from bench.report.labels import case_name
 from bench.report.units import memory, signed_percent
 
 # Inputs come first, then the components in the order of a call.
-_ORDER = ("input", *COMPONENTS)
+_ORDER = ("input", *CALL_COMPONENTS)
 
 
-def memory_table(found: Sequence[Footprint]) -> Table:
+def memory_table(found: Sequence[MemoryReport]) -> Table:
     """Rich table with a row for each case; a kind that a case lacks is empty."""
-    kinds = [kind for kind in KINDS if any(kind in each.predicted.by_kind for each in found)]
+    kinds = [kind for kind in MEMORY_KINDS if any(kind in each.predicted.by_kind for each in found)]
     device = found[0].case.workload.device
     title = f"Memory of one call at its peak, on {device}"
     table = Table(title=title, title_justify="left", title_style="bold", box=box.HEAVY_HEAD)
@@ -32,10 +32,10 @@ def memory_table(found: Sequence[Footprint]) -> Table:
     return table
 
 
-def component_table(footprint: Footprint) -> Table:
+def component_table(footprint: MemoryReport) -> Table:
     """Rich table with a row for each component of one case: its memory at the peak, by kind."""
     parts = footprint.predicted.by_component
-    kinds = [kind for kind in KINDS if any(kind in part for part in parts.values())]
+    kinds = [kind for kind in MEMORY_KINDS if any(kind in part for part in parts.values())]
     title = f"{case_name(footprint.case)}: predicted memory at its peak, by component"
     table = Table(title=title, title_justify="left", title_style="bold", box=box.HEAVY_HEAD)
     table.add_column("component")
@@ -47,7 +47,7 @@ def component_table(footprint: Footprint) -> Table:
     return table
 
 
-def _measured(footprint: Footprint) -> tuple[str, str, str]:
+def _measured(footprint: MemoryReport) -> tuple[str, str, str]:
     found = footprint.measured
     if found is None:
         return "", "", ""
@@ -57,7 +57,7 @@ def _measured(footprint: Footprint) -> tuple[str, str, str]:
     return allocated, signed_percent(footprint.error), process
 
 
-def notes(found: Sequence[Footprint]) -> list[str]:
+def notes(found: Sequence[MemoryReport]) -> list[str]:
     """Return reasons for missing measurements, and the largest batches, predicted and found."""
     said = [(each.case, each.note or _error(each)) for each in found]
     said += [(each.case, _largest(each)) for each in found]
@@ -67,11 +67,11 @@ def notes(found: Sequence[Footprint]) -> list[str]:
     return lines
 
 
-def _error(footprint: Footprint) -> str | None:
+def _error(footprint: MemoryReport) -> str | None:
     return footprint.measured.error if footprint.measured else None
 
 
-def _largest(footprint: Footprint) -> str | None:
+def _largest(footprint: MemoryReport) -> str | None:
     if footprint.largest_batch is None:
         return None
     predicted = footprint.case.workload.batch_size

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from bench.analysis.attribution import by_component, by_operator, collapsed, owners, stacks
-from bench.records.call_profile import BETWEEN, COMPONENTS, PYTHON, Span
+from bench.records.call_profile import BETWEEN, CALL_COMPONENTS, PYTHON, Span
 
 NAMES = ("aten::mm", "aten::add", "MmBackward0")
 
@@ -45,7 +45,7 @@ def calls(draw: st.DrawFn) -> list[list[Span]]:
         spans: list[Span] = []
         for place in range(draw(st.integers(0, 12))):
             above = draw(st.none() | st.integers(0, place - 1)) if place else None
-            component = draw(st.none() | st.sampled_from(COMPONENTS))
+            component = draw(st.none() | st.sampled_from(CALL_COMPONENTS))
             spans.append(
                 Span(
                     name=draw(st.sampled_from(NAMES)),
@@ -82,7 +82,7 @@ def test_collapsed_stacks_are_whole_microseconds_that_add_up(many: list[list[Spa
     """Each line is names and a positive number; their sum is the total, rounded once."""
     found = stacks(many)
     parts = [line.rpartition(" ") for line in collapsed(found)]
-    assert all(names.split(";")[0] in COMPONENTS for names, _, _ in parts)
+    assert all(names.split(";")[0] in CALL_COMPONENTS for names, _, _ in parts)
     assert all(int(number) > 0 for _, _, number in parts)
     total_us = math.fsum(each.seconds for each in found) * 1e6
     assert sum(int(number) for _, _, number in parts) == pytest.approx(total_us, abs=1)

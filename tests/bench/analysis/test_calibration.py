@@ -10,13 +10,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import stats
 
-from bench.analysis.calibration import METHODS, Trial, bootstrap, rates, share_bounds
+from bench.analysis.calibration import JUDGES, Trial, bootstrap, rates, share_bounds
 from bench.analysis.estimates import Interval
 from bench.records.calibration import Rate
 from bench.records.comparison import Sample
 from helpers.records import make_comparison, make_sample
 
-OURS, ALONE, STUDENT, MEDIANS, PLAIN = METHODS
+OURS, ALONE, STUDENT, MEDIANS, PLAIN = JUDGES
 
 
 def trial(
@@ -69,14 +69,14 @@ def test_every_method_and_kind_has_a_rate() -> None:
     trials = [*some(3, 20 / 21), *some(4)]
     found = list(rates(trials, controls()))
     assert [(each.method, each.truth) for each in found] == [
-        (method, truth) for method in METHODS for truth in (1.0, 20 / 21)
+        (method, truth) for method in JUDGES for truth in (1.0, 20 / 21)
     ]
     assert [each.trials for each in found[:2]] == [4, 3]
 
 
 def test_the_first_method_is_this_suites() -> None:
     """The sentence of a calibration is of the first method."""
-    assert next(iter(METHODS)) == "vitbench run"
+    assert next(iter(JUDGES)) == "vitbench run"
 
 
 def test_paired_methods_bear_drift() -> None:
@@ -94,7 +94,7 @@ def test_paired_methods_bear_drift() -> None:
 def test_methods_without_drift() -> None:
     """Where nothing spoils the medians they find a slow-down by 10 % too."""
     found = by_method(list(rates(some(5, 10 / 11), controls())), 10 / 11)
-    assert {method: rate.slower for method, rate in found.items()} == dict.fromkeys(METHODS, 5)
+    assert {method: rate.slower for method, rate in found.items()} == dict.fromkeys(JUDGES, 5)
 
 
 def test_what_a_rate_holds() -> None:

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from bench.analysis.decision import Aim, decide
-from bench.records.comparison import CHOICE, OBJECTIVES, PLAIN, Arm
+from bench.records.comparison import CHOICE, DEFAULT_ARM, OBJECTIVES, Arm
 from bench.records.row import Record
 from helpers.decisions import arm, control, failed, only, repeats, run
 from helpers.records import make_record
@@ -29,7 +29,7 @@ def test_the_fastest_of_what_is_called_faster_is_chosen() -> None:
 def test_where_nothing_is_better_the_plain_arm_is_chosen() -> None:
     """An arm that is as fast is no reason to change."""
     found = only([control("patcher"), arm("patcher", "unfold", 0.9), arm("patcher", "linear")])
-    assert found.arm == PLAIN
+    assert found.arm == DEFAULT_ARM
     assert found.arm.choice == "plain"
 
 
@@ -37,14 +37,14 @@ def test_faster_but_for_its_verdict_is_not_chosen() -> None:
     """The verdict counts, which is adjusted for the number of comparisons, not the estimate."""
     records = [control("patcher"), arm("patcher", "linear", 1.5, verdict="undecided")]
     assert levels(records) == {"patcher": "conv"}
-    assert only(records).parts[0].rivals == ("linear",)
+    assert only(records).parts[0].contenders == ("linear",)
 
 
 @pytest.mark.parametrize("status", ["wrong", "oom", "crashed", "timeout", "skipped"])
 def test_what_failed_is_not_chosen(status: str) -> None:
     """Nor is it a rival."""
     part = only([control("patcher"), failed("patcher", "linear", status)]).parts[0]
-    assert (part.level, part.rivals) == ("conv", ())
+    assert (part.level, part.contenders) == ("conv", ())
 
 
 @pytest.mark.parametrize(("bound", "level"), [(None, "bf16"), (1e-2, "bf16"), (1e-4, "fp32")])
@@ -78,7 +78,7 @@ def test_rivals_are_those_that_may_be_better_by_more_than_two_percent() -> None:
         arm("precision", "amp_bf16", 1.9, speedup_high=2.3),
         arm("precision", "amp_fp16", 1.9, speedup_high=2.03),
     ]
-    assert only(records).parts[0].rivals == ("amp_bf16",)
+    assert only(records).parts[0].contenders == ("amp_bf16",)
 
 
 def test_memory_is_exact() -> None:
@@ -93,7 +93,7 @@ def test_memory_is_exact() -> None:
     part = only(records, Aim(objective="memory")).parts[0]
     assert part.gain.value == pytest.approx(1.25)
     assert part.speedup.value == pytest.approx(0.9)
-    assert part.rivals == ()
+    assert part.contenders == ()
 
 
 def test_unknown_memory_is_never_chosen() -> None:
@@ -166,10 +166,10 @@ def test_the_whole_is_found_by_its_combination() -> None:
     plain = control(CHOICE)
     other, whole = arm(CHOICE, "bf16", 2.0), arm(CHOICE, "linear+bf16", 2.1)
     found = only(run(plain, other, whole))
-    assert (found.whole, found.plain) == (whole, plain)
+    assert (found.combined, found.default) == (whole, plain)
     assert found.speedup is not None
     assert found.speedup.value == 2.1
-    assert only(run(plain, other)).whole is None
+    assert only(run(plain, other)).combined is None
 
 
 def test_a_block_is_compiled_as_blocks_are() -> None:
@@ -177,7 +177,7 @@ def test_a_block_is_compiled_as_blocks_are() -> None:
     rows = [control("compile", component="model"), arm("compile", "compile", 1.3)]
     rows = [replace(row, component="model") for row in rows]
     whole = arm(CHOICE, "compile_blocks", 1.2, component="block")
-    assert only([*rows, whole]).whole == whole
+    assert only([*rows, whole]).combined == whole
 
 
 def test_an_unknown_error_keeps_no_bound() -> None:
@@ -191,7 +191,7 @@ def test_a_block_has_no_patcher() -> None:
     """It would be timed against itself: what is measured as a whole is the rest."""
     whole = arm(CHOICE, "bf16", 2.0, component="block")
     found = only(run(control(CHOICE, component="block"), whole))
-    assert found.whole == whole
+    assert found.combined == whole
     assert found.arm.choice == "linear+bf16"
 
 
@@ -221,7 +221,7 @@ def test_what_is_no_good_as_a_whole_is_given_up(
     arms = ["bf16"] if aim.get("objective") == "memory" else ["linear", "bf16"]
     whole = arm(CHOICE, "+".join(arms), 2.0, **changes)
     found = only(run(control(CHOICE), whole), Aim(**aim))
-    assert found.whole == whole
+    assert found.combined == whole
     assert found.is_refuted is is_refuted
     assert found.arm.choice == ("plain" if is_refuted else "+".join(arms))
 
@@ -236,9 +236,9 @@ def test_arms_of_which_nothing_is_known_are_named() -> None:
         failed("precision", "fp16", "skipped"),
     ]
     (part,) = only(rows).parts
-    assert (part.level, part.silent) == ("amp_bf16", ("bf16", "fp16"))
+    assert (part.level, part.unmeasured) == ("amp_bf16", ("bf16", "fp16"))
     (part,) = only(rows, Aim(objective="energy")).parts
-    assert part.silent == ("amp_bf16", "bf16", "fp16")
+    assert part.unmeasured == ("amp_bf16", "bf16", "fp16")
 
 
 def test_parts_save_a_share_of_the_whole() -> None:

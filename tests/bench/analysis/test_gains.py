@@ -57,14 +57,14 @@ def test_where_nothing_was_measured_nothing_is_known() -> None:
         failed(f, level, "crashed") for f, level in (("patcher", "conv"), ("patcher", "unfold"))
     ]
     (found,) = decide(rows, Aim(), repeats)
-    assert found.is_blind
+    assert found.has_no_data
 
 
 def test_one_factor_without_a_choice_hides_nothing() -> None:
     """Where there is no compiler, and no meter either, energy is as unknown as with one."""
     rows = [*run(), control("compile"), failed("compile", "compile_blocks", "skipped")]
-    assert only(rows, Aim(objective="energy")).is_blind
-    assert not only(rows).is_blind
+    assert only(rows, Aim(objective="energy")).has_no_data
+    assert not only(rows).has_no_data
 
 
 @pytest.mark.parametrize(("error", "errs"), [(1e-2, False), (3e-2, True), (None, True)])

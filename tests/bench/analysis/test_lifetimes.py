@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 
 from bench.analysis.memory_timeline import Block, curve, peak
 
-KINDS = ("parameters", "activations", "temporaries")
+MEMORY_KINDS = ("parameters", "activations", "temporaries")
 
 
 @st.composite
@@ -19,7 +19,7 @@ def lives(draw: st.DrawFn) -> list[Block]:
     for place in range(count):
         born, died = sorted(events[2 * place : 2 * place + 2])
         ends = draw(st.booleans())
-        size, kind = draw(st.integers(0, 10**12)), draw(st.sampled_from(KINDS))
+        size, kind = draw(st.integers(0, 10**12)), draw(st.sampled_from(MEMORY_KINDS))
         blocks.append(Block(size_bytes=size, kind=kind, born=born, died=died if ends else None))
     return blocks
 

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from bench.analysis.memory_timeline import Block, memory_trace, peak, thinned, timeline
 from bench.records.call_profile import BETWEEN, Timeline
 
-KINDS = ("parameters", "activations", "temporaries")
+MEMORY_KINDS = ("parameters", "activations", "temporaries")
 
 
 @st.composite
@@ -20,7 +20,7 @@ def blocks(draw: st.DrawFn) -> list[Block]:
     found = []
     for place in range(count):
         born, died = sorted(events[2 * place : 2 * place + 2])
-        kind, size = draw(st.sampled_from(KINDS)), draw(st.integers(0, 1000))
+        kind, size = draw(st.sampled_from(MEMORY_KINDS)), draw(st.integers(0, 1000))
         ends = draw(st.booleans())
         found.append(Block(size_bytes=size, kind=kind, born=born, died=died if ends else None))
     return found
@@ -30,7 +30,7 @@ def blocks(draw: st.DrawFn) -> list[Block]:
 def test_each_kind_is_what_lives_of_it(given_blocks: list[Block], since: int) -> None:
     """At every event from the call's first, and in the moment before it."""
     kept = [b for b in given_blocks if b.died is None or b.died >= since]
-    found = timeline(kept, KINDS, since)
+    found = timeline(kept, MEMORY_KINDS, since)
     for place, event in enumerate(found.events):
         now = event + since - 1
         for kind, values in found.live_bytes.items():
@@ -45,7 +45,7 @@ def test_each_kind_is_what_lives_of_it(given_blocks: list[Block], since: int) ->
 @given(blocks())
 def test_the_highest_point_is_the_peak(given_blocks: list[Block]) -> None:
     """What is drawn reaches as high as what is predicted, thinned or not."""
-    found = timeline(given_blocks, KINDS)
+    found = timeline(given_blocks, MEMORY_KINDS)
     highest = peak(given_blocks).total_bytes
     assert max(found.total_bytes) == highest
     assert max(thinned(found, 2).total_bytes) == highest
@@ -54,7 +54,7 @@ def test_the_highest_point_is_the_peak(given_blocks: list[Block]) -> None:
 @given(blocks(), st.integers(1, 30))
 def test_thinning_keeps_points_and_their_order(given_blocks: list[Block], stretches: int) -> None:
     """At most two for each stretch and the ends; each is one that was there."""
-    found = timeline(given_blocks, KINDS)
+    found = timeline(given_blocks, MEMORY_KINDS)
     few = thinned(found, stretches)
     assert len(few.events) <= 2 * stretches + 2
     assert (few.events[0], few.events[-1]) == (found.events[0], found.events[-1])
@@ -70,7 +70,7 @@ def test_kinds_come_in_their_order_and_only_where_they_occur() -> None:
         Block(size_bytes=1, kind="temporaries", born=0),
         Block(size_bytes=2, kind="parameters", born=1),
     ]
-    found = timeline(given_blocks, KINDS)
+    found = timeline(given_blocks, MEMORY_KINDS)
     assert list(found.live_bytes) == ["parameters", "temporaries"]
     assert found.total_bytes == (0, 1, 3)
 
@@ -81,7 +81,7 @@ def test_a_call_begins_with_what_was_there() -> None:
         Block(size_bytes=5, kind="parameters", born=2),
         Block(size_bytes=7, kind="temporaries", born=10, died=12),
     ]
-    found = timeline(given_blocks, KINDS, since=10, phases={"forward": 10, "backward": 11})
+    found = timeline(given_blocks, MEMORY_KINDS, since=10, phases={"forward": 10, "backward": 11})
     assert (found.events, found.total_bytes) == ((0, 1, 3), (5, 12, 5))
     assert found.phases == {"forward": 1, "backward": 2}
     assert thinned(found, 1).phases == found.phases
@@ -90,7 +90,7 @@ def test_a_call_begins_with_what_was_there() -> None:
 def test_an_unknown_kind_is_refused() -> None:
     """A kind that the legend does not have would be left out of every sum."""
     with pytest.raises(ValueError, match="unknown kind 'weights'; known: parameters, "):
-        timeline([Block(size_bytes=1, kind="weights", born=0)], KINDS)
+        timeline([Block(size_bytes=1, kind="weights", born=0)], MEMORY_KINDS)
 
 
 def test_a_timeline_has_a_value_for_each_event() -> None:

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from bench.analysis.row_costs import with_costs
 from bench.analysis.rows import analyse
-from bench.records.arm_costs import Case, Graphs, Limit, Measured, Predicted, Survey
+from bench.records.arm_costs import Case, Graphs, Limit, MeasuredMemory, PredictedMemory, Survey
 from bench.records.comparison import Arm, Comparison, Workload
 from bench.records.notes import Note, NoteKind, joined
 from bench.records.row import COLUMNS, Record
@@ -57,7 +57,7 @@ def row_and_notes(
 def alone(status: str = "ok", **changes: Any) -> Survey:
     """What is known of a case that failed, or was not reached, when it was looked at."""
     error = f"{status}, alone"
-    return Survey(key="", measured=Measured(status=status, error=error), **changes)
+    return Survey(key="", measured=MeasuredMemory(status=status, error=error), **changes)
 
 
 def costs(record: Record, *names: str) -> dict[str, Any]:
@@ -133,8 +133,8 @@ def test_a_baseline_that_failed_is_named() -> None:
 @given(allocated=BYTES, other=BYTES, predicted=BYTES)
 def test_memory(allocated: int, other: int, predicted: int) -> None:
     """The ratio is to the baseline; a prediction's error is positive where it was too much."""
-    arm, baseline = Measured(allocated_bytes=allocated), Measured(allocated_bytes=other)
-    prediction = Predicted(total_bytes=predicted, by_kind={})
+    arm, baseline = MeasuredMemory(allocated_bytes=allocated), MeasuredMemory(allocated_bytes=other)
+    prediction = PredictedMemory(total_bytes=predicted, by_kind={})
     found = row(make_survey(measured=arm, predicted=prediction), make_survey(measured=baseline))
     assert found.memory_ratio == pytest.approx(allocated / other)
     assert found.prediction_error is not None
@@ -145,7 +145,7 @@ def test_memory(allocated: int, other: int, predicted: int) -> None:
 
 def test_memory_of_a_device() -> None:
     """What the process has beyond torch's allocator is the driver's, libraries' and Python's."""
-    found = Measured(allocated_bytes=100, reserved_bytes=128, process_bytes=700)
+    found = MeasuredMemory(allocated_bytes=100, reserved_bytes=128, process_bytes=700)
     told = costs(row(make_survey(measured=found)), "reserved_bytes", "unexplained_bytes")
     assert told == {"reserved_bytes": 128, "unexplained_bytes": 572}
 
@@ -231,7 +231,7 @@ def test_flops_that_disagree_are_wrong() -> None:
 )
 def test_out_of_memory_names_the_need(error: str | None, said: str) -> None:
     """What did not fit says how much it would have needed, and no excuse of having been oom."""
-    predicted = Predicted(total_bytes=round(31.4 * 2**30), by_kind={})
+    predicted = PredictedMemory(total_bytes=round(31.4 * 2**30), by_kind={})
     baseline = make_survey(**BASELINE)
     found = row(alone("oom", predicted=predicted), baseline, status="oom", error=error)
     assert (found.error, found.note) == (said, None)
@@ -265,7 +265,7 @@ def test_what_compiling_adds_to_the_process() -> None:
     """Beyond its eager baseline; of an arm that does not compile there is nothing to say."""
     compiled = make_comparison("compile", factor="compile", baseline="eager")
     surveys = {
-        key_of(each, compiled): make_survey(measured=Measured(process_bytes=size))
+        key_of(each, compiled): make_survey(measured=MeasuredMemory(process_bytes=size))
         for each, size in ((compiled.arm, 900), (compiled.baseline, 700))
     }
     found, _ = with_costs(make_record(), compiled, [], surveys)
@@ -279,8 +279,8 @@ def test_what_compiling_adds_to_the_process() -> None:
 def test_a_prediction_that_is_far_off_is_noted(allocated: int, is_off: bool) -> None:  # noqa: FBT001
     """Five percent are what it is meant to keep."""
     survey = make_survey(
-        measured=Measured(allocated_bytes=allocated),
-        predicted=Predicted(total_bytes=100, by_kind={}),
+        measured=MeasuredMemory(allocated_bytes=allocated),
+        predicted=PredictedMemory(total_bytes=100, by_kind={}),
     )
     assert ("off by more than 5 %" in str(row(survey, make_survey()).note)) is is_off
 

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from bench.analysis.simulated_history import (
-    METHODS,
+    DETECTORS,
     DetectedChange,
     MethodScore,
     simulate_histories,
@@ -19,7 +19,7 @@ def _found() -> dict[str, MethodScore]:
 
 def test_every_method_is_tried(found: dict[str, MethodScore]) -> None:
     """In their order, on the same histories."""
-    assert list(found) == list(METHODS)
+    assert list(found) == list(DETECTORS)
     assert {each.change for each in found.values()} == {0.08}
 
 
@@ -58,7 +58,7 @@ def test_shares_are_what_they_say() -> None:
 def test_a_threshold_is_one_run_against_the_one_before() -> None:
     """By more than its share, in either series."""
     raw = np.array([[1.0, 1.2, 1.2], [1.0, 1.05, 1.2]])
-    assert METHODS["10 % against the run before, raw times"](raw, raw) == [
+    assert DETECTORS["10 % against the run before, raw times"](raw, raw) == [
         DetectedChange(0, 1),
         DetectedChange(1, 2),
     ]

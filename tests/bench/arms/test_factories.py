@@ -6,7 +6,7 @@ import pytest
 import torch
 from torch import nn
 
-from bench.arms.pairs import Made, make_arm, make_inputs
+from bench.arms.pairs import BuiltArm, make_arm, make_inputs
 from bench.arms.tensors import Inputs
 from bench.records.comparison import Arm
 from bench.records.errors import InputError, UnavailableError
@@ -17,7 +17,7 @@ from vitcore.blocks import EncoderBlock
 from vitcore.patchers import LinearPatcher
 
 
-def made(text: str, precision: str = "fp32") -> Made:
+def made(text: str, precision: str = "fp32") -> BuiltArm:
     """An arm made on the CPU."""
     return make_arm(Arm(factory=text, precision=precision), "cpu")
 

@@ -15,7 +15,7 @@ from bench.arms.building import build_candidate
 from bench.arms.candidate import Candidate
 from bench.costs.component_ranges import component_ranges
 from bench.costs.profiler import spans_of
-from bench.records.call_profile import BETWEEN, COMPONENTS, Span
+from bench.records.call_profile import BETWEEN, CALL_COMPONENTS, Span
 from bench.records.comparison import Arm, Workload
 from vitcore.config import ATTENTIONS, PATCHERS, VARIANTS
 
@@ -81,7 +81,7 @@ def test_a_training_step_of_a_model() -> None:
     assert count(spans, "aten::gelu_backward") == {"MLP": DEPTH}
     assert count(spans, "aten::_log_softmax", "aten::_log_softmax_backward_data") == {"loss": 2}
     assert count(spans, "aten::addcdiv_").keys() == {"optimizer"}
-    assert set(owners(spans)) == FORWARD | {"loss", "optimizer"} < set(COMPONENTS)
+    assert set(owners(spans)) == FORWARD | {"loss", "optimizer"} < set(CALL_COMPONENTS)
 
 
 def test_gradients_are_accumulated_for_the_component_whose_they_are() -> None:

@@ -12,7 +12,7 @@ from bench.arms.candidate import Candidate, Work
 from bench.arms.tensors import Inputs
 from bench.costs import memory as footprints
 from bench.costs.memory import memory_of
-from bench.records.arm_costs import Measured
+from bench.records.arm_costs import MeasuredMemory
 from bench.records.comparison import Arm, Workload
 
 MEBI = 2**20
@@ -22,7 +22,7 @@ NUMBERS = 64
 X_ND = torch.ones(512, 512)
 
 
-def measured(work: Work, mode: str = "forward", **levels: Any) -> Measured:
+def measured(work: Work, mode: str = "forward", **levels: Any) -> MeasuredMemory:
     """What a call on one mebibyte takes."""
     workload = Workload(component="callable", mode=mode, device="cpu", inputs="given")
     arm = Candidate(Arm(**levels), workload, work, Inputs(args=(X_ND,)))

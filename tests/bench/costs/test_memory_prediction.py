@@ -7,8 +7,8 @@ import pytest
 
 from bench.analysis.memory_timeline import peak
 from bench.costs.memory_prediction import predict, trace
-from bench.records.arm_costs import KINDS, Case
-from bench.records.call_profile import COMPONENTS
+from bench.records.arm_costs import MEMORY_KINDS, Case
+from bench.records.call_profile import CALL_COMPONENTS
 from bench.records.comparison import Arm, Workload
 from bench.records.errors import InputError
 from bench.worker import memory as alone
@@ -73,7 +73,7 @@ def test_kinds_are_told_apart() -> None:
     """Parameters and gradients have four bytes a number, AdamW keeps two numbers for each."""
     found = predict(case())
     assert sum(found.by_kind.values()) == found.total_bytes
-    assert set(found.by_kind) <= set(KINDS)
+    assert set(found.by_kind) <= set(MEMORY_KINDS)
     assert found.by_kind["parameters"] == 4 * PARAMETERS
     assert found.by_kind["optimizer"] == pytest.approx(8 * PARAMETERS, rel=0.001)
 
@@ -135,7 +135,7 @@ def test_components_make_up_the_whole(component: str, mode: str) -> None:
     parts = found.by_component.values()
     for kind, size_bytes in found.by_kind.items():
         assert sum(part.get(kind, 0) for part in parts) == size_bytes
-    assert set(found.by_component) <= {"input", *COMPONENTS}
+    assert set(found.by_component) <= {"input", *CALL_COMPONENTS}
 
 
 def test_parameters_stand_with_their_component() -> None:

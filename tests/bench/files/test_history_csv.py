@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from bench.files.history_csv import COLUMNS, Point, append, points, read, series_name
+from bench.files.history_csv import HISTORY_COLUMNS, Point, append, points, read, series_name
 from bench.records.comparison import CHOICE
 from bench.records.errors import InputError
 from helpers.records import make_environment, make_record
@@ -22,7 +22,7 @@ def of(run_id: str, ratio: float = 0.4) -> list[Point]:
 
 def test_the_columns_are_frozen() -> None:
     """What lives in git does not change its form."""
-    assert ",".join(COLUMNS) == (
+    assert ",".join(HISTORY_COLUMNS) == (
         "schema,time,commit,run_id,device,device_name,torch,series,ratio,low,high"
     )
 

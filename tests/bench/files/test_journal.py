@@ -13,7 +13,7 @@ from bench.files.journal import (
     append_event,
     read_events,
 )
-from bench.records.arm_costs import Graphs, Limit, Measured
+from bench.records.arm_costs import Graphs, Limit, MeasuredMemory
 from bench.records.comparison import SCHEMA, Sample
 from bench.records.errors import InputError
 from helpers.journals import append_sample, append_survey, read_samples, samples_from, surveys_from
@@ -166,7 +166,9 @@ SURVEY = make_survey(
 
 def test_a_survey_comes_back_as_it_was(journal: Path) -> None:
     """Everything that a look told, what it did not tell, and what stands inside of it."""
-    failed = make_survey("b", measured=Measured(status="oom", error="no room"), predicted=None)
+    failed = make_survey(
+        "b", measured=MeasuredMemory(status="oom", error="no room"), predicted=None
+    )
     for survey in (SURVEY, failed):
         append_survey(journal, survey)
     events, _ = read_events(journal)
@@ -185,7 +187,7 @@ def test_a_survey_that_was_lost_may_follow_half_a_line(journal: Path) -> None:
     """Its process was killed while it wrote; whoever started it says so, and goes on."""
     append_survey(journal, SURVEY)
     journal.write_bytes(journal.read_bytes()[:-30])
-    lost = make_survey("a", measured=Measured(status="crashed", error="SIGKILL"))
+    lost = make_survey("a", measured=MeasuredMemory(status="crashed", error="SIGKILL"))
     append_survey(journal, lost, died=True)
     events, torn = read_events(journal)
     assert (surveys_from(events), torn) == ({"a": lost}, 1)

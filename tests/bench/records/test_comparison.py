@@ -157,7 +157,7 @@ def test_a_users_own_arms_have_names() -> None:
 
 def test_a_choice_is_called_by_what_is_not_plain() -> None:
     """Of the levels of every factor, in their order; another arm of the same is the plain one."""
-    assert record.PLAIN.level(record.CHOICE) == "plain"
+    assert record.DEFAULT_ARM.level(record.CHOICE) == "plain"
     arm = Arm(patcher="linear", compile="compile", precision="bf16")
     assert arm.level(record.CHOICE) == "linear+sdpa+compile+bf16"
     assert arm.as_part("model") == arm

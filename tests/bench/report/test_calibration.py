@@ -10,7 +10,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from rich.console import Console
 
-from bench.analysis.calibration import METHODS, share_bounds
+from bench.analysis.calibration import JUDGES, share_bounds
 from bench.records.calibration import Method, Rate
 from bench.report.calibration import calibration_figure, count, kind, rates_table, sentence
 from bench.report.plots.canvas import STYLE
@@ -21,7 +21,7 @@ from helpers.reports import check_golden
 TRUTHS = (1.0, 50 / 51, 20 / 21)
 # How many of twenty each method called different (identical arms) or slower (others).
 FOUND = dict(
-    zip(METHODS, ((0, 19, 20), (0, 17, 20), (1, 18, 20), (11, 12, 15), (6, 10, 14)), strict=True)
+    zip(JUDGES, ((0, 19, 20), (0, 17, 20), (1, 18, 20), (11, 12, 15), (6, 10, 14)), strict=True)
 )
 
 
@@ -104,7 +104,7 @@ def test_labels() -> None:
     """Methods are named once, top down, inside the figure; every bar says its count."""
     figure = figure_of(RATES)
     first = figure.axes[0]
-    assert [label.get_text() for label in first.get_yticklabels()] == list(METHODS)
+    assert [label.get_text() for label in first.get_yticklabels()] == list(JUDGES)
     bottom, top = first.get_ylim()
     assert bottom > top
     for axis in figure.axes:

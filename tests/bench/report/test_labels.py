@@ -8,9 +8,9 @@ import pytest
 from bench.analysis.decision import situation
 from bench.files.history_csv import series_name
 from bench.records.arm_costs import Case
-from bench.records.comparison import CHOICE, PLAIN, Arm, Workload
+from bench.records.comparison import CHOICE, DEFAULT_ARM, Arm, Workload
 from bench.report.labels import (
-    DEFAULT_ARM,
+    DEFAULT_ARM_TEXT,
     arm_name,
     baseline_name,
     case_heading,
@@ -60,13 +60,16 @@ def test_the_record_knows_its_workload() -> None:
 
 def test_the_default_is_called_so() -> None:
     """Only among combinations: elsewhere an arm has the name of its level."""
-    control = make_record(factor=CHOICE, baseline=PLAIN.choice, arm=PLAIN.choice)
+    control = make_record(factor=CHOICE, baseline=DEFAULT_ARM.choice, arm=DEFAULT_ARM.choice)
     assert (arm_name(control), baseline_name(control)) == ("default", "default")
     assert arm_name(replace(control, arm="linear+bf16")) == "linear+bf16"
-    assert arm_name(make_record(factor="factory", arm=PLAIN.choice)) == PLAIN.choice
-    assert combination_name(PLAIN) == "default"
-    assert combination_name(replace(PLAIN, patcher="linear", precision="bf16")) == "linear + bf16"
-    assert DEFAULT_ARM == "default (conv, mha, eager, fp32)"
+    assert arm_name(make_record(factor="factory", arm=DEFAULT_ARM.choice)) == DEFAULT_ARM.choice
+    assert combination_name(DEFAULT_ARM) == "default"
+    assert (
+        combination_name(replace(DEFAULT_ARM, patcher="linear", precision="bf16"))
+        == "linear + bf16"
+    )
+    assert DEFAULT_ARM_TEXT == "default (conv, mha, eager, fp32)"
 
 
 @pytest.mark.parametrize(

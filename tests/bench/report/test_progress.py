@@ -8,7 +8,7 @@ from io import StringIO
 import pytest
 from rich.console import Console
 
-from bench.records.arm_costs import Case, Measured, Survey
+from bench.records.arm_costs import Case, MeasuredMemory, Survey
 from bench.records.comparison import Sample
 from bench.records.plan import Plan
 from bench.report.progress import RunProgress
@@ -145,9 +145,9 @@ def test_bar(samples: list[Sample]) -> None:
 
 SURVEYS = [
     make_survey("B/16-attention-mha"),
-    make_survey("B/16-attention-sdpa", measured=Measured(status="crashed", error="SIGSEGV")),
-    make_survey("B/16-attention-manual", measured=Measured(status="oom")),
-    make_survey("B/16-attention-flash", measured=Measured(process_bytes=2**20)),
+    make_survey("B/16-attention-sdpa", measured=MeasuredMemory(status="crashed", error="SIGSEGV")),
+    make_survey("B/16-attention-manual", measured=MeasuredMemory(status="oom")),
+    make_survey("B/16-attention-flash", measured=MeasuredMemory(process_bytes=2**20)),
 ]
 
 

@@ -8,13 +8,13 @@ from typing import Any
 
 import pytest
 
-from bench.analysis.calibration import METHODS
+from bench.analysis.calibration import JUDGES
 from bench.files.run_folder import create_run_folder
 from bench.records.calibration import Method
 from bench.records.comparison import Arm, Comparison, Sample
 from bench.records.errors import InputError
 from bench.runs import calibrate
-from bench.runs.calibrate import KINDS, comparisons
+from bench.runs.calibrate import STACK_PAIRS, comparisons
 from helpers.journals import append_sample
 from helpers.records import (
     make_comparison,
@@ -37,8 +37,10 @@ def truth_of(comparison: Comparison) -> float | None:
     return layers[0] / layers[1]
 
 
-@pytest.mark.parametrize("kind", KINDS, ids=lambda kind: f"{kind.arm}-against-{kind.baseline}")
-def test_truths_are_those_of_the_stacks(kind: calibrate.Kind) -> None:
+@pytest.mark.parametrize(
+    "kind", STACK_PAIRS, ids=lambda kind: f"{kind.arm}-against-{kind.baseline}"
+)
+def test_truths_are_those_of_the_stacks(kind: calibrate.StackPair) -> None:
     """The known speed-up of a kind is the ratio of its numbers of layers."""
     layers = [int(name.rpartition("_")[2]) for name in (kind.baseline, kind.arm)]
     assert kind.truth == layers[0] / layers[1]
@@ -47,11 +49,11 @@ def test_truths_are_those_of_the_stacks(kind: calibrate.Kind) -> None:
 def test_ten_minutes() -> None:
     """Ten minutes have as many comparisons as the kinds say, and controls of each baseline."""
     found = Counter(truth_of(each) for each, _ in comparisons(TEN_MINUTES_S, "cpu"))
-    assert {kind.truth: found[kind.truth] for kind in KINDS} == {
-        kind.truth: kind.in_ten_minutes for kind in KINDS
+    assert {kind.truth: found[kind.truth] for kind in STACK_PAIRS} == {
+        kind.truth: kind.in_ten_minutes for kind in STACK_PAIRS
     }
     controls = [each for each, _ in comparisons(TEN_MINUTES_S, "cpu") if each.is_control]
-    baselines = {f"bench.suite.stacks:{kind.baseline}" for kind in KINDS}
+    baselines = {f"bench.suite.stacks:{kind.baseline}" for kind in STACK_PAIRS}
     assert {each.baseline_name for each in controls} == baselines
     assert found[None] == len(controls) >= 5
 
@@ -72,14 +74,14 @@ def test_more_time_is_more_comparisons() -> None:
         Counter(truth_of(each) for each, _ in comparisons(budget_s, "cpu"))
         for budget_s in (3600.0, 10.0)
     )
-    for kind in KINDS:
+    for kind in STACK_PAIRS:
         assert hour[kind.truth] == 6 * kind.in_ten_minutes
         assert minute[kind.truth] == 2
 
 
 def test_small_differences_get_more_time() -> None:
     """A comparison's weight is its kind's; a control's is that of identical arms."""
-    weights = {kind.truth: kind.weight for kind in KINDS}
+    weights = {kind.truth: kind.weight for kind in STACK_PAIRS}
     for each, weight in comparisons(TEN_MINUTES_S, "cpu"):
         assert weight == weights[truth_of(each) or 1.0]
     assert weights[1.0] < weights[20 / 21] < weights[50 / 51]
@@ -111,9 +113,9 @@ def test_a_calibration_is_scored_again_from_its_journal(tmp_path: Path) -> None:
     samples = [measured(each, index) for index in range(2) for each in chosen]
     found = calibrate.read(calibration_in(tmp_path / "run", chosen, samples))
     assert {(rate.method, rate.truth) for rate in found.rates} == {
-        (method, kind.truth) for method in METHODS for kind in KINDS
+        (method, kind.truth) for method in JUDGES for kind in STACK_PAIRS
     }
-    ours = {rate.truth: rate for rate in found.rates if rate.method == next(iter(METHODS))}
+    ours = {rate.truth: rate for rate in found.rates if rate.method == next(iter(JUDGES))}
     assert ours[1.0].different == 0
     assert ours[20 / 21].slower == ours[20 / 21].trials == 2
     assert len(found.results.records) == len(chosen)

@@ -8,7 +8,7 @@ import pytest
 
 from bench.analysis.decision import Aim
 from bench.files.journal import append_event, read_events
-from bench.records.comparison import CHOICE, PLAIN, Arm, Comparison
+from bench.records.comparison import CHOICE, DEFAULT_ARM, Arm, Comparison
 from bench.records.errors import InputError
 from bench.records.plan import Choice
 from bench.runs.combination import affordable, aim_of, wanted, with_choices
@@ -31,7 +31,7 @@ def test_the_plain_arm_is_every_factors_baseline() -> None:
     usual = [grid for grid in grids() if grid.arms and grid.factor not in ("kernel", "layout")]
     assert len(usual) == 6
     assert {grid.factor: grid.arms[0] for grid in usual} == {
-        grid.factor: PLAIN.level(grid.factor) for grid in usual
+        grid.factor: DEFAULT_ARM.level(grid.factor) for grid in usual
     }
 
 
@@ -45,9 +45,9 @@ def test_a_choice_is_compared_with_the_plain_arm_and_that_with_itself() -> None:
     """On a model where that is quick, as every benchmark of a whole is."""
     pair = chosen()
     assert [each.factor for each in pair] == [CHOICE, CHOICE]
-    assert [each.baseline for each in pair] == [PLAIN, PLAIN]
+    assert [each.baseline for each in pair] == [DEFAULT_ARM, DEFAULT_ARM]
     assert [each.arm for each in pair] == [
-        PLAIN,
+        DEFAULT_ARM,
         Arm(patcher="linear", attention="mha", precision="bf16"),
     ]
     assert [each.arm_name for each in pair] == ["plain", "linear+bf16"]

@@ -9,8 +9,7 @@ import pandas as pd
 import pytest
 
 import bench
-from bench.files.history_csv import COLUMNS as HISTORY_COLUMNS
-from bench.files.history_csv import append, points
+from bench.files.history_csv import HISTORY_COLUMNS, append, points
 from bench.files.results_csv import write_csv
 from bench.records.errors import InputError
 from bench.records.row import COLUMNS

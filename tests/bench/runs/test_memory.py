@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from bench.files.lock import device_locks
-from bench.records.arm_costs import Footprint
+from bench.records.arm_costs import MemoryReport
 from bench.records.comparison import Arm
 from bench.records.errors import InputError
 from bench.runs import memory
@@ -31,7 +31,7 @@ def request_of(**changes: Any) -> MemoryRequest:
     return MemoryRequest(**asked | changes)
 
 
-def found(**changes: Any) -> Footprint:
+def found(**changes: Any) -> MemoryReport:
     """The one footprint of a request."""
     (only,) = look(request_of(**changes))
     return only

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from bench.records.comparison import Arm, Comparison
 from bench.records.task import PassJob, Task
-from bench.worker.budget import Allotment, BudgetSpentError, Need
+from bench.worker.budget import BudgetSpentError, TimeBudget, TimeEstimate
 from helpers.records import make_comparison, make_pass_job, make_pass_task
 
 CONTROL, CANDIDATE = make_comparison("mha"), make_comparison("manual")
@@ -31,8 +31,8 @@ def task_of(*jobs: PassJob | Comparison, **changes: Any) -> Task[PassJob]:
 @given(works=st.lists(st.floats(0.1, 10), min_size=1, max_size=8))
 def test_shares_are_in_proportion_and_leave_a_margin(works: list[float]) -> None:
     """A share is its part of the time left, a little less: overruns must not starve the last."""
-    needs = {str(place): Need(1.0, work) for place, work in enumerate(works)}
-    allotment = Allotment(time.time() + 1e6, time.time() + 2e6, needs)
+    needs = {str(place): TimeEstimate(1.0, work) for place, work in enumerate(works)}
+    allotment = TimeBudget(time.time() + 1e6, time.time() + 2e6, needs)
     exact_s = (1e6 - len(works)) * works[0] / sum(works)
     assert 0.8 * exact_s < allotment.take("0") < 0.95 * exact_s + 1
     assert "0" not in needs
@@ -40,27 +40,27 @@ def test_shares_are_in_proportion_and_leave_a_margin(works: list[float]) -> None
 
 def test_getting_ready_is_set_aside_for_all() -> None:
     """What a later comparison needs to compile is not given to an earlier one."""
-    needs = {"plain": Need(0.0, 1.0), "compiled": Need(600.0, 1.0)}
-    allotment = Allotment(time.time() + 1000, time.time() + 2000, needs)
+    needs = {"plain": TimeEstimate(0.0, 1.0), "compiled": TimeEstimate(600.0, 1.0)}
+    allotment = TimeBudget(time.time() + 1000, time.time() + 2000, needs)
     assert 150 < allotment.take("plain") < 200
 
 
 def test_after_the_end_nothing_is_measured() -> None:
     """A spent budget is an error that says what to do."""
-    allotment = Allotment(time.time() - 1, time.time() - 1, {"a": Need(1.0, 1.0)})
+    allotment = TimeBudget(time.time() - 1, time.time() - 1, {"a": TimeEstimate(1.0, 1.0)})
     with pytest.raises(BudgetSpentError, match="larger --budget"):
         allotment.take("a")
 
 
 def test_a_late_pass_still_measures_the_least() -> None:
     """Between a pass's deadline and the run's end a comparison gets its fewest pairs."""
-    allotment = Allotment(time.time() - 1, time.time() + 1e6, {"a": Need(0.25, 1.0)})
+    allotment = TimeBudget(time.time() - 1, time.time() + 1e6, {"a": TimeEstimate(0.25, 1.0)})
     assert allotment.take("a") == 0.25
 
 
 def test_a_share_covers_getting_ready() -> None:
     """What is left to measure is the share without what it took to get ready."""
-    left_s = Allotment.of(task_of(CONTROL)).measuring(CONTROL.key)
+    left_s = TimeBudget.of(task_of(CONTROL)).measuring(CONTROL.key)
     assert left_s(200.0) - left_s(300.0) == pytest.approx(100.0)
     assert 800 < left_s(0.0) < 1000
 
@@ -68,7 +68,7 @@ def test_a_share_covers_getting_ready() -> None:
 def test_what_is_not_needed_to_get_ready_goes_to_the_others() -> None:
     """Whoever compiles faster than was feared measures no longer for it."""
     compiled = replace(CANDIDATE, arm=Arm(compile="compile_blocks"))
-    allotment = Allotment.of(task_of(compiled, CONTROL))
+    allotment = TimeBudget.of(task_of(compiled, CONTROL))
     ready_s = allotment.needs[compiled.key].ready_s
     assert ready_s > 10
     left_s = allotment.measuring(compiled.key)
@@ -79,16 +79,16 @@ def test_what_is_not_needed_to_get_ready_goes_to_the_others() -> None:
 def test_what_it_took_before_is_better_than_a_guess() -> None:
     """A later pass sets aside what an earlier one needed."""
     task = task_of(CONTROL, make_pass_job(CANDIDATE, ready_s=7.5))
-    needs = Allotment.of(task).needs
+    needs = TimeBudget.of(task).needs
     assert needs[CANDIDATE.key].ready_s == 7.5
-    assert needs[CONTROL.key] == Need.of(CONTROL)
+    assert needs[CONTROL.key] == TimeEstimate.of(CONTROL)
 
 
 def test_each_its_time_whatever_it_takes_to_get_ready() -> None:
     """A comparison with a time of its own gets it, after the deadline too."""
     times_s = {CONTROL: 1.0, CANDIDATE: 4.0}
     jobs = [make_pass_job(each, measure_s=time_s) for each, time_s in times_s.items()]
-    allotment = Allotment.of(task_of(*jobs, deadline_s=0.0, end_s=0.0))
+    allotment = TimeBudget.of(task_of(*jobs, deadline_s=0.0, end_s=0.0))
     for comparison, expected_s in times_s.items():
         left_s = allotment.measuring(comparison.key)
         assert (left_s(0.0), left_s(1e3)) == (expected_s, expected_s)
@@ -97,9 +97,9 @@ def test_each_its_time_whatever_it_takes_to_get_ready() -> None:
 def test_weights_multiply_the_work() -> None:
     """A comparison of three times the weight gets three times the time to measure."""
     task = task_of(CONTROL, make_pass_job(CANDIDATE, weight=3.0))
-    ready_s = Need.of(CONTROL).ready_s
-    light = Allotment.of(task).measuring(CONTROL.key)(ready_s)
-    heavy = Allotment.of(task).measuring(CANDIDATE.key)(ready_s)
+    ready_s = TimeEstimate.of(CONTROL).ready_s
+    light = TimeBudget.of(task).measuring(CONTROL.key)(ready_s)
+    heavy = TimeBudget.of(task).measuring(CANDIDATE.key)(ready_s)
     assert heavy == pytest.approx(3 * light, rel=0.01)
 
 
@@ -107,12 +107,12 @@ def test_larger_work_needs_more() -> None:
     """Needs grow with the FLOPs of the workload and with compiling."""
     large = replace(CONTROL, workload=replace(CONTROL.workload, variant="H/14", patch_size=14))
     compiled = replace(CONTROL, arm=Arm(compile="compile_blocks"))
-    assert Need.of(large).work > Need.of(CONTROL).work
-    assert Need.of(compiled).ready_s > Need.of(CONTROL).ready_s
+    assert TimeEstimate.of(large).work > TimeEstimate.of(CONTROL).work
+    assert TimeEstimate.of(compiled).ready_s > TimeEstimate.of(CONTROL).ready_s
 
 
 def test_nothing_is_known_of_a_users_own_arms() -> None:
     """Own arms all need the same, whatever their inputs are."""
     other = replace(OWN, workload=replace(OWN.workload, inputs="4096,4096"))
-    assert Need.of(OWN) == Need.of(other)
-    assert Need.of(OWN).work > 0
+    assert TimeEstimate.of(OWN) == TimeEstimate.of(other)
+    assert TimeEstimate.of(OWN).work > 0

@@ -11,8 +11,8 @@ import torch
 
 from bench.costs.memory_prediction import predict
 from bench.costs.profiler import ProfilingResult
-from bench.records.arm_costs import KINDS, Case
-from bench.records.call_profile import BETWEEN, COMPONENTS, PYTHON, CallProfile
+from bench.records.arm_costs import MEMORY_KINDS, Case
+from bench.records.call_profile import BETWEEN, CALL_COMPONENTS, PYTHON, CallProfile
 from bench.records.comparison import Arm, Workload
 from bench.records.task import Ending, ProfileJob
 from bench.runs.profiling import read
@@ -59,7 +59,9 @@ def test_shares_add_up(made: tuple[CallProfile, Path]) -> None:
     total = pytest.approx(profiled.total_s)
     assert sum(each.seconds for each in profiled.operators) == total
     found = {each.name for each in profiled.components}
-    assert found == {"norm", "attention", "MLP", "loss", "optimizer", BETWEEN} <= set(COMPONENTS)
+    assert (
+        found == {"norm", "attention", "MLP", "loss", "optimizer", BETWEEN} <= set(CALL_COMPONENTS)
+    )
     assert PYTHON in {each.name for each in profiled.operators}
 
 
@@ -99,7 +101,7 @@ def test_the_timeline_reaches_the_predicted_peak(made: tuple[CallProfile, Path])
     profiled, _ = made
     assert profiled.memory is not None
     assert max(profiled.memory.total_bytes) == predict(profiled.case).total_bytes
-    assert set(profiled.memory.live_bytes) <= set(KINDS)
+    assert set(profiled.memory.live_bytes) <= set(MEMORY_KINDS)
     assert list(profiled.memory.phases) == ["forward", "backward", "optimizer"]
     starts = list(profiled.memory.phases.values())
     assert starts == sorted(starts)
@@ -209,7 +211,7 @@ def test_on_a_gpu_times_are_of_kernels(checkpoint: str, tmp_path: Path) -> None:
     work = {"device": "cuda", "component": "model", "image_size": 224, "batch_size": 16}
     job = job_of(tmp_path / "p", arm, **work)
     profiled = profiled_by(job)
-    assert {each.name for each in profiled.components} == set(COMPONENTS) - {"compiled"}
+    assert {each.name for each in profiled.components} == set(CALL_COMPONENTS) - {"compiled"}
     assert 0 < profiled.total_s <= profiled.profiled_s
     assert PYTHON not in {each.name for each in profiled.operators}
     # Each Linear has two products in backward, and what is computed again is no backward.

@@ -16,7 +16,7 @@ from bench.records.comparison import Arm, Comparison
 from bench.records.notes import Note
 from bench.records.task import SurveyJob
 from bench.worker import survey
-from bench.worker.survey import Look
+from bench.worker.survey import ArmSurvey
 from helpers.records import make_workload
 
 SMALL = {"component": "block", "variant": "B/32", "patch_size": 32, "image_size": 64}
@@ -31,7 +31,7 @@ def item(*limits: str, mode: str = "forward", **levels: str) -> SurveyJob:
 
 def look(each: SurveyJob, compiled: Path | None = None, end_s: float = math.inf) -> Survey:
     """What one look tells."""
-    return Look(each, compiled, end_s).survey()
+    return ArmSurvey(each, compiled, end_s).survey()
 
 
 def reasons(found: Survey) -> list[str]:

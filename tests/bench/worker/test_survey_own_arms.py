@@ -9,7 +9,7 @@ from bench.costs.kernels import INDUCTOR_CPP
 from bench.records.arm_costs import Survey
 from bench.records.notes import Note
 from bench.records.task import SurveyJob
-from bench.worker.survey import Look
+from bench.worker.survey import ArmSurvey
 from helpers.own_arms import compare, write
 
 
@@ -43,7 +43,7 @@ def own(folder: Path, name: str) -> Survey:
     """What a look at a user's own arm tells."""
     file = write(folder / "arms.py", ARMS)
     item = SurveyJob(comparison=compare(f"{file}:right", f"{file}:{name}"))
-    return Look(item, None).survey()
+    return ArmSurvey(item, None).survey()
 
 
 def test_an_arm_of_ones_own(tmp_path: Path) -> None:
@@ -63,7 +63,7 @@ def test_what_an_own_module_computes_is_counted(tmp_path: Path) -> None:
     """As it runs: two operations for each product of a Linear."""
     file = write(tmp_path / "arms.py", "from torch import nn\ndef make(): return nn.Linear(8, 3)\n")
     item = SurveyJob(comparison=compare(f"{file}:make", f"{file}:make"))
-    found = Look(item, None).survey()
+    found = ArmSurvey(item, None).survey()
     assert found.parameters == 8 * 3 + 3
     rows = found.flop / (2 * 8 * 3) if found.flop else 0
     assert rows >= 1
@@ -103,7 +103,7 @@ def test_a_part_of_vitcore_that_a_user_names_compiles_in_its_own_folder(tmp_path
     """Its compile mode stands in its name alone; no other run's cache is found or changed."""
     part = "vitcore:component=block,variant=B/32,image_size=32"
     each = compare(part, f"{part},compile=compile_blocks", None)
-    found = Look(SurveyJob(comparison=each), tmp_path).survey()
+    found = ArmSurvey(SurveyJob(comparison=each), tmp_path).survey()
     assert found.measured.status == "ok"
     assert INDUCTOR_CPP in found.kernels
     assert len(list(tmp_path.iterdir())) == 2
@@ -112,5 +112,5 @@ def test_a_part_of_vitcore_that_a_user_names_compiles_in_its_own_folder(tmp_path
 def test_after_its_time_nothing_is_told_of_an_arm_of_ones_own() -> None:
     """Not even whether it can be made."""
     item = SurveyJob(comparison=compare("a.py:f", "a.py:g"))
-    late = Look(item, None, end_s=time.time() - 1).survey()
+    late = ArmSurvey(item, None, end_s=time.time() - 1).survey()
     assert (late.measured.status, late.flop, late.moved_bytes) == ("skipped", None, None)

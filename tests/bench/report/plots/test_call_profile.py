@@ -11,8 +11,8 @@ from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
 from matplotlib.text import Text
 
-from bench.records.arm_costs import KINDS
-from bench.records.call_profile import COMPONENTS, CallProfile, MemoryTrace, Share, Timeline
+from bench.records.arm_costs import MEMORY_KINDS
+from bench.records.call_profile import CALL_COMPONENTS, CallProfile, MemoryTrace, Share, Timeline
 from bench.report.plots import canvas
 from bench.report.plots.call_profile import (
     components_figure,
@@ -100,7 +100,7 @@ def test_colours_are_explained() -> None:
     (legend,) = drawn(operators).legends
     names = [text.get_text() for text in legend.get_texts()]
     assert names == ["attention", "MLP", "optimizer", "between"]
-    assert names == sorted(names, key=COMPONENTS.index)
+    assert names == sorted(names, key=CALL_COMPONENTS.index)
 
 
 def test_memory_is_drawn_by_kind() -> None:
@@ -108,7 +108,7 @@ def test_memory_is_drawn_by_kind() -> None:
     figure = drawn(memory_figure)
     (legend,) = figure.legends
     names = [text.get_text() for text in legend.get_texts()]
-    assert names == [kind for kind in reversed(KINDS) if kind in TIMELINE.live_bytes]
+    assert names == [kind for kind in reversed(MEMORY_KINDS) if kind in TIMELINE.live_bytes]
     above, below = figure.axes
     assert (len(above.collections), len(below.collections)) == (4, 2)
     assert above.get_ylabel() == "live memory, MiB"

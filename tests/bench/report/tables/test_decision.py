@@ -92,7 +92,7 @@ def test_what_nobody_measured_is_unknown() -> None:
     """By energy on a machine without a meter: no arm is named, not even the plain one."""
     aim = Aim(objective="energy")
     (found,) = decide(MEASURED, aim, repeats)
-    assert found.is_blind
+    assert found.has_no_data
     assert cell(found, "choose") == "unknown"
     assert decision_notes([found], aim)[1:] == [
         "B/16 b1 forward: energy was not measured, so nothing can be chosen by it."
@@ -104,7 +104,7 @@ def test_what_nobody_measured_is_unknown() -> None:
 def test_arms_that_all_failed_leave_the_plain_one() -> None:
     """That is known: there was nothing else."""
     (found,) = decide([control("precision"), failed("precision", "bf16", "oom")], Aim(), repeats)
-    assert not found.is_blind
+    assert not found.has_no_data
     assert cell(found, "choose") == "default"
     assert "B/16 b1 forward: precision: latency of bf16 was not measured." in decision_notes(
         [found], Aim()

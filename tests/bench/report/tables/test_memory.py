@@ -6,7 +6,7 @@ from io import StringIO
 
 from rich.console import Console
 
-from bench.records.arm_costs import Case, Footprint, Measured, Predicted
+from bench.records.arm_costs import Case, MeasuredMemory, MemoryReport, PredictedMemory
 from bench.records.comparison import Arm
 from bench.report.labels import case_name
 from bench.report.tables.memory import component_table, memory_table, notes
@@ -15,22 +15,22 @@ from helpers.reports import check_golden
 
 MEBI = 2**20
 CASE = Case(workload=replace(WORKLOAD, component="model", mode="train"), arm=Arm())
-PREDICTED = Predicted(
+PREDICTED = PredictedMemory(
     total_bytes=1500 * MEBI,
     by_kind={"parameters": 330 * MEBI, "gradients": 330 * MEBI, "activations": 840 * MEBI},
 )
 FOUND = [
-    Footprint(
+    MemoryReport(
         case=CASE,
         predicted=PREDICTED,
-        measured=Measured(allocated_bytes=1515 * MEBI, process_bytes=2222 * MEBI),
+        measured=MeasuredMemory(allocated_bytes=1515 * MEBI, process_bytes=2222 * MEBI),
     ),
-    Footprint(
+    MemoryReport(
         case=replace(CASE, arm=Arm(attention="manual", precision="bf16")),
         predicted=replace(PREDICTED, by_kind={"parameters": 1500 * MEBI}),
-        measured=Measured(status="oom", error="RuntimeError: can't allocate memory"),
+        measured=MeasuredMemory(status="oom", error="RuntimeError: can't allocate memory"),
     ),
-    Footprint(case=CASE, predicted=PREDICTED, note="needs 31.4 GiB, 22.0 GiB are free"),
+    MemoryReport(case=CASE, predicted=PREDICTED, note="needs 31.4 GiB, 22.0 GiB are free"),
 ]
 
 
@@ -81,7 +81,7 @@ def test_names_and_notes() -> None:
         "B/16 b1 train: needs 31.4 GiB, 22.0 GiB are free",
         "Each kind is shown at the peak of their sum, where gradients may be small.",
     ]
-    forward = replace(FOUND[2], predicted=Predicted(total_bytes=1, by_kind={"parameters": 1}))
+    forward = replace(FOUND[2], predicted=PredictedMemory(total_bytes=1, by_kind={"parameters": 1}))
     assert notes([forward]) == ["B/16 b1 train: needs 31.4 GiB, 22.0 GiB are free"]
 
 
