@@ -20,11 +20,19 @@ from bench.files.lock import device_locks
 from bench.files.run_folder import read_task
 from bench.machine.environment import git
 from bench.machine.load import watch_for
-from bench.records.comparison import CACHES, FACTORS, USUAL_FACTORS, Comparison, Sample
+from bench.records.comparison import (
+    CACHES,
+    CHOICE,
+    FACTORS,
+    OWN_FACTOR,
+    USUAL_FACTORS,
+    Comparison,
+    Sample,
+)
 from bench.records.errors import InputError
 from bench.records.task import PassJob, Task
 from bench.suite.availability import check_devices
-from bench.suite.grid import COMPONENTS, Measure, Selection, expand
+from bench.suite.grid import COMPONENTS, Measure, Selection, expand, grid_of
 from bench.timing.clocks import clock_for
 from bench.timing.device import forget_imports, found_devices
 from bench.timing.pairs import MAX_OWN_ROUNDS, MAX_ROUNDS, Benchmark
@@ -110,13 +118,15 @@ def _selection(config: pytest.Config) -> Selection:
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
-    """Make one benchmark of each comparison of the module's grid."""
+    """Make one benchmark of each comparison of the module: of its grid, or given by a task."""
     if "comparison" not in metafunc.fixturenames:
         return
-    grid, task = metafunc.module.GRID, metafunc.config.stash[TASK]
+    grid, task = grid_of(metafunc.module), metafunc.config.stash[TASK]
+    chosen: list[Comparison] = []
     if task:
-        chosen = [job.comparison for job in task.jobs if job.comparison.factor == grid.factor]
-    else:
+        factors = [grid.factor] if grid else [OWN_FACTOR, CHOICE]
+        chosen = [job.comparison for job in task.jobs if job.comparison.factor in factors]
+    elif grid:
         chosen = list(expand(grid, _selection(metafunc.config)))
     clocks = {device: clock_for(device) for device in {c.workload.device for c in chosen}}
     metafunc.parametrize("comparison", [_case(c, clocks[c.workload.device]) for c in chosen])

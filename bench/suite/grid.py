@@ -8,15 +8,14 @@ from dataclasses import dataclass, field, replace
 from importlib import import_module
 from itertools import chain, count, product
 from pathlib import Path
+from types import ModuleType
 
 from bench.records.comparison import (
     CACHES,
-    CHOICE,
     DEVICES,
     FACTORS,
     MODEL_ARMS,
     MODES,
-    OWN_FACTOR,
     USUAL_FACTORS,
     Arm,
     Comparison,
@@ -57,7 +56,7 @@ class Grid:
     ``attention`` or ``encoder``; the last means the whole model or one block, depending on
     ``Selection.component``. ``batch_sizes`` are the defaults of each device, ``modes`` those in
     which the arms differ, ``levels`` the levels of other factors that all arms have on a device,
-    if not the usual ones. The grids of users' own arms and of chosen combinations are empty.
+    if not the usual ones.
     """
 
     factor: str
@@ -68,7 +67,7 @@ class Grid:
     levels: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
-        known("factor", self.factor, (*FACTORS, OWN_FACTOR, CHOICE))
+        known("factor", self.factor, FACTORS)
         for arm in self.arms:
             known(self.factor, arm, LEVELS[self.factor])
 
@@ -191,11 +190,17 @@ def shuffled(comparisons: Sequence[Comparison], seed: int) -> list[Comparison]:
 
 
 def grids() -> Iterator[Grid]:
-    """Yield the grid of every benchmark module in this folder, by name of the module."""
+    """Yield the grids of the benchmark modules in this folder, by name of the module."""
     for module in pkgutil.iter_modules([str(Path(__file__).parent)]):
         if module.name.startswith("bench_"):
-            grid: Grid = import_module(f"bench.suite.{module.name}").GRID
-            yield grid
+            grid: Grid | None = grid_of(import_module(f"bench.suite.{module.name}"))
+            if grid is not None:
+                yield grid
+
+
+def grid_of(module: ModuleType) -> Grid | None:
+    """Return the grid of a benchmark module; None if only a plan names its comparisons."""
+    return getattr(module, "GRID", None)
 
 
 def comparisons(selection: Selection) -> tuple[Comparison, ...]:

@@ -12,11 +12,11 @@ from torch import nn
 from bench.arms import building
 from bench.arms.agreement import Agreement
 from bench.arms.pairs import ArmError, build_pair, check, share_weights
-from bench.records.comparison import Comparison, Sample
+from bench.records.comparison import OWN_FACTOR, Comparison, Sample
 from bench.records.errors import InputError, Remedy
-from bench.suite.bench_factory import GRID
+from bench.suite import bench_given
 from bench.suite.bench_patchers import GRID as PATCHERS
-from bench.suite.grid import Selection, expand, grids
+from bench.suite.grid import Selection, comparisons, expand, grid_of
 from bench.timing.clocks import WallClock
 from bench.worker.session import measure
 from helpers.jobs import make_job
@@ -251,6 +251,6 @@ def test_vitcores_own_comparisons_are_still_judged_by_float64() -> None:
 
 
 def test_no_run_measures_own_arms_by_itself() -> None:
-    """The module is found among the others, and has nothing to compare without a plan."""
-    assert GRID in list(grids())
-    assert list(expand(GRID, Selection())) == []
+    """Their module has no grid, so that nothing is compared without a plan."""
+    assert grid_of(bench_given) is None
+    assert OWN_FACTOR not in {each.factor for each in comparisons(Selection())}

@@ -13,8 +13,7 @@ from bench.records.errors import InputError
 from bench.records.plan import Choice
 from bench.runs.combination import affordable, aim_of, wanted, with_choices
 from bench.runs.schedule import next_pass, planned_left
-from bench.suite.bench_choice import GRID
-from bench.suite.grid import Selection, comparisons, expand, grids
+from bench.suite.grid import Selection, comparisons, grids
 from bench.suite.work import repeats
 from helpers.decisions import control, run
 from helpers.journals import choices_from
@@ -169,7 +168,6 @@ def test_choices_take_their_time_from_the_planned_passes() -> None:
 
 def test_nobody_can_ask_for_a_choice() -> None:
     """What is chosen is known only when all else is measured."""
-    assert list(expand(GRID, Selection())) == []
     assert CHOICE not in {each.factor for each in comparisons(Selection())}
     with pytest.raises(InputError, match="unknown factor"):
         Selection(factors=(CHOICE,))
