@@ -1,9 +1,8 @@
-"""Measure the ways to compute a Vision Transformer and say which to choose.
+"""Measure implementations of Vision Transformers and decide which to choose.
 
 ``bench.compare(baseline, candidate, inputs=(x,))`` compares two callables in this process.
-``bench.read_run("results/RUN")`` and ``bench.read_history("results/history.csv")`` return what runs
-have measured as a pandas.DataFrame. The command line, ``vitbench`` or ``python -m bench``, does
-everything else.
+``bench.read_run("results/RUN")`` and ``bench.read_history("results/history.csv")`` return
+results of runs as a pandas.DataFrame. The command line is ``vitbench`` or ``python -m bench``.
 """
 
 from importlib import import_module
@@ -23,7 +22,7 @@ _MODULES = {
 
 
 def __getattr__(name: str) -> Any:
-    """Load a public name where it is first used: torch takes seconds, pandas half of one."""
+    """Import a public name at its first use: torch takes seconds, pandas half a second."""
     if name not in _MODULES:
         raise AttributeError(f"module 'bench' has no attribute {name!r}")
     return getattr(import_module(_MODULES[name]), name)

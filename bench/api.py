@@ -1,4 +1,4 @@
-"""``bench.compare``: two callables against each other in the calling process, as in a notebook."""
+"""``bench.compare``: compare two callables in the calling process, for example in a notebook."""
 
 import copy
 import math
@@ -40,11 +40,11 @@ from bench.suite.grid import CONTROL_SHARE, against_first
 from bench.timing.clocks import clock_for
 from bench.timing.device import found_devices
 from bench.timing.pairs import MAX_OWN_ROUNDS, Rounds
-from bench.worker.session import Measurement, measure
+from bench.worker.session import Session, measure
 from vitcore.config import known
 
 Work = Callable[..., Any]
-# Drawing costs the processor that is being measured.
+# Drawing takes time on the processor that is measured.
 _REDRAW_S = 0.5
 
 
@@ -64,13 +64,13 @@ def compare(
 ) -> ComparisonResult:
     """Compare two modules or callables on equal inputs, in alternating pairs.
 
-    ``inputs`` are what a call takes: a tensor, a tuple by position or a mapping by name; any shape.
-    Modules are copied, and where both have parameters of the same names and shapes the baseline's
-    weights are used in both; yours stay as they are. ``device`` is that of the inputs where it is
-    not given. ``budget_s`` is the time to measure in seconds, of which a fifth goes to a control,
-    the baseline against itself. One process is one replicate: how much another would differ is
-    taken from calibrations, and the result says so. Raises InputError for what cannot be compared,
-    or where another run measures on the device (``lock=False`` measures beside it).
+    ``inputs`` are the arguments of a call: a tensor, a tuple by position or a mapping by name, of
+    any shapes. Modules are copied; if both have parameters of the same names and shapes, both
+    copies get the baseline's weights. ``device`` defaults to that of the inputs. ``budget_s`` is
+    the time to measure in seconds, of which a fifth goes to a control, the baseline against itself.
+    One process is one replicate: the variation between processes is taken from calibrations, as the
+    result states. Raises InputError for unusable arguments, or if another run measures on the
+    device (``lock=False`` measures beside it).
     """
     made = _inputs(inputs)
     device = device.type if isinstance(device, torch.device) else device or _device_of(made)
@@ -111,7 +111,7 @@ def _sample(
         return pair_of(comparison, made[0], made[1], inputs)
 
     clock = clock_for(comparison.workload.device)
-    job = Measurement(
+    session = Session(
         comparison=comparison,
         benchmark=Rounds(clock),
         clock=clock,
@@ -122,7 +122,7 @@ def _sample(
         stop=advance,
         build=build,
     )
-    return replace(measure(job), pass_index=0)
+    return replace(measure(session), pass_index=0)
 
 
 @contextmanager
@@ -145,7 +145,7 @@ def _in_python(record: Record, sample: Sample) -> Record:
 
 
 def _own(work: Work) -> Work:
-    """A copy of a module: measuring moves it, trains it and gives it other weights."""
+    """Return a copy of a module: measuring moves it, trains it and changes its weights."""
     return copy.deepcopy(work) if isinstance(work, nn.Module) else work
 
 
@@ -163,7 +163,7 @@ def _inputs(given: object) -> Inputs:
 
 
 def _check(device: str, mode: str, cache: str, works: tuple[object, object]) -> None:
-    """Raise InputError for what cannot be compared."""
+    """Raise InputError for unusable arguments."""
     chosen = (("device", device, DEVICES), ("mode", mode, MODES), ("cache state", cache, CACHES))
     try:
         for kind, name, allowed in chosen:
@@ -192,7 +192,7 @@ def _shapes(inputs: Inputs) -> str:
 
 
 def _name(work: Work) -> str:
-    """What to call it: a function by its name, whatever holds it; a module by its class."""
+    """Return the name of a function, also of a partial one, or the class of a module."""
     while isinstance(work, partial):
         work = work.func
     name = str(getattr(work, "__qualname__", type(work).__name__))
@@ -200,15 +200,15 @@ def _name(work: Work) -> str:
 
 
 def _open(record: Record, control: Record, notes: Iterable[Note]) -> Iterator[str]:
-    """What the reader must know, besides the numbers."""
+    """Yield the reservations about a result."""
     if not record.rounds:
         return
     yield (
-        f"one process: how much another would differ was not measured but taken as {PRIOR_SD:.0%} "
-        "(one standard deviation); vitbench compare measures it"
+        "one process: the variation between processes was not measured but assumed as "
+        f"{PRIOR_SD:.0%} (one standard deviation); vitbench compare measures it"
     )
     if control.verdict in ("faster", "slower"):
-        yield "the baseline was called different from itself: the machine is too restless"
+        yield "the baseline was judged different from itself: the machine is too restless"
     if record.unsteady:
         yield f"warm-up had not ended: {record.unsteady}; give a larger budget_s"
     if record.disturbed:
@@ -218,7 +218,7 @@ def _open(record: Record, control: Record, notes: Iterable[Note]) -> Iterator[st
 
 @contextmanager
 def _progress(*, show: bool) -> Iterator[Callable[[], bool]]:
-    """A bar that moves between pairs; drawing it meanwhile would disturb them."""
+    """Yield a function that advances a progress bar between pairs, so as not to disturb them."""
     console = Console(stderr=True)
     bar = Progress(console=console, transient=True, auto_refresh=False, disable=not show)
     with bar:

@@ -1,4 +1,4 @@
-"""Wires the benchmark modules into pytest and pytest-benchmark: options, grid, fixture."""
+"""Connect the benchmark modules to pytest and pytest-benchmark: options, grid, fixture."""
 
 import argparse
 import traceback
@@ -39,11 +39,11 @@ from bench.timing.pairs import MAX_OWN_ROUNDS, MAX_ROUNDS, Benchmark
 from bench.timing.yardstick import yardstick_s
 from bench.worker.budget import BudgetSpentError, TimeBudget
 from bench.worker.process import announce, finish_on_interrupt, keep
-from bench.worker.session import Measurement, measure
+from bench.worker.session import Session, measure
 
 TASK = pytest.StashKey[Task[PassJob] | None]()
 TIME_BUDGET = pytest.StashKey[TimeBudget]()
-# Set when the pair under way is to be the last.
+# Set when the current pair should be the last.
 INTERRUPT = pytest.StashKey[Event]()
 _FACTORS = f"of {','.join(FACTORS)}; default: {','.join(USUAL_FACTORS)}"
 
@@ -56,7 +56,7 @@ def _numbers(text: str) -> tuple[int, ...]:
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
-    """Options that choose a part of the grid, for ``pytest bench`` by itself."""
+    """Add the options of ``pytest bench``, which select a part of the grid."""
     group = parser.getgroup("vitbench", "what to compare")
     group.addoption("--variants", type=names, default=("B/16",), help="default: B/16")
     group.addoption("--factors", type=names, default=USUAL_FACTORS, help=_FACTORS)
@@ -67,12 +67,14 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     group.addoption("--component", choices=COMPONENTS, default="auto", help="default: auto")
     group.addoption("--cache", choices=CACHES, default="cold", help="default: cold")
     group.addoption("--seconds", type=float, default=1.0, help="for each comparison; default: 1")
-    group.addoption("--no-lock", action="store_true", help="measure even while others measure here")
-    group.addoption("--pass-plan", type=Path, help="written by `python -m bench run`")
+    group.addoption(
+        "--no-lock", action="store_true", help="measure beside other runs on the device"
+    )
+    group.addoption("--pass-plan", type=Path, help="task file of a pass; written by vitbench run")
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    """Read the task of a pass, if this is one; else check the options."""
+    """Read the task of a pass, if one is given; check the options."""
     path = config.getoption("--pass-plan")
     try:
         config.stash[TASK] = task = _pass_task(path) if path else None
@@ -86,7 +88,7 @@ def pytest_configure(config: pytest.Config) -> None:
 
 
 def _pass_task(path: Path) -> Task[PassJob]:
-    """Read the task of a pass. Raises InputError where the file holds none."""
+    """Read the task of a pass. Raises InputError for another task."""
     task = read_task(path)
     if task.kind != "pass":
         raise InputError(f"{path} is the task of a {task.kind}; expected that of a pass")
@@ -94,7 +96,7 @@ def _pass_task(path: Path) -> Task[PassJob]:
 
 
 def pytest_collection_finish(session: pytest.Session) -> None:
-    """Measure alone on the devices; whoever started a pass has seen to that already."""
+    """Lock the devices; the command that started a pass holds the locks already."""
     option = session.config.option
     if option.pass_plan:
         forget_imports()
@@ -111,7 +113,7 @@ def pytest_collection_finish(session: pytest.Session) -> None:
 
 
 def _selection(config: pytest.Config) -> Selection:
-    """The part of the grid that the options choose. Raises InputError where it cannot be."""
+    """Return the selection of the options. Raises InputError for an unusable one."""
     chosen = {field.name: config.getoption(field.name) for field in fields(Selection)}
     check_devices(chosen["devices"], found_devices())
     return Selection(**chosen)
@@ -139,7 +141,7 @@ def _case(comparison: Comparison, clock: Any) -> Any:
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Drop the modules whose factor was not asked for; run a pass in the order of its task."""
+    """Drop modules of other factors; run a pass in the order of its task."""
     items[:] = [item for item in items if isinstance(_comparison(item), Comparison | None)]
     if task := config.stash[TASK]:
         order = {job.key: place for place, job in enumerate(task.jobs)}
@@ -147,19 +149,19 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
 
 
 def _comparison(item: pytest.Item) -> Any:
-    """A benchmark's comparison, or None; pytest's own mark where its module's grid is empty."""
+    """Return a benchmark's comparison or None; pytest's own mark if the module's grid is empty."""
     call = getattr(item, "callspec", None)
     return call.params.get("comparison") if call else None
 
 
 def pytest_benchmark_update_commit_info(commit_info: dict[str, Any]) -> None:
-    """Say the commit of the tree under measurement where pytest-benchmark found none."""
+    """Add the commit of the measured tree if pytest-benchmark found none."""
     commit_info.setdefault("id", git("rev-parse", "HEAD"))
 
 
 @pytest.fixture(name="measure")
 def _measure(benchmark: Any, request: pytest.FixtureRequest) -> Measure:
-    """A function that measures one comparison and keeps the sample."""
+    """Return the function that measures one comparison and stores its sample."""
     stash = request.config.stash
     task = stash[TASK]
 
@@ -189,7 +191,7 @@ def _sample(
     request: pytest.FixtureRequest,
     task: Task[PassJob] | None,
 ) -> Sample:
-    """Measure one comparison, as a job of a pass or as the options ask."""
+    """Measure one comparison, as a job of a pass or by the options."""
     if task is None:
         seconds = request.config.getoption("--seconds")
         return measure(_session(comparison, benchmark, request, lambda ready_s: seconds - ready_s))
@@ -219,10 +221,10 @@ def _session(
     benchmark: Benchmark,
     request: pytest.FixtureRequest,
     measuring_s: Callable[[float], float],
-) -> Measurement:
-    """The measurement of one comparison as ``pytest bench`` makes it."""
+) -> Session:
+    """Return the session of one comparison with the settings of ``pytest bench``."""
     mark = request.node.get_closest_marker("benchmark")
-    return Measurement(
+    return Session(
         comparison=comparison,
         benchmark=benchmark,
         clock=mark.kwargs["timer"],

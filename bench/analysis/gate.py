@@ -1,9 +1,9 @@
-"""Whether a tree is worse than the revision it is compared with: rows in, one check a metric out.
+"""Check whether a tree is worse than its base revision: one check for each metric of a target.
 
-A change is relative: 0.05 is 5 % more time, memory, operations than at the base. With an interval a
-change is ``worse`` where all of it lies beyond the threshold, ``ok`` where none does, and else
-``undecided``: what would be decided by more time. What is counted and not measured has none. What
-the base does not have is ``new``: there is nothing that it could be worse than.
+A change is relative: 0.05 is 5 % more time, memory or operations than at the base. A change with an
+interval is ``worse`` if all of the interval is beyond the threshold, ``ok`` if none of it is, else
+``undecided``: more time would decide. Counted metrics have no interval. A target that the base does
+not have is ``new``.
 """
 
 import math
@@ -29,7 +29,7 @@ _ALWAYS = ("memory",)
 
 @dataclass(frozen=True, kw_only=True)
 class Thresholds:
-    """By how much each metric may grow, and how far outputs may be from the base's.
+    """Maximum relative growth of each metric, and maximum difference of outputs from the base's.
 
     ``numeric_error`` is a relative norm; None is the tolerance of the target's precision.
     """
@@ -82,7 +82,7 @@ def checks(
 ) -> list[Check]:
     """Return the checks of every metric of every target.
 
-    Without a survey there is no check of what only a survey measures (``SURVEYED_METRICS``).
+    Without a survey there are no checks of ``SURVEYED_METRICS``.
     """
     found = [check for each in measured for check in _checks(each, thresholds)]
     return [check for check in found if survey or check.metric not in SURVEYED_METRICS]
@@ -96,9 +96,9 @@ def new_target(target: str) -> Check:
 
 def outcome(found: Sequence[Check]) -> str:
     """Return the worst outcome of several checks."""
-    said = {check.outcome for check in found}
+    outcomes = {check.outcome for check in found}
     order = ("worse", "unknown", "undecided", "ok", "new")
-    return next((each for each in order if each in said), "unknown")
+    return next((each for each in order if each in outcomes), "unknown")
 
 
 def _checks(each: TargetRows, thresholds: Thresholds) -> Iterator[Check]:
@@ -131,11 +131,11 @@ def _latency(each: TargetRows, threshold: float) -> Check:
     change = 1 / tree.speedup - 1
     low = 1 / tree.speedup_high - 1 if tree.speedup_high else -1.0
     high = 1 / tree.speedup_low - 1 if tree.speedup_low else math.inf
-    said = "worse" if low > threshold else "ok" if high <= threshold else "undecided"
+    decided = "worse" if low > threshold else "ok" if high <= threshold else "undecided"
     return Check(
         target=each.target,
         metric="latency",
-        outcome=said,
+        outcome=decided,
         threshold=threshold,
         before=tree.latency_ms * tree.speedup if tree.latency_ms else None,
         after=tree.latency_ms,
@@ -143,14 +143,14 @@ def _latency(each: TargetRows, threshold: float) -> Check:
         low=low,
         high=high,
         need_s=_need_s(each.spent_s, change, (low, high), threshold)
-        if said == "undecided"
+        if decided == "undecided"
         else None,
-        is_wide=said == "undecided" and high - low > 2 * max(threshold, _LEAST_WIDTH),
+        is_wide=decided == "undecided" and high - low > 2 * max(threshold, _LEAST_WIDTH),
     )
 
 
 def is_open(record: Record, threshold: float) -> bool:
-    """Whether a candidate's slow-down could lie on either side of a threshold."""
+    """Return whether a candidate's slow-down may be on either side of a threshold."""
     if record.is_control or record.speedup is None:
         return False
     measured = TargetRows(target=record.arm, tree=record, base=None)

@@ -10,7 +10,7 @@ from bench.records.errors import advised
 from bench.records.notes import Note, NoteKind
 from bench.records.row import Record
 
-# A prediction should be within this share; a limit should not be exceeded by more than its noise.
+# Maximum relative error of a prediction; maximum share of a limit, with its noise.
 _FAR_OFF, _BEYOND = 0.05, 1.02
 # The instructions without which a CPU computes a precision by converting to float32 and back.
 _CPU_INSTRUCTIONS = {

@@ -1,4 +1,4 @@
-"""What each row's arm costs: from the surveys and first calls to fields of ``Record``."""
+"""Costs of each row's arm: from surveys and first calls to fields of ``Record``."""
 
 import math
 import statistics
@@ -25,8 +25,8 @@ def with_costs(
 ) -> tuple[Record, tuple[Note, ...]]:
     """Return the row with the costs of its arm, and the notes of the cost surveys.
 
-    Values that could not be measured stay None; the reason is a note. Without any survey the run
-    was asked for none, so there is no note either.
+    Values that could not be measured stay None; the reason is a note. A run without surveys gets no
+    notes either.
     """
     record = replace(record, **_compile(record, samples))
     if not surveys:
@@ -71,7 +71,7 @@ def _memory(survey: Survey, baseline: Survey) -> dict[str, Any]:
 
 
 def _compile_extra(comparison: Comparison, survey: Survey, baseline: Survey) -> int | None:
-    """What the process of a compiled arm has beyond that of its eager baseline."""
+    """Return the bytes of a compiled arm's process beyond those of its eager baseline's."""
     if comparison.arm.compile == comparison.baseline.compile:
         return None
     found, other = survey.measured.process_bytes, baseline.measured.process_bytes
@@ -79,10 +79,10 @@ def _compile_extra(comparison: Comparison, survey: Survey, baseline: Survey) -> 
 
 
 def _work(record: Record, survey: Survey, baseline: Survey) -> dict[str, Any]:
-    """What was achieved, and how near it comes to what the products alone reach.
+    """Return work and speed of the arm, and its share of the limit of its matrix products.
 
-    The FLOPs of vitcore depend on the workload alone, so the baseline's survey has them as well;
-    of a user's own arms each does what it does.
+    FLOPs of vitcore depend on the workload alone, so the baseline's survey also has them; those of
+    a user's own arms may differ.
     """
     flop, latency_ms = survey.flop, record.latency_ms
     if flop is None and record.variant is not None:
@@ -101,10 +101,10 @@ def _work(record: Record, survey: Survey, baseline: Survey) -> dict[str, Any]:
 
 
 def _limit(record: Record, survey: Survey, baseline: Survey) -> tuple[Limit | None, float | None]:
-    """The limit of what the arm computes in, and its time / the arm's.
+    """Return the limit in the arm's number format, and its time / the arm's.
 
-    It was measured against the baseline's call, and so was the arm's call: the two ratios'
-    product is what is wanted, and a machine that changed its speed cancels.
+    Both the limit and the arm were measured against the baseline's call: the product of the two
+    ratios is independent of changes of the machine's speed.
     """
     name = computed_in(record.precision)
     shared, own = baseline.limits.get(name), survey.limits.get(name)
@@ -126,7 +126,7 @@ def _survey_values(survey: Survey) -> dict[str, Any]:
 
 
 def _outcome(record: Record, survey: Survey) -> dict[str, Any]:
-    """Return status, error and verdict where the survey changes them."""
+    """Return status, error and verdict if the survey changes them."""
     found: dict[str, Any] = {}
     if survey.error and record.status == "ok":
         found = {"status": "wrong", "error": survey.error, "verdict": None}
@@ -137,7 +137,7 @@ def _outcome(record: Record, survey: Survey) -> dict[str, Any]:
 
 
 def _compile(record: Record, samples: Sequence[Sample]) -> dict[str, Any]:
-    """What the first call took, and after how many images that has paid off."""
+    """Return the times of first calls, and the images after which compiling has paid off."""
     cold_s, warm_s = (_first_s(samples, state) for state in ("cold", "warm"))
     return {
         "compile_cold_s": cold_s,
@@ -149,7 +149,7 @@ def _compile(record: Record, samples: Sequence[Sample]) -> dict[str, Any]:
 
 
 def _first_s(samples: Sequence[Sample], state: str) -> float | None:
-    """Seconds to load the compiler and make the first call, the median of the processes."""
+    """Return the median seconds, over processes, of loading the compiler and the first call."""
     found = [
         each.first_call_s + (each.compiler_start_s or 0.0)
         for each in samples
@@ -159,7 +159,7 @@ def _first_s(samples: Sequence[Sample], state: str) -> float | None:
 
 
 def _break_even(record: Record, first_s: float | None, speedup: float | None) -> float | None:
-    """Images after which the first call is made up for by the calls after it; ``inf`` is never.
+    """Return the images after which later calls have saved the first one's time; ``inf``: never.
 
     An arm's call takes t and its baseline's speedup x t, so each call saves (speedup - 1) x t.
     """
@@ -172,10 +172,10 @@ def _break_even(record: Record, first_s: float | None, speedup: float | None) ->
 
 
 def kernel_changes(records: Iterable[Record]) -> list[str]:
-    """A line for each arm that dispatched other kernels on one workload than on another.
+    """Return a line for each arm whose kernels differ between workloads.
 
-    What it dispatched on all of them is left out. The usual arm, which several factors have, is
-    called by the first one's name.
+    Kernels common to all workloads are left out. The usual arm, which several factors share, has
+    the name of the first one.
     """
     found: dict[tuple[str, ...], dict[str, list[str]]] = defaultdict(lambda: defaultdict(list))
     names: dict[tuple[str, ...], str] = {}
@@ -201,7 +201,7 @@ def _place(record: Record) -> str:
 
 
 def _differing(by_kernels: Mapping[str, Sequence[str]]) -> Iterator[str]:
-    """What was dispatched on some places alone, and where."""
+    """Yield the kernels that only some workloads dispatched, with those workloads."""
     sets = [set(kernels.split(_BETWEEN_KERNELS)) for kernels in by_kernels]
     common = set.intersection(*sets)
     for kernels, places in zip(sets, by_kernels.values(), strict=True):

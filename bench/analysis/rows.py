@@ -1,4 +1,4 @@
-"""From the samples of all passes to the rows of ``results.csv``."""
+"""Merge the samples of all passes into the rows of ``results.csv``."""
 
 import math
 import statistics
@@ -19,7 +19,7 @@ from bench.records.environment import Environment
 from bench.records.notes import Note, joined
 from bench.records.row import Record
 
-# Fewer passes have no interval of their latency, which no other comparison could lend them.
+# Minimum passes for an interval of latency: other comparisons say nothing about its spread.
 _LEAST_SPREAD = 3
 
 
@@ -29,7 +29,7 @@ class Analysis:
 
     ``widths`` holds, for each comparison that was measured, the half-width of its interval to stop
     by (of the logarithm: 0.01 is about one percent either way). ``causes`` counts the pairs that
-    foreign load disturbed, by cause; a pair may have several. ``left_out`` were not judged by.
+    foreign load disturbed, by cause; a pair may have several. ``left_out`` counts pairs not used.
     """
 
     records: list[Record]
@@ -91,7 +91,7 @@ def analyse(
 
 
 def _causes(by_key: Mapping[str, list[Sample]]) -> dict[str, int]:
-    """How many pairs each cause disturbed, the commonest first."""
+    """Return the number of disturbed pairs by cause, the largest first."""
     found: Counter[str] = Counter()
     for samples in by_key.values():
         for sample in samples:
@@ -103,7 +103,7 @@ def _judge(
     comparisons: Sequence[Comparison], passes: Mapping[str, list[PassEstimate]], delta: float
 ) -> tuple[Controls, dict[str, Judgement]]:
     measured = {each.key: passes[each.key] for each in comparisons if passes[each.key]}
-    # What was chosen by the verdicts must not change them.
+    # Combinations chosen by the verdicts must not change them.
     chosen = {each.key for each in comparisons if each.factor == CHOICE}
     spread = fit_spread([group for key, group in measured.items() if key not in chosen])
     effects = {key: effect(group, spread) for key, group in measured.items()}
@@ -120,7 +120,7 @@ def _judge(
 
 
 def estimates(samples: Iterable[Sample]) -> list[PassEstimate]:
-    """What each pass that measured a comparison says of it."""
+    """Return the estimate of each pass that measured a comparison."""
     return [
         estimate_pass(sample.baseline_s, sample.arm_s, sample.disturbed, sample.resolution_s)
         for sample in samples
@@ -129,7 +129,7 @@ def estimates(samples: Iterable[Sample]) -> list[PassEstimate]:
 
 
 def speedup(samples: Sequence[Sample]) -> Interval | None:
-    """Baseline time / arm time by these samples alone; None where no pass measured it."""
+    """Return baseline time / arm time by these samples alone; None if no pass measured it."""
     passes = estimates(samples)
     if not passes:
         return None
@@ -174,11 +174,11 @@ def _row(
         inputs=workload.inputs,
         error=error,
         **(_times(workload.batch_size, measured) if measured else {}),
-        **(_said(judgement, status) if judgement else {}),
+        **(_judged(judgement, status) if judgement else {}),
     )
 
 
-def _said(judgement: Judgement, status: str) -> dict[str, Any]:
+def _judged(judgement: Judgement, status: str) -> dict[str, Any]:
     interval = judgement.effect.interval
     return {
         "speedup": interval.value,
@@ -207,7 +207,7 @@ def _times(batch_size: int | None, measured: list[Sample]) -> dict[str, Any]:
 
 def _median_time(samples: Sequence[Sample], times: Callable[[Sample], Sequence[float]]) -> Interval:
     found = geometric([math.log(statistics.median(times(sample))) for sample in samples])
-    # Two values say next to nothing of their spread.
+    # Two values are too few for an interval.
     return found if len(samples) >= _LEAST_SPREAD else Interval(found.value)
 
 

@@ -28,22 +28,22 @@ from bench.usercode.loading import call, described
 from bench.usercode.spec import InputSpec, Shapes, read_arm, read_inputs
 from bench.usercode.vitcore_spec import VitcorePart
 
-# Random whole numbers are below this: indices that every table has.
+# Upper bound of random integers, which may be indices into a table.
 _INDICES = 10
 
 
 @dataclass(frozen=True, kw_only=True)
 class BuiltArm:
-    """A user's arm, made: the work that it does, and the levels at which it does it."""
+    """A user's arm after its factory has run: a module or function, and its levels."""
 
     work: Work
     levels: Arm
 
 
 def make_arm(arm: Arm, device: str) -> BuiltArm:
-    """Make a user's own arm with seeded random numbers; tensors are made on the device.
+    """Build a user's own arm with seeded random numbers and tensors on the device.
 
-    Raises InputError where it cannot be made, UnavailableError where this machine cannot run it.
+    Raises InputError if it cannot be built, UnavailableError if this machine cannot run it.
     """
     spec = read_arm(str(arm.factory))
     if isinstance(spec.code, VitcorePart):
@@ -74,9 +74,9 @@ def _part(part: VitcorePart, arm: Arm, device: str) -> BuiltArm:
 
 
 def make_inputs(comparison: Comparison) -> Inputs:
-    """Make the inputs of a comparison of a user's own arms, the same at every call.
+    """Build the inputs of a comparison of a user's own arms, the same at every call.
 
-    Raises InputError where they cannot be made.
+    Raises InputError if they cannot be built.
     """
     spec = read_inputs(comparison.workload.inputs or "")
     if isinstance(spec.code, Shapes):
@@ -86,7 +86,7 @@ def make_inputs(comparison: Comparison) -> Inputs:
 
 
 def _random(spec: Shapes, text: str, precision: str) -> Inputs:
-    """Return standard normal numbers, or small integers, on the CPU; ``text`` is the seed."""
+    """Return standard normal numbers, or small integers, on the CPU, seeded with ``text``."""
     generator = torch.Generator().manual_seed(zlib.crc32(text.encode()))
     dtype = getattr(torch, precision, None)
     if isinstance(dtype, torch.dtype):
@@ -114,7 +114,7 @@ T = TypeVar("T")
 
 
 class ArmError(RuntimeError):
-    """One of a user's arms failed when it was called; the message says which, and how."""
+    """A user's arm raised when it was called; the message names the arm and the exception."""
 
 
 @dataclass(frozen=True)
@@ -124,11 +124,11 @@ class _Kind:
 
 
 def build_pair(comparison: Comparison, *, arm_first: bool = False) -> Pair[Candidate]:
-    """Build baseline and candidate with equal inputs, and equal weights where they can have them.
+    """Build baseline and candidate with equal inputs and, if possible, equal weights.
 
-    ``arm_first`` says which is made first, and so lies first in memory; they are returned alike.
-    Raises UnavailableError where this machine cannot run one of them, InputError where what a user
-    names cannot be made.
+    ``arm_first`` builds the candidate first, so that it is first in memory; the order of the result
+    is the same. Raises UnavailableError if this machine cannot run one of them, InputError if a
+    user's arm or input cannot be built.
     """
     return _kind(comparison).build(comparison, arm_first=arm_first)
 
@@ -143,7 +143,7 @@ def build_one(comparison: Comparison) -> Candidate:
 
 
 def check(comparison: Comparison, baseline: Candidate, arm: Candidate) -> Agreement:
-    """Whether the arm computes what it should, and how far from it."""
+    """Check the arm's outputs against their reference; return the errors."""
     return _kind(comparison).check(comparison, baseline, arm)
 
 
@@ -155,9 +155,9 @@ def pair_of(
     *,
     arm_first: bool = False,
 ) -> Pair[Candidate]:
-    """Two arms of a user's own, ready to run."""
+    """Return two of a user's arms, ready to run."""
     if isinstance(arm.work, nn.Module) and arm.work is baseline.work:
-        # The second call must not find the first one's weights in the cache, nor train them.
+        # Two calls must not share weights in the cache, nor train the same ones.
         arm = replace(arm, work=copy.deepcopy(arm.work))
     if isinstance(baseline.work, nn.Module) and isinstance(arm.work, nn.Module):
         share_weights(baseline.work, arm.work)
@@ -169,9 +169,9 @@ def pair_of(
 
 
 def share_weights(source: nn.Module, target: nn.Module) -> None:
-    """Give ``target`` the weights of ``source`` where both have the same names and shapes.
+    """Copy the weights of ``source`` to ``target`` if both have the same names and shapes.
 
-    Names are vitcore's canonical ones, so that its arms fit each other and nn.MultiheadAttention.
+    Names are vitcore's canonical ones, so that its arms match each other and nn.MultiheadAttention.
     """
     into = _state(target)
     have, want = named(_state(source)), named(into)
@@ -183,7 +183,7 @@ def share_weights(source: nn.Module, target: nn.Module) -> None:
 
 
 def _state(module: nn.Module) -> Leaves:
-    """Without what a module's own code may add to its state."""
+    """Return the tensors of a module's state, without other objects that its code may add."""
     return {n: value for n, value in module.state_dict().items() if isinstance(value, Tensor)}
 
 
@@ -197,11 +197,11 @@ def _build_own(comparison: Comparison, *, arm_first: bool) -> Pair[Candidate]:
 
 def _check_own(comparison: Comparison, baseline: Candidate, arm: Candidate) -> Agreement:
     answers = []
-    for who, each in (("baseline", baseline), ("candidate", arm)):
+    for name, each in (("baseline", baseline), ("candidate", arm)):
         before = [tensor.clone() for tensor in each.inputs.tensors().values()]
-        answers.append(_called(who, partial(_answer, comparison, each)))
+        answers.append(_called(name, partial(_answer, comparison, each)))
         if not all(map(_is_same, before, each.inputs.tensors().values())):
-            return Agreement(error=f"the {who} changes its input: let it work on a copy")
+            return Agreement(error=f"the {name} changes its input: let it work on a copy")
     expected, answer = answers
     found = agreement(answer, expected, (baseline.arm.precision, arm.arm.precision))
     return found.accepted() if comparison.allow_different else found
@@ -217,13 +217,13 @@ def _answer(comparison: Comparison, arm: Candidate) -> tuple[Leaves, Leaves]:
     return arm.outputs(), {}
 
 
-def _called(who: str, answer: Callable[[], T]) -> T:
+def _called(name: str, answer: Callable[[], T]) -> T:
     try:
         return answer()
     except (Exception, SystemExit) as error:
         if is_out_of_memory(error):
             raise
-        raise ArmError(f"the {who} raised {one_line(error)}") from error
+        raise ArmError(f"the {name} raised {one_line(error)}") from error
 
 
 def _kind(comparison: Comparison) -> _Kind:

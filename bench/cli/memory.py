@@ -72,13 +72,13 @@ def memory(**given: Any) -> None:
     vitbench memory B/16 --attention manual --max-batch --limit 24GiB
     vitbench memory B/16 L/16 H/14 --device cpu --batch-size 1
     """  # noqa: D301 (click wants the character itself)
-    from bench.runs.memory import look
+    from bench.runs.memory import memory_reports
 
     as_json, by = given.pop("as_json"), given.pop("by")
     request = _request(given)
     found: list[Any] = []
     try:
-        for each in look(request, partial(click.echo, err=True)):
+        for each in memory_reports(request, partial(click.echo, err=True)):
             found.append(each)
             if as_json:
                 click.echo(json.dumps({**asdict(each), "error": each.error}))

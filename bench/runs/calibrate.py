@@ -1,4 +1,4 @@
-"""Calibration: comparisons whose answer is known, measured like any others."""
+"""Calibration: measure comparisons with known answers like any others, and score the methods."""
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
@@ -19,9 +19,9 @@ from bench.usercode.spec import FunctionRef, parse_arm
 
 @dataclass(frozen=True)
 class StackPair:
-    """Comparisons of one known speed-up: two stacks, their number in ten minutes, their weight.
+    """Two stacks with a known speed-up, their number of comparisons in ten minutes, and a weight.
 
-    ``weight`` is the time of one comparison relative to one of identical arms.
+    ``weight`` is the time of one comparison / the time of one of identical arms.
     """
 
     truth: float
@@ -31,8 +31,8 @@ class StackPair:
     weight: float
 
 
-# Of nine minutes of measuring the identical arms get about 3 s each, slow-downs of 5 % 18 s and of
-# 2 % 52 s: within the 20 and 60 s in which they should be found.
+# In nine minutes of measuring, identical arms get about 3 s each, slow-downs of 5 % 18 s and of 2 %
+# 52 s: less than the 20 and 60 s in which they should be found.
 _STACKS = "bench.suite.stacks"
 STACK_PAIRS = (
     StackPair(1.0, "linear_20", "linear_20", 40, 1.0),
@@ -40,7 +40,7 @@ STACK_PAIRS = (
     StackPair(50 / 51, "linear_50", "linear_51", 4, 16.0),
 )
 _TEN_MINUTES_S = 600.0
-# The calls differ in size, so that no single one decides: rows of the input.
+# Rows of the input: several sizes, so that the result does not depend on one.
 _ROWS = (128, 160, 192, 224, 256)
 
 
@@ -53,7 +53,7 @@ class Calibration:
 
 
 def comparisons(budget_s: float, device: str) -> Iterator[tuple[Comparison, float]]:
-    """Every comparison that the budget covers, with its weight; controls among them."""
+    """Yield the comparisons that the budget covers, including controls, with their weights."""
     for kind in STACK_PAIRS:
         count = max(round(kind.in_ten_minutes * budget_s / _TEN_MINUTES_S), 2)
         for place in range(count):
@@ -96,7 +96,7 @@ def calibrate(settings: RunSettings, device: str, progress: Progress) -> Calibra
 
 
 def read(folder: Path) -> Calibration:
-    """Score a calibration again from its journal. Raises InputError where it is none."""
+    """Score a calibration again from its journal. Raises InputError for another folder."""
     results = load(folder)
     return Calibration(results=results, rates=_rates(results))
 

@@ -4,14 +4,14 @@ from bench.records.environment import Environment
 from bench.records.errors import InputError
 from bench.runs.schedule import REPORT_S
 
-# A pass starts Python, torch and pytest before it measures; as multiples of importing torch.
+# Start of Python, torch and pytest in a pass, in multiples of the time to import torch.
 STARTUP_IMPORTS = 2.0
-# The least that a comparison of small parts takes: build, check, settle, six pairs.
+# Minimum seconds of a comparison of small parts: build, check, settle, six pairs.
 SMALLEST_S = 0.5
 
 
 def check_objective(objective: str, devices: tuple[str, ...], environment: Environment) -> None:
-    """Raise InputError where a run is to choose by what cannot be measured on a device here."""
+    """Raise InputError if the objective cannot be measured on one of the devices here."""
     for device in devices:
         if objective == "energy" and (reason := environment.no_energy.get(device)):
             raise InputError(
@@ -21,7 +21,7 @@ def check_objective(objective: str, devices: tuple[str, ...], environment: Envir
 
 
 def check_budget(budget_s: float, passes: int, environment: Environment) -> None:
-    """Raise InputError where the budget does not cover one small comparison in every pass."""
+    """Raise InputError if the budget does not cover one small comparison in every pass."""
     need_s = REPORT_S + passes * (startup_s(environment) + SMALLEST_S)
     if budget_s < need_s:
         raise InputError(
@@ -31,5 +31,5 @@ def check_budget(budget_s: float, passes: int, environment: Environment) -> None
 
 
 def startup_s(environment: Environment) -> float:
-    """Seconds that a pass takes before it measures."""
+    """Return the seconds of a pass before it measures."""
     return STARTUP_IMPORTS * environment.import_torch_s

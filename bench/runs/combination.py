@@ -1,4 +1,4 @@
-"""What a run chooses by its own rows, and the comparisons that measure it as a whole."""
+"""Combinations chosen from the rows of a run, and the comparisons that measure them."""
 
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
@@ -11,15 +11,15 @@ from bench.suite.grid import CONTROL_SHARE, choose_component
 from bench.suite.work import flops, repeats
 from bench.worker.budget import TimeEstimate
 
-# An objective by which only the survey can choose.
+# Objectives that only the survey measures.
 SURVEYED_OBJECTIVES = ("memory", "energy")
 _WHOLES = ("block", "model")
-# Six pairs and settling, as multiples of a pair's guessed work, which is a generous one.
+# Six pairs and settling, in multiples of a pair's estimated work, which is too large.
 _LEAST_WORK = 4.0
 
 
 def decisions(records: Sequence[Record], aim: Aim) -> list[Decision]:
-    """What the rows of a run let choose, one decision for each situation."""
+    """Return the decisions from the rows of a run, one for each situation."""
     return decide(records, aim, _repeats)
 
 
@@ -28,14 +28,14 @@ def _repeats(whole: Record, part: str) -> int:
 
 
 def aim_of(plan: Plan) -> Aim:
-    """What the run was to choose by."""
+    """Return the aim of a plan."""
     return Aim(objective=plan.objective, max_error=plan.max_error)
 
 
 def wanted(plan: Plan, records: Sequence[Record]) -> list[Comparison]:
-    """What the rows choose and the plan does not measure yet, the cheapest first.
+    """Return the comparisons of chosen combinations that the plan lacks, the cheapest first.
 
-    For each combination the control of the plain arm, too. Nothing where the plain arm is chosen.
+    Each combination comes with a control of the default arm; the default arm itself needs none.
     """
     known = {each.key for each in plan.comparisons}
     found = sorted(decisions(records, aim_of(plan)), key=lambda each: flops(_workload(each, plan)))
@@ -57,7 +57,7 @@ def _pair(decision: Decision, plan: Plan) -> Iterator[Comparison]:
 
 
 def _workload(decision: Decision, plan: Plan) -> Workload:
-    """The whole that the situation's own rows were measured on, else what ``auto`` would take."""
+    """Return the block or model of the situation's own rows, else that of ``auto``."""
     place = decision.situation
     workload = Workload(
         component="model",
@@ -76,9 +76,9 @@ def _workload(decision: Decision, plan: Plan) -> Workload:
 def affordable(
     comparisons: Sequence[Comparison], seconds: float, startup_s: float, most_passes: int
 ) -> Choice | None:
-    """As many, the first ones first, as fit into one pass of ``seconds``; then as many passes.
+    """Return the first comparisons that fit into one pass of ``seconds``, and the passes that fit.
 
-    None where not even one control and its candidate fit.
+    None if one control and its candidate do not fit.
     """
     chosen, pass_s = 0, startup_s
     for count in range(2, len(comparisons) + 1, 2):
@@ -92,13 +92,13 @@ def affordable(
 
 
 def _least_s(comparison: Comparison) -> float:
-    """Roughly what a comparison takes at least."""
-    need = TimeEstimate.of(comparison)
-    return need.ready_s + _LEAST_WORK * need.work
+    """Estimate the minimum seconds of a comparison."""
+    estimate = TimeEstimate.of(comparison)
+    return estimate.ready_s + _LEAST_WORK * estimate.work
 
 
 def with_choices(plan: Plan, choices: Sequence[Choice]) -> Plan:
-    """The plan with what the run chose since: each comparison once, controls in less time."""
+    """Add choices to a plan: each comparison once; controls get less time."""
     found = {each.key: each for choice in choices for each in choice.comparisons}
     lighter = {key: CONTROL_SHARE for key, each in found.items() if each.is_control}
     return replace(

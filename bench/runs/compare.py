@@ -1,4 +1,4 @@
-"""Compare a user's own arms: from a request to a plan, and to results."""
+"""Compare a user's own arms: from a request to a plan and to results."""
 
 import shutil
 from dataclasses import dataclass, replace
@@ -17,7 +17,7 @@ from bench.usercode.spec import ArmSpec, FunctionRef, InputSpec
 
 @dataclass(frozen=True, kw_only=True)
 class CompareRequest:
-    """Request for a comparison of candidates with a baseline; ``arms`` are that and those."""
+    """Request for a comparison of arms: the first is the baseline, the others candidates."""
 
     settings: RunSettings
     arms: tuple[ArmSpec, ...]
@@ -57,7 +57,7 @@ class CompareRequest:
 def compare(request: CompareRequest, progress: Progress) -> RunState:
     """Measure a baseline against candidates. Raises like ``bench.runs.run.run``.
 
-    A temporary folder is kept where an arm failed, for its logs, or where the run was ended.
+    A temporary folder is kept if an arm failed, for its logs, or if the run was ended.
     """
     settings, compared = request.settings, request.comparisons
     sources, environment = request.sources, probe()

@@ -1,4 +1,4 @@
-"""``bench.read_run`` and ``bench.read_history``: what vitbench keeps, for pandas. No torch."""
+"""``bench.read_run`` and ``bench.read_history``: results as pandas.DataFrame. No torch."""
 
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -19,8 +19,8 @@ def read_run(folder: str | Path) -> "pd.DataFrame":
 
     ``folder`` is that of ``vitbench run``, or of ``vitbench compare --out``. Columns are those of
     results.csv, with their units in their names; a missing value is ``pandas.NA``. Without
-    results.csv the rows are computed from the journal, so a run under way can be read, too. Raises
-    InputError for a folder without a run, or one that was changed by hand.
+    results.csv the rows are computed from the journal, so that an unfinished run can be read, too.
+    Raises InputError for a folder without a run, or one that was changed by hand.
     """
     folder = Path(folder)
     table = folder / "results.csv"
@@ -31,8 +31,8 @@ def read_history(path: str | Path) -> "pd.DataFrame":
     """Return the points of a history, such as results/history.csv: one for each series and run.
 
     ``ratio``, ``low`` and ``high`` are the arm's time / the yardstick's with its 95 % interval;
-    ``time`` is when the run began, in UTC. A missing value is ``pandas.NA``. Raises InputError for
-    a file that is not a history.
+    ``time`` is the start of the run, in UTC. A missing value is ``pandas.NA``. Raises InputError
+    for a file that is not a history.
     """
     import pandas as pd
 

@@ -1,4 +1,4 @@
-"""Predicts the memory of cases and, where their device is here and has room, measures it."""
+"""Predict the memory of cases and, if their device is here and has room, measure it."""
 
 import time
 from collections.abc import Callable, Iterator
@@ -17,21 +17,21 @@ from bench.suite.availability import check_arm
 from bench.suite.grid import Selection
 from vitcore.config import VARIANTS
 
-# The bracket grows by this factor until it holds the limit.
+# Growth factor of the bracket until it contains the limit.
 _GROWTH = 4
-# So often is a straight line followed before each halving: costs may have corners.
+# Number of secant steps before each bisection: costs may have corners.
 _LINES = 3
 
 
 def largest(cost: Callable[[int], float], limit: float, most: int) -> int:
-    """The largest number from 1 to ``most`` whose cost is at most ``limit``; 0 where none is.
+    """Return the largest number from 1 to ``most`` with a cost of at most ``limit``; 0 if none.
 
-    ``cost`` must not fall. Where it is nearly straight it is looked at about ten times: between
-    what fits and what does not, a straight line says where to look next (regula falsi).
+    ``cost`` must not decrease. The search is regula falsi with bisections: about ten evaluations
+    of a nearly linear cost.
     """
-    look = cache(cost)
+    cost = cache(cost)
     low, high = 0, 1
-    while look(high) <= limit:
+    while cost(high) <= limit:
         if high == most:
             return most
         low, high = high, min(_GROWTH * high, most)
@@ -40,17 +40,17 @@ def largest(cost: Callable[[int], float], limit: float, most: int) -> int:
         step += 1
         guess = (low + high) // 2
         if step % (_LINES + 1):
-            guess = low + int((limit - look(low)) / (look(high) - look(low)) * (high - low))
+            guess = low + int((limit - cost(low)) / (cost(high) - cost(low)) * (high - low))
         guess = min(max(guess, low + 1), high - 1)
-        low, high = (guess, high) if look(guess) <= limit else (low, guess)
+        low, high = (guess, high) if cost(guess) <= limit else (low, guess)
     return low
 
 
 def largest_near(fits: Callable[[int], bool], guess: int, most: int) -> int:
-    """The largest number from 1 to ``most`` that fits; 0 where none does.
+    """Return the largest number from 1 to ``most`` that fits; 0 if none does.
 
-    Looked for around a guess that is nearly right, since each look is dear: first in steps of a
-    hundredth of it that double, then by halving. Whatever is smaller than what fits must fit.
+    The search starts at a guess, because each trial is expensive: first in doubling steps from a
+    hundredth of it, then by bisection. ``fits`` must hold for all numbers below one that fits.
     """
     low, high = 0, most + 1
     at, step = min(max(guess, 1), most), max(guess // 100, 1)
@@ -67,13 +67,13 @@ def largest_near(fits: Callable[[int], bool], guess: int, most: int) -> int:
     return low
 
 
-# No device holds more images; a search needs an end.
+# Upper bound of the search; no device holds more images.
 LARGEST_TRIED_BATCH = 10**6
 
 
 @dataclass(frozen=True, kw_only=True)
 class MemoryRequest:
-    """What to predict and measure; checked at birth (InputError names what is impossible)."""
+    """Cases to predict and measure. Raises InputError for an impossible request."""
 
     variants: tuple[str, ...]
     arm: Arm
@@ -114,22 +114,23 @@ class MemoryRequest:
             yield Case(workload=workload, arm=self.arm)
 
 
-def look(
-    request: MemoryRequest, tell: Callable[[str], object] = lambda _: None
+def memory_reports(
+    request: MemoryRequest, notify: Callable[[str], object] = lambda _: None
 ) -> Iterator[MemoryReport]:
-    """Predict each case and, where its device is here and has room, measure it in a worker.
+    """Predict each case and, if its device is here and has room, measure it in a worker.
 
-    ``tell`` receives one line for each prediction and measurement. Where a measurement is
+    ``notify`` receives one line for each prediction and measurement. If a measurement is
     interrupted, the prediction is yielded before KeyboardInterrupt propagates. Raises InputError
-    for what cannot be predicted, fits nowhere, or where another process measures on the device.
+    for a case that cannot be predicted or does not fit, or if another process measures on the
+    device.
     """
     is_here = request.measure and room_bytes(request.device) is not None
     locks = device_locks([request.device], request.command) if is_here and request.lock else None
     with locks or nullcontext():
-        yield from _footprints(request, tell)
+        yield from _reports(request, notify)
 
 
-def _footprints(request: MemoryRequest, tell: Callable[[str], object]) -> Iterator[MemoryReport]:
+def _reports(request: MemoryRequest, notify: Callable[[str], object]) -> Iterator[MemoryReport]:
     from bench.costs import memory_prediction as predicting
 
     predict = cache(predicting.predict)
@@ -140,12 +141,12 @@ def _footprints(request: MemoryRequest, tell: Callable[[str], object]) -> Iterat
         predicted = predict(case)
         seconds = time.perf_counter() - start_s
         found = MemoryReport(case=case, predicted=predicted, seconds=seconds)
-        tell(f"{case.key}: predicted {text(predicted.total_bytes)} in {seconds:.1f} s")
+        notify(f"{case.key}: predicted {text(predicted.total_bytes)} in {seconds:.1f} s")
         try:
             if request.measure:
-                found = _measured(found, request.case_timeout_s, tell)
+                found = _with_measurement(found, request.case_timeout_s, notify)
             if limit is not None and found.measured is not None:
-                found = _tried(found, request, limit, tell)
+                found = _with_largest_batch(found, request, limit, notify)
         except KeyboardInterrupt:
             yield replace(found, note="interrupted: not measured")
             raise
@@ -157,7 +158,7 @@ def _sized(case: Case, batch_size: int) -> Case:
 
 
 def _largest(case: Case, limit_bytes: int, predict: Callable[[Case], PredictedMemory]) -> Case:
-    """The case with the largest batch that is predicted to fit."""
+    """Return the case with the largest batch that is predicted to fit."""
 
     def need_bytes(batch_size: int) -> int:
         return predict(_sized(case, batch_size)).total_bytes
@@ -172,14 +173,14 @@ def _largest(case: Case, limit_bytes: int, predict: Callable[[Case], PredictedMe
     return _sized(case, batch_size)
 
 
-def _tried(
-    found: MemoryReport, request: MemoryRequest, limit_bytes: int, tell: Callable[[str], object]
+def _with_largest_batch(
+    found: MemoryReport, request: MemoryRequest, limit_bytes: int, notify: Callable[[str], object]
 ) -> MemoryReport:
-    """Add the largest batch that fits in reality, each tried in a process of its own."""
+    """Add the largest batch that fits when tried, each in a process of its own."""
     case = found.case
 
     def fits(batch_size: int) -> bool:
-        tell(f"{case.workload.variant}: trying batch {batch_size} in a process of its own")
+        notify(f"{case.workload.variant}: trying batch {batch_size} in a process of its own")
         tried = measure_memory(_sized(case, batch_size), request.case_timeout_s)
         if tried.status not in ("ok", "oom"):
             raise InputError(f"{case.workload} at batch {batch_size} {tried.status}: {tried.error}")
@@ -189,12 +190,14 @@ def _tried(
     return replace(found, largest_batch=largest_near(cache(fits), guess, LARGEST_TRIED_BATCH))
 
 
-def _measured(found: MemoryReport, limit_s: float, tell: Callable[[str], object]) -> MemoryReport:
-    """Add what a process of its own took, or the reason why it was not measured."""
+def _with_measurement(
+    found: MemoryReport, limit_s: float, notify: Callable[[str], object]
+) -> MemoryReport:
+    """Add the memory measured in a process of its own, or the reason that there is none."""
     room, need = room_bytes(found.case.workload.device), found.predicted.total_bytes
     if room is None:
         return replace(found, note=f"no {found.case.workload.device} here: not measured")
     if need > room:
         return replace(found, note=f"needs {text(need)}, {text(room)} are free: not measured")
-    tell(f"{found.case.key}: measuring in a process of its own (--no-measure leaves it out)")
+    notify(f"{found.case.key}: measuring in a process of its own (--no-measure leaves it out)")
     return replace(found, measured=measure_memory(found.case, limit_s))

@@ -1,4 +1,4 @@
-"""Worker processes that do the jobs of a task, one after another: start, watch, time out, kill."""
+"""Run worker processes for the jobs of a task: start, watch, time out, kill."""
 
 import errno
 import os
@@ -32,7 +32,7 @@ class Death:
 
 
 def oom_kills(counters: tuple[Path, ...] = _COUNTERS) -> int:
-    """Number of processes that the kernel's out-of-memory killer ended, here and in the group."""
+    """Return the number of out-of-memory kills by the kernel, on the machine and in the cgroup."""
     total = 0
     for path in counters:
         try:
@@ -44,10 +44,10 @@ def oom_kills(counters: tuple[Path, ...] = _COUNTERS) -> int:
 
 
 def death(returncode: int, *, out_of_memory: bool, log: Path | None = None) -> Death:
-    """Interpret a process's exit code; ``out_of_memory``: the kernel's killer ended a process."""
+    """Interpret a process's exit code; ``out_of_memory``: the kernel killed some process."""
     where = f"; see passes/{log.name}" if log else ""
     if returncode == -signal.SIGKILL and out_of_memory:
-        return Death("oom", f"the kernel killed the process for want of memory{where}")
+        return Death("oom", f"the kernel killed the process: out of memory{where}")
     if returncode == LOST:
         return Death("crashed", f"an arm made the GPU unusable{where}")
     if returncode < 0:
@@ -56,7 +56,7 @@ def death(returncode: int, *, out_of_memory: bool, log: Path | None = None) -> D
 
 
 def _name(number: int) -> str:
-    """Name of a signal; real-time signals have none."""
+    """Return the name of a signal; real-time signals have none."""
     try:
         return signal.Signals(number).name
     except ValueError:
@@ -64,7 +64,7 @@ def _name(number: int) -> str:
 
 
 _POLL_S = 0.5
-# Loading Python, torch and pytest counts for no job; on a busy machine it may take this long.
+# Maximum seconds to load Python, torch and pytest, on a busy machine; not part of a job.
 _START_S = 120.0
 _ROOT = Path(__file__).parents[2]
 
@@ -76,8 +76,8 @@ def run_to_completion(task: Task[J], reader: JournalReader, watch: OnEvent) -> N
 
     A process that dies, or exceeds the task's limit in one job, loses only that job: another
     process does the rest. When interrupted, the pair under way is finished and written before
-    KeyboardInterrupt propagates; a second interrupt ends at once. Raises RunError where a process
-    ends before it starts a job, OSError where the journal cannot be written.
+    KeyboardInterrupt propagates; a second interrupt ends at once. Raises RunError if a process ends
+    before it starts a job, OSError if the journal cannot be written.
     """
     attempt, name = 0, task.name
     while task.jobs:
@@ -97,7 +97,7 @@ def run_to_completion(task: Task[J], reader: JournalReader, watch: OnEvent) -> N
 
 
 def _append_process(task: Task[Any]) -> None:
-    """Append that a process starts, and for what."""
+    """Append the start of a process, with its pass or the kind of its task."""
     first = task.jobs[0]
     place = {"pass_index": first.pass_index} if isinstance(first, PassJob) else {task.kind: True}
     append_event(task.journal, "process", **place)
@@ -106,7 +106,7 @@ def _append_process(task: Task[Any]) -> None:
 def _note(
     event: Event, *, task: Task[Any], running: list[str], done: set[str], watch: OnEvent
 ) -> None:
-    """Keep the keys of the job that runs and of those that are done."""
+    """Update the keys of the running job and of finished jobs; forward the event."""
     job = task.jobs[0]
     if event["kind"] == job.start:
         running[:] = [event["key"]]
@@ -117,7 +117,7 @@ def _note(
 
 
 def module_command(name: str, *arguments: str) -> list[str]:
-    """Command that runs a module of this package, whatever modules the working directory holds."""
+    """Return the command that runs a module of this package, not one of the working directory."""
     code = (
         f"import runpy, sys; sys.path.insert(0, {str(_ROOT)!r}); "
         f"runpy.run_module({name!r}, run_name='__main__', alter_sys=True)"
@@ -132,12 +132,12 @@ def _forward_events(reader: JournalReader, watch: OnEvent) -> None:
 
 
 def _run_process(task: Task[Any], reader: JournalReader, watch: OnEvent) -> Death:
-    """Run one process to its end; how it ended."""
+    """Run one process to its end; return its status and cause."""
     log_file, plan_file = (task.stem.with_suffix(each) for each in (".log", ".plan.json"))
     write_json(plan_file, task)
     kills_before = oom_kills()
     with log_file.open("a", encoding="utf-8") as log:
-        # In a session of its own: an interrupt at the terminal is this process's to pass on.
+        # In a session of its own: this process forwards an interrupt from the terminal.
         process = subprocess.Popen(
             module_command("bench.worker", str(plan_file)),
             stdin=subprocess.DEVNULL,
@@ -165,15 +165,15 @@ def _run_process(task: Task[Any], reader: JournalReader, watch: OnEvent) -> Deat
 
 
 def _raise_unwritable(task: Task[Any]) -> NoReturn:
-    """Raise the OSError that the process met; a shorter line may fit, so raise one in any case."""
+    """Raise the OSError of the process, also if a shorter line can be written again."""
     _append_process(task)
     raise OSError(errno.ENOSPC, "no room for what was measured", str(task.journal))
 
 
 def _environment() -> dict[str, str]:
-    """This process's environment without the user's own pytest habits and git hook.
+    """Return the environment without the user's pytest options and git hook variables.
 
-    A plugin such as pytest-xdist would disable the benchmarks or run them side by side;
+    A plugin such as pytest-xdist would disable the benchmarks or run them in parallel;
     pytest-benchmark asks git for the commit.
     """
     kept = {name: value for name, value in without_repository().items() if name != "PYTEST_ADDOPTS"}
@@ -201,14 +201,14 @@ def _follow(
 
 
 def _finish_pair(process: subprocess.Popen[bytes], limit_s: float) -> None:
-    """Let the process end the pair under way and write it."""
+    """Let the process finish and write the current pair."""
     process.send_signal(signal.SIGINT)
     with suppress(subprocess.TimeoutExpired):
         process.wait(timeout=limit_s)
 
 
 def _kill(process: subprocess.Popen[bytes]) -> None:
-    """End the process and whatever it started, such as the compiler's workers."""
+    """End the process and its children, such as the compiler's workers."""
     with suppress(ProcessLookupError):
         os.killpg(process.pid, signal.SIGKILL)
     process.wait()

@@ -2,7 +2,7 @@
 
 The folder holds::
 
-    profile.json            everything as data
+    profile.json            all data
     trace.json              the fastest profiled call, for ui.perfetto.dev
     stacks.txt              collapsed stacks for flame graphs
     components, operators, memory, memory-measured   .png and .svg
@@ -28,24 +28,24 @@ from bench.runs.tasks import run_alone
 
 @dataclass(frozen=True, kw_only=True)
 class ProfileRequest:
-    """What to profile, and where to write it."""
+    """Request for a profile: case, number of calls, and folder."""
 
     case: Case
     calls: int
-    """Number of profiled calls, each paired with a plain one."""
+    """Number of profiled calls, each paired with an unprofiled call."""
     folder: Path
     """New folder."""
     command: str
     """Command line that repeats the profile."""
     case_timeout_s: float = 600.0
-    """Seconds after which a call, or what comes before the first, counts as hung."""
+    """Seconds after which a call, or the preparation of the first, counts as hung."""
     lock: bool = True
     """Whether to measure alone on the device."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class ProfileFolder:
-    """The folder of a profile, read again."""
+    """The data of a profile, read from its folder."""
 
     folder: Path
     profiled: CallProfile
@@ -53,14 +53,14 @@ class ProfileFolder:
     started: str
     """Start of the profile, in ISO 8601."""
     command: str
-    """Command line that repeats it."""
+    """Command line that repeats the profile."""
 
 
-def profile(request: ProfileRequest, tell: Callable[[str], object]) -> ProfileFolder:
-    """Profile a case in a worker, which writes the data; ``tell`` receives its progress.
+def profile(request: ProfileRequest, notify: Callable[[str], object]) -> ProfileFolder:
+    """Profile a case in a worker, which writes the data; ``notify`` receives its progress.
 
-    Raises InputError, before anything is written, for what cannot be profiled here, and RunError
-    where the arm fails or its process ends.
+    Raises InputError, before anything is written, for a case that cannot be profiled here, RunError
+    if the arm fails or its process ends.
     """
     check_run_folder(request.folder)
     workload = request.case.workload
@@ -73,7 +73,7 @@ def profile(request: ProfileRequest, tell: Callable[[str], object]) -> ProfileFo
 
     def watch(event: Event) -> None:
         if event["kind"] == "progress":
-            tell(event["text"])
+            notify(event["text"])
 
     with device_locks([workload.device], request.command) if request.lock else nullcontext():
         event = run_alone("profile", job, request.case_timeout_s, watch)
@@ -86,7 +86,7 @@ def profile(request: ProfileRequest, tell: Callable[[str], object]) -> ProfileFo
 
 
 def read(folder: Path) -> ProfileFolder:
-    """Read the data of a profile. Raises InputError for a folder that holds none."""
+    """Read the data of a profile. Raises InputError for a folder without one."""
     path = folder / "profile.json"
     try:
         plain = json.loads(path.read_text(encoding="utf-8"))

@@ -1,4 +1,4 @@
-"""Compare this tree with a git revision: from a request to a plan, and to checks."""
+"""Compare this tree with a git revision: from a request to a plan and to checks."""
 
 import shutil
 from collections import defaultdict
@@ -71,7 +71,7 @@ def regress(request: RegressRequest, progress: Progress) -> GateResult:
 def _execute(
     plan: Plan, environment: Environment, settings: RunSettings, folder: Path, progress: Progress
 ) -> RunState:
-    """Measure a plan; an interrupt goes on without the hint to resume, which needs the base."""
+    """Measure a plan; on an interrupt, omit the hint to resume, which would need the base."""
     try:
         return execute(plan, environment, folder, progress, lock=settings.lock)
     except KeyboardInterrupt as error:
@@ -127,7 +127,7 @@ def _comparisons(
             workload=workload,
             baseline=base,
             arm=arm,
-            # What outputs may be then is judged by that threshold, and by no precision's.
+            # With a threshold the gate judges the outputs, not the precision's tolerance.
             allow_different=request.allow_different or request.thresholds.numeric_error is not None,
         )
 

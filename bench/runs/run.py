@@ -1,4 +1,4 @@
-"""A run from request to rows: look at the machine, plan, run the passes, merge."""
+"""Run from request to rows: probe the machine, plan, measure the passes, merge."""
 
 import shutil
 from collections.abc import Iterator, Sequence
@@ -30,30 +30,30 @@ from bench.suite.availability import check_devices
 from bench.suite.grid import Selection, comparisons
 from bench.usercode.sources import check_unchanged
 
-# Where a run's compiler keeps its code until the run is complete: no other run warms it.
+# Folder of the compilers' caches of a run, removed when it is complete: not shared with others.
 _COMPILED = "compiled"
 
 
 class Progress(Protocol):
-    """A display of how far a run is."""
+    """A display of a run's progress."""
 
     def begin(self, plan: Plan, samples: Sequence[Sample], spent_s: float, torn: int) -> None:
-        """Show a run with what it has so far; ``torn`` lines of its journal are half-written."""
+        """Show a run so far; ``torn`` lines of its journal are incomplete."""
 
     def show_start(self, key: str, pass_index: int | None) -> None:
-        """Show that a comparison starts in a pass, or a case in the survey (None)."""
+        """Show the start of a comparison in a pass, or of a case in the survey (None)."""
 
     def show_sample(self, sample: Sample) -> None:
-        """Count a comparison that a pass has measured."""
+        """Count a measured comparison of a pass."""
 
     def show_survey(self, survey: Survey) -> None:
-        """Count a case that was surveyed."""
+        """Count a surveyed case."""
 
     def show_interrupt(self, limit_s: float) -> None:
-        """Show what an interrupt does, and how long that takes at most."""
+        """Show the effect of an interrupt, and its maximum duration."""
 
     def extend(self, count: int) -> None:
-        """Add measurements to come: of a further pass, a choice or the survey."""
+        """Add coming measurements: of a further pass, a choice or the survey."""
 
     def end(self) -> None:
         """Remove the display."""
@@ -61,7 +61,7 @@ class Progress(Protocol):
 
 @dataclass(frozen=True, kw_only=True)
 class RunRequest:
-    """Request for a run of the grid; ``devices`` is None for all that the machine has."""
+    """Request for a run of the grid; ``devices`` is None for all devices of the machine."""
 
     settings: RunSettings
     selection: Selection
@@ -75,9 +75,9 @@ class RunRequest:
 def run(request: RunRequest, progress: Progress) -> RunState:
     """Measure a selection of the grid.
 
-    Raises InputError, before anything is written, where the request cannot be met here, RunError
-    where it cannot go on. When interrupted, the rows measured so far are written before
-    KeyboardInterrupt goes on.
+    Raises InputError, before anything is written, for a request that cannot be met here, RunError
+    if the run cannot continue. When interrupted, the rows measured so far are written before
+    KeyboardInterrupt propagates.
     """
     start, settings = datetime.now(UTC), request.settings
     environment = probe()
@@ -90,7 +90,7 @@ def run(request: RunRequest, progress: Progress) -> RunState:
         plan = replace(
             settings.plan(folder, compared),
             started=start.isoformat(timespec="seconds"),
-            # What it took to get here is part of the budget.
+            # The time until here is part of the budget.
             budget_s=settings.budget_s - (datetime.now(UTC) - start).total_seconds(),
             precision=request.precision,
             delta=request.delta,
@@ -104,7 +104,7 @@ def run(request: RunRequest, progress: Progress) -> RunState:
 def execute(
     plan: Plan, environment: Environment, folder: Path, progress: Progress, *, lock: bool = True
 ) -> RunState:
-    """Measure what a plan says, in a new folder. Raises like ``run``."""
+    """Measure a plan in a new folder. Raises like ``run``."""
     with _locks(plan, folder, lock=lock):
         create_run_folder(folder, plan, environment)
         with folder_lock(folder):
@@ -112,10 +112,10 @@ def execute(
 
 
 def resume(folder: Path, progress: Progress, *, lock: bool = True) -> RunState:
-    """Finish a run that was ended at any moment.
+    """Finish a run that was ended at any time.
 
-    Raises InputError where it is no run's folder, where it is being measured already, or where the
-    machine, the code or torch is another than it was.
+    Raises InputError for another folder, a run that is being measured, or another machine, code or
+    torch than before.
     """
     plan, before = read_plan(folder), read_environment(folder)
     now = probe()
@@ -135,17 +135,17 @@ def _locks(plan: Plan, folder: Path, *, lock: bool) -> Iterator[None]:
 
 
 def _complete(state: RunState, progress: Progress) -> RunState:
-    """Measure what is left and write the rows; if it is interrupted, those measured so far."""
+    """Measure the rest and write the rows; when interrupted, those measured so far."""
     folder = state.folder
     with ExitStack() as stack:
         stack.callback(progress.end)
         try:
             _measure(state, progress)
-            # Whoever goes on with a run wants what its compiler has made; afterwards nobody does.
+            # Only a resumed run needs its compilers' caches.
             shutil.rmtree(folder / _COMPILED, ignore_errors=True)
             return _write(state)
         except BaseException as error:
-            with suppress(Exception):  # The first error counts; report makes the rows again.
+            with suppress(Exception):  # The first error counts; a report computes the rows again.
                 _write(load(folder))
             if isinstance(error, OSError):
                 raise RunError(_unwritable(folder, error)) from error
@@ -155,7 +155,7 @@ def _complete(state: RunState, progress: Progress) -> RunState:
 
 
 def _measure(state: RunState, progress: Progress) -> None:
-    """Take one step after another until none is left; each learns from those before."""
+    """Take steps until none is left; each depends on the results of those before."""
     reader = JournalReader(state.folder / "journal.jsonl")
     for event in reader.new_events(final=True):
         state.add(event)
@@ -183,7 +183,7 @@ def _measure(state: RunState, progress: Progress) -> None:
 
 
 def _show(event: Event, *, state: RunState, progress: Progress) -> None:
-    """Add an event to the state, and show it."""
+    """Add an event to the state and show it."""
     match state.add(event):
         case Sample() as sample:
             progress.show_sample(sample)
@@ -202,7 +202,7 @@ def _write(state: RunState) -> RunState:
 
 def _unwritable(folder: Path, error: OSError) -> str:
     if not folder.exists():
-        return f"{folder} was removed while it was measured into; its measurements are gone with it"
+        return f"{folder} was removed during the run, with its measurements; start a new run"
     return (
         f"{error.filename or f'folder {folder}'} cannot be written ({error.strerror}); what was "
         f"measured is kept: make room, then go on with: vitbench run --resume {quote(str(folder))}"

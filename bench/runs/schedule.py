@@ -1,9 +1,9 @@
-"""Which pass comes next: a function of the plan and of what was measured so far.
+"""Schedule the next pass, as a function of the plan and the samples so far.
 
-So a run that was killed goes on as if it had not been. Every comparison is measured in each of the
-plan's passes; further passes go to those whose intervals are widest, until each is as narrow as was
-asked for or the time is spent. They stop by width, never by a verdict: to go on until something
-looks faster would make false verdicts.
+A killed run therefore resumes as if it had not been killed. Every comparison is measured in each of
+the plan's passes; further passes go to the widest intervals, until each has the requested precision
+or the time is spent. They stop by width, never by a verdict: measuring until an arm seems faster
+would produce false verdicts.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
@@ -14,25 +14,25 @@ from bench.records.comparison import CHOICE, Arm, Comparison, Sample, Workload
 from bench.records.plan import Plan
 from bench.suite.grid import shuffled
 
-# Tables and plots at the end.
+# Seconds for tables and plots at the end.
 REPORT_S = 8.0
-# The planned passes get this much of a run's time where further ones may follow.
+# Share of a run's time for the planned passes, if further ones may follow.
 _BASE_SHARE = 0.75
-# And after them the survey, and what was chosen, so much.
+# Shares for the survey and for the chosen combinations.
 _SURVEY_SHARE = 0.15
 _CHOICE_SHARE = 0.12
-# Further passes last about so long: short ones start too many processes, long ones adapt too late.
+# Target seconds of a further pass: short ones start too many processes, long ones adapt too late.
 _FURTHER_PASS_S = 45.0
-# A comparison is not taken into a further pass for fewer pairs, or for less time.
+# Minimum pairs and seconds of a comparison in a further pass.
 _LEAST_PAIRS = 10
 _LEAST_S = 1.0
-# A comparison's share of the time grows with the square of its width, within these bounds.
+# Bounds of a comparison's weight, which grows with the square of its interval's width.
 _WEIGHTS = (0.3, 3.0)
 
 
 @dataclass(frozen=True, kw_only=True)
 class NextPass:
-    """The pass to run next: its number, its comparisons in order, how long it may take."""
+    """The next pass: its number, its comparisons in order, its seconds, and their weights."""
 
     index: int
     comparisons: tuple[Comparison, ...]
@@ -47,48 +47,48 @@ def next_pass(
     spent: float,
     startup_s: float,
 ) -> NextPass | None:
-    """The pass to run next, or None where the run is complete.
+    """Return the next pass, or None if the passes are complete.
 
-    ``widths`` are the half-widths of the intervals by comparison, ``spent`` the seconds used so
-    far, ``startup_s`` what a process takes before it measures.
+    ``widths`` are the half-widths of the intervals by comparison, ``spent`` is the time used so
+    far, ``startup_s`` the start of a process, both in seconds.
     """
     for index, left in planned_left(plan, samples):
         return _planned(plan, index, left, widths, spent)
-    hopeful = _hopeful(plan.comparisons, samples)
-    return _further(plan, hopeful, samples, widths, plan.budget_s - REPORT_S - spent, startup_s)
+    retryable = _retryable(plan.comparisons, samples)
+    return _further(plan, retryable, samples, widths, plan.budget_s - REPORT_S - spent, startup_s)
 
 
 def planned_left(plan: Plan, samples: Sequence[Sample]) -> Iterator[tuple[int, list[Comparison]]]:
-    """The planned passes that are not complete, each with what it has still to measure."""
+    """Yield the number and the remaining comparisons of each incomplete planned pass."""
     measured = {(each.key, each.pass_index) for each in samples}
     for index in range(plan.passes):
         before = [each for each in samples if each.pass_index < index]
         rest = plan.comparisons if index < plan.choice_passes else plan.measured_first
-        hopeful = _hopeful(rest, before)
-        if left := [each for each in hopeful if (each.key, index) not in measured]:
+        retryable = _retryable(rest, before)
+        if left := [each for each in retryable if (each.key, index) not in measured]:
             yield index, left
 
 
-def _hopeful(comparisons: Sequence[Comparison], samples: Sequence[Sample]) -> list[Comparison]:
-    """Those of which a further pass may tell more; controls only beside a candidate.
+def _retryable(comparisons: Sequence[Comparison], samples: Sequence[Sample]) -> list[Comparison]:
+    """Return the comparisons worth another pass; controls only together with a candidate.
 
-    A pass more tells nothing new of what cannot run here, raises or had no time. A process that
-    died is another matter: that may have been another's fault.
+    A comparison that cannot run here, raises or had no time would do so again. A process that died
+    may have died for another reason, so its comparison is retried.
     """
     tried = [each for each in samples if each.status != "ok"]
-    hopeless = {each.key for each in tried if each.status != "crashed" or not each.died}
+    exhausted = {each.key for each in tried if each.status != "crashed" or not each.died}
     candidates = [each for each in comparisons if not each.is_control]
-    alone = {_duel(each) for each in candidates}
-    alone -= {_duel(each) for each in candidates if each.key not in hopeless}
+    alone = {_pairing(each) for each in candidates}
+    alone -= {_pairing(each) for each in candidates if each.key not in exhausted}
     return [
         each
         for each in comparisons
-        if each.key not in hopeless and not (each.is_control and _duel(each) in alone)
+        if each.key not in exhausted and not (each.is_control and _pairing(each) in alone)
     ]
 
 
-def _duel(comparison: Comparison) -> tuple[str, Workload, Arm]:
-    """What a control and its candidates have in common."""
+def _pairing(comparison: Comparison) -> tuple[str, Workload, Arm]:
+    """Return the fields that a control and its candidates share."""
     return comparison.factor, comparison.workload, comparison.baseline
 
 
@@ -110,16 +110,16 @@ def _planned(
 
 def _further(
     plan: Plan,
-    hopeful: Sequence[Comparison],
+    retryable: Sequence[Comparison],
     samples: Sequence[Sample],
     widths: Mapping[str, float],
     left_s: float,
     startup_s: float,
 ) -> NextPass | None:
-    """A pass for the widest intervals, as many as get a useful time each."""
+    """Return a pass for the widest intervals that get a useful time each."""
     if not plan.precision or plan.each_s:
         return None
-    wide = [each for each in hopeful if widths.get(each.key, 0.0) > plan.precision]
+    wide = [each for each in retryable if widths.get(each.key, 0.0) > plan.precision]
     seconds = left_s / max(round(left_s / _FURTHER_PASS_S), 1)
     chosen, room_s = [], seconds - startup_s
     for comparison in sorted(wide, key=lambda each: -widths[each.key]):
@@ -133,7 +133,7 @@ def _further(
 
 
 def _least_s(samples: Sequence[Sample]) -> float:
-    """Seconds that a comparison takes at least, by what it took before."""
+    """Estimate the minimum seconds of a comparison from its earlier passes."""
     measured = [each for each in samples if each.arm_s]
     pair_s = median(each.measure_s / len(each.arm_s) for each in measured)
     return fmean(each.prepare_s for each in measured) + max(_LEAST_S, _LEAST_PAIRS * pair_s)
@@ -155,7 +155,7 @@ def _pass(
 
 
 def _weight(plan: Plan, key: str, widths: Mapping[str, float]) -> float:
-    """The share of time beside one of equal work: as many pairs as the width asks for."""
+    """Return the weight of a comparison's work, by its plan and the width of its interval."""
     weight = plan.weights.get(key, 1.0)
     if not plan.precision or key not in widths:
         return weight

@@ -18,11 +18,11 @@ from bench.suite.grid import CONTROL_SHARE
 class RunSettings:
     """Settings of every command that measures. Raises InputError for a folder that exists.
 
-    Those that a plan has too mean the same there.
+    Fields of the same name mean the same in a plan.
     """
 
     budget_s: float
-    """Seconds for the whole run; in ``compare`` those of measuring each candidate."""
+    """Seconds of the whole run; in ``compare``, of measuring each candidate."""
     passes: int
     seed: int
     command: str
@@ -31,14 +31,14 @@ class RunSettings:
     folder: Path | None = None
     """Folder to make for the run; None: a temporary one."""
     lock: bool = True
-    """Whether other runs are kept off the device meanwhile."""
+    """Whether to lock the device against other runs."""
 
     def __post_init__(self) -> None:
         if self.folder is not None:
             check_run_folder(self.folder)
 
     def plan(self, folder: Path, comparisons: Sequence[Comparison]) -> Plan:
-        """Return the plan of a run that starts now; settings of one command alone are left out."""
+        """Return the plan of a run that starts now, without the settings of single commands."""
         return Plan(
             run_id=folder.absolute().name,
             started=datetime.now(UTC).isoformat(timespec="seconds"),
@@ -70,9 +70,9 @@ class RunSettings:
 
 @contextmanager
 def run_folder(given: Path | None) -> Iterator[Path]:
-    """Yield the folder to make for a run; for None one in a temporary folder.
+    """Yield the folder to create for a run; for None one in a temporary folder.
 
-    That stays if the caller leaves the run in it.
+    The temporary folder is removed unless it contains the run.
     """
     if given is not None:
         yield given

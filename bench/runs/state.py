@@ -1,7 +1,7 @@
 """The state of a run: its plan, its machine, and the records of its journal's events.
 
-Each event is read once and becomes its record once. Whatever follows from a run so far (the next
-step, the rows, what to choose, the report) is computed from these records, when it is asked for.
+Each event is read once and becomes one record. Everything that follows from a run so far (the next
+step, the rows, the decisions, the report) is computed from these records on demand.
 """
 
 from pathlib import Path
@@ -39,23 +39,23 @@ class RunState:
 
     def __init__(self, folder: Path, plan: Plan, environment: Environment) -> None:
         self.folder = folder
-        # As the run was started; ``plan`` has what the run chose to measure since, too.
+        # The plan at the start; ``plan`` also has the comparisons that the run chose since.
         self.first_plan = self.plan = plan
         self.environment = environment
         # By key of the case.
         self.surveys: dict[str, Survey] = {}
         self.choices: list[Choice] = []
-        # Seconds that led to measurements.
+        # Seconds of finished measurements.
         self.spent_s = 0.0
         self._samples: dict[tuple[str, int], Sample] = {}
         self._since_s: float | None = None
         self._analysis: Analysis | None = None
 
     def add(self, event: Event) -> Sample | Survey | Choice | None:
-        """Take in an event; return the record that it adds, None where it adds none.
+        """Add an event; return the record that it adds, or None.
 
-        Of two samples of one comparison in one pass the first counts, and of two surveys of one
-        case. Raises InputError for an event that is not what its kind says.
+        The first of several samples of one comparison in one pass counts, and the first of several
+        surveys of one case. Raises InputError for an event that does not match its kind.
         """
         self._count_time(event)
         record = record_of(event)
@@ -73,7 +73,7 @@ class RunState:
         return record
 
     def _count_time(self, event: Event) -> None:
-        """Add the seconds that led to a measurement; those that a killed process lost are none."""
+        """Add the seconds of a finished measurement; those of a killed process do not count."""
         if event["kind"] in _DONE and self._since_s is not None:
             self.spent_s += max(event["time_s"] - self._since_s, 0.0)
         if event["kind"] in ("process", *_DONE):
@@ -81,12 +81,12 @@ class RunState:
 
     @property
     def samples(self) -> list[Sample]:
-        """The samples in the order in which they were measured, one a comparison and pass."""
+        """The samples in the order of their measurement, one for each comparison and pass."""
         return list(self._samples.values())
 
     @property
     def analysis(self) -> Analysis:
-        """The rows with their verdicts, computed again only after a further record."""
+        """The rows with their verdicts; computed again only after a new record."""
         if self._analysis is None:
             self._analysis = analyse(
                 self.plan.run_id,
@@ -107,7 +107,7 @@ class RunState:
     def widths(self) -> dict[str, float]:
         """Half-widths of the intervals by key of the comparisons that further passes may measure.
 
-        Of the logarithm: 0.01 is about one percent. Empty where the plan has no precision.
+        Of the logarithm: 0.01 is about one percent. Empty if the plan has no precision.
         """
         if self.plan.precision is None:
             return {}
@@ -118,10 +118,10 @@ class RunState:
         return {key: width for key, width in self.analysis.widths.items() if key in open_}
 
     def next_step(self) -> NextPass | Choice | list[SurveyJob] | None:
-        """Return what the run does next, None where it is complete.
+        """Return the next step of the run; None if it is complete.
 
-        First the planned passes; then what the run chooses by them, which more planned passes
-        measure; then the cases left to survey; then further passes.
+        First the planned passes; then the combinations chosen by them, which further planned passes
+        measure; then the survey; then further passes.
         """
         first_s = startup_s(self.environment)
         coming = next_pass(self.plan, self.samples, self.widths, self.spent_s, first_s)
@@ -130,11 +130,11 @@ class RunState:
         return self._next_choice() or self.survey_left or coming
 
     def _next_choice(self) -> Choice | None:
-        """Return what the run chooses now, as far as there is time to measure it."""
+        """Return the combinations that the run chooses now and has time to measure."""
         plan, cases = self.plan, len(self.survey_left)
         if not plan.choose or (cases and plan.objective in SURVEYED_OBJECTIVES):
             return None
-        # Most cases of a survey are small, and those that are not cost less than what to choose.
+        # Most cases of a survey are small, and choices matter more than the others.
         kept_s = REPORT_S + (survey.seconds(plan, cases, self.spent_s) / 2 if cases else 0.0)
         left_s = plan.budget_s - self.spent_s - kept_s
         return affordable(
@@ -143,26 +143,26 @@ class RunState:
 
     @property
     def survey_left(self) -> list[SurveyJob]:
-        """The cases that are still to be surveyed."""
+        """The cases left to survey."""
         return survey.left(self.plan, self.surveys, self.samples)
 
     @property
     def left(self) -> int:
-        """The number of measurements of the planned passes and of the survey still to come."""
+        """The number of measurements left in the planned passes and in the survey."""
         passes = sum(len(group) for _, group in planned_left(self.plan, self.samples))
         return passes + len(self.survey_left)
 
     @property
     def aim(self) -> Aim:
-        """The aim by which the run was to choose."""
+        """The aim of the run's own choice."""
         return aim_of(self.plan)
 
     def decisions(self, aim: Aim | None = None) -> list[Decision]:
-        """Return what to choose in each situation, by the run's own aim or another."""
+        """Return the decision for each situation, by the run's own aim or another."""
         return decisions(self.records, aim or self.aim)
 
     def report_data(self, aim: Aim) -> ReportData:
-        """Return all of it, for a page or for another tool."""
+        """Return the data of a report."""
         return ReportData(
             run_id=self.plan.run_id,
             command=self.plan.command,
@@ -180,7 +180,7 @@ class RunState:
 
     @property
     def measure_s(self) -> float:
-        """Seconds of settling and measuring: imports, builds, checks and compiles are left out."""
+        """Seconds of settling and measuring, without imports, builds, checks and compiles."""
         return sum(sample.measure_s for sample in self.samples)
 
     @property

@@ -9,7 +9,7 @@ from bench.usercode.sources import binds, module_spec, origin_of
 from bench.usercode.spec import ArmSpec, FunctionRef, InputSpec, inputs_for, read_arm, read_inputs
 from bench.usercode.vitcore_spec import VitcorePart
 
-# Targets by name; the usual ones are every part of a forward pass.
+# Targets by name; the usual ones are all parts of a forward pass.
 TARGETS = {
     "patcher": ("conv", "unfold", "linear"),
     "attention": ("mha", "manual", "sdpa"),
@@ -29,7 +29,7 @@ class Target:
 
     @property
     def name(self) -> str:
-        """The text that names it."""
+        """The text that names the arm."""
         return self.arm.text
 
     def __str__(self) -> str:
@@ -37,7 +37,7 @@ class Target:
 
 
 def named_targets(names: tuple[str, ...], variant: str) -> tuple[str, ...]:
-    """Return the arms behind names of TARGETS. Raises InputError for another name."""
+    """Return the arms of names in TARGETS. Raises InputError for another name."""
     found = []
     for name in names:
         if name not in TARGETS:
@@ -50,9 +50,9 @@ def named_targets(names: tuple[str, ...], variant: str) -> tuple[str, ...]:
 
 
 def read_targets(names: Iterable[str], inputs: str | None) -> tuple[Target, ...]:
-    """Parse targets, each once, with the inputs that were given or that its arm takes.
+    """Parse targets, each once, with the given inputs or those that the arm takes.
 
-    Raises InputError where there are none, or for one that cannot be a target.
+    Raises InputError for an unusable target, and if there are none.
     """
     arms = [read_arm(name) for name in dict.fromkeys(names)]
     if not arms:
@@ -64,11 +64,11 @@ def read_targets(names: Iterable[str], inputs: str | None) -> tuple[Target, ...]
 def root_of(target: Target, repository: Path) -> Path:
     """Return the folder of the tree from which a target is imported.
 
-    Raises InputError where it comes from elsewhere, as an installed package does.
+    Raises InputError if it comes from elsewhere, as an installed package does.
     """
     code = target.arm.code
     if isinstance(code, FunctionRef) and code.is_file:
-        # The same path from the base's folder must be the base's file.
+        # The same relative path must name the base's file.
         path = Path(code.place)
         if path.is_absolute() or not path.resolve().is_relative_to(repository):
             raise InputError(
@@ -92,7 +92,7 @@ def root_of(target: Target, repository: Path) -> Path:
 
 
 def is_at(base: Path, target: Target, root: Path, repository: Path) -> bool:
-    """Whether the base defines what a target names, as far as its source shows."""
+    """Return whether the base defines the function of a target, as far as its source shows."""
     code = target.arm.code
     if isinstance(code, VitcorePart) or code.file is None or code.file.suffix != ".py":
         return True
@@ -105,7 +105,7 @@ def is_at(base: Path, target: Target, root: Path, repository: Path) -> bool:
 
 
 def check_here(roots: Mapping[Target, Path], repository: Path) -> None:
-    """Raise InputError where this tree lacks what a target names: it would stay new."""
+    """Raise InputError if this tree lacks the function of a target: it would stay new."""
     for target, root in roots.items():
         code = target.arm.code
         if isinstance(code, FunctionRef) and not is_at(repository, target, root, repository):

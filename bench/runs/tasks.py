@@ -34,7 +34,7 @@ def probe() -> Environment:
 
 @dataclass(frozen=True, kw_only=True)
 class Place:
-    """Where a run's processes write, how many threads they use, and what the run has spent."""
+    """Files, threads and elapsed time for the processes of a run."""
 
     journal: Path
     compiled: Path
@@ -47,7 +47,7 @@ class Place:
 def pass_task(
     plan: Plan, coming: NextPass, place: Place, samples: Sequence[Sample] = ()
 ) -> Task[PassJob]:
-    """Task of a pass; ``samples`` are those of earlier passes."""
+    """Return the task of a pass; ``samples`` are those of earlier passes."""
     now_s = time.time()
     is_choice = all(each.factor == CHOICE for each in coming.comparisons)
     return Task(
@@ -82,7 +82,7 @@ def _pass_job(
 
 
 def survey_task(plan: Plan, jobs: Sequence[SurveyJob], place: Place) -> Task[SurveyJob]:
-    """Task of a survey."""
+    """Return the task of a survey."""
     return Task(
         kind="survey",
         name="survey",
@@ -98,7 +98,7 @@ def survey_task(plan: Plan, jobs: Sequence[SurveyJob], place: Place) -> Task[Sur
 
 
 def measure_memory(case: Case, limit_s: float) -> MeasuredMemory:
-    """Measure the memory of a case in a worker; a crash, a hang or want of memory is a status."""
+    """Measure the memory of a case in a worker; a crash, a hang or lack of memory is a status."""
     try:
         return record_from(run_alone("memory", MemoryJob(case=case), limit_s), MeasuredMemory)
     except RunError as error:
@@ -108,7 +108,7 @@ def measure_memory(case: Case, limit_s: float) -> MeasuredMemory:
 def run_alone(kind: str, job: Job, limit_s: float, watch: OnEvent = lambda _: None) -> Event:
     """Run one job with a temporary journal; return the event of its outcome.
 
-    Raises RunError where the worker ends before it starts the job.
+    Raises RunError if the worker ends before it starts the job.
     """
     events: list[Event] = []
 

@@ -1,4 +1,4 @@
-"""A git revision beside the tree that one works in: checked out for as long as it is measured."""
+"""Check out a git revision in a temporary worktree for the time of its measurement."""
 
 import os
 import re
@@ -17,7 +17,7 @@ _OWNER = re.compile(_PREFIX + r"(\d{1,9})-\w+")
 
 
 def _git(folder: Path, *arguments: str) -> str:
-    """What git prints. Raises InputError with its own words where it fails."""
+    """Return the output of git. Raises InputError with git's message if it fails."""
     try:
         done = run_git(folder, *arguments, timeout_s=_SECONDS)
     except FileNotFoundError as error:
@@ -29,17 +29,17 @@ def _git(folder: Path, *arguments: str) -> str:
 
 
 def repository_of(folder: Path) -> Path:
-    """The top folder of the working tree. Raises InputError where there is none."""
+    """Return the top folder of the working tree. Raises InputError if there is none."""
     try:
         return Path(_git(folder, "rev-parse", "--show-toplevel"))
     except InputError as error:
         raise InputError(
-            f"{folder} is in no git repository; run from the tree that is to be compared"
+            f"{folder} is not in a git repository; run from the tree to compare"
         ) from error
 
 
 def commit_of(repository: Path, revision: str) -> str:
-    """The commit that a revision names. Raises InputError where it names none."""
+    """Return the commit of a revision. Raises InputError for an unknown revision."""
     try:
         return _git(
             repository, "rev-parse", "--verify", "--end-of-options", f"{revision}^{{commit}}"
@@ -52,7 +52,7 @@ def commit_of(repository: Path, revision: str) -> str:
 
 
 def head_of(folder: Path) -> str | None:
-    """The commit that is checked out in a folder; None where git does not know it."""
+    """Return the commit checked out in a folder; None outside of a repository."""
     try:
         return commit_of(folder, "HEAD")
     except InputError:
@@ -60,14 +60,14 @@ def head_of(folder: Path) -> str | None:
 
 
 def has_changes(folder: Path) -> bool:
-    """Whether files that git knows are other than committed, in the tree in which a folder lies."""
+    """Return whether tracked files of the working tree around a folder have changes."""
     try:
         return bool(_git(folder, "status", "--porcelain", "--untracked-files=no"))
     except InputError:
         return False
 
 
-def _forget_the_dead(repository: Path) -> None:
+def _remove_stale(repository: Path) -> None:
     """Remove the worktrees of processes that have ended."""
     import psutil
 
@@ -81,9 +81,9 @@ def _forget_the_dead(repository: Path) -> None:
 
 
 def _copy_generated(repository: Path, folder: Path) -> None:
-    """Give a worktree the modules that an installation writes beside the others, and git ignores.
+    """Copy the modules that an installation generates and git ignores into a worktree.
 
-    Such as ``_version.py``; the package would not import without.
+    For example ``_version.py``: the package would not import without it.
     """
     ignored = ("ls-files", "--others", "--ignored", "--exclude-standard", "-z", "--", "*.py")
     for name in filter(None, _git(repository, *ignored).split("\0")):
@@ -96,9 +96,9 @@ def _copy_generated(repository: Path, folder: Path) -> None:
 def checked_out(repository: Path, commit: str) -> Iterator[Path]:
     """Yield a worktree of one commit in a temporary folder, which is removed afterwards.
 
-    The name of that folder holds the number of this process; those of killed ones are removed, too.
+    The folder's name contains the id of this process; folders of ended processes are removed, too.
     """
-    _forget_the_dead(repository)
+    _remove_stale(repository)
     parent = Path(tempfile.mkdtemp(prefix=f"{_PREFIX}{os.getpid()}-"))
     folder = parent / "base"
     try:

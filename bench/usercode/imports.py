@@ -29,7 +29,7 @@ def at_home(folder: Path, *, alone: bool) -> Iterator[None]:
     path, before = list(sys.path), set(sys.modules)
     hidden = _take(_others(folder)) if alone else {}
     sys.path.insert(0, str(folder))
-    invalidate_caches()  # The files may be a moment old.
+    invalidate_caches()  # The files may be new.
     try:
         yield
     finally:
@@ -52,14 +52,14 @@ def _others(folder: Path) -> list[str]:
 
 
 def _named_in(folder: Path) -> list[str]:
-    """Return the loaded modules whose names ``folder`` has, from wherever they come."""
+    """Return the loaded modules, from anywhere, whose names ``folder`` has."""
     files, packages = folder.glob("*.py"), folder.glob("*/__init__.py")
     names = {path.stem for path in files} | {path.parent.name for path in packages}
     return [name for name in sys.modules if _top(name) in names - _KEPT]
 
 
 def _lies_in(folders: Iterable[Path], name: str) -> bool:
-    """Whether a loaded module comes from one of the folders, as its file or package."""
+    """Return whether a loaded module is a file or package of one of the folders."""
     return any(
         Path(origin) == folder / f"{name}.py" or Path(origin).is_relative_to(folder / _top(name))
         for origin in origins(name)

@@ -75,7 +75,7 @@ def _module(function: FunctionRef, what: str) -> ModuleType:
     try:
         return import_module(function.place)
     except ModuleNotFoundError as error:
-        # Another name is that of a module which the user's module wants.
+        # Another name is that of a module imported by the user's module.
         if error.name is None or not f"{function.place}.".startswith(f"{error.name}."):
             raise
         raise InputError(

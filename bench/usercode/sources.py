@@ -32,12 +32,12 @@ def module_spec(name: str) -> ModuleSpec | None:
 
 
 def origin_of(spec: ModuleSpec | None) -> Path | None:
-    """Return the file of a module; None where it has none, as a namespace package has."""
+    """Return the file of a module; None if it has none, such as a namespace package."""
     return Path(spec.origin) if spec and spec.has_location and spec.origin else None
 
 
 def binds(file: Path, name: str) -> bool:
-    """Whether a file binds a name at module level, as far as its source shows.
+    """Return whether a file binds a name at module level, as far as its source shows.
 
     ``from … import *`` and source that cannot be parsed may bind any name.
     """

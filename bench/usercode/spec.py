@@ -2,8 +2,8 @@
 
 An arm is ``FILE.py:factory``, ``package.module:factory`` or ``vitcore:attention=sdpa``; ``#2``
 after it marks a further copy, ``@main`` a git revision. Inputs are shapes such as ``1,197,768``
-(several with ``;`` between them) or a function that makes them. The command line parses them for
-a request; a worker process parses the same text once more, from its plan.
+(several separated by ``;``) or a function that returns them. The command line parses them for a
+request; a worker process parses the same text again, from its task.
 """
 
 import re
@@ -37,7 +37,7 @@ DTYPES = {
 class FunctionRef:
     """A function in a user's file or module, by its place and name.
 
-    ``file`` is the file that holds it: None for a module without one, or not looked up yet.
+    ``file`` is its file; None for a module without one, or before the look-up.
     """
 
     place: str
@@ -85,15 +85,15 @@ class InputSpec:
 def parse_arm(text: str) -> ArmSpec:
     """Parse the text of an arm without looking anything up. Raises InputError."""
     what, name = f"arm {text!r}", text.strip()
-    plain = _REVISION.sub("", COPY_SUFFIX.sub("", name))
-    place, colon, rest = plain.partition(":")
+    base = _REVISION.sub("", COPY_SUFFIX.sub("", name))
+    place, colon, rest = base.partition(":")
     if colon and place == "vitcore":
         return ArmSpec(text=name, code=read_part(what, rest))
-    return ArmSpec(text=name, code=_parse_function(what, plain, _ARMS))
+    return ArmSpec(text=name, code=_parse_function(what, base, _ARMS))
 
 
 def read_arm(text: str) -> ArmSpec:
-    """Parse an arm and look up its file or module. Raises InputError where it has none."""
+    """Parse an arm and look up its file or module. Raises InputError if that does not exist."""
     arm = parse_arm(text)
     if isinstance(arm.code, VitcorePart):
         return arm
@@ -116,9 +116,9 @@ def read_inputs(text: str) -> InputSpec:
 
 
 def inputs_for(given: str | None, arms: Sequence[ArmSpec]) -> InputSpec:
-    """Return the inputs that were given, or the shape that parts of vitcore among the arms take.
+    """Return the given inputs, or the input shape of the vitcore parts among the arms.
 
-    Raises InputError for inputs that cannot be read, and where none can be inferred.
+    Raises InputError for unusable inputs, and if none are given and no shape can be inferred.
     """
     if given is not None:
         return read_inputs(given)
@@ -165,7 +165,7 @@ def _parse_function(what: str, text: str, expected: str) -> FunctionRef:
 
 
 def _located(what: str, function: FunctionRef) -> FunctionRef:
-    """Return the function with its file. Raises InputError where file or module do not exist."""
+    """Return the function with its file. Raises InputError if file or module do not exist."""
     place = function.place
     if function.is_file:
         _check_file(what, Path(place))
@@ -184,7 +184,7 @@ def _check_file(what: str, path: Path) -> None:
         if path.is_file():
             return
         names = [each.name for each in path.parent.glob("*.py")]
-    except (OSError, ValueError):  # A name too long, a folder that may not be read, a null byte.
+    except (OSError, ValueError):  # A name too long, an unreadable folder, a null byte.
         names = []
     close = get_close_matches(path.name, names, n=1)
     hint = f"did you mean {path.with_name(close[0])}?" if close else "give its path from here"

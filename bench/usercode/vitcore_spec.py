@@ -35,7 +35,7 @@ _KEYS: dict[str, Collection[str]] = {
 
 @dataclass(frozen=True, kw_only=True)
 class VitcorePart:
-    """A part of vitcore; ``precision`` is None where it is that of the inputs."""
+    """A part of vitcore; ``precision`` is None if it is that of the inputs."""
 
     component: str
     variant: str = "B/16"
@@ -77,7 +77,7 @@ class VitcorePart:
         return 1, self.config.tokens, self.config.width
 
     def arm(self, precision: str) -> Arm:
-        """Return the levels of the part, with ``precision`` where it has none of its own."""
+        """Return the levels of the part, with ``precision`` if it has none of its own."""
         levels = {factor: getattr(self, factor) for factor in LEVELS}
         return Arm(**levels | {"precision": self.precision or precision})
 
@@ -116,7 +116,7 @@ def _hint(level: str) -> str:
 
 
 def _component(given: AbstractSet[str]) -> str:
-    """Return the component that the keys concern: the model where that is several, or none."""
+    """Return the component that the keys concern: the model if they concern several, or none."""
     about = [part for part in ("patcher", "attention") if given & set(_USED[part])]
     return about[0] if len(about) == 1 and "head" not in given else "model"
 

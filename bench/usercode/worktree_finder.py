@@ -1,4 +1,4 @@
-"""Two worktrees of one repository: what Python would find in one is found in the other."""
+"""Import modules from another worktree of the same repository."""
 
 import sys
 from collections.abc import Sequence
@@ -11,16 +11,16 @@ from pathlib import Path
 from types import ModuleType
 from typing import Self
 
-# This program, which goes on while versions of others, or of itself, are loaded.
+# This package, which keeps running while other packages or versions of itself are loaded.
 _OURS = __name__.partition(".")[0]
 _INSTALLED = {"site-packages", "dist-packages"}
 
 
 @dataclass(frozen=True)
 class Worktrees(MetaPathFinder):
-    """The worktree that one works in, ``here``, and the one that is imported from, ``there``.
+    """The current worktree, ``here``, and the worktree to import from, ``there``.
 
-    They may be the same; one may lie in the other. As a finder it answers before all others.
+    They may be the same, or one inside the other. As a finder it precedes all others.
     """
 
     here: Path
@@ -28,21 +28,21 @@ class Worktrees(MetaPathFinder):
 
     @classmethod
     def of(cls, tree: Path) -> Self:
-        """Those of the working directory and of a folder; a folder in no worktree is its own."""
+        """Return the worktrees of the working directory and of a folder, or the folder itself."""
         there = _top(tree) or tree
         return cls(_top(Path.cwd().resolve()) or there, there)
 
     def moved(self, entry: str) -> str:
-        """An entry of ``sys.path``, as the other worktree has it."""
+        """Return an entry of ``sys.path`` moved to the other worktree."""
         path = Path(entry or Path.cwd()).resolve()
         return str(self._other(path)) if self._home(path) == self.here else entry
 
     def is_of_either(self, name: str) -> bool:
-        """Whether a loaded module, of another program than this, lies in one of the worktrees."""
+        """Return whether a loaded module of another package is in one of the worktrees."""
         return any(self._home(path) is not None for path in _places(name))
 
     def is_astray(self, name: str) -> bool:
-        """Whether a loaded module lies here, where it should lie there."""
+        """Return whether a loaded module is in the current worktree instead of the other."""
         return self.here != self.there and any(
             self._home(path) == self.here for path in _places(name)
         )
@@ -50,7 +50,10 @@ class Worktrees(MetaPathFinder):
     def find_spec(
         self, fullname: str, path: Sequence[str] | None, target: ModuleType | None = None
     ) -> ModuleSpec | None:
-        """What the others find, there instead of here; what is not there is no module."""
+        """Find a module with the other finders, moved to the other worktree.
+
+        Raises ModuleNotFoundError if the other worktree lacks it.
+        """
         rest = (finder for finder in sys.meta_path if not isinstance(finder, Worktrees))
         found = (finder.find_spec(fullname, path, target) for finder in rest)
         spec = next((each for each in found if each is not None), None)
@@ -75,7 +78,7 @@ class Worktrees(MetaPathFinder):
         return self.there / path.relative_to(self.here)
 
     def _home(self, path: Path) -> Path | None:
-        """The worktree to which a file belongs; none where it was installed into one."""
+        """Return the worktree to which a file belongs; None for an installed file."""
         tops = [top for top in (self.here, self.there) if path.is_relative_to(top)]
         if not tops or _INSTALLED & set(path.parts):
             return None
@@ -86,23 +89,23 @@ class Worktrees(MetaPathFinder):
 
 
 def _top(folder: Path) -> Path | None:
-    """The worktree in which a folder lies."""
+    """Return the worktree around a folder."""
     return next((each for each in (folder, *folder.parents) if (each / ".git").exists()), None)
 
 
 def origins(name: str) -> list[str]:
-    """Where a loaded module comes from: its file, or the folders of a namespace."""
-    known = getattr(sys.modules[name], "__dict__", {})  # Anything may stand in the table.
+    """Return the origin of a loaded module: its file, or the folders of a namespace."""
+    known = getattr(sys.modules[name], "__dict__", {})  # sys.modules may hold any object.
     found = [known["__file__"]] if known.get("__file__") else known.get("__path__", ())
     return [str(each) for each in found]
 
 
 def _places(name: str) -> list[Path]:
-    """The same as real paths; of this program's own modules nothing."""
+    """Return the origins as real paths; none for modules of this package."""
     return [] if name.partition(".")[0] == _OURS else [*map(_resolved, origins(name))]
 
 
 @cache
 def _resolved(file: str) -> Path:
-    """Thousands of modules are asked for theirs again and again."""
+    """Resolve a path; cached, because thousands of modules are resolved repeatedly."""
     return Path(file).resolve()

@@ -1,1 +1,1 @@
-"""Inside a fresh process: build arms, measure them, write each outcome to the journal."""
+"""Worker processes: build arms, measure them, append each outcome to the journal."""

@@ -1,4 +1,4 @@
-"""``python -m bench.worker TASK``: do the jobs of a task file, and end with the parent."""
+"""``python -m bench.worker TASK``: do the jobs of a task file, and end when the parent ends."""
 
 import signal
 import sys
@@ -12,9 +12,9 @@ _PACKAGE = Path(__file__).parents[1]
 
 
 def main() -> None:
-    """Read the task and do it; obey and end with the parent before torch is loaded."""
-    # Until there are pairs to finish an interrupt kills: a KeyboardInterrupt that meets torch's own
-    # loading is lost there, and one that a shell ignores for its background stays ignored.
+    """Read the task and do its jobs; signals and parent are handled before torch is loaded."""
+    # Before there are pairs to finish, an interrupt kills: torch swallows a KeyboardInterrupt while
+    # it loads, and a shell makes its background processes ignore SIGINT.
     signal.signal(signal.SIGINT, signal.SIG_DFL)
     file = Path(sys.argv[1])
     task = read_task(file)
@@ -32,7 +32,7 @@ _MODULES = {"survey": "survey", "memory": "memory", "profile": "profiling"}
 
 
 def _run_pytest(file: Path, stem: Path) -> int:
-    """Run a pass with pytest and pytest-benchmark; what arms print goes to the log at once."""
+    """Run a pass with pytest and pytest-benchmark; output of arms goes to the log at once."""
     import pytest
 
     return pytest.main(

@@ -1,4 +1,4 @@
-"""Duties of a worker process: append outcomes, obey interrupts, end with its parent."""
+"""Duties of a worker process: append outcomes, handle interrupts, end with its parent."""
 
 import ctypes
 import os
@@ -17,9 +17,9 @@ _PR_SET_PDEATHSIG = 1
 
 
 def end_with(parent: int) -> None:
-    """Have the kernel kill this process when its parent dies: an orphan would write on.
+    """Make the kernel kill this process when its parent dies: an orphan would continue to write.
 
-    Where the kernel is no Linux, nothing is done.
+    Does nothing on systems other than Linux.
     """
     if sys.platform == "linux":
         ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
@@ -28,7 +28,7 @@ def end_with(parent: int) -> None:
 
 
 def finish_on_interrupt(interrupt: Event) -> None:
-    """At the first interrupt only note it, so that the pair under way ends; then end at once."""
+    """Note a first interrupt, so that the current pair finishes; end at once on a second."""
 
     def note(*_: object) -> None:
         signal.signal(signal.SIGINT, signal.default_int_handler)
@@ -45,28 +45,28 @@ def work(task: Task[J], do: Callable[[J], Outcome]) -> None:
 
 
 def announce(task: Task[Any], job: Job) -> None:
-    """Append that a job starts; end the process where that cannot be written."""
-    with _or_give_up(task.journal):
+    """Append the start of a job; end the process if it cannot be written."""
+    with _end_if_unwritable(task.journal):
         append_start(task.journal, job)
 
 
 def report(task: Task[Any], text: str) -> None:
-    """Append one line of progress inside a job; end the process where that cannot be written."""
-    with _or_give_up(task.journal):
+    """Append one line of a job's progress; end the process if it cannot be written."""
+    with _end_if_unwritable(task.journal):
         append_event(task.journal, "progress", text=text)
 
 
 def keep(task: Task[Any], job: Job, outcome: Outcome) -> None:
-    """Append an outcome; end the process where it cannot be written, or the device is lost.
+    """Append an outcome; end the process if it cannot be written, or if the device is lost.
 
-    The exit code gives the reason: pytest would go on, and measure what is then thrown away.
+    The exit code gives the reason. Ends at once because pytest would continue to measure.
     """
-    with _or_give_up(task.journal):
+    with _end_if_unwritable(task.journal):
         append_outcome(task.journal, job, outcome)
-    _end_where_lost(outcome.status, job.device)
+    _end_if_lost(outcome.status, job.device)
 
 
-def _end_where_lost(status: str, device: str) -> None:
+def _end_if_lost(status: str, device: str) -> None:
     from bench.timing.device import is_lost
 
     if status == "crashed" and is_lost(device):
@@ -74,11 +74,11 @@ def _end_where_lost(status: str, device: str) -> None:
 
 
 @contextmanager
-def _or_give_up(journal: Path) -> Iterator[None]:
-    """End the process where the journal cannot be written."""
+def _end_if_unwritable(journal: Path) -> Iterator[None]:
+    """End the process if the journal cannot be written."""
     try:
         yield
     except OSError as error:
-        with suppress(OSError):  # The log lies on the same disk.
+        with suppress(OSError):  # The log is on the same disk.
             sys.stderr.write(f"{journal}: {error.strerror}\n")
         os._exit(UNWRITABLE)

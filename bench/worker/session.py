@@ -1,4 +1,4 @@
-"""Inside a pass: build a comparison's arms, check them, warm up, measure pairs, keep the sample."""
+"""Measure one comparison: build its arms, check them, warm up, time pairs, return the sample."""
 
 import time
 from collections.abc import Callable, Sequence
@@ -28,20 +28,20 @@ from bench.timing.pairs import (
 )
 from bench.usercode.failures import failure
 
-# Settling may use this much of a comparison's share of the time.
+# Maximum part of a comparison's time for settling.
 _SETTLE_SHARE = 0.25
 _QUEUED_CALLS = 20
 
 
 @dataclass(frozen=True, kw_only=True)
-class Measurement:
-    """One comparison to measure: with what, for how long, and whether to check it.
+class Session:
+    """The measurement of one comparison: instruments, time, and whether to check the arm.
 
-    ``build`` makes the two arms; ``measuring_s`` gives the seconds to settle and to measure, from
-    those that building, checking and the first calls took. ``stop`` says that the pair under way
-    is to be the last. ``failed`` is told what was raised, of which the sample has one line.
-    ``compiled`` is the folder in which compilers keep what they made; without one, first calls are
-    not told apart. ``yardstick`` gives the seconds of the yardstick, where it is to be measured.
+    ``build`` builds the two arms; ``measuring_s`` returns the seconds to settle and to measure,
+    from the seconds of building, checking and first calls. ``stop`` returns True when the current
+    pair should be the last. ``failed`` receives the exception; the sample keeps its first line.
+    ``compiled`` is the folder of the compilers' caches; without one, first calls are not recorded.
+    ``yardstick`` returns the seconds of the yardstick, or None.
     """
 
     comparison: Comparison
@@ -59,67 +59,67 @@ class Measurement:
 
     @property
     def device(self) -> str:
-        """Where the arms run."""
+        """Device of the arms."""
         return self.comparison.workload.device
 
 
-def measure(job: Measurement) -> Sample:
-    """Measure one comparison. What fails becomes the sample's status."""
-    sample = Sample(key=job.comparison.key, pass_index=0)
-    fresh_memory(job.device)
+def measure(session: Session) -> Sample:
+    """Measure one comparison; an exception becomes the sample's status."""
+    sample = Sample(key=session.comparison.key, pass_index=0)
+    fresh_memory(session.device)
     try:
         with pinned_precision():
-            return _measure(job, sample)
+            return _measure(session, sample)
     except (Exception, SystemExit) as error:  # noqa: BLE001 (whatever an arm raises is its result)
-        job.failed(error)
+        session.failed(error)
         status, said = failure(error)
         return replace(sample, status=status, error=said)
 
 
-def _measure(job: Measurement, sample: Sample) -> Sample:
+def _measure(session: Session, sample: Sample) -> Sample:
     start_s = time.perf_counter()
-    arms = job.build(job.comparison)
-    sample = _compiled(job, sample, arms[1])
-    if job.check:
-        sample = _checked(sample, job.comparison, *arms)
+    arms = session.build(session.comparison)
+    sample = _compiled(session, sample, arms[1])
+    if session.check:
+        sample = _checked(sample, session.comparison, *arms)
         if sample.status != "ok":
             return sample
     calls = (arms[0].once, arms[1].once)
     with arms[0].surroundings():
-        firsts_s = [timed(call, job.clock) for call in calls]
+        firsts_s = [timed(call, session.clock) for call in calls]
         prepare_s = time.perf_counter() - start_s
-        sample = _paired(job, sample, calls, firsts_s, job.measuring_s(prepare_s))
-        queued_s = _queued_s(calls[1], job.clock) if job.device == "cuda" else None
+        sample = _paired(session, sample, calls, firsts_s, session.measuring_s(prepare_s))
+        queued_s = _queued_s(calls[1], session.clock) if session.device == "cuda" else None
     sample = replace(
         sample,
         arm_queued_s=queued_s,
-        peak_memory_bytes=peak_bytes(job.device),
+        peak_memory_bytes=peak_bytes(session.device),
         prepare_s=prepare_s,
         measure_s=time.perf_counter() - start_s - prepare_s,
     )
-    return replace(sample, yardstick_s=job.yardstick())
+    return replace(sample, yardstick_s=session.yardstick())
 
 
-def _compiled(job: Measurement, sample: Sample, arm: Candidate) -> Sample:
-    """The sample with the first call of an arm that compiles, before anything else calls it."""
+def _compiled(session: Session, sample: Sample, arm: Candidate) -> Sample:
+    """Add the time of the first call of an arm that compiles, before any other call."""
     levels = arm.arm
-    if job.compiled is None or levels.compile == "eager":
+    if session.compiled is None or levels.compile == "eager":
         return sample
-    start_s = start_compiler(job.compiled, job.device)
-    key = Case(workload=job.comparison.workload, arm=levels).key
-    state = use_cache(job.compiled, key)
-    device_s = timed(arm.rehearse, job.clock)
-    mark_complete(job.compiled, key)
+    start_s = start_compiler(session.compiled, session.device)
+    key = Case(workload=session.comparison.workload, arm=levels).key
+    state = use_cache(session.compiled, key)
+    device_s = timed(arm.rehearse, session.clock)
+    mark_complete(session.compiled, key)
     return replace(
         sample,
-        first_call_s=job.clock.last_wall_s or device_s,
+        first_call_s=session.clock.last_wall_s or device_s,
         first_call_cache=state,
         compiler_start_s=start_s,
     )
 
 
 def _checked(sample: Sample, comparison: Comparison, baseline: Candidate, arm: Candidate) -> Sample:
-    """The sample with the arm's numeric error; ``wrong`` beyond its precision's tolerance."""
+    """Add the arm's numeric error; status ``wrong`` beyond its precision's tolerance."""
     found = check(comparison, baseline, arm)
     return replace(
         sample,
@@ -134,35 +134,41 @@ def _checked(sample: Sample, comparison: Comparison, baseline: Candidate, arm: C
 
 
 def _paired(
-    job: Measurement,
+    session: Session,
     sample: Sample,
     calls: tuple[Call, Call],
     firsts_s: list[float],
     left_s: float,
 ) -> Sample:
-    """The sample with as many alternating pairs as fit in ``left_s`` after settling."""
-    flush = flusher(job.device) if job.comparison.cache == "cold" else _nothing
+    """Add the alternating pairs that fit in ``left_s`` after settling."""
+    flush = flusher(session.device) if session.comparison.cache == "cold" else _nothing
     start_s, limit_s = time.perf_counter(), left_s * _SETTLE_SHARE / 2
     pairs = PairedRounds(
-        baseline=calls[0], clock=job.clock, refresh=flush, watch=job.watch, stop=job.stop
+        baseline=calls[0],
+        clock=session.clock,
+        refresh=flush,
+        watch=session.watch,
+        stop=session.stop,
     )
     with without_collector():
-        settled = [settle(c, job.clock, s, limit_s) for c, s in zip(calls, firsts_s, strict=True)]
-        pair_s = sum(call_s for call_s, _ in settled) + timed(flush, job.clock)
-        rounds = rounds_for(left_s - (time.perf_counter() - start_s), pair_s, job.most_rounds)
+        settled = [
+            settle(c, session.clock, s, limit_s) for c, s in zip(calls, firsts_s, strict=True)
+        ]
+        pair_s = sum(call_s for call_s, _ in settled) + timed(flush, session.clock)
+        rounds = rounds_for(left_s - (time.perf_counter() - start_s), pair_s, session.most_rounds)
         with suppress(InterruptedPairsError):
-            job.benchmark.pedantic(
+            session.benchmark.pedantic(
                 calls[1], setup=pairs.setup, teardown=pairs.teardown, rounds=rounds
             )
     names = zip(("baseline", "arm"), settled, strict=True)
     sample = replace(sample, unsettled=tuple(name for name, (_, ended) in names if not ended))
-    return _with_pairs(sample, job, pairs)
+    return _with_pairs(sample, session, pairs)
 
 
-def _with_pairs(sample: Sample, job: Measurement, pairs: PairedRounds) -> Sample:
-    """The sample with the times of its pairs; each arm went first equally often."""
-    # With --benchmark-disable the arm is only called, once.
-    timed_s = job.benchmark.stats.stats.data if job.benchmark.stats else ()
+def _with_pairs(sample: Sample, session: Session, pairs: PairedRounds) -> Sample:
+    """Add the times of an even number of pairs, so that each arm went first equally often."""
+    # With --benchmark-disable the arm is called once, without statistics.
+    timed_s = session.benchmark.stats.stats.data if session.benchmark.stats else ()
     whole = len(timed_s) // 2 * 2
     return replace(
         sample,
@@ -170,19 +176,19 @@ def _with_pairs(sample: Sample, job: Measurement, pairs: PairedRounds) -> Sample
         arm_s=_to_ns(timed_s[:whole]),
         baseline_wall_s=_to_ns(pairs.baseline_wall_s[:whole]),
         arm_wall_s=_to_ns(pairs.arm_wall_s[:whole]),
-        disturbed=tuple(index for index in job.watch.disturbed if index < whole),
-        causes=job.watch.causes,
-        resolution_s=job.clock.resolution_s,
+        disturbed=tuple(index for index in session.watch.disturbed if index < whole),
+        causes=session.watch.causes,
+        resolution_s=session.clock.resolution_s,
     )
 
 
 def _to_ns(times_s: Sequence[float]) -> tuple[float, ...]:
-    """Seconds to the nanosecond, which is what clocks tell; more digits only fill the journal."""
+    """Round seconds to nanoseconds, the resolution of clocks: more digits bloat the journal."""
     return tuple(round(float(time_s), 9) for time_s in times_s)
 
 
 def _queued_s(call: Call, clock: Clock) -> float:
-    """Seconds a call takes when the device's queue never runs empty, caches as they come."""
+    """Return the seconds of a call while the device's queue is never empty; caches are warm."""
     start = clock()
     for _ in range(_QUEUED_CALLS):
         call()

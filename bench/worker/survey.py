@@ -1,7 +1,6 @@
-"""Survey jobs: one look at each arm of a run alone.
+"""Survey jobs: measure the costs of each arm of a run alone.
 
-What takes long or may fail for reasons of its own is tried one by one: what cannot be told is left
-out, with the reason among the notes.
+Each value is tried by itself: one that cannot be measured is left out, with the reason as a note.
 """
 
 import math
@@ -42,31 +41,31 @@ from vitcore.costs import products
 
 T = TypeVar("T")
 
-# Alternating pairs of a call and its limit, for each precision.
+# Seconds of alternating pairs of a call and its limit, for each number format.
 _LIMIT_S = 0.5
-# The digits are learnt once, for all cases; not when the survey has less time left than this.
+# Minimum seconds left to train the model of digits, which serves all cases.
 _TRAIN_S = 10.0
 
 
 class ArmSurvey:
-    """One look at one case; ``notes`` collect why something could not be told."""
+    """The survey of one case; ``notes`` collects the values that could not be measured."""
 
     def __init__(
         self,
         job: SurveyJob,
         compiled: Path | None,
         end_s: float = math.inf,
-        ground: ProcessBaseline | None = None,
+        baseline: ProcessBaseline | None = None,
     ) -> None:
         self.job, self.compiled, self.end_s = job, compiled, end_s
-        self.ground = ground or ProcessBaseline()
+        self.baseline = baseline or ProcessBaseline()
         self.arm, self.workload = job.comparison.arm, job.comparison.workload
         self.case = Case(workload=self.workload, arm=self.arm)
         self.is_own = self.arm.factory is not None
         self.notes: list[Note] = []
 
     def survey(self) -> Survey:
-        """Everything that can be told; when its time is over, what needs none."""
+        """Measure the costs; after the end of the survey's time, compute those from arithmetic."""
         start_s = time.perf_counter()
         if self.job.shapes_only:
             short = MeasuredMemory(status="oom", error="memory did not suffice in a pass")
@@ -83,10 +82,11 @@ class ArmSurvey:
             seconds=time.perf_counter() - start_s,
         )
 
-    def _try(self, what: str, tell: Callable[[], T]) -> T | None:
+    def _try(self, what: str, measure: Callable[[], T]) -> T | None:
+        """Measure a value; an exception becomes a note and None."""
         try:
-            return tell()
-        except Exception as error:  # noqa: BLE001 (whatever it raises, the rest is still told)
+            return measure()
+        except Exception as error:  # noqa: BLE001 (the other values are still measured)
             traceback.print_exception(error)
             self._note(what, failure(error)[1])
             return None
@@ -98,7 +98,7 @@ class ArmSurvey:
         self.notes.append(note)
 
     def _by_shapes(self) -> dict[str, Any]:
-        """What needs neither the device nor the weights; of a user's own arms nothing."""
+        """Return the costs that need neither device nor weights; none for a user's own arms."""
         if self.is_own:
             self._note("predicted memory and top-1", "the arm is a user's own")
             return {}
@@ -122,9 +122,9 @@ class ArmSurvey:
         return self._try("recompiles", partial(graphs_of, self.arm, self.workload))
 
     def _by_running(self) -> dict[str, Any]:
-        """What the device tells; what ends the arm itself becomes the status."""
+        """Return the costs measured by running the arm; its exception becomes the status."""
         fresh_memory(self.workload.device)
-        self.ground.begin()
+        self.baseline.begin()
         try:
             with pinned_precision():
                 return self._run()
@@ -136,7 +136,7 @@ class ArmSurvey:
     def _run(self) -> dict[str, Any]:
         arm = build_one(self.job.comparison)
         if self.compiled is not None and arm.arm.compile != "eager":
-            self.ground.compiler(partial(start_compiler, self.compiled, arm.device))
+            self.baseline.compiler(partial(start_compiler, self.compiled, arm.device))
             use_cache(self.compiled, replace(self.case, arm=arm.arm).key)
         with arm.surroundings():
             arm.once()
@@ -152,10 +152,10 @@ class ArmSurvey:
         return {**found, "top1_agreement": None if self.is_own else self._top1()}
 
     def _alone(self, found: MeasuredMemory) -> MeasuredMemory:
-        """On a CPU the process holds what earlier cases left, too; a driver tells it by device."""
+        """Correct a CPU process's peak for earlier cases; a GPU's driver reports the device."""
         if self.workload.device != "cpu":
             return found
-        return replace(found, process_bytes=self.ground.alone(found.process_bytes))
+        return replace(found, process_bytes=self.baseline.alone(found.process_bytes))
 
     def _limits(self, arm: Candidate) -> dict[str, Any]:
         if not self.job.limits:
@@ -171,7 +171,7 @@ class ArmSurvey:
         }
 
     def _limit(self, arm: Candidate, computed_in: str) -> Limit:
-        """How long the arm's products alone take, by its own call."""
+        """Measure the time of the arm's products alone, relative to its own call."""
         work, clock = self.workload, clock_for(arm.device)
         pinned = tf32 if computed_in == "tf32" else nullcontext
         with pinned():
@@ -189,7 +189,7 @@ class ArmSurvey:
                 chain()
 
         reached = paired_ratio(arm.once, limit, clock, seconds=_LIMIT_S)
-        # Products of attention's core and of backward are taken to go as fast as a Linear's.
+        # Assumes that products of attention's core and of backward are as fast as a Linear's.
         whole = flops(work) / chain.flops
         return Limit(
             library=chain.library,
@@ -217,24 +217,24 @@ class ArmSurvey:
 
 @cache
 def _copy_bytes_per_s(device: str) -> float:
-    """The device's, measured once for all cases."""
+    """Return the device's copy bandwidth, measured once for all cases."""
     return copy_bytes_per_s(device, clock_for(device))
 
 
 def run(task: Task[SurveyJob]) -> None:
-    """Look at each case of a task."""
-    ground = ProcessBaseline()
+    """Survey each case of a task."""
+    baseline = ProcessBaseline()
     _warm_up([job.comparison.arm for job in task.jobs])
-    work(task, lambda job: ArmSurvey(job, task.compiled, task.end_s, ground).survey())
+    work(task, lambda job: ArmSurvey(job, task.compiled, task.end_s, baseline).survey())
 
 
 def _warm_up(arms: Sequence[Arm]) -> None:
-    """Load what looks at several cases need: else the first one's process would be the smaller."""
+    """Load modules that several cases need: they would count as memory of one case."""
     kernels_of(lambda: torch.zeros(1), "cpu")
     if any(arm.compile != "eager" for arm in arms):
         import_module("torch.fx.experimental.symbolic_shapes")
     if any(arm.factory is None for arm in arms):
-        # Without scikit-learn each row says why it has no top-1.
+        # Without scikit-learn each survey has a note on top-1.
         with suppress(ImportError):
             import_module("sklearn.datasets")
     forget_imports()

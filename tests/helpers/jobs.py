@@ -5,12 +5,10 @@ from typing import Any
 from bench.machine.load import NoWatch
 from bench.records.comparison import Comparison
 from bench.timing.pairs import Rounds
-from bench.worker.session import Measurement
+from bench.worker.session import Session
 
 
-def make_job(
-    comparison: Comparison, clock: Any, seconds: float = 0.0, **changes: Any
-) -> Measurement:
+def make_job(comparison: Comparison, clock: Any, seconds: float = 0.0, **changes: Any) -> Session:
     """A job on a clock, with so many seconds to measure and nobody watching."""
     given: dict[str, Any] = {
         "benchmark": Rounds(clock),
@@ -18,4 +16,4 @@ def make_job(
         "measuring_s": lambda _: seconds,
         "check": True,
     }
-    return Measurement(comparison=comparison, clock=clock, **given | changes)
+    return Session(comparison=comparison, clock=clock, **given | changes)

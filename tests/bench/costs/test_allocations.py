@@ -93,17 +93,17 @@ def test_a_case_has_no_part_of_what_was_left_before_it(monkeypatch: pytest.Monke
     """Nor is the compiler only that case's which happened to load it."""
     resident = iter([100, 180, 190, 240, 300, 310, 310, 312, 350])
     monkeypatch.setattr(allocations, "resident_bytes", lambda: next(resident))
-    ground = ProcessBaseline()
-    ground.begin()
-    assert ground.alone(230) == 100 + 230 - 180
-    ground.begin()
-    ground.compiler(lambda: None)
-    assert ground.alone(400) == 100 + 400 - 190
-    ground.begin()
-    ground.compiler(lambda: None)
-    assert ground.alone(330) == 100 + 330 - 310 + (300 - 240)
-    ground.begin()
-    assert ground.alone(360) == 100 + 360 - 350
+    baseline = ProcessBaseline()
+    baseline.begin()
+    assert baseline.alone(230) == 100 + 230 - 180
+    baseline.begin()
+    baseline.compiler(lambda: None)
+    assert baseline.alone(400) == 100 + 400 - 190
+    baseline.begin()
+    baseline.compiler(lambda: None)
+    assert baseline.alone(330) == 100 + 330 - 310 + (300 - 240)
+    baseline.begin()
+    assert baseline.alone(360) == 100 + 360 - 350
 
 
 def test_a_missing_peak_stays_missing() -> None:
@@ -126,11 +126,11 @@ def test_the_next_case_finds_the_ground_as_it_was() -> None:
     """What a case freed is not counted as the next one's, in a real process."""
     code = (
         "import torch; from bench.costs.memory import *\n"
-        "ground = ProcessBaseline(); ground.begin()\n"
+        "baseline = ProcessBaseline(); baseline.begin()\n"
         "for _ in range(2):\n"
-        "    ground.begin(); reset_peak_resident()\n"
+        "    baseline.begin(); reset_peak_resident()\n"
         "    parts = [torch.ones(2**20) for _ in range(64)]; del parts\n"
-        "    print(ground.alone(peak_resident_bytes()))\n"
+        "    print(baseline.alone(peak_resident_bytes()))\n"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     first, second = map(int, done.stdout.split())

@@ -78,7 +78,7 @@ def test_a_folder_removed_is_one_line(under_way: tuple[Path, subprocess.Popen[st
     done = ended(process)
     assert done.returncode == 2
     assert done.stderr == (
-        "vitbench: run was removed while it was measured into; its measurements are gone with it\n"
+        "vitbench: run was removed during the run, with its measurements; start a new run\n"
     )
     assert none_left(cwd)
     assert not (cwd / "run").exists()

@@ -27,7 +27,7 @@ def exit_code(code: str) -> int:
         (
             "os.kill(os.getpid(), signal.SIGKILL)",
             True,
-            Death("oom", "the kernel killed the process for want of memory; see passes/pass-1.log"),
+            Death("oom", "the kernel killed the process: out of memory; see passes/pass-1.log"),
         ),
         (
             "os.kill(os.getpid(), signal.SIGKILL)",

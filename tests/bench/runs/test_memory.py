@@ -11,7 +11,7 @@ from bench.records.arm_costs import MemoryReport
 from bench.records.comparison import Arm
 from bench.records.errors import InputError
 from bench.runs import memory
-from bench.runs.memory import MemoryRequest, look
+from bench.runs.memory import MemoryRequest, memory_reports
 from bench.runs.tasks import measure_memory
 
 GIBI = 2**30
@@ -33,7 +33,7 @@ def request_of(**changes: Any) -> MemoryRequest:
 
 def found(**changes: Any) -> MemoryReport:
     """The one footprint of a request."""
-    (only,) = look(request_of(**changes))
+    (only,) = memory_reports(request_of(**changes))
     return only
 
 
@@ -88,13 +88,13 @@ def test_one_measures_at_a_time(tmp_path: Path, monkeypatch: pytest.MonkeyPatch)
     asked = request_of(measure=True)
     with device_locks(["cpu"], "vitbench run"):
         with pytest.raises(InputError, match=r"measured by .*vitbench run.*--no-lock"):
-            next(look(asked))
-        assert next(look(replace(asked, measure=False))).measured is None
-        beside = next(look(replace(asked, lock=False)))
+            next(memory_reports(asked))
+        assert next(memory_reports(replace(asked, measure=False))).measured is None
+        beside = next(memory_reports(replace(asked, lock=False)))
     assert beside.measured is not None
     assert beside.measured.status == "ok"
     # The lock is free again when everything is measured.
-    assert [each.note for each in look(asked)] == [None]
+    assert [each.note for each in memory_reports(asked)] == [None]
 
 
 @pytest.mark.parametrize("mode", ["forward", "train"])
@@ -175,7 +175,7 @@ def test_what_says_nothing_is_refused(changes: dict[str, Any], says: str) -> Non
 def test_what_is_under_way_is_told() -> None:
     """Predicted at once, and that a measurement takes its time."""
     said: list[str] = []
-    list(look(request_of(measure=True), said.append))
+    list(memory_reports(request_of(measure=True), said.append))
     predicted, measuring = said
     assert predicted.startswith("B/32-model-b1-forward-cpu")
     assert ": predicted " in predicted
@@ -189,7 +189,7 @@ def test_a_prediction_outlives_an_interrupt(monkeypatch: pytest.MonkeyPatch) -> 
         raise KeyboardInterrupt
 
     monkeypatch.setattr(memory, "measure_memory", interrupted)
-    looking = look(request_of(measure=True))
+    looking = memory_reports(request_of(measure=True))
     footprint = next(looking)
     assert footprint.predicted.total_bytes > 0
     assert footprint.note == "interrupted: not measured"

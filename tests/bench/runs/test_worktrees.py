@@ -60,7 +60,7 @@ def test_an_unknown_revision_is_told(repository: Path, revision: str) -> None:
 
 def test_a_folder_without_history_is_told(tmp_path: Path) -> None:
     """There is nothing to compare with."""
-    with pytest.raises(InputError, match="is in no git repository"):
+    with pytest.raises(InputError, match="is not in a git repository"):
         repository_of(tmp_path)
 
 

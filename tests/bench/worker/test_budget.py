@@ -69,7 +69,7 @@ def test_what_is_not_needed_to_get_ready_goes_to_the_others() -> None:
     """Whoever compiles faster than was feared measures no longer for it."""
     compiled = replace(CANDIDATE, arm=Arm(compile="compile_blocks"))
     allotment = TimeBudget.of(task_of(compiled, CONTROL))
-    ready_s = allotment.needs[compiled.key].ready_s
+    ready_s = allotment.estimates[compiled.key].ready_s
     assert ready_s > 10
     left_s = allotment.measuring(compiled.key)
     assert left_s(0.1) == left_s(ready_s)
@@ -79,7 +79,7 @@ def test_what_is_not_needed_to_get_ready_goes_to_the_others() -> None:
 def test_what_it_took_before_is_better_than_a_guess() -> None:
     """A later pass sets aside what an earlier one needed."""
     task = task_of(CONTROL, make_pass_job(CANDIDATE, ready_s=7.5))
-    needs = TimeBudget.of(task).needs
+    needs = TimeBudget.of(task).estimates
     assert needs[CANDIDATE.key].ready_s == 7.5
     assert needs[CONTROL.key] == TimeEstimate.of(CONTROL)
 
