@@ -171,7 +171,7 @@ def effect(passes: Sequence[PassEstimate], spread: Spread) -> Effect:
 
 
 def _arrays(passes: Sequence[PassEstimate]) -> tuple[np.ndarray, np.ndarray]:
-    """Ratios and variances of passes; few pairs tell their own noise badly, so all lend theirs.
+    """Ratios and variances of passes; few pairs estimate their noise badly, so it is pooled.
 
     A pass whose variance is underestimated would dominate the mean.
     """

@@ -1,6 +1,6 @@
 """Verdicts from effects, checked against controls and adjusted for multiple comparisons.
 
-Three guards stand between an interval and a verdict:
+Three guards separate an interval from a verdict:
 
 1. The controls, baselines against their own copies, have a known answer. If they stray further than
    their intervals allow, every standard error is multiplied by the Birge ratio (Birge 1932), from

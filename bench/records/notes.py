@@ -9,7 +9,7 @@ SEPARATOR = "; "
 
 
 class NoteKind(StrEnum):
-    """What a note reports."""
+    """Subject of a note's report."""
 
     ACCEPTED = "accepted"
     """A difference of outputs that the user accepted."""
@@ -29,7 +29,7 @@ class NoteKind(StrEnum):
 
 @dataclass(frozen=True, kw_only=True)
 class Note:
-    """One remark, as text that stands for itself.
+    """One remark, with a text that needs no context.
 
     ``subject`` names the value or the part of the machine that it concerns, ``remedy`` what the
     user can do.

@@ -18,7 +18,7 @@ class Choice:
 
 @dataclass(frozen=True, kw_only=True)
 class Plan:
-    """What a run is to measure, in which order and time, and by which rules it stops."""
+    """Instructions for a run: comparisons, order, time, and the rules by which it stops."""
 
     run_id: str
     """Name of the run's folder."""
@@ -45,9 +45,9 @@ class Plan:
     comparisons share ``budget_s``.
     """
     weights: dict[str, float] = field(default_factory=dict)
-    """Factor on a comparison's share of the time, by key; 1 where a key is missing."""
+    """Factor on a comparison's share of the time, by key; 1 if a key is missing."""
     comparisons: tuple[Comparison, ...]
-    """What is compared, controls included; the rows of results.csv have this order."""
+    """Comparisons, controls included, in the order of the rows of results.csv."""
     directory: Path | None = None
     """Folder in which a user's own arms were named, and from which they are imported."""
     commit: str | None = None
@@ -75,5 +75,5 @@ class Plan:
 
     @property
     def measured_first(self) -> tuple[Comparison, ...]:
-        """What was asked for, without what the run chose since."""
+        """Comparisons of the request, without those that the run chose since."""
         return tuple(each for each in self.comparisons if each.factor != CHOICE)

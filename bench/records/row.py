@@ -177,7 +177,7 @@ class Record:
 
     @property
     def workload(self) -> Workload:
-        """What was done."""
+        """Workload of the row."""
         return Workload(
             component=self.component,
             mode=self.mode,

@@ -106,7 +106,7 @@ class Ending:
     status: str = "ok"
     """One of ``bench.records.comparison.STATUSES``."""
     error: str | None = None
-    """One line where ``status`` is not ``ok``."""
+    """One line if ``status`` is not ``ok``."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -117,7 +117,7 @@ class ProfileJob(_CaseJob):
     done: ClassVar = "profile"
 
     calls: int
-    """Number of profiled calls, each paired with a plain one."""
+    """Number of profiled calls, each paired with an unprofiled call."""
     folder: Path
     """New folder for the data files; made when everything is measured."""
     command: str
@@ -138,7 +138,7 @@ class Task(Generic[J]):
     """Instructions for worker processes, one after another: each does the jobs that are left."""
 
     kind: str
-    """What the jobs are: a key of ``TASKS``."""
+    """Kind of the jobs: a key of ``TASKS``."""
     name: str
     """Name of the process's files in ``passes/``, such as ``pass-1``."""
     jobs: tuple[J, ...]

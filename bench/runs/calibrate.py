@@ -106,7 +106,7 @@ def _rates(results: RunState) -> tuple[Rate, ...]:
     controls: list[Trial] = []
     for comparison in results.plan.comparisons:
         truth = _truth(comparison)
-        # Some methods take the first half of one arm's times, and the second half of the other's.
+        # Some methods compare the first half of one arm's times with the second half of another's.
         samples = tuple(s for s in results.samples if s.key == comparison.key and len(s.arm_s) > 1)
         if truth is not None and samples:
             group = controls if comparison.is_control else trials

@@ -1,4 +1,4 @@
-"""What can be measured where: devices, precisions, levels of an arm. No torch."""
+"""Check whether devices, precisions and levels of an arm are available. No torch."""
 
 from collections.abc import Iterable, Sequence
 

@@ -44,7 +44,7 @@ def run(task: Task[ProfileJob]) -> None:
 def profile(job: ProfileJob, notify: Notify) -> Ending:
     """Profile a case and write its data files; ``notify`` receives the progress.
 
-    No folder is left where the arm fails.
+    No folder is left if the arm fails.
     """
     try:
         _measure(job, notify)

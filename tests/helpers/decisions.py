@@ -15,7 +15,7 @@ _BASELINES = {
     "precision": "fp32",
     CHOICE: "plain",
 }
-# Milliseconds of the plain arm: a block's attention takes a quarter of it.
+# Milliseconds of the default arm: a block's attention takes a quarter of it.
 _LATENCY_MS = {"patcher": 2.0, "attention": 5.0, "block": 20.0, "model": 260.0}
 
 

@@ -20,7 +20,7 @@ def levels(records: list[Record], **aim: object) -> dict[str, str]:
 
 
 def test_the_fastest_of_what_is_called_faster_is_chosen() -> None:
-    """Of each factor by itself; without a verdict the plain level stays."""
+    """Of each factor by itself; without a verdict the default level stays."""
     found = only(run(arm("precision", "amp_bf16", 1.7, output_error=5e-3)))
     assert found.arm == Arm(patcher="linear", attention="mha", precision="bf16")
     assert found.arm.choice == "linear+bf16"
@@ -162,7 +162,7 @@ def test_a_factor_of_another_batch_is_judged_by_the_nearest() -> None:
 
 
 def test_the_whole_is_found_by_its_combination() -> None:
-    """Beside the plain arm's own row; another combination's is not taken for it."""
+    """Beside the default arm's own row; another combination's is not taken for it."""
     plain = control(CHOICE)
     other, whole = arm(CHOICE, "bf16", 2.0), arm(CHOICE, "linear+bf16", 2.1)
     found = only(run(plain, other, whole))
@@ -217,7 +217,7 @@ def test_what_is_no_good_as_a_whole_is_given_up(
     aim: dict[str, Any],
     is_refuted: bool,  # noqa: FBT001
 ) -> None:
-    """It fails, errs too much, or is surely worse: then the plain arm is to be chosen."""
+    """It fails, errs too much, or is surely worse: then the default arm is to be chosen."""
     arms = ["bf16"] if aim.get("objective") == "memory" else ["linear", "bf16"]
     whole = arm(CHOICE, "+".join(arms), 2.0, **changes)
     found = only(run(control(CHOICE), whole), Aim(**aim))
@@ -289,7 +289,7 @@ def test_a_whole_that_is_not_what_its_parts_let_expect(speedup: float, differs: 
 def test_no_arm_that_is_called_faster_beats_the_chosen_one(
     speedups: list[float], objective: str
 ) -> None:
-    """Whatever the rows, and the plain level is chosen exactly where none is called faster."""
+    """Whatever the rows, and the default level is chosen exactly where none is called faster."""
     names = ["amp_bf16", "amp_fp16", "bf16", "tf32", "fp16"]
     rows = [arm("precision", name, value) for name, value in zip(names, speedups, strict=False)]
     part = only([control("precision"), *rows], Aim(objective=objective)).parts[0]

@@ -52,7 +52,7 @@ def test_the_gain_is_by_the_objective() -> None:
 
 
 def test_where_nothing_was_measured_nothing_is_known() -> None:
-    """Not even that the plain arm is to be chosen."""
+    """Not even that the default arm is to be chosen."""
     rows = [
         failed(f, level, "crashed") for f, level in (("patcher", "conv"), ("patcher", "unfold"))
     ]

@@ -48,7 +48,7 @@ def _finished(folder: Path) -> subprocess.CompletedProcess[str]:
 def test_what_was_chosen_is_measured(
     folder: Path, finished: subprocess.CompletedProcess[str]
 ) -> None:
-    """After everything else, once, beside the plain arm's own control; and so it is told."""
+    """After everything else, once, beside the default arm's own control; and so it is told."""
     events, _ = read_events(folder / "run" / "journal.jsonl")
     (choice,) = choices_from(events)
     assert [each.arm_name for each in choice.comparisons] == ["plain", "bf16"]

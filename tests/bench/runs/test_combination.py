@@ -35,7 +35,7 @@ def test_the_plain_arm_is_every_factors_baseline() -> None:
 
 
 def test_levels_have_names_of_their_own() -> None:
-    """No two factors share one beyond the plain arm: a combination's name says all."""
+    """No two factors share one beyond the default arm: a combination's name says all."""
     names = [level for grid in grids() for level in grid.arms[1:]]
     assert len(names) == len(set(names))
 
