@@ -191,11 +191,9 @@ def shuffled(comparisons: Sequence[Comparison], seed: int) -> list[Comparison]:
 
 def grids() -> Iterator[Grid]:
     """Yield the grids of the benchmark modules in this folder, by name of the module."""
-    for module in pkgutil.iter_modules([str(Path(__file__).parent)]):
-        if module.name.startswith("bench_"):
-            grid: Grid | None = grid_of(import_module(f"bench.suite.{module.name}"))
-            if grid is not None:
-                yield grid
+    names = [each.name for each in pkgutil.iter_modules([str(Path(__file__).parent)])]
+    modules = (import_module(f"bench.suite.{name}") for name in names if name.startswith("bench_"))
+    return filter(None, map(grid_of, modules))
 
 
 def grid_of(module: ModuleType) -> Grid | None:

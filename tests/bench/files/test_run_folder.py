@@ -15,15 +15,8 @@ from bench.records.arm_costs import Case
 from bench.records.comparison import Arm
 from bench.records.errors import InputError
 from bench.records.task import TASKS, Job, MemoryJob, ProfileJob
-from helpers.records import (
-    make_comparison,
-    make_environment,
-    make_pass_job,
-    make_pass_task,
-    make_plan,
-    make_survey_job,
-    make_workload,
-)
+from helpers.records import make_comparison, make_environment, make_plan, make_workload
+from helpers.tasks import make_pass_job, make_pass_task, make_survey_job
 
 NO_SIZES: dict[str, Any] = dict.fromkeys(("variant", "patch_size", "image_size", "batch_size"))
 OWN = make_comparison(

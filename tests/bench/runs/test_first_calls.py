@@ -11,13 +11,8 @@ from bench.files.run_folder import create_run_folder
 from bench.records.comparison import Arm, Comparison, Sample
 from bench.runs.processes import run_to_completion
 from helpers.journals import read_samples
-from helpers.records import (
-    make_environment,
-    make_pass_job,
-    make_pass_task,
-    make_plan,
-    make_workload,
-)
+from helpers.records import make_environment, make_plan, make_workload
+from helpers.tasks import make_pass_job, make_pass_task
 
 pytestmark = pytest.mark.slow
 

@@ -22,14 +22,8 @@ from bench.suite.grid import Selection, comparisons
 from helpers.journals import surveys_from
 from helpers.own_arms import compare
 from helpers.processes import with_arms
-from helpers.records import (
-    make_comparison,
-    make_environment,
-    make_plan,
-    make_sample,
-    make_survey,
-    make_survey_job,
-)
+from helpers.records import make_comparison, make_environment, make_plan, make_sample, make_survey
+from helpers.tasks import make_survey_job
 
 # No case here takes so long.
 LIMIT_S = 120.0

@@ -21,14 +21,8 @@ from bench.suite.grid import Selection, expand
 from helpers.journals import read_samples
 from helpers.own_arms import compare
 from helpers.processes import with_arms
-from helpers.records import (
-    make_comparison,
-    make_environment,
-    make_pass_job,
-    make_pass_task,
-    make_plan,
-    make_sample,
-)
+from helpers.records import make_comparison, make_environment, make_plan, make_sample
+from helpers.tasks import make_pass_job, make_pass_task
 
 SELECTION = Selection(variants=("B/32",), image_size=32, batch_sizes=(1,), modes=("forward",))
 COMPARISONS = tuple(expand(GRID, SELECTION))

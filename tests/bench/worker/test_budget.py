@@ -12,7 +12,8 @@ from hypothesis import strategies as st
 from bench.records.comparison import Arm, Comparison
 from bench.records.task import PassJob, Task
 from bench.worker.budget import BudgetSpentError, TimeBudget, TimeEstimate
-from helpers.records import make_comparison, make_pass_job, make_pass_task
+from helpers.records import make_comparison
+from helpers.tasks import make_pass_job, make_pass_task
 
 CONTROL, CANDIDATE = make_comparison("mha"), make_comparison("manual")
 NO_SIZES: dict[str, Any] = dict.fromkeys(("variant", "patch_size", "image_size", "batch_size"))

@@ -16,15 +16,8 @@ from bench.records.task import UNWRITABLE, Task
 from bench.worker.process import announce, keep, report, work
 from helpers.journals import read_samples, surveys_from
 from helpers.own_arms import compare
-from helpers.records import (
-    make_comparison,
-    make_pass_job,
-    make_pass_task,
-    make_sample,
-    make_survey,
-    make_survey_job,
-    make_survey_task,
-)
+from helpers.records import make_comparison, make_sample, make_survey
+from helpers.tasks import make_pass_job, make_pass_task, make_survey_job, make_survey_task
 
 PASS_JOB, SURVEY_JOB = make_pass_job(pass_index=2), make_survey_job()
 SAMPLE = make_sample(PASS_JOB.comparison, 2, status="crashed", error="SIGSEGV")

@@ -1,0 +1,50 @@
+"""Tasks of workers and their jobs with sensible defaults: a test names only what it is about."""
+
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from bench.records.comparison import Comparison
+from bench.records.task import PassJob, SurveyJob, Task
+from helpers.records import make_comparison
+
+
+def make_pass_job(comparison: Comparison | None = None, **changes: Any) -> PassJob:
+    """Build the job of one comparison in the first pass."""
+    return PassJob(comparison=comparison or make_comparison(), **{"pass_index": 0} | changes)
+
+
+def make_pass_task(journal: Path, *jobs: PassJob, **changes: Any) -> Task[PassJob]:
+    """Build the task of the first pass over one comparison; it writes to ``journal``."""
+    task = Task(
+        kind="pass",
+        name="pass-1",
+        jobs=jobs or (make_pass_job(),),
+        journal=journal,
+        parent=1,
+        limit_s=120.0,
+        deadline_s=1.7e9,
+        end_s=2e9,
+        threads=2,
+    )
+    return replace(task, **changes)
+
+
+def make_survey_job(comparison: Comparison | None = None, *limits: str) -> SurveyJob:
+    """Build the job of examining a comparison's arm, with the limits to measure."""
+    return SurveyJob(comparison=comparison or make_comparison(), limits=limits)
+
+
+def make_survey_task(journal: Path, *jobs: SurveyJob, **changes: Any) -> Task[SurveyJob]:
+    """Build the task of a survey; it has until long from now."""
+    task = Task(
+        kind="survey",
+        name="survey",
+        jobs=jobs or (make_survey_job(),),
+        journal=journal,
+        parent=1,
+        limit_s=120.0,
+        end_s=2e9,
+        threads=2,
+    )
+    return replace(task, **changes)
