@@ -18,12 +18,53 @@ PYPROJECT = nox.project.load_toml("pyproject.toml")
 LOWEST_TORCH = "2.9.*"
 # Pages that show the output of commands, each below the command that prints it.
 PAGES = ("README.md", "results/README.md", "docs/*.md")
+# Tests start Python some hundred times, and each time it imports torch: half of that is compiling,
+# where the installer leaves no bytecode and the environment forbids Python to write any.
+BYTECODE = {"UV_COMPILE_BYTECODE": "1", "PYTHONDONTWRITEBYTECODE": None}
+# Two workers share the tests; one thread for each of them, so that they do not wait for each other.
+# Real runs count the threads of torch, as they do in any other environment.
+WORKERS = ("-n", "2", "--dist", "loadgroup", "--no-loadscope-reorder")
+ONE_THREAD = {"OMP_NUM_THREADS": "1"}
+# Operators take other memory inside themselves on CPUs with other instructions: newer ones pretend.
+INSTRUCTIONS: dict[str, dict[str, str]] = {
+    "AVX2": {
+        "ONEDNN_MAX_CPU_ISA": "AVX2",
+        "ATEN_CPU_CAPABILITY": "avx2",
+        "MKL_ENABLE_INSTRUCTIONS": "AVX2",
+    },
+    "AVX-512 without AMX": {"ONEDNN_MAX_CPU_ISA": "AVX512_CORE"},
+}
+STYLE = (("ruff", "check"), ("ruff", "format", "--check"), ("lint-imports", "--no-logo"))
+PREDICTIONS = (
+    "tests/bench/costs/test_decomposed_ops.py",
+    "tests/bench/costs/test_memory_prediction.py",
+)
 SHOWN = re.compile(r"^<!-- (vitbench .*?) -->\n.*?^<!-- end -->$", re.MULTILINE | re.DOTALL)
 
 
 def group(name: str) -> list[str]:
     """Requirements of one dependency group."""
     return list(nox.project.dependency_groups(PYPROJECT, name))
+
+
+def install(session: nox.Session, *packages: str) -> None:
+    """Install the project and packages with their bytecode; what the session runs may write it."""
+    session.env.update(BYTECODE)
+    session.install("-e", ".", *packages)
+
+
+def run_tests(session: nox.Session, *arguments: str) -> None:
+    """Run pytest; of the same options the last one counts, and so those from the command line."""
+    words = ("python", "-m", "pytest", *WORKERS, *arguments, *session.posargs)
+    session.run(*words, env=ONE_THREAD)
+
+
+def run_predictions(session: nox.Session) -> None:
+    """Run what depends on the CPU's instructions under each set of them."""
+    for name, environment in INSTRUCTIONS.items():
+        session.log(f"as on a CPU with {name}")
+        words = ("python", "-m", "pytest", *WORKERS, *PREDICTIONS, *session.posargs)
+        session.run(*words, env={**ONE_THREAD, **environment})
 
 
 @nox.session
@@ -35,32 +76,55 @@ def bench(session: nox.Session) -> None:
 
 @nox.session
 def tests(session: nox.Session) -> None:
-    """Run the tests; arguments go to pytest."""
-    session.install("-e", ".", *group("tests"))
-    session.run("python", "-m", "pytest", *session.posargs)
+    """Run the tests but for those that take long; arguments go to pytest."""
+    install(session, *group("tests"))
+    run_tests(session)
 
 
 @nox.session
 def faults(session: nox.Session) -> None:
     """Run the tests that take long: real runs that are killed, hung and interrupted."""
-    session.install("-e", ".", *group("tests"))
-    session.run("python", "-m", "pytest", "-m", "long", *session.posargs)
+    install(session, *group("tests"))
+    run_tests(session, "-m", "long")
+
+
+@nox.session
+def endurance(session: nox.Session) -> None:
+    """Run the tests that do again and again what others do a few times; for the night."""
+    install(session, *group("tests"))
+    run_tests(session, "-m", "endurance")
+
+
+@nox.session
+def instructions(session: nox.Session) -> None:
+    """Run the tests of predicted memory as on CPUs with fewer instructions than this one."""
+    install(session, *group("tests"))
+    run_predictions(session)
+
+
+@nox.session
+def checks(session: nox.Session) -> None:
+    """Run lint, types, every test but endurance, and predictions in one environment, as CI does."""
+    install(session, *group("lint"), *group("types"))
+    for words in (*STYLE, ("mypy",)):
+        session.run(*words)
+    run_tests(session, "-m", "not endurance")
+    run_predictions(session)
 
 
 @nox.session
 def oldest(session: nox.Session) -> None:
     """Run the tests with the lowest torch that the project supports."""
-    session.install("-e", ".", f"torch=={LOWEST_TORCH}", *group("tests"))
-    session.run("python", "-m", "pytest", *session.posargs)
+    install(session, f"torch=={LOWEST_TORCH}", *group("tests"))
+    run_tests(session)
 
 
 @nox.session
 def lint(session: nox.Session) -> None:
     """Check style, format and which layer imports which."""
     session.install(*group("lint"))
-    session.run("ruff", "check", *session.posargs)
-    session.run("ruff", "format", "--check")
-    session.run("lint-imports", "--no-logo")
+    for words in STYLE:
+        session.run(*words)
 
 
 @nox.session

@@ -176,7 +176,8 @@ def _environment() -> dict[str, str]:
     A plugin such as pytest-xdist would disable the benchmarks or run them in parallel;
     pytest-benchmark asks git for the commit.
     """
-    kept = {name: value for name, value in without_repository().items() if name != "PYTEST_ADDOPTS"}
+    given = without_repository().items()
+    kept = {name: value for name, value in given if not name.startswith("PYTEST_")}
     return {**kept, "PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1"}
 
 

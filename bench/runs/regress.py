@@ -51,8 +51,6 @@ def regress(request: RegressRequest, progress: Progress) -> GateResult:
     """Measure every target of this tree against itself at the base. Raises like ``run``."""
     repository = repository_of(Path.cwd())
     commit = commit_of(repository, request.base)
-    environment = probe()
-    check_devices((request.device,), environment.devices)
     with run_folder(request.settings.folder) as folder:
         with checked_out(repository, commit) as base:
             roots = {target: root_of(target, repository) for target in request.targets}
@@ -60,6 +58,8 @@ def regress(request: RegressRequest, progress: Progress) -> GateResult:
             known = {t: root for t, root in roots.items() if is_at(base, t, root, repository)}
             if not known:
                 return GateResult(results=None, checks=_new(request, known), base=request.base)
+            environment = probe()
+            check_devices((request.device,), environment.devices)
             plan = _plan(request, folder, repository, base, known)
             results = _execute(plan, environment, request.settings, folder, progress)
         found = _checks(request, results, known)

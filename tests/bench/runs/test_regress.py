@@ -2,179 +2,208 @@
 
 import json
 import signal
-import sys
+import subprocess
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import pytest
 
-from bench.usercode.imports import import_from
-from helpers.processes import command, ended, environment, started, vitbench, wait_for
+from helpers.processes import command, ended, environment, started, wait_for
 from helpers.repositories import git, make_repository
 
 pytestmark = pytest.mark.slow
 
-LAYER = """
-import torch
+# Repeats its work as often as both its own import and a late one say, and sleeps as long: a sleep
+# is never shorter than asked for, however busy the machine is.
+WORK = """
+import time
 from torch import nn
 
 from .numbers import REPEATS
 
 class Work(nn.Module):
-    def __init__(self):
+    def __init__(self, name):
         super().__init__()
-        self.linear = nn.Linear(64, 64)
+        self.linear, self.name = nn.Linear(64, 64), name
 
     def forward(self, x):
         from .numbers import REPEATS as late
-        for _ in range(min(REPEATS, late)):
+        repeats = min(REPEATS[self.name], late[self.name])
+        time.sleep(0.0005 * repeats)
+        for _ in range(repeats):
             y = self.linear(x)
         return y
 
-def make():
-    return Work()
+def slower(): return Work("slower")
+def faster(): return Work("faster")
 """
-PACKAGE = {"layers/__init__.py": "", "layers/work.py": LAYER, "layers/numbers.py": "REPEATS = 4\n"}
-TARGET = ("--target", "layers.work:make", "--input", "256,64")
-QUICK = ("--budget", "15s", "--passes", "1", "--no-lock")
+WRONG = """
+from .work import Work
+
+class Scaled(Work):
+    def forward(self, x):
+        return super().forward(x) * 1.0
+
+def make(): return Scaled("same")
+"""
+FRESH = "\ndef fresh(): return Work('same')\n"
+PACKAGE = {
+    ".gitignore": "__pycache__/\ntmp/\n",
+    "layers/__init__.py": "",
+    "layers/numbers.py": "REPEATS = {'same': 4, 'slower': 4, 'faster': 4}\n",
+    "layers/work.py": WORK,
+    "layers/wrong.py": WRONG,
+    "layers/broken.py": "def make(): return abs\n",
+    "src/outer/__init__.py": "",
+    "src/outer/numbers.py": "REPEATS = {'same': 4}\n",
+    "src/outer/work.py": WORK,
+    "benchmarks.py": "from outer.work import Work\ndef make(): return Work('same')\n",
+}
+CHANGES = {
+    "layers/numbers.py": "REPEATS = {'same': 4, 'slower': 16, 'faster': 1}\n",
+    "layers/work.py": WORK + FRESH,
+    "layers/wrong.py": WRONG.replace("1.0", "1.01"),
+    "layers/broken.py": "raise ValueError('broken')\ndef make(): return abs\n",
+    "layers/other.py": "from .work import fresh\n",
+    "other.py": "from layers.work import fresh\n",
+    "src/outer/numbers.py": "REPEATS = {'same': 16}\n",
+}
+NEW = ("layers.work:fresh", "layers.other:fresh", "other.py:fresh")
+TARGETS = (
+    *("layers.work:slower", "layers.work:faster", "layers.wrong:make", "layers.broken:make"),
+    *("benchmarks.py:make", *NEW),
+)
+TARGET = ("--target", "layers.work:slower", "--input", "256,64")
+# Far from every change above, so that one pass or two decide.
+QUICK = ("--budget", "45s", "--passes", "1", "--threshold", "90%", "--no-lock")
+ALONE = ("--budget", "20s", "--no-survey")
 
 
-def repository(folder: Path, repeats: int) -> Path:
-    """A package whose last commit repeats its work so many times, instead of four."""
-    return make_repository(folder, PACKAGE, {"layers/numbers.py": f"REPEATS = {repeats}\n"})
+@dataclass(frozen=True)
+class Gate:
+    """What the gate said of a repository: its checks by target and metric, and a job's summary."""
+
+    folder: Path
+    done: subprocess.CompletedProcess[str]
+    checks: dict[str, dict[str, Any]]
+    summary: str
 
 
-def test_twice_the_work_is_stopped(tmp_path: Path) -> None:
-    """With exit code 1, Markdown that says so, and nothing left behind in the repository."""
-    folder = repository(tmp_path / "project", 8)
-    done = vitbench("regress", "--base", "HEAD~1", *TARGET, *QUICK, cwd=folder)
-    assert done.returncode == 1, done.stdout + done.stderr
-    assert done.stdout.startswith("**✗ Worse than at `HEAD~1`: layers.work:make (latency)")
-    assert "layers.work:make (flops)" in done.stdout.splitlines()[0]
-    assert "- ✗ layers.work:make, flops: " in done.stdout
-    assert len(git(folder, "worktree", "list").splitlines()) == 1
+def regress(folder: Path, *arguments: str) -> Gate:
+    """Run the gate as JSON in a job that keeps a summary; the package in src can be imported."""
+    summary = folder / "tmp" / "summary.md"
+    summary.unlink(missing_ok=True)
+    given = {**environment(folder), "PYTHONPATH": "src", "GITHUB_STEP_SUMMARY": str(summary)}
+    with started(*command("regress", *arguments, "--json"), cwd=folder, env=given) as process:
+        done = ended(process)
+    checks: dict[str, dict[str, Any]] = {}
+    for check in map(json.loads, done.stdout.splitlines()):
+        checks.setdefault(check["target"], {})[check["metric"]] = check
+    return Gate(folder, done, checks, summary.read_text() if summary.exists() else "")
 
 
-def test_what_is_not_committed_is_this_tree(tmp_path: Path) -> None:
-    """Half of the work, as JSON: every check is ok, and the numbers are told."""
-    folder = repository(tmp_path / "project", 8)
-    (folder / "layers" / "numbers.py").write_text("REPEATS = 2\n")
-    done = vitbench("regress", "--base", "HEAD", *TARGET, *QUICK, "--json", cwd=folder)
-    assert done.returncode == 0, done.stdout + done.stderr
-    found = {each["metric"]: each for each in map(json.loads, done.stdout.splitlines())}
+@pytest.fixture(scope="module")
+def gate(tmp_path_factory: pytest.TempPathFactory) -> Gate:
+    """A tree with changes of every kind, none of them committed, against its last commit."""
+    folder = make_repository(tmp_path_factory.mktemp("gate") / "project", PACKAGE)
+    for name, text in CHANGES.items():
+        (folder / name).write_text(text)
+    targets = (word for target in TARGETS for word in ("--target", target))
+    return regress(folder, "--base", "HEAD", *targets, "--input", "256,64", *QUICK)
+
+
+def test_more_work_is_stopped(gate: Gate) -> None:
+    """With exit code 1, and Markdown that says so first."""
+    assert gate.done.returncode == 1, gate.done.stderr
+    found = gate.checks["layers.work:slower"]
+    assert (found["latency"]["outcome"], found["flops"]["outcome"]) == ("worse", "worse")
+    assert found["flops"]["change"] == pytest.approx(3)
+    first = gate.summary.splitlines()[0]
+    assert first.startswith("**✗ Worse than at `HEAD`: layers.work:slower (latency)")
+    assert "layers.work:slower (flops)" in first
+    assert "- ✗ layers.work:slower, flops: " in gate.summary
+
+
+def test_less_work_is_not(gate: Gate) -> None:
+    """Every check is ok, with its numbers; what is not committed belongs to this tree."""
+    found = gate.checks["layers.work:faster"]
+    assert {each["outcome"] for each in found.values()} == {"ok"}
     assert found["latency"]["high"] < 0
     assert found["flops"]["change"] == pytest.approx(-0.75)
     assert found["parameters"]["before"] == found["parameters"]["after"] == 64 * 64 + 64
-    assert found["memory"]["outcome"] == "ok"
+    assert "memory" in found
 
 
-def test_other_results_are_stopped(tmp_path: Path) -> None:
+def test_other_results_are_stopped(gate: Gate) -> None:
     """However fast they are."""
-    wrong = {"layers/work.py": LAYER.replace("return y", "return y + 1")}
-    folder = make_repository(tmp_path / "project", PACKAGE, wrong)
-    done = vitbench("regress", "--base", "HEAD~1", *TARGET, *QUICK, cwd=folder)
-    assert done.returncode == 1, done.stdout + done.stderr
-    assert "(numeric error)" in done.stdout
+    assert gate.checks["layers.wrong:make"]["numeric error"]["outcome"] == "worse"
+    assert "layers.wrong:make (numeric error)" in gate.summary.splitlines()[0]
+
+
+def test_a_package_beside_the_factory_is_the_bases_too(gate: Gate) -> None:
+    """The factory is as it was; what it imports from elsewhere in the repository does more work."""
+    found = gate.checks["benchmarks.py:make"]
+    assert found["flops"]["change"] == pytest.approx(3)
+    assert found["latency"]["outcome"] == "worse"
+
+
+def test_what_cannot_be_made_is_unknown(gate: Gate) -> None:
+    """A target that does not import says why, and the others are measured all the same."""
+    (check,) = gate.checks["layers.broken:make"].values()
+    assert check["outcome"] == "unknown"
+    assert "broken" in check["reason"]
+
+
+@pytest.mark.parametrize("target", NEW)
+def test_what_is_new_stands_beside_what_is_not(gate: Gate, target: str) -> None:
+    """A function, a module or a file that the base lacks is said to be new."""
+    (check,) = gate.checks[target].values()
+    assert check["outcome"] == "new"
+
+
+def test_nothing_is_left_in_the_repository(gate: Gate) -> None:
+    """No worktree, and no change but the user's own."""
+    assert len(git(gate.folder, "worktree", "list").splitlines()) == 1
+    changed = git(gate.folder, "status", "--short", "--untracked-files=all").splitlines()
+    assert {line.split()[-1] for line in changed} == set(CHANGES)
+
+
+def test_what_is_new_alone_cannot_be_worse(gate: Gate) -> None:
+    """No reason to stop a change; nothing is measured."""
+    targets = (word for target in NEW for word in ("--target", target))
+    done = regress(gate.folder, "--base", "HEAD", *targets, "--input", "256,64", *QUICK).done
+    assert done.returncode == 0, done.stdout + done.stderr
+
+
+def test_what_cannot_be_measured_has_a_code_of_its_own(gate: Gate) -> None:
+    """A tree that does not import ends with 2."""
+    broken = ("--target", "layers.broken:make", "--input", "256,64")
+    found = regress(gate.folder, "--base", "HEAD", *broken, *QUICK, *ALONE)
+    assert found.done.returncode == 2, found.done.stdout + found.done.stderr
+    assert "Could not be measured" in found.summary
 
 
 def test_how_far_outputs_may_be_is_ones_own_choice(tmp_path: Path) -> None:
-    """Further than the precision explains too; JSON leaves a job's summary as Markdown does."""
-    near = {"layers/work.py": LAYER.replace("return y", "return y * 1.01")}
+    """Further than the precision explains too; without a survey the rest is not gated."""
+    near = {"layers/wrong.py": CHANGES["layers/wrong.py"]}
     folder = make_repository(tmp_path / "project", PACKAGE, near)
-    asked = ("regress", "--base", "HEAD~1", *TARGET, *QUICK, "--max-error", "0.05", "--json")
-    summary = folder / "tmp" / "summary.md"
-    given = {**environment(folder), "GITHUB_STEP_SUMMARY": str(summary)}
-    with started(
-        *command(*asked, "--threshold", "90%", "--undecided", "ok"), cwd=folder, env=given
-    ) as process:
-        done = ended(process)
-    assert done.returncode == 0, done.stdout + done.stderr
-    found = {each["metric"]: each for each in map(json.loads, done.stdout.splitlines())}
+    asked = ("--target", "layers.wrong:make", "--input", "256,64", "--max-error", "0.05")
+    gate = regress(folder, "--base", "HEAD~1", *asked, *QUICK, "--undecided", "ok", *ALONE)
+    assert gate.done.returncode == 0, gate.done.stdout + gate.done.stderr
+    found = gate.checks["layers.wrong:make"]
+    assert set(found) == {"latency", "numeric error"}
     assert found["numeric error"]["outcome"] == "ok"
     assert found["numeric error"]["after"] == pytest.approx(0.01, rel=0.1)
-    assert "numeric error 5.0e-02" in summary.read_text()
-
-
-def test_what_cannot_be_made_is_not_measured(tmp_path: Path) -> None:
-    """A tree that does not import ends with 2, and says why."""
-    broken = {
-        "layers/work.py": LAYER.replace("class Work", "raise ValueError('broken')\nclass Work")
-    }
-    folder = make_repository(tmp_path / "project", PACKAGE, broken)
-    done = vitbench("regress", "--base", "HEAD~1", *TARGET, *QUICK, cwd=folder)
-    assert done.returncode == 2, done.stdout + done.stderr
-    assert "Could not be measured" in done.stdout
-    assert "broken" in done.stdout
-
-
-@pytest.mark.parametrize("place", ["layers.work", "layers.other", "other.py"])
-def test_what_is_new_cannot_be_worse(tmp_path: Path, place: str) -> None:
-    """A function or a file that the base lacks: said, and no reason to stop a change."""
-    other = {
-        "layers/work.py": LAYER + "\ndef fresh():\n    return Work()\n",
-        "layers/other.py": "from .work import fresh\n",
-        "other.py": "from layers.work import fresh\n",
-    }
-    folder = make_repository(tmp_path / "project", PACKAGE, other)
-    new = ("--target", f"{place}:fresh")
-    done = vitbench("regress", "--base", "HEAD~1", *new, "--input", "256,64", *QUICK, cwd=folder)
-    assert done.returncode == 0, done.stdout + done.stderr
-    assert done.stdout.startswith(f"**+ Nothing at `HEAD~1` to compare with: {place}:fresh")
-    assert list((folder / "tmp").glob("vitbench-*")) == []
-
-
-def test_what_is_new_stands_beside_what_is_not(tmp_path: Path) -> None:
-    """The others are measured as ever."""
-    fresh = {"layers/work.py": LAYER + "\ndef fresh():\n    return Work()\n"}
-    folder = make_repository(tmp_path / "project", PACKAGE, fresh)
-    new = ("--target", "layers.work:fresh", "--threshold", "90%")
-    done = vitbench("regress", "--base", "HEAD~1", *TARGET, *new, *QUICK, "--json", cwd=folder)
-    assert done.returncode == 0, done.stdout + done.stderr
-    found = [json.loads(line) for line in done.stdout.splitlines()]
-    assert found[0]["target"] == "layers.work:make"
-    assert found[0]["before"] > 0
-    assert [each["outcome"] for each in found if each["target"] == "layers.work:fresh"] == ["new"]
-
-
-@pytest.mark.parametrize(
-    ("arguments", "message"),
-    [
-        (("--base", "nowhere", *TARGET), "revision 'nowhere' is unknown"),
-        (("--base", "HEAD", "--targets", "atention"), "unknown target 'atention'"),
-        (("--base", "HEAD", "--target", "json:loads", "--input", "1,8"), "not from"),
-        (("--base", "HEAD", "--target", "layers.wrok:make", "--input", "1"), "wrok"),
-        (("--base", "HEAD", "--input", "1,8"), "--input is only for --target"),
-        (("--base", "HEAD", "--target", "layers.work:make"), "no inputs given"),
-        (
-            ("--base", "HEAD", "--target", "../mine.py:f", "--input", "1"),
-            "not a path from here into",
-        ),
-    ],
-)
-def test_what_cannot_be_asked_is_told_in_a_line(
-    tmp_path: Path, arguments: tuple[str, ...], message: str
-) -> None:
-    """With exit code 2, before anything is measured."""
-    folder = make_repository(tmp_path / "project", PACKAGE)
-    (tmp_path / "mine.py").write_text("def f(): return abs\n")
-    done = vitbench("regress", *arguments, cwd=folder)
-    assert done.returncode == 2
-    assert done.stdout == ""
-    assert message in done.stderr.splitlines()[-1]
-
-
-def test_an_absolute_path_would_be_the_same_in_both_trees(tmp_path: Path) -> None:
-    """It is refused, and not measured against itself."""
-    folder = make_repository(tmp_path / "project", {"flat.py": "def f(): return abs\n"})
-    target = f"{folder}/flat.py:f"
-    done = vitbench("regress", "--base", "HEAD", "--target", target, "--input", "1", cwd=folder)
-    assert done.returncode == 2
-    assert "give it as a relative path" in done.stderr.splitlines()[-1]
+    assert "numeric error 5.0e-02" in gate.summary
+    assert "Not gated" in gate.summary
+    assert len(git(folder, "worktree", "list").splitlines()) == 1
 
 
 def test_an_interrupt_leaves_nothing(tmp_path: Path) -> None:
     """Neither a worktree nor a folder, and no advice to go on with what is gone."""
-    folder = repository(tmp_path / "project", 8)
-    asked = command("regress", "--base", "HEAD~1", *TARGET, "--no-lock")
+    folder = make_repository(tmp_path / "project", PACKAGE)
+    asked = command("regress", "--base", "HEAD", *TARGET, "--no-lock")
     with started(*asked, cwd=folder) as process:
         wait_for(lambda: list((folder / "tmp").glob("vitbench-*/2*/passes/*")), "a pass", process)
         process.send_signal(signal.SIGINT)
@@ -183,42 +212,3 @@ def test_an_interrupt_leaves_nothing(tmp_path: Path) -> None:
     assert "resume" not in done.stderr
     assert list((folder / "tmp").glob("vitbench-*")) == []
     assert len(git(folder, "worktree", "list").splitlines()) == 1
-
-
-def test_two_versions_stand_side_by_side(tmp_path: Path) -> None:
-    """Each with its own neighbours, late imports too; the tables of modules tell them apart."""
-    trees = []
-    for name, number in (("one", 1), ("two", 2)):
-        files = PACKAGE | {"layers/numbers.py": f"REPEATS = {number}\n"}
-        trees.append(make_repository(tmp_path / name, files))
-    found = [import_from(tree, "layers.work") for tree in trees]
-    assert [module.REPEATS for module in found] == [1, 2]
-    assert found[0] is import_from(trees[0], "layers.work")
-    assert "layers" not in sys.modules
-    assert all(sys.modules[module.__name__] is module for module in found)
-    assert found[0].Work is not found[1].Work
-
-
-def test_a_package_beside_the_factory_is_the_bases_too(tmp_path: Path) -> None:
-    """A factory of its own for the benchmark, and twice the work in the package that it imports."""
-    outer = {name.replace("layers", "src/layers"): text for name, text in PACKAGE.items()}
-    factory = {"benchmarks.py": "from layers.work import make\n"}
-    twice = {"src/layers/numbers.py": "REPEATS = 8\n"}
-    folder = make_repository(tmp_path / "project", outer | factory, twice)
-    words = ("regress", "--base", "HEAD~1", "--target", "benchmarks.py:make", "--input", "256,64")
-    asked = command(*words, *QUICK, "--json")
-    with started(*asked, cwd=folder, env={**environment(folder), "PYTHONPATH": "src"}) as process:
-        done = ended(process)
-    assert done.returncode == 1, done.stdout + done.stderr
-    found = {each["metric"]: each for each in map(json.loads, done.stdout.splitlines())}
-    assert found["flops"]["change"] == pytest.approx(1)
-    assert found["latency"]["low"] > 0.3
-
-
-def test_a_target_that_no_tree_has_is_a_mistake(tmp_path: Path) -> None:
-    """And not new for ever."""
-    folder = make_repository(tmp_path / "project", PACKAGE)
-    target = ("--target", "layers.work:mkae", "--input", "256,64")
-    done = vitbench("regress", "--base", "HEAD", *target, *QUICK, cwd=folder)
-    assert done.returncode == 2
-    assert "has no 'mkae'; name a function that this tree has" in done.stderr.splitlines()[-1]
