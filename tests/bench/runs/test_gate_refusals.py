@@ -22,7 +22,10 @@ TARGET = ("--target", "layers.work:make", "--input", "256,64")
         (("--base", "HEAD", "--target", "layers.wrok:make", "--input", "1"), "wrok"),
         (("--base", "HEAD", "--input", "1,8"), "--input is only for --target"),
         (("--base", "HEAD", "--target", "layers.work:make"), "no inputs given"),
-        (("--base", "HEAD", "--target", "../mine.py:f", "--input", "1"), "not a path from here into"),
+        (
+            ("--base", "HEAD", "--target", "../mine.py:f", "--input", "1"),
+            "not a path from here into",
+        ),
     ],
 )
 def test_what_cannot_be_gated_is_refused(
