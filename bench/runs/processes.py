@@ -171,10 +171,10 @@ def _raise_unwritable(task: Task[Any]) -> NoReturn:
 
 
 def _environment() -> dict[str, str]:
-    """Return the environment without the user's pytest options and git hook variables.
+    """Return the environment without variables of a user's pytest and of a git hook.
 
-    A plugin such as pytest-xdist would disable the benchmarks or run them in parallel;
-    pytest-benchmark asks git for the commit.
+    Plugins such as pytest-xdist disable the benchmarks or run them in parallel, also where a test
+    that one of its workers runs starts vitbench; pytest-benchmark asks git for the commit.
     """
     given = without_repository().items()
     kept = {name: value for name, value in given if not name.startswith("PYTEST_")}

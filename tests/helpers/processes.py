@@ -28,7 +28,7 @@ SMALL = (*SMALLEST, "--no-choose")
 # Two comparisons of 200 slow pairs each, of which the first is under way for 20 s.
 COMPARE = (
     *("compare", "arms.py:steady", "arms.py:steady", "--input", "2,8", "--cache", "warm"),
-    *("--budget", "10m", "--passes", "1", "--out", "run"),
+    *("--budget", "10m", "--passes", "1", "--no-survey", "--out", "run"),
 )
 # A shell's background job and nohup, as some CI is one, ignore signals and hand that on to whatever
 # they start.

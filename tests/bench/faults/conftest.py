@@ -19,26 +19,33 @@ from helpers.processes import (
     wait_for,
     with_arms,
 )
+from helpers.shared import made_once
 
 
 @pytest.fixture(scope="session")
 def interrupted(tmp_path_factory: pytest.TempPathFactory) -> Ended:
     """Ctrl-C at the terminal, in a measured pair: SIGINT to the program's process group."""
-    cwd = with_arms(tmp_path_factory.mktemp("interrupted"))
-    with started(*command(*COMPARE), cwd=cwd) as process:
-        wait_for((cwd / "under-way").exists, "pairs under way", process)
-        os.killpg(process.pid, signal.SIGINT)
-        return Ended(cwd, ended(process), none_left(cwd))
+
+    def make() -> Ended:
+        cwd = with_arms(tmp_path_factory.mktemp("interrupted"))
+        with started(*command(*COMPARE), cwd=cwd) as process:
+            wait_for((cwd / "under-way").exists, "pairs under way", process)
+            os.killpg(process.pid, signal.SIGINT)
+            return Ended(cwd, ended(process), none_left(cwd))
+
+    return made_once(tmp_path_factory, "interrupted", make)
 
 
 @pytest.fixture(scope="session")
-def resumed(
-    interrupted: Ended, tmp_path_factory: pytest.TempPathFactory
-) -> tuple[Path, subprocess.CompletedProcess[str]]:
+def resumed(interrupted: Ended, tmp_path_factory: pytest.TempPathFactory) -> Ended:
     """The interrupted run after ``run --resume``, which now measures fast."""
-    cwd = interrupted.copied(tmp_path_factory.mktemp("resumed"))
-    (cwd / "quick").touch()
-    return cwd, vitbench("run", "--resume", "run", cwd=cwd)
+
+    def make() -> Ended:
+        cwd = interrupted.copied(tmp_path_factory.mktemp("resumed"))
+        (cwd / "quick").touch()
+        return Ended(cwd, vitbench("run", "--resume", "run", cwd=cwd), none_left(cwd))
+
+    return made_once(tmp_path_factory, "resumed", make)
 
 
 @pytest.fixture

@@ -35,10 +35,12 @@ HOW = ("--input", "2,8", "--budget", "1s", "--passes", "1", "--case-timeout", "4
 Rows = dict[str, dict[str, Any]]
 
 
-def compare(folder: Path, *arms: str) -> tuple[subprocess.CompletedProcess[str], Rows]:
+def compare(
+    folder: Path, *arms: str, survey: str = "--no-survey"
+) -> tuple[subprocess.CompletedProcess[str], Rows]:
     """Compare arms with the right one; the objects that are printed, by arm."""
     names = [f"arms.py:{arm}" for arm in arms]
-    done = vitbench("compare", "arms.py:right", *names, *HOW, cwd=with_arms(folder))
+    done = vitbench("compare", "arms.py:right", *names, *HOW, survey, cwd=with_arms(folder))
     rows = [json.loads(line) for line in done.stdout.splitlines()]
     return done, {row["arm"].removeprefix("arms.py:"): row for row in rows}
 
@@ -48,7 +50,7 @@ def quick(
     tmp_path_factory: pytest.TempPathFactory,
 ) -> tuple[subprocess.CompletedProcess[str], Rows]:
     """A good arm among bad ones that fail fast."""
-    return compare(tmp_path_factory.mktemp("quick"), *QUICK, "right")
+    return compare(tmp_path_factory.mktemp("quick"), *QUICK, "right", survey="--survey")
 
 
 @pytest.mark.parametrize("arm", QUICK)

@@ -55,12 +55,10 @@ def test_ctrl_c_says_how_to_go_on(interrupted: Ended) -> None:
     assert "Traceback" not in interrupted.done.stderr
 
 
-def test_resume_measures_only_what_was_left(
-    interrupted: Ended, resumed: tuple[Path, subprocess.CompletedProcess[str]]
-) -> None:
+def test_resume_measures_only_what_was_left(interrupted: Ended, resumed: Ended) -> None:
     """What was measured before the interrupt stays as it was, and the rest is measured once."""
-    cwd, done = resumed
-    assert done.returncode == 0
+    cwd = resumed.cwd
+    assert resumed.done.returncode == 0
     (kept,) = read_samples(interrupted.cwd / "run")
     first, second = read_samples(cwd / "run")
     assert first == kept

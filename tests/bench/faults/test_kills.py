@@ -14,17 +14,16 @@ import pytest
 from bench.files.results_csv import read_csv
 from bench.files.run_folder import read_plan
 from helpers.journals import read_samples
-from helpers.processes import command, ended, none_left, started, vitbench, wait_for
+from helpers.processes import command, ended, none_left, started, vitbench, wait_for, with_arms
 
-pytestmark = [pytest.mark.slow, pytest.mark.long]
+pytestmark = pytest.mark.slow
 
-KILLS = 20
 PASSES = 2
 # A control and two candidates. What was named is measured for as long as was asked: no pass more.
-ARMS = tuple(f"vitcore:attention={name},variant=B/32,image_size=32" for name in ("mha", "sdpa"))
-RUN = (
-    *("compare", *ARMS, "vitcore:attention=manual,variant=B/32,image_size=32"),
-    *("--cache", "warm", "--passes", str(PASSES), "--budget", "1s", "--out", "run"),
+HOW = ("--cache", "warm", "--passes", str(PASSES), "--budget", "1s", "--out", "run")
+OWN = ("compare", *["arms.py:right"] * 3, "--input", "2,8", "--no-survey", *HOW)
+VITCORE = tuple(
+    f"vitcore:attention={name},variant=B/32,image_size=32" for name in ("mha", "sdpa", "manual")
 )
 RESUME = ("run", "--resume", "run")
 
@@ -74,11 +73,10 @@ class Killer:
         self.cuts += 1
 
 
-@pytest.fixture(scope="module")
-def undisturbed(tmp_path_factory: pytest.TempPathFactory) -> tuple[set[tuple[str, int]], float]:
+def undisturbed(cwd: Path, words: tuple[str, ...]) -> tuple[set[tuple[str, int]], float]:
     """What a run measures that nobody kills, each comparison by pass, and its seconds."""
-    cwd, start_s = tmp_path_factory.mktemp("undisturbed"), time.monotonic()
-    assert vitbench(*RUN, cwd=cwd).returncode == 0
+    start_s = time.monotonic()
+    assert vitbench(*words, cwd=with_arms(cwd)).returncode == 0
     seconds = time.monotonic() - start_s
     return {(each.key, each.pass_index) for each in read_samples(cwd / "run")}, seconds
 
@@ -105,26 +103,33 @@ def _written(run: Path) -> list[tuple[str, int]]:
     return found
 
 
+@pytest.mark.parametrize(
+    ("kills", "words"),
+    [
+        pytest.param(8, OWN, marks=pytest.mark.long, id="8"),
+        pytest.param(20, ("compare", *VITCORE, *HOW), marks=pytest.mark.endurance, id="20"),
+    ],
+)
 def test_a_run_survives_any_number_of_kills(
-    undisturbed: tuple[set[tuple[str, int]], float], tmp_path_factory: pytest.TempPathFactory
+    kills: int, words: tuple[str, ...], tmp_path_factory: pytest.TempPathFactory
 ) -> None:
-    """Killed at 20 random moments, half of the times with its last line cut, it ends complete."""
-    expected, seconds = undisturbed
+    """Killed at random moments, half of the times with its last line cut, it ends complete."""
+    expected, seconds = undisturbed(tmp_path_factory.mktemp("undisturbed"), words)
     killers: list[Killer] = []
-    while sum(killer.kills for killer in killers) < KILLS:
-        killer = Killer(tmp_path_factory.mktemp("killed"), seed=len(killers))
+    while sum(killer.kills for killer in killers) < kills:
+        killer = Killer(with_arms(tmp_path_factory.mktemp("killed")), seed=len(killers))
         killers.append(killer)
-        complete(killer, seconds)
+        complete(killer, words, seconds)
         check_complete(killer.cwd, expected)
         check_report(killer.cwd)
     assert sum(killer.cuts for killer in killers) > 0
 
 
-def complete(killer: Killer, seconds: float) -> None:
+def complete(killer: Killer, run: tuple[str, ...], seconds: float) -> None:
     """Start a run, and resume it as often as it is killed, until it comes to its end."""
     done = False
     while not done:
-        words = RESUME if (killer.cwd / "run").exists() else RUN
+        words = RESUME if (killer.cwd / "run").exists() else run
         done = killer.is_done_after(words, 1.1 * seconds)
 
 

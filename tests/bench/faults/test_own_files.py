@@ -12,7 +12,7 @@ from helpers.processes import Ended, vitbench, with_arms
 
 pytestmark = pytest.mark.slow
 
-QUICK = ("--input", "2,8", "--budget", "1s", "--passes", "1")
+QUICK = ("--input", "2,8", "--budget", "1s", "--passes", "1", "--no-survey")
 
 
 def test_a_changed_file_is_refused(interrupted: Ended, tmp_path: Path) -> None:

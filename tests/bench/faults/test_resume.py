@@ -1,7 +1,6 @@
 """``run --resume``: what it refuses, and what it does where nothing is left to measure."""
 
 import json
-import subprocess
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -111,11 +110,9 @@ def test_a_folder_that_is_no_run_is_refused(tmp_path: Path) -> None:
     assert "run/plan.json cannot be read (No such file or directory); expected" in refused(tmp_path)
 
 
-def test_a_finished_run_measures_nothing_new(
-    resumed: tuple[Path, subprocess.CompletedProcess[str]],
-) -> None:
+def test_a_finished_run_measures_nothing_new(resumed: Ended, tmp_path: Path) -> None:
     """To resume once more changes neither the journal nor the CSV."""
-    cwd, first = resumed
+    cwd, first = resumed.copied(tmp_path), resumed.done
     files = [cwd / "run" / name for name in ("journal.jsonl", "results.csv")]
     before = [path.read_bytes() for path in files]
     again = vitbench("run", "--resume", "run", cwd=cwd)
@@ -124,11 +121,9 @@ def test_a_finished_run_measures_nothing_new(
     assert [path.read_bytes() for path in files] == before
 
 
-def test_an_edited_csv_is_made_again_and_kept(
-    resumed: tuple[Path, subprocess.CompletedProcess[str]], tmp_path: Path
-) -> None:
+def test_an_edited_csv_is_made_again_and_kept(resumed: Ended, tmp_path: Path) -> None:
     """``report`` writes the rows anew, puts the edited file beside them, and says so."""
-    cwd = Ended(*resumed, none_left=True).copied(tmp_path)
+    cwd = resumed.copied(tmp_path)
     path = cwd / "run" / "results.csv"
     rows, edited = read_csv(path), path.read_text().replace(",ok,", ",wrong,")
     path.write_text(edited)
@@ -142,11 +137,9 @@ def test_an_edited_csv_is_made_again_and_kept(
 
 
 @pytest.mark.long
-def test_a_half_written_line_is_reported_and_measured_again(
-    resumed: tuple[Path, subprocess.CompletedProcess[str]], tmp_path: Path
-) -> None:
+def test_a_half_written_line_is_reported_and_measured_again(resumed: Ended, tmp_path: Path) -> None:
     """After a power loss the last line may be half there: the rest of the run stays as it was."""
-    cwd = Ended(*resumed, none_left=True).copied(tmp_path)
+    cwd = resumed.copied(tmp_path)
     journal = cwd / "run" / "journal.jsonl"
     before = read_samples(cwd / "run")
     lines = journal.read_bytes().splitlines(keepends=True)

@@ -13,7 +13,7 @@ pytestmark = pytest.mark.slow
 
 SMALL = (
     *("compare", "arms.py:right", "arms.py:right", "--input", "2,8", "--budget", "1s"),
-    *("--passes", "1", "--json"),
+    *("--passes", "1", "--no-survey", "--json"),
 )
 SECOND = {
     "compare": SMALL,

@@ -76,8 +76,8 @@ TARGETS = (
 )
 TARGET = ("--target", "layers.work:slower", "--input", "256,64")
 # Far from every change above, so that one pass or two decide.
-QUICK = ("--budget", "45s", "--passes", "1", "--threshold", "90%", "--no-lock")
-ALONE = ("--budget", "20s", "--no-survey")
+QUICK = ("--budget", "2m", "--passes", "1", "--threshold", "90%", "--no-lock")
+ALONE = ("--budget", "1m", "--no-survey")
 
 
 @dataclass(frozen=True)
