@@ -103,6 +103,21 @@ def test_a_killed_process_takes_one_comparison_with_it(tmp_path: Path) -> None:
 
 
 @pytest.mark.slow
+def test_variables_of_pytest_do_not_reach_a_pass(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """In a worker of pytest-xdist, with options and plugins of the user's, pairs are measured."""
+    variables = {"XDIST_WORKER": "gw0", "ADDOPTS": "--benchmark-disable", "PLUGINS": "no.such"}
+    for name, value in variables.items():
+        monkeypatch.setenv(f"PYTEST_{name}", value)
+    arm = f"{with_arms(tmp_path) / 'arms.py'}:right"
+    task = task_in(tmp_path / "run", (compare(arm, arm),), measure_s=0.1)
+    run_to_completion(task, JournalReader(task.journal), lambda _: None)
+    (sample,) = read_samples(tmp_path / "run")
+    assert len(sample.arm_s) == len(sample.baseline_s) > 0
+
+
+@pytest.mark.slow
 def test_a_process_that_measures_nothing_is_an_error(tmp_path: Path) -> None:
     """A pass that ends before it begins says where its output is, and does not try for ever."""
     task = replace(task_in(tmp_path / "run", COMPARISONS), parent=1)
