@@ -10,14 +10,14 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from bench.api import compare
-    from bench.runs.frames import read_history, read_run
+    from bench.runs.readers import read_history, read_run
 
 __all__ = ["compare", "read_history", "read_run"]
 
 _MODULES = {
     "compare": "bench.api",
-    "read_history": "bench.runs.frames",
-    "read_run": "bench.runs.frames",
+    "read_history": "bench.runs.readers",
+    "read_run": "bench.runs.readers",
 }
 
 

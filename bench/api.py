@@ -39,7 +39,7 @@ from bench.suite.availability import check_devices
 from bench.suite.grid import CONTROL_SHARE, against_first
 from bench.timing.clocks import clock_for
 from bench.timing.device import found_devices
-from bench.timing.pairs import MAX_OWN_ROUNDS, Rounds
+from bench.timing.rounds import MAX_OWN_ROUNDS, Rounds
 from bench.worker.session import Session, measure
 from vitcore.config import known
 

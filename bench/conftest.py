@@ -35,7 +35,7 @@ from bench.suite.availability import check_devices
 from bench.suite.grid import COMPONENTS, Measure, Selection, expand, grid_of
 from bench.timing.clocks import clock_for
 from bench.timing.device import forget_imports, found_devices
-from bench.timing.pairs import MAX_OWN_ROUNDS, MAX_ROUNDS, Benchmark
+from bench.timing.rounds import MAX_OWN_ROUNDS, MAX_ROUNDS, Benchmark
 from bench.timing.yardstick import yardstick_s
 from bench.worker.budget import BudgetSpentError, TimeBudget
 from bench.worker.process import announce, finish_on_interrupt, keep

@@ -21,7 +21,7 @@ from bench.records.arm_costs import Case
 from bench.records.comparison import CHOICE, Comparison
 from bench.runs.state import load
 from bench.timing.clocks import WallClock
-from bench.timing.pairs import PairedRounds, without_collector
+from bench.timing.rounds import PairedRounds, without_collector
 
 ROUNDS = 5000
 RUNS = sorted(path.parent for path in Path("results").glob("**/journal.jsonl"))

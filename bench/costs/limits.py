@@ -17,7 +17,7 @@ from torch import Tensor
 from bench.analysis.estimates import estimate_pass
 from bench.timing.clocks import Clock
 from bench.timing.device import last_level_cache_bytes
-from bench.timing.pairs import Call, timed, without_collector
+from bench.timing.rounds import Call, timed, without_collector
 from vitcore.costs import Product
 
 Linear = Callable[[Tensor], Tensor]

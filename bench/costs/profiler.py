@@ -15,7 +15,7 @@ from bench.costs.memory import live_bytes, persistent_tensors, trace_allocations
 from bench.machine.load import watch_for
 from bench.records.call_profile import RANGE, MemoryTrace, Span
 from bench.timing.clocks import Clock, clock_for
-from bench.timing.pairs import Call, timed, without_collector
+from bench.timing.rounds import Call, timed, without_collector
 
 _NODE = "autograd::engine::evaluate_function"
 _UNATTRIBUTED = "(kernels of no operator)"

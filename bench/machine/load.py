@@ -19,7 +19,7 @@ from bench.machine.counters import (
 )
 from bench.machine.gpu import GpuLoad
 from bench.machine.host import group_folders
-from bench.timing.pairs import Watch
+from bench.timing.rounds import Watch
 
 # Errors of a source that this machine lacks, or whose format another kernel changed.
 _UNREADABLE = (OSError, ValueError, IndexError, ImportError)

@@ -13,7 +13,7 @@ import torch
 from torch import Tensor, nn
 
 from bench.timing.clocks import clock_for
-from bench.timing.pairs import timed, without_collector
+from bench.timing.rounds import timed, without_collector
 
 _CALLS = 3
 # ViT-B/16 on one image of 224 x 224 pixels.

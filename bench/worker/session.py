@@ -14,7 +14,7 @@ from bench.records.arm_costs import Case
 from bench.records.comparison import Comparison, Sample
 from bench.timing.clocks import Clock
 from bench.timing.device import flusher, fresh_memory, peak_bytes
-from bench.timing.pairs import (
+from bench.timing.rounds import (
     MAX_ROUNDS,
     Benchmark,
     Call,

@@ -21,7 +21,7 @@ from bench.suite.bench_precision import GRID as PRECISION
 from bench.suite.grid import Selection, expand
 from bench.timing.clocks import EventClock, clock_for
 from bench.timing.device import flusher, fresh_memory, peak_bytes
-from bench.timing.pairs import timed
+from bench.timing.rounds import timed
 from bench.worker.memory import measure as alone
 from bench.worker.session import measure
 from bench.worker.survey import ArmSurvey

@@ -4,7 +4,7 @@ from typing import Any
 
 from bench.machine.load import NoWatch
 from bench.records.comparison import Comparison
-from bench.timing.pairs import Rounds
+from bench.timing.rounds import Rounds
 from bench.worker.session import Session
 
 

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from bench.files.results_csv import read_csv
-from bench.timing.pairs import MAX_OWN_ROUNDS
+from bench.timing.rounds import MAX_OWN_ROUNDS
 from helpers.journals import read_samples
 from helpers.processes import (
     COMPARE,

@@ -22,7 +22,7 @@ from bench.timing.device import (
     last_level_cache_bytes,
     peak_bytes,
 )
-from bench.timing.pairs import timed
+from bench.timing.rounds import timed
 
 GIT = shutil.which("git") or "git"
 

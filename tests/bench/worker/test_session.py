@@ -14,7 +14,7 @@ from bench.records.errors import InputError
 from bench.suite.bench_patchers import GRID
 from bench.suite.grid import Selection, expand
 from bench.timing.clocks import WallClock
-from bench.timing.pairs import MIN_ROUNDS
+from bench.timing.rounds import MIN_ROUNDS
 from bench.worker.session import measure
 from helpers.clocks import FakeClock, FakeWatch
 from helpers.jobs import make_job

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bench.timing.pairs import (
+from bench.timing.rounds import (
     MAX_ROUNDS,
     MIN_ROUNDS,
     SETTLED_WITHIN,

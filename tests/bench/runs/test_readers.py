@@ -1,4 +1,4 @@
-"""bench.runs.frames: rows and points as pandas.DataFrame, typed, with what is missing as NA."""
+"""bench.runs.readers: rows and points as pandas.DataFrame, typed, with what is missing as NA."""
 
 import math
 import shutil
