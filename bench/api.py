@@ -15,7 +15,7 @@ from torch import Tensor, nn
 
 from bench.analysis.replication import PRIOR_SD
 from bench.analysis.rows import analyse
-from bench.arms.candidate import Candidate
+from bench.arms.candidate import Candidate, Work
 from bench.arms.pairs import BuiltArm, pair_of
 from bench.arms.tensors import Inputs
 from bench.files.lock import device_locks
@@ -43,7 +43,6 @@ from bench.timing.rounds import MAX_OWN_ROUNDS, Rounds
 from bench.worker.session import Session, measure
 from vitcore.config import known
 
-Work = Callable[..., Any]
 # Drawing takes time on the processor that is measured.
 _REDRAW_S = 0.5
 

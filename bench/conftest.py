@@ -32,7 +32,7 @@ from bench.records.comparison import (
 from bench.records.errors import InputError
 from bench.records.task import PassJob, Task
 from bench.suite.availability import check_devices
-from bench.suite.grid import COMPONENTS, Measure, Selection, expand, grid_of
+from bench.suite.grid import COMPONENT_CHOICES, Measure, Selection, expand, grid_of
 from bench.timing.clocks import clock_for
 from bench.timing.device import forget_imports, found_devices
 from bench.timing.rounds import MAX_OWN_ROUNDS, MAX_ROUNDS, Benchmark
@@ -64,7 +64,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     group.addoption("--modes", type=names, help="default: forward; on cuda forward,train")
     group.addoption("--batch-sizes", type=_numbers, help="default: each module's own")
     group.addoption("--image-size", type=int, default=224, help="in pixels; default: 224")
-    group.addoption("--component", choices=COMPONENTS, default="auto", help="default: auto")
+    group.addoption("--component", choices=COMPONENT_CHOICES, default="auto", help="default: auto")
     group.addoption("--cache", choices=CACHES, default="cold", help="default: cold")
     group.addoption("--seconds", type=float, default=1.0, help="for each comparison; default: 1")
     group.addoption(

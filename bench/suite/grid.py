@@ -25,7 +25,7 @@ from bench.records.errors import InputError
 from bench.suite.work import flops
 from vitcore.config import ATTENTIONS, PATCHERS, VARIANTS, ViTConfig, known
 
-COMPONENTS = ("auto", "block", "model")
+COMPONENT_CHOICES = ("auto", "block", "model")
 # Every level of every factor, the usual baseline first but for patchers.
 LEVELS: dict[str, tuple[str, ...]] = {
     "patcher": PATCHERS,
@@ -106,7 +106,7 @@ class Selection:
             ("factor", self.factors, FACTORS),
             ("device", self.devices, DEVICES),
             ("mode", MODES if self.modes is None else self.modes, MODES),
-            ("component", (self.component,), COMPONENTS),
+            ("component", (self.component,), COMPONENT_CHOICES),
             ("cache state", (self.cache,), CACHES),
         )
         for kind, names, allowed in checked:

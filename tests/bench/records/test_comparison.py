@@ -13,7 +13,7 @@ from bench.records import comparison as record
 from bench.records.comparison import Arm, Comparison
 from bench.records.errors import one_line
 from bench.records.row import COLUMNS
-from bench.suite.grid import COMPONENTS, Selection, comparisons
+from bench.suite.grid import COMPONENT_CHOICES, Selection, comparisons
 from helpers.records import make_comparison, make_record, make_sample, make_workload
 
 # design.md, section 5: at least these columns, in this order.
@@ -114,7 +114,7 @@ def test_records_are_frozen(made: object, field: str) -> None:
         setattr(made, field, "other")
 
 
-@pytest.mark.parametrize("component", COMPONENTS)
+@pytest.mark.parametrize("component", COMPONENT_CHOICES)
 def test_keys_are_unique(component: str) -> None:
     """No two comparisons of the default grid on both devices share a key."""
     selection = Selection(devices=record.DEVICES, component=component)
