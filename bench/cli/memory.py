@@ -1,9 +1,9 @@
-"""``vitbench memory``: what a model takes of memory, predicted on any machine."""
+"""``vitbench memory``: peak memory of a model, predicted on any machine and measured here."""
 
 import json
 from dataclasses import asdict
 from functools import partial
-from typing import Any
+from typing import TYPE_CHECKING, TypedDict, Unpack, cast
 
 import click
 
@@ -11,7 +11,33 @@ from bench.cli.options import duration, no_lock_option, pixels, size
 from bench.cli.output import command_line, output
 from bench.records.comparison import DEVICES, FACTORS, MODES
 
+if TYPE_CHECKING:
+    from bench.records.arm_costs import MemoryReport
+    from bench.runs.memory import MemoryRequest
+
 _COUNT = click.IntRange(1, 10**6)
+
+
+class MemoryOptions(TypedDict):
+    """Values of the arguments and options below; sizes are in bytes, durations in seconds."""
+
+    variants: tuple[str, ...]
+    mode: str
+    batch_size: int
+    precision: str
+    patcher: str
+    attention: str
+    optimizer: str
+    checkpoint: str
+    image_size: int
+    device: str
+    measure: bool
+    max_batch: bool
+    limit: int | None
+    by: str
+    case_timeout: float
+    as_json: bool
+    no_lock: bool
 
 
 @click.command()
@@ -29,13 +55,13 @@ _COUNT = click.IntRange(1, 10**6)
     type=click.Choice(DEVICES),
     default="cuda",
     show_default=True,
-    help="Predict for it; it need not be here.",
+    help="Device to predict for; it need not be present.",
 )
-@click.option("--measure/--no-measure", default=True, help="Measure too, where the device is here.")
+@click.option("--measure/--no-measure", default=True, help="Also measure if the device is present.")
 @click.option(
     "--max-batch",
     is_flag=True,
-    help="The largest batch size that fits: predicted and, where the device is here, found.",
+    help="Find the largest batch size that fits: predicted and, on a present device, tried.",
 )
 @click.option(
     "--limit",
@@ -48,7 +74,7 @@ _COUNT = click.IntRange(1, 10**6)
     type=click.Choice(("kind", "component")),
     default="kind",
     show_default=True,
-    help="component: also what belongs to patcher, attention, MLP and so on.",
+    help="component: also show the memory of patcher, attention, MLP and so on.",
 )
 @click.option(
     "--case-timeout",
@@ -57,14 +83,14 @@ _COUNT = click.IntRange(1, 10**6)
     show_default=True,
     help="Time limit of one measurement.",
 )
-@click.option("--json", "as_json", is_flag=True, help="One JSON object a line for each case.")
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON object per case.")
 @no_lock_option
-def memory(**given: Any) -> None:
-    """Predict the memory of VARIANTs (such as B/16) at its peak, by what it is for.
+def memory(**options: Unpack[MemoryOptions]) -> None:
+    """Predict the peak memory of VARIANTs (such as B/16), by purpose.
 
-    The prediction runs the very step that would be measured on shapes alone, so it needs neither
-    the device nor the memory. Where the device is here and has room, each case is also measured in
-    a process of its own, and the error of the prediction is shown. Exit code 1: a measurement
+    The prediction runs the step that would be measured on shapes alone, so it needs neither the
+    device nor the memory. If the device is present and has room, each case is also measured in a
+    process of its own, and the table shows the error of the prediction. Exit code 1: a measurement
     failed; its status and a note give the reason.
 
     \b
@@ -74,29 +100,28 @@ def memory(**given: Any) -> None:
     """  # noqa: D301 (click wants the character itself)
     from bench.runs.memory import memory_reports
 
-    as_json, by = given.pop("as_json"), given.pop("by")
-    request = _request(given)
-    found: list[Any] = []
+    request = _request(options)
+    found: list[MemoryReport] = []
     try:
         for each in memory_reports(request, partial(click.echo, err=True)):
             found.append(each)
-            if as_json:
+            if options["as_json"]:
                 click.echo(json.dumps({**asdict(each), "error": each.error}))
     finally:
-        # What was told before an interrupt, or before the one that cannot be, is not lost.
-        if found and not as_json:
-            _print(found, by)
-    if any(_failed(each) for each in found):
+        # Cases finished before an interrupt or an error are printed.
+        if found and not options["as_json"]:
+            _print(found, options["by"])
+    if any(map(_has_failed, found)):
         click.get_current_context().exit(1)
 
 
-def _failed(footprint: Any) -> bool:
-    """Return whether a measurement failed; a batch that was too large led to one that fits."""
-    measured = footprint.measured
-    return measured and measured.status != "ok" and footprint.largest_batch is None
+def _has_failed(report: "MemoryReport") -> bool:
+    """Return whether a measurement failed; after a search for a batch the last one fits."""
+    measured = report.measured
+    return measured is not None and measured.status != "ok" and report.largest_batch is None
 
 
-def _print(found: list[Any], by: str) -> None:
+def _print(found: "list[MemoryReport]", by: str) -> None:
     from bench.report.tables.memory import component_table, memory_table, notes
 
     output().print(memory_table(found))
@@ -106,26 +131,37 @@ def _print(found: list[Any], by: str) -> None:
         click.echo(note)
 
 
-def _request(given: dict[str, Any]) -> Any:
-    """What was asked for. Raises UsageError for options that contradict each other."""
+def _request(options: MemoryOptions) -> "MemoryRequest":
+    """Return the request of the options. Raises UsageError for conflicting options."""
     from bench.records.comparison import Arm
     from bench.runs.memory import MemoryRequest
 
-    limit, wanted = given.pop("limit"), given.pop("max_batch")
-    if limit is not None and not wanted:
-        raise click.UsageError("--limit says nothing without --max-batch; give both or neither")
-    levels = {name: given.pop(name) for name in FACTORS if name in given}
-    if wanted and limit is None:
-        limit = _free(given["device"])
-    given["case_timeout_s"], given["lock"] = given.pop("case_timeout"), not given.pop("no_lock")
-    return MemoryRequest(arm=Arm(**levels), limit_bytes=limit, command=command_line(), **given)
+    limit = options["limit"]
+    if limit is not None and not options["max_batch"]:
+        raise click.UsageError("--limit has no effect without --max-batch; give both or neither")
+    if options["max_batch"] and limit is None:
+        limit = _free_bytes(options["device"])
+    levels = {name: cast("str", value) for name, value in options.items() if name in FACTORS}
+    return MemoryRequest(
+        variants=options["variants"],
+        arm=Arm(**levels),
+        mode=options["mode"],
+        batch_size=options["batch_size"],
+        image_size=options["image_size"],
+        device=options["device"],
+        measure=options["measure"],
+        limit_bytes=limit,
+        case_timeout_s=options["case_timeout"],
+        lock=not options["no_lock"],
+        command=command_line(),
+    )
 
 
-def _free(device: str) -> int:
-    """What is free on a device. Raises UsageError where it is not here."""
+def _free_bytes(device: str) -> int:
+    """Return the free memory of a device. Raises UsageError if the device is absent."""
     from bench.machine.host import room_bytes
 
     free = room_bytes(device)
     if free is None:
-        raise click.UsageError(f"no {device} here to fit into; give --limit, such as 24GiB")
+        raise click.UsageError(f"device {device!r} is absent; give --limit, such as 24GiB")
     return free

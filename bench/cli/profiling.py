@@ -3,7 +3,7 @@
 from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, TypedDict, Unpack, cast
 
 import click
 
@@ -12,10 +12,35 @@ from bench.cli.output import command_line, output
 from bench.records.comparison import DEVICES, FACTORS, MODES
 
 if TYPE_CHECKING:
+    from bench.records.arm_costs import Case
     from bench.runs.profiling import ProfileFolder
 
 _COMPONENTS = ("model", "block", "attention", "patcher")
 _COUNT = click.IntRange(1, 10**6)
+
+
+class ProfileOptions(TypedDict):
+    """Values of the argument and options below; durations are in seconds."""
+
+    variant: str | None
+    device: str
+    mode: str
+    component: str
+    precision: str
+    attention: str
+    patcher: str
+    compile: str
+    checkpoint: str
+    optimizer: str
+    batch_size: int
+    image_size: int
+    calls: int
+    top: int
+    out: Path | None
+    again: Path | None
+    case_timeout: float
+    as_json: bool
+    no_lock: bool
 
 
 @click.command()
@@ -63,13 +88,13 @@ _COUNT = click.IntRange(1, 10**6)
 )
 @click.option("--json", "as_json", is_flag=True, help="Print profile.json, nothing else.")
 @no_lock_option
-def profile(**given: Any) -> None:
+def profile(**options: Unpack[ProfileOptions]) -> None:
     """Show where the time of one call of VARIANT (such as B/16) goes.
 
-    A table says the share of each component (forward and backward together), another that of each
-    operator. The folder holds bar plots of both, a trace for ui.perfetto.dev, collapsed stacks for
-    flame graphs, memory over the call, and everything as data. Plain and profiled calls alternate,
-    so that what the profiler itself costs is told.
+    One table shows the share of each component (forward and backward together), another the share
+    of each operator. The folder holds bar plots of both, a trace for ui.perfetto.dev, collapsed
+    stacks for flame graphs, memory over the call, and all data. Unprofiled and profiled calls
+    alternate, which gives the overhead of the profiler.
 
     \b
     vitbench profile B/16
@@ -79,30 +104,31 @@ def profile(**given: Any) -> None:
     """  # noqa: D301 (click wants the character itself)
     from bench.runs.profiling import draw
 
-    found, top = _profile(given), given["top"]
+    found, top = _profile(options), options["top"]
     draw(found, top)
-    if given["as_json"]:
+    if options["as_json"]:
         click.echo((found.folder / "profile.json").read_text(encoding="utf-8"), nl=False)
         return
     _print(found, top)
 
 
-def _profile(given: dict[str, Any]) -> "ProfileFolder":
-    """Measure the case that the options name, or read a profile. Raises UsageError."""
+def _profile(options: ProfileOptions) -> "ProfileFolder":
+    """Profile the case of the options, or read a profile. Raises UsageError for both or neither."""
     from bench.files.run_folder import new_run_id
     from bench.runs.profiling import ProfileRequest, profile, read
 
-    if (given["variant"] is None) == (given["again"] is None):
+    variant, again = options["variant"], options["again"]
+    if again is not None and variant is None:
+        return read(again)
+    if variant is None or again is not None:
         raise click.UsageError("give either VARIANT, such as B/16, or --again DIR")
-    if given["again"] is not None:
-        return read(given["again"])
     request = ProfileRequest(
-        case=_case(given),
-        calls=given["calls"],
-        folder=given["out"] or Path("results") / f"profile-{new_run_id(datetime.now(UTC))}",
+        case=_case(variant, options),
+        calls=options["calls"],
+        folder=options["out"] or Path("results") / f"profile-{new_run_id(datetime.now(UTC))}",
         command=command_line(),
-        case_timeout_s=given["case_timeout"],
-        lock=not given["no_lock"],
+        case_timeout_s=options["case_timeout"],
+        lock=not options["no_lock"],
     )
     return profile(request, partial(click.echo, err=True))
 
@@ -127,19 +153,25 @@ def _print(found: "ProfileFolder", top: int) -> None:
     click.echo(files_line(folder, sorted(path.name for path in folder.iterdir())))
 
 
-def _case(given: dict[str, Any]) -> Any:
-    """The case that the options name; takes theirs from ``given``. Raises InputError."""
+def _case(variant: str, options: ProfileOptions) -> "Case":
+    """Return the case of the options. Raises InputError for an unknown name or level."""
     from bench.records.arm_costs import Case
     from bench.records.comparison import Arm, Workload
     from bench.suite.availability import check_arm
     from bench.suite.grid import Selection
     from vitcore.config import VARIANTS
 
-    levels = {factor: given.pop(factor) for factor in FACTORS if factor in given}
-    sizes = {name: given.pop(name) for name in ("variant", "image_size", "batch_size")}
-    Selection(variants=(sizes["variant"],), image_size=sizes["image_size"])
+    Selection(variants=(variant,), image_size=options["image_size"])
+    levels = {name: cast("str", value) for name, value in options.items() if name in FACTORS}
     arm = Arm(**levels)
-    check_arm(arm, given["device"])
-    work = {name: given.pop(name) for name in ("component", "mode", "device")}
-    patch_size = VARIANTS[sizes["variant"]]["patch_size"]
-    return Case(workload=Workload(**work, **sizes, patch_size=patch_size), arm=arm)
+    check_arm(arm, options["device"])
+    workload = Workload(
+        component=options["component"],
+        mode=options["mode"],
+        device=options["device"],
+        variant=variant,
+        patch_size=VARIANTS[variant]["patch_size"],
+        image_size=options["image_size"],
+        batch_size=options["batch_size"],
+    )
+    return Case(workload=workload, arm=arm)

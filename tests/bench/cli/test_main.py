@@ -134,7 +134,7 @@ def _is_help(parameter: click.Parameter) -> bool:
         ("run --factors optimizer --devices cpu", "give --modes train"),
         ("memory B/17", "unknown variant 'B/17'; known: B/16"),
         ("memory B/16 --optimizer adam", "unknown optimizer 'adam'; known: adamw, adamw_loop"),
-        ("memory B/16 --limit 2GiB", "--limit says nothing without --max-batch; give both"),
+        ("memory B/16 --limit 2GiB", "--limit has no effect without --max-batch; give both"),
         (
             "memory B/16 --limit 24",
             "'24' is not an amount of memory; expected e.g. 24GiB or 512MiB",
