@@ -1,6 +1,32 @@
-"""The order of the tests."""
+"""The order of the tests, and a finished run, which tests read or copy."""
 
 import pytest
+
+from helpers.processes import SMALLEST, command, ended, environment, started
+from helpers.runs import FinishedRun
+from helpers.shared import made_once
+
+# By memory, of which bf16 surely needs half, so that it is chosen whatever the machine does.
+_ASKED = (
+    *("--factors", "patcher,attention,precision", "--choose", "--objective", "memory"),
+    *("--passes", "2", "--precision", "90%", "--budget", "100s"),
+)
+
+
+@pytest.fixture(scope="session")
+def finished(tmp_path_factory: pytest.TempPathFactory) -> FinishedRun:
+    """A run of two passes or more that chooses, in an empty folder; not to be changed."""
+
+    def make() -> FinishedRun:
+        cwd = tmp_path_factory.mktemp("finished")
+        given = {**environment(cwd), "GITHUB_STEP_SUMMARY": str(cwd / "summary.md")}
+        with started(*command("run", *SMALLEST, *_ASKED), cwd=cwd, env=given) as process:
+            done = ended(process)
+        assert done.returncode == 0, done.stderr
+        (folder,) = (cwd / "results").iterdir()
+        return FinishedRun(folder=folder, done=done, summary=(cwd / "summary.md").read_text())
+
+    return made_once(tmp_path_factory, "finished", make)
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

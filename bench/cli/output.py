@@ -96,7 +96,8 @@ def show_run(results: "RunState", views: Sequence[str], aim: "Aim | None" = None
     count = write_drawings(results, aim or results.aim)
     click.echo(f"Written: {results.folder}/report.html, results.csv, {count} plots.")
     for line in decision_lines(results.decisions(aim)):
-        click.echo(line)
+        # Without a file click writes UTF-8 to a terminal that is limited to ASCII.
+        click.echo(line, file=sys.stdout)
     if os.environ.get(_JOB_SUMMARY):
         from bench.report.export import as_markdown
 

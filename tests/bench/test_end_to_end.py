@@ -12,100 +12,83 @@ import pytest
 import bench
 from bench.files.results_csv import read_csv
 from bench.files.run_folder import read_environment
+from bench.records.comparison import CHOICE
 from bench.records.row import COLUMNS
 from helpers.journals import read_samples
-from helpers.processes import SMALL, SMALLEST, ended, started, vitbench
+from helpers.processes import SMALLEST, ended, environment, started, vitbench
+from helpers.runs import FinishedRun
 
 pytestmark = pytest.mark.slow
 PACKAGE = Path(bench.__path__[0])
 
 
-@pytest.fixture(scope="module")
-def empty(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A folder with nothing in it."""
-    return tmp_path_factory.mktemp("empty")
-
-
-@pytest.fixture(scope="module")
-def finished(empty: Path) -> subprocess.CompletedProcess[str]:
-    """One run of two passes or more over patchers and attentions, in an empty folder."""
-    what = ("--factors", "patcher,attention", "--passes", "2", "--precision", "90%")
-    done = vitbench("run", *SMALL, *what, "--budget", "90s", cwd=empty)
-    assert done.returncode == 0, done.stderr
-    return done
-
-
-@pytest.fixture(scope="module")
-def run_folder(empty: Path, finished: subprocess.CompletedProcess[str]) -> Path:
-    """The folder that the run wrote, by default below ./results."""
-    assert "results.csv" in finished.stdout
-    (folder,) = (empty / "results").iterdir()
-    return folder
-
-
-def test_every_arm_has_its_row(run_folder: Path) -> None:
-    """Seven comparisons, two controls among them, all measured in both planned passes."""
-    records = read_csv(run_folder / "results.csv")
+def test_every_arm_has_its_row(finished: FinishedRun) -> None:
+    """Eleven comparisons, three controls among them, all measured in both planned passes."""
+    found = read_csv(finished.folder / "results.csv")
+    records = [record for record in found if record.factor != CHOICE]
     named = {(record.factor, record.arm) for record in records}
     assert named == {
         *(("patcher", arm) for arm in ("conv", "unfold", "linear")),
         *(("attention", arm) for arm in ("mha", "mha_weights", "manual", "sdpa")),
+        *(("precision", arm) for arm in ("fp32", "amp_bf16", "amp_fp16", "bf16")),
     }
     assert {record.status for record in records} == {"ok"}
     assert min(record.passes for record in records) >= 2
-    assert sum(record.is_control for record in records) == 2
+    assert sum(record.is_control for record in records) == 3
     assert all(r.speedup and r.latency_ms and r.output_error for r in records)
 
 
-def test_the_folder_holds_what_the_readme_says(run_folder: Path) -> None:
+def test_the_folder_holds_what_the_readme_says(finished: FinishedRun) -> None:
     """CSV with the frozen columns, environment, raw JSON of each pass, every plot twice."""
-    header, *_ = (run_folder / "results.csv").read_text().splitlines()
+    header, *_ = (finished.folder / "results.csv").read_text().splitlines()
     assert header == ",".join(COLUMNS)
-    assert read_environment(run_folder).threads > 0
+    assert read_environment(finished.folder).threads > 0
     for number in (1, 2):
-        raw = json.loads((run_folder / "passes" / f"pass-{number}.json").read_text())
-        assert len(raw["benchmarks"]) == 7
-    names = {path.name for path in (run_folder / "plots").iterdir()}
+        raw = json.loads((finished.folder / "passes" / f"pass-{number}.json").read_text())
+        assert len(raw["benchmarks"]) == 11
+    names = {path.name for path in (finished.folder / "plots").iterdir()}
     stems = (
-        *("speedup-cpu-patcher", "speedup-cpu-attention", "latency", "error"),
+        *(f"speedup-cpu-{factor}" for factor in ("patcher", "attention", "precision", CHOICE)),
+        *("latency", "error"),
         *("memory-cpu", "roofline-cpu"),
     )
     assert names == {f"{stem}.{kind}" for stem in stems for kind in ("png", "svg")}
 
 
-def test_raw_json_and_journal_tell_the_same_times(run_folder: Path) -> None:
+def test_raw_json_and_journal_tell_the_same_times(finished: FinishedRun) -> None:
     """The candidate's times are pytest-benchmark's own, to the nanosecond."""
-    raw = json.loads((run_folder / "passes" / "pass-1.json").read_text())
-    by_key = {s.key: s for s in read_samples(run_folder) if s.pass_index == 0}
+    raw = json.loads((finished.folder / "passes" / "pass-1.json").read_text())
+    by_key = {s.key: s for s in read_samples(finished.folder) if s.pass_index == 0}
     for each in raw["benchmarks"]:
         sample = by_key[each["extra_info"]["vitbench"]["key"]]
         assert tuple(round(time_s, 9) for time_s in each["stats"]["data"]) == sample.arm_s
         assert len(sample.baseline_s) == len(sample.arm_s)
 
 
-def test_progress_and_table_do_not_mix(finished: subprocess.CompletedProcess[str]) -> None:
+def test_progress_and_table_do_not_mix(finished: FinishedRun) -> None:
     """Standard output holds the tables and can be piped; progress is on standard error."""
-    assert "attention: against mha" in finished.stdout
-    assert "pass 1/2" not in finished.stdout
-    assert len(re.findall(r"^pass \d/2  \d+/14  ", finished.stderr, re.MULTILINE)) == 14
-    assert "inside timed calls" in finished.stdout
+    assert "attention: against mha" in finished.done.stdout
+    assert "pass 1/2" not in finished.done.stdout
+    assert len(re.findall(r"^pass \d/2  \d+/22  ", finished.done.stderr, re.MULTILINE)) == 22
+    assert "inside timed calls" in finished.done.stdout
 
 
-def test_the_report_can_be_made_again(run_folder: Path) -> None:
+def test_the_report_can_be_made_again(finished: FinishedRun, tmp_path: Path) -> None:
     """From the journal alone the same CSV and the same plots come back."""
-    before = (run_folder / "results.csv").read_text()
-    (run_folder / "results.csv").unlink()
-    plots = {plot.name for plot in (run_folder / "plots").iterdir()}
-    shutil.rmtree(run_folder / "plots")
-    done = vitbench("report", str(run_folder), cwd=run_folder)
+    folder = finished.copied(tmp_path)
+    before = (folder / "results.csv").read_text()
+    (folder / "results.csv").unlink()
+    plots = {plot.name for plot in (folder / "plots").iterdir()}
+    shutil.rmtree(folder / "plots")
+    done = vitbench("report", "run", cwd=tmp_path)
     assert done.returncode == 0
-    assert (run_folder / "results.csv").read_text() == before
-    assert {plot.name for plot in (run_folder / "plots").iterdir()} == plots
+    assert (folder / "results.csv").read_text() == before
+    assert {plot.name for plot in (folder / "plots").iterdir()} == plots
 
 
-def test_every_row_says_what_its_arm_costs(run_folder: Path) -> None:
+def test_every_row_says_what_its_arm_costs(finished: FinishedRun) -> None:
     """Memory beside its prediction, work beside its limit, kernels; no cell is 0 for want of it."""
-    for record in read_csv(run_folder / "results.csv"):
+    for record in read_csv(finished.folder / "results.csv"):
         assert record.allocated_bytes
         assert record.predicted_bytes
         # What oneDNN takes inside a convolution is its own choice.
@@ -125,18 +108,19 @@ def test_every_row_says_what_its_arm_costs(run_folder: Path) -> None:
         assert record.compile_cold_s is None
 
 
-def test_the_table_also_comes_as_markdown(run_folder: Path) -> None:
+def test_the_table_also_comes_as_markdown(finished: FinishedRun, tmp_path: Path) -> None:
     """``--markdown`` prints tables that a pull request shows."""
-    done = vitbench("report", str(run_folder), "--markdown", "--show", "none", cwd=run_folder)
+    finished.copied(tmp_path)
+    done = vitbench("report", "run", "--markdown", "--show", "none", cwd=tmp_path)
     assert "| workload | arm | latency |" in done.stdout
     assert done.stdout.count("| B/32 attention b1 forward 32px |") == 4
-    more = vitbench("report", str(run_folder), "--markdown", "--show", "memory", cwd=run_folder)
+    more = vitbench("report", "run", "--markdown", "--show", "memory", cwd=tmp_path)
     assert "| workload | arm | memory | vs baseline | predicted |" in more.stdout
 
 
-def test_a_run_without_its_journal_keeps_its_rows(run_folder: Path, tmp_path: Path) -> None:
+def test_a_run_without_its_journal_keeps_its_rows(finished: FinishedRun, tmp_path: Path) -> None:
     """Where nothing could be made again nothing is overwritten."""
-    folder = Path(shutil.copytree(run_folder, tmp_path / "run"))
+    folder = finished.copied(tmp_path)
     (folder / "journal.jsonl").unlink()
     rows = (folder / "results.csv").read_bytes()
     done = vitbench("report", "run", cwd=tmp_path)
@@ -145,32 +129,35 @@ def test_a_run_without_its_journal_keeps_its_rows(run_folder: Path, tmp_path: Pa
     assert (folder / "results.csv").read_bytes() == rows
 
 
-def test_an_unfinished_run_says_so(run_folder: Path, tmp_path: Path) -> None:
+def test_an_unfinished_run_says_so(finished: FinishedRun, tmp_path: Path) -> None:
     """What is missing of the planned passes is counted, with the command that measures it."""
-    folder = Path(shutil.copytree(run_folder, tmp_path / "run"))
+    folder = finished.copied(tmp_path)
     lines = (folder / "journal.jsonl").read_text().splitlines(keepends=True)
     (folder / "journal.jsonl").write_text("".join(lines[:-1]))
     done = vitbench("report", "run", cwd=tmp_path)
     assert done.returncode == 0
     assert "unfinished: 1 planned measurement missing; finish it" in done.stderr
-    assert "unfinished" not in vitbench("report", str(run_folder), cwd=tmp_path).stderr
+    whole = finished.copied(tmp_path / "whole")
+    assert "unfinished" not in vitbench("report", str(whole), cwd=tmp_path).stderr
 
 
 def test_an_old_terminal_gets_what_it_can_show(
-    run_folder: Path, monkeypatch: pytest.MonkeyPatch
+    finished: FinishedRun, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Signs that an encoding lacks are replaced; nothing fails for their sake."""
     monkeypatch.setenv("PYTHONIOENCODING", "ascii")
-    done = vitbench("report", str(run_folder), cwd=run_folder)
+    finished.copied(tmp_path)
+    done = vitbench("report", "run", cwd=tmp_path)
     assert done.returncode == 0
     assert "speed-up" in done.stdout
     assert done.stdout.isascii()
 
 
 def pytest_in(folder: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
-    """Run the small patchers with pytest alone."""
+    """Run the small patchers with pytest alone, also where a worker of pytest-xdist starts it."""
     words = (str(PACKAGE), *SMALLEST, "--factors", "patcher", *arguments)
-    with started(sys.executable, "-m", "pytest", *words, cwd=folder) as process:
+    given = {k: v for k, v in environment(folder).items() if not k.startswith("PYTEST_")}
+    with started(sys.executable, "-m", "pytest", *words, cwd=folder, env=given) as process:
         return ended(process)
 
 

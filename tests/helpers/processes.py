@@ -23,8 +23,6 @@ SMALLEST = (
     *("--variants", "B/32", "--image-size", "32", "--batch-sizes", "1"),
     *("--modes", "forward", "--component", "block"),
 )
-# What a run would choose depends on the machine.
-SMALL = (*SMALLEST, "--no-choose")
 # Two comparisons of 200 slow pairs each, of which the first is under way for 20 s.
 COMPARE = (
     *("compare", "arms.py:steady", "arms.py:steady", "--input", "2,8", "--cache", "warm"),

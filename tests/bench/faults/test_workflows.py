@@ -10,7 +10,7 @@ from helpers.workflows import Runner
 pytestmark = [pytest.mark.slow, pytest.mark.long]
 
 LAYER = """
-import torch
+import time
 from torch import nn
 
 REPEATS = {repeats}
@@ -21,9 +21,8 @@ class Work(nn.Module):
         self.linear = nn.Linear(64, 64)
 
     def forward(self, x):
-        for _ in range(REPEATS):
-            y = self.linear(x)
-        return y
+        time.sleep(0.0005 * REPEATS)
+        return self.linear(x)
 
 def make():
     return Work()
@@ -43,7 +42,7 @@ INSTALL = {"inputs.install": "python -c 'import bench'"}
 @pytest.fixture(name="checkout")
 def _checkout(tmp_path: Path) -> Path:
     """A project's clone, whose commits can be pushed to where it came from."""
-    first = {"layers.py": LAYER.format(repeats=4), ".gitignore": "results/\n"}
+    first = {"layers.py": LAYER.format(repeats=4), ".gitignore": "results/\n__pycache__/\n"}
     project = make_repository(tmp_path / "project", first)
     git(tmp_path, "clone", "--quiet", "--bare", str(project), "origin.git")
     git(tmp_path, "clone", "--quiet", "origin.git", "checkout")
@@ -55,12 +54,12 @@ def test_the_gate_stops_a_slower_change(checkout: Path, tmp_path: Path) -> None:
     known = {
         **INSTALL,
         "github.base_ref": "main",
-        "inputs.targets": "--target layers.py:make --input 256,64 --passes 1 --no-lock",
-        "inputs.budget": "15s",
+        "inputs.targets": "--target layers.py:make --input 256,64 --passes 1 --no-survey --no-lock",
+        "inputs.budget": "30s",
         "inputs.threshold": "40%",
     }
     git(checkout, "switch", "--quiet", "-c", "change")
-    for repeats, code in ((8, 1), (4, 0)):
+    for repeats, code in ((16, 1), (4, 0)):
         commit(checkout, {"layers.py": LAYER.format(repeats=repeats), "CHANGES": str(repeats)})
         runner = Runner(checkout, tmp_path / f"runner-{repeats}", known)
         done = runner.run("gate.yml", "gate")
@@ -71,7 +70,8 @@ def test_the_gate_stops_a_slower_change(checkout: Path, tmp_path: Path) -> None:
 
 def test_every_push_goes_into_the_history(checkout: Path, tmp_path: Path) -> None:
     """On a branch of its own, with its chart, also where another job pushes at the same time."""
-    measure = "compare layers.py:make layers.py:make#2 --input 256,64 --passes 1 --budget 1s"
+    measure = "compare layers.py:make layers.py:make#2 --input 256,64 --passes 1 --no-survey"
+    measure += " --budget 1s"
     for number in range(2):
         commit(checkout, {"CHANGES": str(number)})
         head = git(checkout, "rev-parse", "HEAD")

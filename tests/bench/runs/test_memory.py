@@ -110,6 +110,7 @@ def test_the_largest_batch_fits_and_the_next_does_not(mode: str) -> None:
     assert more.predicted.total_bytes > limit
 
 
+@pytest.mark.slow
 @pytest.mark.long
 def test_the_largest_batch_is_found_where_the_device_is_here() -> None:
     """Tried in processes of their own, around the predicted one, which is nearly right."""
