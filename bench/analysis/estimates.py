@@ -9,6 +9,21 @@ from numpy.typing import NDArray
 from scipy.special import ndtr, stdtrit
 
 CONFIDENCE = 0.95
+Floats = NDArray[np.float64]
+# Standard deviation of a normal distribution / its median absolute deviation.
+_MAD_TO_SD = 1.4826
+# Variance of a median / variance of a mean, both of normal values.
+_MEDIAN_PENALTY = math.pi / 2
+# Disturbed pairs are left out if at least this number of pairs, and half of all, are calm.
+_LEAST_CALM = 6
+# Fewer pairs give no usable spread.
+_LEAST_SPREAD = 4
+# An arm has not settled if its calls become faster by more than TREND from the first third to the
+# last, with a probability below TREND_P under no trend.
+TREND = 0.03
+TREND_P = 0.01
+_LEAST_TREND = 9
+_MOST_TREND = 400
 
 
 @dataclass(frozen=True)
@@ -46,24 +61,6 @@ def geometric(log_values: Sequence[float]) -> Interval:
     quantile = float(stdtrit(passes - 1, 0.5 + CONFIDENCE / 2))
     half = quantile * float(np.std(log_values, ddof=1)) / math.sqrt(passes)
     return Interval(math.exp(mean), math.exp(mean - half), math.exp(mean + half))
-
-
-Floats = NDArray[np.float64]
-
-# Standard deviation of a normal distribution / its median absolute deviation.
-_MAD_TO_SD = 1.4826
-# Variance of a median / variance of a mean, both of normal values.
-_MEDIAN_PENALTY = math.pi / 2
-# Disturbed pairs are left out if at least this number of pairs, and half of all, are calm.
-_LEAST_CALM = 6
-# Fewer pairs give no usable spread.
-_LEAST_SPREAD = 4
-# An arm has not settled if its calls become faster by more than TREND from the first third to the
-# last, with a probability below TREND_P under no trend.
-TREND = 0.03
-TREND_P = 0.01
-_LEAST_TREND = 9
-_MOST_TREND = 400
 
 
 @dataclass(frozen=True)

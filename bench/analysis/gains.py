@@ -13,6 +13,8 @@ Repeats = Callable[[Record, str], int]
 
 # Components that are the whole: their speed-up applies to all of its time.
 _WHOLES = ("block", "model")
+# Minimum gains by objectives that have no interval.
+LEAST = {"memory": 1.01, "energy": 1.05}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -72,10 +74,6 @@ def _half_width(speedup: Interval, share: float) -> float:
     """Return the half-width of the logarithm of the time that a part saves."""
     low, high = speedup.low or speedup.value, speedup.high or speedup.value
     return (_log_saved(high, share) - _log_saved(low, share)) / 2
-
-
-# Minimum gains by objectives that have no interval.
-LEAST = {"memory": 1.01, "energy": 1.05}
 
 
 def gain_of(record: Record, control: Record | None, objective: str) -> Interval | None:

@@ -9,6 +9,9 @@ from bench.analysis.estimates import Interval, geometric
 from bench.records.comparison import Comparison, Sample
 from bench.records.row import Record
 
+# Fewer passes give no interval: these ratios borrow no spread from other comparisons.
+_LEAST_PASSES = 3
+
 
 def with_yardstick(record: Record, samples: Sequence[Sample]) -> Record:
     """Return the row with its arm's time / the yardstick's, unchanged without a yardstick."""
@@ -26,10 +29,6 @@ def with_yardstick(record: Record, samples: Sequence[Sample]) -> Record:
         yardstick_low=found.low,
         yardstick_high=found.high,
     )
-
-
-# Fewer passes give no interval: these ratios borrow no spread from other comparisons.
-_LEAST_PASSES = 3
 
 
 def throughput_ratio(baseline: Sequence[Sample], arm: Sequence[Sample]) -> Interval | None:

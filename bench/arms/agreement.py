@@ -22,6 +22,17 @@ TOLERANCES = {
     "amp_bf16": 1e-1,
     "bf16": 1e-1,
 }
+_PRECISIONS = {
+    torch.float64: "fp64",
+    torch.complex128: "fp64",
+    torch.float32: "fp32",
+    torch.complex64: "fp32",
+    torch.float16: "fp16",
+    torch.bfloat16: "bf16",
+}
+# Why two arms compute different functions, and how to make them compute the same.
+_Mismatch = tuple[str, str]
+_SHOWN = 4
 
 
 def relative_error(value: Tensor, reference: Tensor) -> float:
@@ -48,19 +59,6 @@ def beyond_tolerance(precision: str, errors: Mapping[str, float | None]) -> str 
         if error is not None and not error <= limit:
             return f"{name} error {error:.2g} against float64; {precision} allows {limit:.0e}"
     return None
-
-
-_PRECISIONS = {
-    torch.float64: "fp64",
-    torch.complex128: "fp64",
-    torch.float32: "fp32",
-    torch.complex64: "fp32",
-    torch.float16: "fp16",
-    torch.bfloat16: "bf16",
-}
-# Why two arms compute different functions, and how to make them compute the same.
-_Mismatch = tuple[str, str]
-_SHOWN = 4
 
 
 @dataclass(frozen=True, kw_only=True)

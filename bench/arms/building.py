@@ -31,6 +31,19 @@ from vitcore.weights import transfer
 
 T = TypeVar("T")
 Pair = tuple[T, T]
+# Module and builder of each component, unchanged in every revision that has a table of variants.
+_BUILDERS = {
+    "patcher": ("vitcore.patchers", "build_patcher"),
+    "attention": ("vitcore.attention", "build_attention"),
+    "block": ("vitcore.blocks", "EncoderBlock"),
+    "model": ("vitcore.model", "ViT"),
+}
+_COMPONENTS: dict[str, Callable[[ViTConfig], nn.Module]] = {
+    "patcher": build_patcher,
+    "attention": build_attention,
+    "block": EncoderBlock,
+    "model": ViT,
+}
 
 
 def is_arm_first(key: str, pass_index: int) -> bool:
@@ -48,15 +61,6 @@ def in_turn(baseline: Callable[[], T], arm: Callable[[], T], *, arm_first: bool)
         made = arm()
         return baseline(), made
     return baseline(), arm()
-
-
-# Module and builder of each component, unchanged in every revision that has a table of variants.
-_BUILDERS = {
-    "patcher": ("vitcore.patchers", "build_patcher"),
-    "attention": ("vitcore.attention", "build_attention"),
-    "block": ("vitcore.blocks", "EncoderBlock"),
-    "model": ("vitcore.model", "ViT"),
-}
 
 
 def build_from(tree: Path, workload: Workload, levels: dict[str, Any]) -> nn.Module:
@@ -77,14 +81,6 @@ def build_from(tree: Path, workload: Workload, levels: dict[str, Any]) -> nn.Mod
             f"({one_line(error)}); leave this target out, or compare with a later revision"
         ) from error
     return made
-
-
-_COMPONENTS: dict[str, Callable[[ViTConfig], nn.Module]] = {
-    "patcher": build_patcher,
-    "attention": build_attention,
-    "block": EncoderBlock,
-    "model": ViT,
-}
 
 
 def random_inputs(workload: Workload) -> Tensor:

@@ -31,6 +31,27 @@ _DTYPES = {
     "fp16": torch.float16,
 }
 _AUTOCAST = {"amp_bf16": torch.bfloat16, "amp_fp16": torch.float16}
+# Getter and setter of a PyTorch switch. They run inside the timed call, and are cheap:
+# torch.nn.attention.sdpa_kernel, which does the same, takes 8 microseconds.
+_Switch = tuple[Callable[[], bool], Callable[[bool], None]]
+_FAST_PATH: _Switch = (mha.get_fastpath_enabled, mha.set_fastpath_enabled)
+# Named after CUDA, but effective on a CPU as well.
+_BACKENDS: dict[str, _Switch] = {
+    "flash": (cuda.flash_sdp_enabled, cuda.enable_flash_sdp),
+    "efficient": (cuda.mem_efficient_sdp_enabled, cuda.enable_mem_efficient_sdp),
+    "cudnn": (cuda.cudnn_sdp_enabled, cuda.enable_cudnn_sdp),
+    "math": (cuda.math_sdp_enabled, cuda.enable_math_sdp),
+}
+_IMAGE_AXES = 4
+Loss = Callable[[Any], Tensor]
+# ``adamw`` leaves the implementation to torch: foreach on CUDA, a loop over parameters on a CPU.
+_OPTIMIZERS: dict[str, Callable[[Iterable[Tensor]], Optimizer]] = {
+    "adamw": AdamW,
+    "adamw_loop": partial(AdamW, foreach=False, fused=False),
+    "adamw_foreach": partial(AdamW, foreach=True),
+    "adamw_fused": partial(AdamW, fused=True),
+    "sgd": partial(SGD, lr=1e-3, momentum=0.9),
+}
 
 
 def dtype_of(precision: str) -> torch.dtype | None:
@@ -74,21 +95,6 @@ def autocast(precision: str, device: str) -> Context:
     return nullcontext
 
 
-# Getter and setter of a PyTorch switch. They run inside the timed call, and are cheap:
-# torch.nn.attention.sdpa_kernel, which does the same, takes 8 microseconds.
-_Switch = tuple[Callable[[], bool], Callable[[bool], None]]
-
-_FAST_PATH: _Switch = (mha.get_fastpath_enabled, mha.set_fastpath_enabled)
-# Named after CUDA, but effective on a CPU as well.
-_BACKENDS: dict[str, _Switch] = {
-    "flash": (cuda.flash_sdp_enabled, cuda.enable_flash_sdp),
-    "efficient": (cuda.mem_efficient_sdp_enabled, cuda.enable_mem_efficient_sdp),
-    "cudnn": (cuda.cudnn_sdp_enabled, cuda.enable_cudnn_sdp),
-    "math": (cuda.math_sdp_enabled, cuda.enable_math_sdp),
-}
-_IMAGE_AXES = 4
-
-
 def pinned_kernel(name: str) -> Context:
     """Return the context that pins attention to one kernel; ``auto`` leaves the choice to PyTorch.
 
@@ -127,18 +133,6 @@ def laid_out(value: Tensor, layout: str) -> Tensor:
     if layout == "channels_last" and value.dim() == _IMAGE_AXES:
         return value.contiguous(memory_format=torch.channels_last)
     return value
-
-
-Loss = Callable[[Any], Tensor]
-
-# ``adamw`` leaves the implementation to torch: foreach on CUDA, a loop over parameters on a CPU.
-_OPTIMIZERS: dict[str, Callable[[Iterable[Tensor]], Optimizer]] = {
-    "adamw": AdamW,
-    "adamw_loop": partial(AdamW, foreach=False, fused=False),
-    "adamw_foreach": partial(AdamW, foreach=True),
-    "adamw_fused": partial(AdamW, fused=True),
-    "sgd": partial(SGD, lr=1e-3, momentum=0.9),
-}
 
 
 def checkpoint_blocks(module: nn.Module) -> None:

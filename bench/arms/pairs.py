@@ -30,6 +30,7 @@ from bench.usercode.vitcore_spec import VitcorePart
 
 # Upper bound of random integers, which may be indices into a table.
 _INDICES = 10
+T = TypeVar("T")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -108,9 +109,6 @@ def _given(made: object, spec: InputSpec) -> Inputs:
         f"{spec} returned {described(made)}; expected a tensor, a tuple of what "
         "the arm takes by position, or a dict of what it takes by name"
     )
-
-
-T = TypeVar("T")
 
 
 class ArmError(RuntimeError):

@@ -21,6 +21,7 @@ _NODE = "autograd::engine::evaluate_function"
 _UNATTRIBUTED = "(kernels of no operator)"
 # Resolution of the profiler; smaller rests are rounding errors of sums.
 _RESOLUTION_S = 1e-9
+Notify = Callable[[str], object]
 
 
 def spans_of(events: Iterable[FunctionEvent], device: str) -> list[Span]:
@@ -71,9 +72,6 @@ def _kernels_s(events: Sequence[FunctionEvent]) -> float:
     ranges = {event.name for event in events if event.is_user_annotation}
     ran = (e for e in events if e.device_type.name == "CUDA" and e.name not in ranges)
     return float(sum(event.time_range.elapsed_us() for event in ran)) / 1e6
-
-
-Notify = Callable[[str], object]
 
 
 @dataclass(kw_only=True)

@@ -10,6 +10,29 @@ from typing import Any
 
 import psutil
 
+_GROUPS = Path("/sys/fs/cgroup")
+_OWN = Path("/proc/self/cgroup")
+# Version 1 has no word for "no limit" but writes its largest number of pages.
+_UNLIMITED_BYTES = 2**60
+# Instruction sets that decide the speed of a precision: of x86, then of Arm.
+_PRECISION_FLAGS = (
+    *("avx2", "avx512f", "avx512_vnni", "avx512_bf16", "avx512_fp16"),
+    *("amx_tile", "amx_int8", "amx_bf16", "amx_fp16"),
+    *("asimdhp", "asimddp", "sve", "bf16", "i8mm"),
+)
+# Environment variables that change how torch computes, on how many threads and on which cores.
+_VARIABLES = (
+    *("OMP_NUM_THREADS", "OMP_DYNAMIC", "OMP_PROC_BIND", "OMP_PLACES", "OMP_WAIT_POLICY"),
+    *("GOMP_CPU_AFFINITY", "GOMP_SPINCOUNT", "KMP_AFFINITY", "KMP_BLOCKTIME"),
+    *("MKL_NUM_THREADS", "MKL_DYNAMIC", "MKL_ENABLE_INSTRUCTIONS", "MKL_CBWR"),
+    *("ONEDNN_MAX_CPU_ISA", "ONEDNN_DEFAULT_FPMATH_MODE", "DNNL_MAX_CPU_ISA"),
+    *("ATEN_CPU_CAPABILITY", "MALLOC_CONF", "LD_PRELOAD"),
+    *("CUDA_VISIBLE_DEVICES", "CUDA_LAUNCH_BLOCKING", "CUDA_MODULE_LOADING"),
+    *("NVIDIA_TF32_OVERRIDE", "TORCH_ALLOW_TF32_CUBLAS_OVERRIDE"),
+    *("PYTORCH_CUDA_ALLOC_CONF", "PYTORCH_ALLOC_CONF"),
+)
+_ROOT = Path("/")
+
 
 def room_bytes(device: str) -> int | None:
     """Return the bytes that are free on ``cpu`` or ``cuda``; None without such a device."""
@@ -22,12 +45,6 @@ def room_bytes(device: str) -> int | None:
         memory_limit_bytes(group_folders("memory")),
     )
     return available if limit is None else min(available, limit)
-
-
-_GROUPS = Path("/sys/fs/cgroup")
-_OWN = Path("/proc/self/cgroup")
-# Version 1 has no word for "no limit" but writes its largest number of pages.
-_UNLIMITED_BYTES = 2**60
 
 
 def group_folders(controller: str, *, root: Path = _GROUPS, own: Path = _OWN) -> list[Path]:
@@ -88,26 +105,6 @@ def _words(file: Path) -> list[str]:
         return file.read_text(encoding="utf-8").split()
     except OSError:
         return []
-
-
-# Instruction sets that decide the speed of a precision: of x86, then of Arm.
-_PRECISION_FLAGS = (
-    *("avx2", "avx512f", "avx512_vnni", "avx512_bf16", "avx512_fp16"),
-    *("amx_tile", "amx_int8", "amx_bf16", "amx_fp16"),
-    *("asimdhp", "asimddp", "sve", "bf16", "i8mm"),
-)
-# Environment variables that change how torch computes, on how many threads and on which cores.
-_VARIABLES = (
-    *("OMP_NUM_THREADS", "OMP_DYNAMIC", "OMP_PROC_BIND", "OMP_PLACES", "OMP_WAIT_POLICY"),
-    *("GOMP_CPU_AFFINITY", "GOMP_SPINCOUNT", "KMP_AFFINITY", "KMP_BLOCKTIME"),
-    *("MKL_NUM_THREADS", "MKL_DYNAMIC", "MKL_ENABLE_INSTRUCTIONS", "MKL_CBWR"),
-    *("ONEDNN_MAX_CPU_ISA", "ONEDNN_DEFAULT_FPMATH_MODE", "DNNL_MAX_CPU_ISA"),
-    *("ATEN_CPU_CAPABILITY", "MALLOC_CONF", "LD_PRELOAD"),
-    *("CUDA_VISIBLE_DEVICES", "CUDA_LAUNCH_BLOCKING", "CUDA_MODULE_LOADING"),
-    *("NVIDIA_TF32_OVERRIDE", "TORCH_ALLOW_TF32_CUBLAS_OVERRIDE"),
-    *("PYTORCH_CUDA_ALLOC_CONF", "PYTORCH_ALLOC_CONF"),
-)
-_ROOT = Path("/")
 
 
 def host_facts(root: Path = _ROOT) -> dict[str, Any]:

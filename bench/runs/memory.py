@@ -21,6 +21,8 @@ from vitcore.config import VARIANTS
 _GROWTH = 4
 # Number of secant steps before each bisection: costs may have corners.
 _LINES = 3
+# Upper bound of the search; no device holds more images.
+LARGEST_TRIED_BATCH = 10**6
 
 
 def largest(cost: Callable[[int], float], limit: float, most: int) -> int:
@@ -65,10 +67,6 @@ def largest_near(fits: Callable[[int], bool], guess: int, most: int) -> int:
             at = min(low + step, most) if low else max(high - step, 1)
             step *= 2
     return low
-
-
-# Upper bound of the search; no device holds more images.
-LARGEST_TRIED_BATCH = 10**6
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -21,6 +21,11 @@ from bench.records.errors import RunError
 from bench.records.task import LOST, UNWRITABLE, J, PassJob, Task
 
 _COUNTERS = (Path("/proc/vmstat"), Path("/sys/fs/cgroup/memory.events"))
+_POLL_S = 0.5
+# Maximum seconds to load Python, torch and pytest, on a busy machine; not part of a job.
+_START_S = 120.0
+_ROOT = Path(__file__).parents[2]
+OnEvent = Callable[[Event], None]
 
 
 @dataclass(frozen=True)
@@ -61,14 +66,6 @@ def _name(number: int) -> str:
         return signal.Signals(number).name
     except ValueError:
         return f"signal {number}"
-
-
-_POLL_S = 0.5
-# Maximum seconds to load Python, torch and pytest, on a busy machine; not part of a job.
-_START_S = 120.0
-_ROOT = Path(__file__).parents[2]
-
-OnEvent = Callable[[Event], None]
 
 
 def run_to_completion(task: Task[J], reader: JournalReader, watch: OnEvent) -> None:

@@ -46,6 +46,10 @@ _CUDA_ARMS = ("tf32", "reduce_overhead", "max_autotune", "efficient", "cudnn")
 LARGEST_BATCH = 10**10
 # Default modes of each device: a ViT is rarely trained on a CPU.
 MODES_OF = {"cpu": ("forward",), "cuda": MODES}
+Measure = Callable[[Comparison], None]
+COPY_SUFFIX = re.compile(r"#[0-9]+$")
+# A control gets this share of a candidate's time: a large effect is enough to raise an alarm.
+CONTROL_SHARE = 0.25
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -114,9 +118,6 @@ class Selection:
                 raise InputError(f"no {kind} given; known: {', '.join(allowed)}")
             for name in names:
                 known(kind, name, tuple(allowed))
-
-
-Measure = Callable[[Comparison], None]
 
 
 def expand(grid: Grid, selection: Selection) -> Iterator[Comparison]:
@@ -210,11 +211,6 @@ def comparisons(selection: Selection) -> tuple[Comparison, ...]:
             "give --modes train"
         )
     return found
-
-
-COPY_SUFFIX = re.compile(r"#[0-9]+$")
-# A control gets this share of a candidate's time: a large effect is enough to raise an alarm.
-CONTROL_SHARE = 0.25
 
 
 def distinct(names: Sequence[str]) -> list[str]:

@@ -13,6 +13,47 @@ from bench.report.plots.canvas import STYLE, figure_kind
 from bench.report.units import bounds, counted, images, percent, scientific, times
 
 _MOST = 6
+# Colours of matplotlib that follow the page, light or dark.
+_THEMED = {
+    "#000000": "var(--fg)",
+    "#ffffff": "var(--bg)",
+    "#555555": "var(--soft)",
+    "#cccccc": "var(--line)",
+    "#b0b0b0": "var(--line)",
+}
+_NAME = re.compile(r'(\bid="|url\(#|href="#)')
+_COLOUR = re.compile("|".join(_THEMED))
+# Text as text can be searched, copied and read aloud, and takes a tenth of the bytes.
+_AS_TEXT = {**STYLE, "svg.fonttype": "none"}
+# Headings by kind of figure, in the order of the page.
+HEADINGS = {
+    "speedup": "Verdicts",
+    "latency": "Latency and throughput",
+    "error": "Speed against numeric error",
+    "memory": "Memory",
+    "roofline": "Roofline",
+    "compile": "When compiling pays off",
+    "trend": "History",
+}
+# Kinds that the page shows as figures; the others are tables (``bench.report.page.forest``).
+FIGURES = ("error", "roofline", "compile", "trend")
+_CAPTIONS = {
+    "speedup": "Right of ×1 is faster than the baseline. Lines are 95 % intervals over processes, "
+    "the band holds differences too small to matter, hollow marks are the baseline against its own "
+    "copy.",
+    "latency": "Time of one call, which is one batch, with its 95 % interval over processes.",
+    "error": "Relative error of the output against float64, and speed-up over the baseline. No arm "
+    "is better in both than an arm on a line.",
+    "memory": "Peak of live tensors in one call (● measured, ○ predicted), and of the whole "
+    "process (|).",
+    "roofline": "Operations per second against operations per byte, below the limits measured on "
+    "this machine in the same run. The share of the limit in the table comes from alternating "
+    "pairs, so that other load cancels.",
+    "compile": "Total time against images processed: the first call costs more, and compiling "
+    "has paid off where the lines cross.",
+    "trend": "Time of each arm as a multiple of the yardstick's, run by run; lasting changes are "
+    "marked with their size; the 95 % range of runs in which each began is shaded.",
+}
 
 
 def finding(name: str, records: Sequence[Record]) -> str:
@@ -66,20 +107,6 @@ _FINDINGS: dict[str, Callable[[Sequence[Record]], Iterator[str]]] = {
 }
 
 
-# Colours of matplotlib that follow the page, light or dark.
-_THEMED = {
-    "#000000": "var(--fg)",
-    "#ffffff": "var(--bg)",
-    "#555555": "var(--soft)",
-    "#cccccc": "var(--line)",
-    "#b0b0b0": "var(--line)",
-}
-_NAME = re.compile(r'(\bid="|url\(#|href="#)')
-_COLOUR = re.compile("|".join(_THEMED))
-# Text as text can be searched, copied and read aloud, and takes a tenth of the bytes.
-_AS_TEXT = {**STYLE, "svg.fonttype": "none"}
-
-
 def inlined(drawn: Sequence[tuple[str, Figure]]) -> list[tuple[str, str]]:
     """Return name and SVG element of each figure that the page shows."""
     return [
@@ -101,37 +128,6 @@ def inline_svg(figure: Figure, name: str) -> str:
     text = _NAME.sub(rf"\g<1>{name}-", text)
     text = _COLOUR.sub(lambda found: _THEMED[found[0]], text)
     return text.replace("<svg ", '<svg aria-hidden="true" focusable="false" ', 1)
-
-
-# Headings by kind of figure, in the order of the page.
-HEADINGS = {
-    "speedup": "Verdicts",
-    "latency": "Latency and throughput",
-    "error": "Speed against numeric error",
-    "memory": "Memory",
-    "roofline": "Roofline",
-    "compile": "When compiling pays off",
-    "trend": "History",
-}
-# Kinds that the page shows as figures; the others are tables (``bench.report.page.forest``).
-FIGURES = ("error", "roofline", "compile", "trend")
-_CAPTIONS = {
-    "speedup": "Right of ×1 is faster than the baseline. Lines are 95 % intervals over processes, "
-    "the band holds differences too small to matter, hollow marks are the baseline against its own "
-    "copy.",
-    "latency": "Time of one call, which is one batch, with its 95 % interval over processes.",
-    "error": "Relative error of the output against float64, and speed-up over the baseline. No arm "
-    "is better in both than an arm on a line.",
-    "memory": "Peak of live tensors in one call (● measured, ○ predicted), and of the whole "
-    "process (|).",
-    "roofline": "Operations per second against operations per byte, below the limits measured on "
-    "this machine in the same run. The share of the limit in the table comes from alternating "
-    "pairs, so that other load cancels.",
-    "compile": "Total time against images processed: the first call costs more, and compiling "
-    "has paid off where the lines cross.",
-    "trend": "Time of each arm as a multiple of the yardstick's, run by run; lasting changes are "
-    "marked with their size; the 95 % range of runs in which each began is shaded.",
-}
 
 
 def heading(name: str) -> str:

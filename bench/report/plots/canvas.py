@@ -24,6 +24,23 @@ DECADES = tuple(
 RATIOS = (*DECADES[:3], *(tuple(n / d for n in range(d // 3, 3 * d)) for d in (10, 20, 50)))
 # Sizes in bytes: 1 KiB to 1 PiB, every power of 2, 4, 8, 16 …
 BINARY = tuple(tuple(2.0**e for e in range(10, 51, step)) for step in range(1, 9))
+STYLE: dict[Any, Any] = {
+    "font.size": 9,
+    "axes.spines.top": False,
+    "axes.spines.right": False,
+    "axes.grid": True,
+    "grid.alpha": 0.25,
+    "svg.hashsalt": "vitbench",
+    # A dollar in a name begins no formula.
+    "text.parse_math": False,
+}
+# Okabe and Ito's colours, distinct for colour-blind readers too.
+COLOURS = ("#000000", "#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00")
+MARKERS = "osD^vP"
+# The provenance line needs this width.
+_LEAST_INCH = 8.0
+# Longer labels would leave no room for the plot.
+MOST_SIGNS = 48
 
 
 def ticks(
@@ -42,25 +59,6 @@ def ratio_range(records: Sequence[Record]) -> tuple[float, float]:
     lows = [max(r.speedup_low or 1.0, (r.speedup or 1.0) / WIDEST) for r in records]
     highs = [min(r.speedup_high or 1.0, (r.speedup or 1.0) * WIDEST) for r in records]
     return min(0.95, *values, *lows) * 0.96, max(1.05, *values, *highs) * 1.04
-
-
-STYLE: dict[Any, Any] = {
-    "font.size": 9,
-    "axes.spines.top": False,
-    "axes.spines.right": False,
-    "axes.grid": True,
-    "grid.alpha": 0.25,
-    "svg.hashsalt": "vitbench",
-    # A dollar in a name begins no formula.
-    "text.parse_math": False,
-}
-# Okabe and Ito's colours, distinct for colour-blind readers too.
-COLOURS = ("#000000", "#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00")
-MARKERS = "osD^vP"
-# The provenance line needs this width.
-_LEAST_INCH = 8.0
-# Longer labels would leave no room for the plot.
-MOST_SIGNS = 48
 
 
 def new_figure(width: float, height: float, title: str, source: str) -> Figure:
