@@ -1,7 +1,5 @@
 """comparison: the frozen vocabulary and columns, names of comparisons, one-line errors."""
 
-import subprocess
-import sys
 from dataclasses import FrozenInstanceError, replace
 from typing import Any
 
@@ -36,35 +34,6 @@ SCHEMA_4 = (
     "break_even_low_images, break_even_high_images, kernels, joules_per_image, "
     "throughput_ratio, throughput_low, throughput_high, compile_extra_bytes, "
     "parameters, yardstick_ms, yardstick_ratio, yardstick_low, yardstick_high"
-)
-TORCH_FREE = (
-    "bench.records.comparison, "
-    "bench.records.row, "
-    "bench.records.arm_costs, "
-    "bench.records.plan, "
-    "bench.records.environment, "
-    "bench.suite.grid, "
-    "bench.files.run_folder, "
-    "bench.files.journal, "
-    "bench.files.results_csv, "
-    "bench.cli.options, "
-    "bench.usercode.spec, "
-    "bench.files.lock, "
-    "bench.runs.checks, "
-    "bench.runs.run, "
-    "bench.runs.survey, "
-    "bench.analysis.row_costs, "
-    "bench.report.tables.costs, "
-    "bench.report.plots.costs, "
-    "bench.runs.compare, "
-    "bench.runs.calibrate, "
-    "bench.analysis.calibration, "
-    "bench.analysis.rows, "
-    "bench.analysis.simulated_runs, "
-    "bench.report.calibration, "
-    "bench.report.plots.speed, "
-    "bench.report.progress, "
-    "bench.report.tables.verdicts"
 )
 
 
@@ -221,10 +190,3 @@ def test_timed_seconds(wall: dict[str, Any], expected_s: float) -> None:
     """Wall times count where there are any; device times stand in for them elsewhere."""
     sample = make_sample(make_comparison(), baseline_s=(0.25,), arm_s=(0.25,), **wall)
     assert sample.timed_s == expected_s
-
-
-def test_no_torch() -> None:
-    """All but what measures loads without torch."""
-    code = f"import sys, {TORCH_FREE}; sys.exit('torch is loaded' if 'torch' in sys.modules else 0)"
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, check=False)
-    assert done.returncode == 0, done.stderr.decode()
