@@ -76,28 +76,28 @@ def bench(session: nox.Session) -> None:
 
 @nox.session
 def tests(session: nox.Session) -> None:
-    """Run the tests but for those that take long; arguments go to pytest."""
+    """Run all tests but the long ones; arguments go to pytest."""
     install(session, *group("tests"))
     run_tests(session)
 
 
 @nox.session
 def faults(session: nox.Session) -> None:
-    """Run the tests that take long: real runs that are killed, hung and interrupted."""
+    """Run the long tests: real runs, killed, hung, interrupted and resumed."""
     install(session, *group("tests"))
-    run_tests(session, "-m", "long")
+    run_tests(session, "-m", "long and not endurance")
 
 
 @nox.session
 def endurance(session: nox.Session) -> None:
-    """Run the tests that do again and again what others do a few times; for the night."""
+    """Run the tests that repeat others many times; for the night."""
     install(session, *group("tests"))
     run_tests(session, "-m", "endurance")
 
 
 @nox.session
 def instructions(session: nox.Session) -> None:
-    """Run the tests of predicted memory as on CPUs with fewer instructions than this one."""
+    """Run the tests of predicted memory with the instruction sets of older CPUs."""
     install(session, *group("tests"))
     run_predictions(session)
 

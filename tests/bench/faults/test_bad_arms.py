@@ -9,7 +9,7 @@ import pytest
 
 from helpers.processes import none_left, vitbench, with_arms
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, pytest.mark.long]
 
 # The statuses and what the cause says, by arm. Each is measured in a process with the others until
 # one ends that process.
@@ -99,7 +99,6 @@ def test_what_failed_in_a_pass_is_not_run_again(
     assert not any("crashed" in line for line in looks)
 
 
-@pytest.mark.long
 def test_an_arm_that_ends_its_process_takes_no_other_with_it(tmp_path: Path) -> None:
     """Aborts, kills, exits and hangs, even those that ignore signals, each cost one comparison."""
     done, rows = compare(tmp_path, *LONG, "right")
@@ -110,7 +109,6 @@ def test_an_arm_that_ends_its_process_takes_no_other_with_it(tmp_path: Path) -> 
     assert none_left(tmp_path)
 
 
-@pytest.mark.long
 def test_the_exit_code_is_0_where_all_was_measured(tmp_path: Path) -> None:
     """Candidates that were all measured need nobody's attention."""
     done, rows = compare(tmp_path, "steady")
@@ -118,7 +116,6 @@ def test_the_exit_code_is_0_where_all_was_measured(tmp_path: Path) -> None:
     assert done.returncode == 0
 
 
-@pytest.mark.long
 def test_the_exit_code_is_2_where_nothing_can_be_measured(tmp_path: Path) -> None:
     """A candidate that does not exist is an input to correct, in one line."""
     done, _ = compare(tmp_path, "rihgt")

@@ -20,7 +20,7 @@ from helpers.processes import (
     wait_for,
 )
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, pytest.mark.long]
 
 
 def fill_disk(process: subprocess.Popen[str], room_bytes: int) -> None:
@@ -59,7 +59,6 @@ def test_a_full_disk_loses_nothing(full: Ended, interrupted: Ended) -> None:
     assert full.none_left
 
 
-@pytest.mark.long
 def test_with_room_the_run_goes_on(full: Ended, tmp_path: Path) -> None:
     """The half-written line that a full disk leaves does not spoil what is written after it."""
     cwd = full.copied(tmp_path)

@@ -22,7 +22,7 @@ from helpers.processes import (
     with_arms,
 )
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, pytest.mark.long]
 
 
 HINT = "vitbench: interrupted; go on with: vitbench run --resume run"

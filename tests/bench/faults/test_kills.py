@@ -16,7 +16,7 @@ from bench.files.run_folder import read_plan
 from helpers.journals import read_samples
 from helpers.processes import command, ended, none_left, started, vitbench, wait_for, with_arms
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, pytest.mark.long]
 
 PASSES = 2
 # A control and two candidates. What was named is measured for as long as was asked: no pass more.

@@ -10,7 +10,7 @@ import pytest
 from bench.files.results_csv import read_csv
 from helpers.processes import Ended, vitbench, with_arms
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, pytest.mark.long]
 
 QUICK = ("--input", "2,8", "--budget", "1s", "--passes", "1", "--no-survey")
 
@@ -30,7 +30,6 @@ def test_a_changed_file_is_refused(interrupted: Ended, tmp_path: Path) -> None:
     )
 
 
-@pytest.mark.long
 def test_a_run_is_resumed_from_anywhere(interrupted: Ended, tmp_path: Path) -> None:
     """Arms that were named from one folder are found from another."""
     cwd = interrupted.copied(tmp_path / "project")

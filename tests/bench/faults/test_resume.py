@@ -13,7 +13,7 @@ from bench.records.comparison import SCHEMA
 from helpers.journals import read_samples
 from helpers.processes import Ended, vitbench
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, pytest.mark.long]
 
 
 def refused(cwd: Path) -> str:
@@ -136,7 +136,6 @@ def test_an_edited_csv_is_made_again_and_kept(resumed: Ended, tmp_path: Path) ->
     assert read_csv(path) == rows
 
 
-@pytest.mark.long
 def test_a_half_written_line_is_reported_and_measured_again(resumed: Ended, tmp_path: Path) -> None:
     """After a power loss the last line may be half there: the rest of the run stays as it was."""
     cwd = resumed.copied(tmp_path)

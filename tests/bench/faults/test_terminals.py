@@ -12,7 +12,7 @@ from bench.files.results_csv import read_csv
 from helpers.journals import read_samples
 from helpers.processes import COMPARE, command, ended, none_left, started, wait_for, with_arms
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, pytest.mark.long]
 
 # Starts a program whose terminal is its standard input, as a terminal's window does.
 AT_TERMINAL = (
@@ -37,7 +37,6 @@ def test_a_closed_terminal_keeps_the_rows(tmp_path: Path) -> None:
     assert (tmp_path / "run" / "results.csv").exists()
 
 
-@pytest.mark.long
 def test_nohup_stays_nohup(tmp_path: Path) -> None:
     """A program told to ignore the terminal's end goes on to its own, even if nobody reads on."""
     with started("nohup", *command(*COMPARE), cwd=with_arms(tmp_path)) as process:

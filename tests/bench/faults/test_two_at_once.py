@@ -9,7 +9,7 @@ import pytest
 
 from helpers.processes import COMPARE, command, ended, started, wait_for, with_arms
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, pytest.mark.long]
 
 SMALL = (
     *("compare", "arms.py:right", "arms.py:right", "--input", "2,8", "--budget", "1s"),
@@ -51,7 +51,6 @@ def test_a_second_run_on_the_device_is_refused(
     assert "wait until it ends, or give --no-lock to measure without a lock" in line
 
 
-@pytest.mark.long
 def test_without_locks_a_second_run_measures(
     under_way: tuple[Path, subprocess.Popen[str]],
 ) -> None:

@@ -12,7 +12,7 @@ from helpers.journals import choices_from
 from helpers.processes import vitbench
 from helpers.runs import FinishedRun
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, pytest.mark.long]
 
 
 def test_what_was_chosen_is_measured(finished: FinishedRun) -> None:

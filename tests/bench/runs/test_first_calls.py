@@ -14,7 +14,7 @@ from helpers.journals import read_samples
 from helpers.records import make_environment, make_plan, make_workload
 from helpers.tasks import make_pass_job, make_pass_task
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, pytest.mark.long]
 
 BLOCK = make_workload(component="block", variant="B/32", patch_size=32, image_size=32)
 COMPILED = Comparison(
