@@ -1,4 +1,4 @@
-"""bench.files.history_csv: runs go in once, come out as they were, and nothing is half written."""
+"""bench.files.history_csv: each run is added once, reads back unchanged, and never in part."""
 
 from dataclasses import replace
 from pathlib import Path
@@ -14,41 +14,41 @@ STICK = {"yardstick_ratio": 0.4, "yardstick_low": 0.39, "yardstick_high": 0.41}
 ROW = make_record(**STICK)
 
 
-def of(run_id: str, ratio: float = 0.4) -> list[Point]:
-    """The points of a run of one arm."""
+def points_of(run_id: str, ratio: float = 0.4) -> list[Point]:
+    """Return the history points of a run with one arm."""
     row = replace(ROW, run_id=run_id, yardstick_ratio=ratio)
     return points([row], make_environment(), "2026-01-02T03:04:05+00:00")
 
 
 def test_the_columns_are_frozen() -> None:
-    """What lives in git does not change its form."""
+    """The columns of a history do not change: histories are kept in git."""
     assert ",".join(HISTORY_COLUMNS) == (
         "schema,time,commit,run_id,device,device_name,torch,series,ratio,low,high"
     )
 
 
-def test_runs_come_out_as_they_went_in(tmp_path: Path) -> None:
-    """One after the other; the file begins with a header, once, in a folder that it makes."""
+def test_runs_round_trip(tmp_path: Path) -> None:
+    """Appended runs read back in order; the file has one header, in a folder made for it."""
     path = tmp_path / "new" / "history.csv"
-    append(path, of("one"))
-    append(path, of("two", 0.5))
-    assert read(path) == [*of("one"), *of("two", 0.5)]
+    append(path, points_of("one"))
+    append(path, points_of("two", 0.5))
+    assert read(path) == [*points_of("one"), *points_of("two", 0.5)]
     assert path.read_text().count("schema,") == 1
     assert [each.name for each in path.parent.iterdir()] == ["history.csv"]
 
 
 def test_a_run_counts_once(tmp_path: Path) -> None:
-    """And what stands there stays."""
+    """Adding a run a second time is an error and leaves the file unchanged."""
     path = tmp_path / "history.csv"
-    append(path, of("one"))
+    append(path, points_of("one"))
     before = path.read_text()
     with pytest.raises(InputError, match="has run 'one' already"):
-        append(path, [*of("two"), *of("one")])
+        append(path, [*points_of("two"), *points_of("one")])
     assert path.read_text() == before
 
 
-def test_what_belongs_into_a_history() -> None:
-    """What was measured beside the yardstick; choices are others every time."""
+def test_only_yardstick_ratios_enter_a_history() -> None:
+    """Rows without a yardstick ratio, failed rows and choices are left out of a history."""
     rows = [
         ROW,
         replace(ROW, yardstick_ratio=None),
@@ -60,8 +60,8 @@ def test_what_belongs_into_a_history() -> None:
     assert (only.torch, only.device_name, only.commit) == ("2.9.0", ROW.device_name, ROW.commit)
 
 
-def test_series_are_told_apart() -> None:
-    """By all that makes an arm another; the usual image size is not said."""
+def test_series_names_are_distinct() -> None:
+    """A series name has every field of its arm, except the default image size."""
     assert series_name(ROW) == "attention B/16 attention b1 forward cpu manual"
     changes = [{"mode": "train"}, {"batch_size": 8}, {"device": "cuda"}, {"image_size": 384}]
     changes += [{"arm": "sdpa"}, {"variant": "L/16"}, {"component": "block"}, {"factor": "kernel"}]
@@ -79,24 +79,24 @@ def test_series_are_told_apart() -> None:
         (",0.39,0.41", "", "line 2 is not a point of a history"),
     ],
 )
-def test_a_damaged_history_is_told(tmp_path: Path, old: str, new: str, message: str) -> None:
-    """By its line; nothing is added to it."""
+def test_damaged_history_is_refused(tmp_path: Path, old: str, new: str, message: str) -> None:
+    """A damaged history raises an error with its line number; nothing is appended to it."""
     path = tmp_path / "history.csv"
-    append(path, of("one"))
+    append(path, points_of("one"))
     path.write_text(path.read_text().replace(old, new))
-    for use in (lambda: read(path), lambda: append(path, of("two"))):
+    for use in (lambda: read(path), lambda: append(path, points_of("two"))):
         with pytest.raises(InputError, match=message):
             use()
 
 
-def test_no_history_says_how_to_begin_one(tmp_path: Path) -> None:
-    """With the command."""
+def test_missing_history_names_the_command(tmp_path: Path) -> None:
+    """The error for a missing history names the command that starts one."""
     with pytest.raises(InputError, match="start a history with: vitbench history add"):
         read(tmp_path / "none.csv")
 
 
-def test_own_arms_have_the_commit_of_their_own_tree() -> None:
-    """Not that of vitbench; and a name that says on what they were measured."""
+def test_own_arms_have_the_commit_of_their_tree() -> None:
+    """A user's own arm has its tree's commit, not vitbench's, and a series name with its inputs."""
     own = replace(ROW, factor="factory", variant=None, inputs="8,197,768", arm="mine.py:make")
     (only,) = points([own], make_environment(), "2026", "c0ffee")
     assert only.commit == "c0ffee"
@@ -105,15 +105,15 @@ def test_own_arms_have_the_commit_of_their_own_tree() -> None:
     assert usual.commit == ROW.commit
 
 
-def test_a_file_that_was_edited_by_hand_loses_nothing(tmp_path: Path) -> None:
-    """Neither its last line, which has no end, nor the order of its columns."""
+def test_hand_edited_file_loses_nothing(tmp_path: Path) -> None:
+    """A missing final line break and reordered columns survive an append."""
     path = tmp_path / "history.csv"
-    append(path, of("one"))
+    append(path, points_of("one"))
     header, line = path.read_text().splitlines()
     cells = dict(zip(header.split(","), line.split(","), strict=True))
     path.write_text(",".join(reversed(cells)) + "\n" + ",".join(reversed(cells.values())))
-    append(path, of("two"))
-    assert read(path) == [*of("one"), *of("two")]
+    append(path, points_of("two"))
+    assert read(path) == [*points_of("one"), *points_of("two")]
 
 
 @pytest.mark.parametrize(
@@ -123,10 +123,10 @@ def test_a_file_that_was_edited_by_hand_loses_nothing(tmp_path: Path) -> None:
         (b",surplus\n", "line 2 is not a point .* too many cells"),
     ],
 )
-def test_damage_is_told_in_a_line(tmp_path: Path, damage: bytes, message: str) -> None:
-    """With the file, and the line where there is one."""
+def test_damage_is_reported_with_its_line(tmp_path: Path, damage: bytes, message: str) -> None:
+    """The error for damaged bytes or surplus cells names the fault, and the line if known."""
     path = tmp_path / "history.csv"
-    append(path, of("one"))
+    append(path, points_of("one"))
     path.write_bytes(path.read_bytes().rstrip(b"\n") + damage)
     with pytest.raises(InputError, match=message):
         read(path)

@@ -1,4 +1,4 @@
-"""journal: every event once, on disk, and whatever happens to the file is told apart."""
+"""bench.files.journal: every event is read once, and each kind of damage is recognized."""
 
 from dataclasses import replace
 from pathlib import Path
@@ -24,29 +24,29 @@ SAMPLE = make_sample(make_comparison(), causes={"steal": 1}, disturbed=(3,), uns
 
 @pytest.fixture(name="journal")
 def _journal(tmp_path: Path) -> Path:
-    """Where a journal is to be."""
+    """The path of a journal that does not exist yet."""
     return tmp_path / "journal.jsonl"
 
 
 def sample(key: str, pass_index: int = 0) -> Sample:
-    """A sample of a comparison called ``key``."""
+    """Return a sample of the comparison ``key``."""
     return replace(SAMPLE, key=key, pass_index=pass_index)
 
 
 def write(journal: Path, keys: str) -> list[bytes]:
-    """Append a sample for each letter; all lines of the journal then."""
+    """Append a sample for each letter and return all lines of the journal."""
     for key in keys:
         append_sample(journal, sample(key))
     return journal.read_bytes().splitlines(keepends=True)
 
 
 def keys_of(events: list[dict[str, Any]]) -> str:
-    """The keys of events, in their order."""
+    """Return the keys of events, in order."""
     return "".join(event["key"] for event in events)
 
 
-def test_each_event_is_given_once(journal: Path) -> None:
-    """A reader gives what is new since it was last asked; before there is a file, nothing."""
+def test_each_event_is_returned_once(journal: Path) -> None:
+    """A reader returns the events added since its last call; without a file, none."""
     reader = JournalReader(journal)
     assert reader.new_events() == []
     append_event(journal, "start", key="a", pass_index=0)
@@ -62,10 +62,10 @@ def test_each_event_is_given_once(journal: Path) -> None:
 
 @settings(deadline=None, max_examples=60)
 @given(cut=st.integers(0, 10**6))
-def test_a_line_being_written_is_left_for_later(
+def test_line_being_written_is_read_later(
     tmp_path_factory: pytest.TempPathFactory, cut: int
 ) -> None:
-    """Wherever the writer is while somebody reads, whole lines are given and the rest follows."""
+    """At any position of the writer, whole lines are returned and the rest follows later."""
     journal = tmp_path_factory.mktemp("run") / "journal.jsonl"
     text = b"".join(write(journal, "abc"))
     cut %= len(text) + 1
@@ -79,8 +79,8 @@ def test_a_line_being_written_is_left_for_later(
     assert reader.torn == 0
 
 
-def test_a_half_written_line_costs_one_event_wherever_it_was_cut(journal: Path) -> None:
-    """At every position a cut is counted, never an error, and the next event has its own line."""
+def test_half_written_line_loses_one_event(journal: Path) -> None:
+    """A cut at any position counts as one torn line; the next event has a line of its own."""
     append_event(journal, "start", key="a")
     first = journal.read_bytes()
     append_event(journal, "start", key="b")
@@ -94,8 +94,8 @@ def test_a_half_written_line_costs_one_event_wherever_it_was_cut(journal: Path) 
         assert (keys_of(events), torn) == ("ac", 1), second[:cut]
 
 
-def test_nothing_written_is_nothing_torn(journal: Path) -> None:
-    """Cut between lines, or without a file, nothing was half-written."""
+def test_no_half_written_line_counts_no_torn_line(journal: Path) -> None:
+    """An absent file, an empty one or a cut between lines counts no torn line."""
     assert read_events(journal) == ([], 0)
     first, _ = write(journal, "ab")
     journal.write_bytes(first)
@@ -104,12 +104,12 @@ def test_nothing_written_is_nothing_torn(journal: Path) -> None:
     assert read_events(journal) == ([], 0)
 
 
-def test_a_whole_line_without_its_end_counts_once(journal: Path) -> None:
-    """Only the line break was lost: the event counts, once, and the next has its own line."""
+def test_line_without_its_line_break_counts_once(journal: Path) -> None:
+    """A line that lacks its line break counts once; the next event has a line of its own."""
     (line,) = write(journal, "a")
     journal.write_bytes(line[:-1])
     reader = JournalReader(journal)
-    assert reader.new_events() == []  # Somebody may still be writing.
+    assert reader.new_events() == []  # The writer may not have finished.
     assert keys_of(reader.new_events(final=True)) == "a"
     assert reader.new_events(final=True) == []
     append_sample(journal, sample("b"))
@@ -119,7 +119,7 @@ def test_a_whole_line_without_its_end_counts_once(journal: Path) -> None:
 
 
 def test_a_torn_last_line_is_counted_once(journal: Path) -> None:
-    """Who reads a torn line as the last, and what follows it later, counts it once."""
+    """A torn last line is counted once, also when later lines follow it."""
     first, second = write(journal, "ab")
     journal.write_bytes(first + second[:30])
     reader = JournalReader(journal)
@@ -130,7 +130,7 @@ def test_a_torn_last_line_is_counted_once(journal: Path) -> None:
 
 
 def test_a_block_of_nulls_is_torn(journal: Path) -> None:
-    """After a power loss a file may end in nulls: what was to stand there is measured again."""
+    """A block of nulls, as left by a power loss, counts as one torn line."""
     (line,) = write(journal, "a")
     journal.write_bytes(line + b"\0" * 100)
     append_sample(journal, replace(sample("b"), died=True))
@@ -139,15 +139,15 @@ def test_a_block_of_nulls_is_torn(journal: Path) -> None:
 
 
 def test_a_comparison_counts_once_for_each_pass(journal: Path) -> None:
-    """Of two samples of one comparison in one pass the first counts; other passes are others."""
+    """The first sample of a comparison in a pass counts; other passes count separately."""
     first, again, later = sample("a"), replace(sample("a"), prepare_s=9.0), sample("a", 1)
     for each in (first, again, later, replace(later, status="crashed"), sample("b")):
         append_sample(journal, each)
     assert read_samples(journal.parent) == [first, later, sample("b")]
 
 
-def test_other_events_are_no_samples(journal: Path) -> None:
-    """Whatever else a journal tells does not count as measured."""
+def test_other_events_are_not_samples(journal: Path) -> None:
+    """Events of other kinds are read but are not returned as samples."""
     append_event(journal, "process", pass_index=0)
     append_event(journal, "start", key="a", pass_index=0)
     append_event(journal, "unheard-of", key="a", pass_index=0)
@@ -164,8 +164,8 @@ SURVEY = make_survey(
 )
 
 
-def test_a_survey_comes_back_as_it_was(journal: Path) -> None:
-    """Everything that a look told, what it did not tell, and what stands inside of it."""
+def test_surveys_round_trip(journal: Path) -> None:
+    """A survey reads back unchanged, with its missing values and nested records."""
     failed = make_survey(
         "b", measured=MeasuredMemory(status="oom", error="no room"), predicted=None
     )
@@ -177,14 +177,14 @@ def test_a_survey_comes_back_as_it_was(journal: Path) -> None:
 
 
 def test_a_case_counts_once(journal: Path) -> None:
-    """Of two looks at one case the first counts."""
+    """The first of two surveys of one case counts."""
     append_survey(journal, SURVEY)
     append_survey(journal, make_survey("a", flop=1.0))
     assert surveys_from(read_events(journal)[0]) == {"a": SURVEY}
 
 
-def test_a_survey_that_was_lost_may_follow_half_a_line(journal: Path) -> None:
-    """Its process was killed while it wrote; whoever started it says so, and goes on."""
+def test_survey_of_a_dead_process_may_follow_half_a_line(journal: Path) -> None:
+    """After half a line, a survey marked as died is accepted; the half line counts as torn."""
     append_survey(journal, SURVEY)
     journal.write_bytes(journal.read_bytes()[:-30])
     lost = make_survey("a", measured=MeasuredMemory(status="crashed", error="SIGKILL"))
@@ -193,8 +193,8 @@ def test_a_survey_that_was_lost_may_follow_half_a_line(journal: Path) -> None:
     assert (surveys_from(events), torn) == ({"a": lost}, 1)
 
 
-def test_nobody_else_goes_on_after_half_a_line(journal: Path) -> None:
-    """A look that nobody lost, after a line that its own process cut off, was put there by hand."""
+def test_survey_of_a_live_process_after_half_a_line_is_refused(journal: Path) -> None:
+    """A survey not marked as died after half a line is a change by hand, and an error."""
     append_survey(journal, SURVEY)
     journal.write_bytes(journal.read_bytes()[:-30])
     append_survey(journal, make_survey("b"))
@@ -202,8 +202,8 @@ def test_nobody_else_goes_on_after_half_a_line(journal: Path) -> None:
         read_events(journal)
 
 
-def test_what_is_no_survey_is_refused(journal: Path) -> None:
-    """A line that lacks what a survey has is told by its kind."""
+def test_invalid_survey_is_refused(journal: Path) -> None:
+    """A survey event that lacks required fields is an error."""
     append_event(journal, "survey", key="a", measured={"status": "fine"})
     with pytest.raises(InputError, match=r"a line of the journal is not a survey \(.*; restore it"):
         surveys_from(read_events(journal)[0])

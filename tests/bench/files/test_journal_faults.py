@@ -1,4 +1,4 @@
-"""journal under faults: lines changed by hand, other schemas, and disks without room."""
+"""bench.files.journal under faults: lines changed by hand, other schemas, full disks."""
 
 from collections.abc import Callable
 from dataclasses import replace
@@ -19,19 +19,19 @@ SAMPLE = make_sample(make_comparison())
 
 @pytest.fixture(name="journal")
 def _journal(tmp_path: Path) -> Path:
-    """Where a journal is to be."""
+    """The path of a journal that does not exist yet."""
     return tmp_path / "journal.jsonl"
 
 
 def write(journal: Path, keys: str) -> list[bytes]:
-    """Append a sample for each letter; all lines of the journal then."""
+    """Append a sample for each letter and return all lines of the journal."""
     for key in keys:
         append_sample(journal, replace(SAMPLE, key=key))
     return journal.read_bytes().splitlines(keepends=True)
 
 
 def keys_of(events: list[dict[str, Any]]) -> str:
-    """The keys of events, in their order."""
+    """Return the keys of events, in order."""
     return "".join(event["key"] for event in events)
 
 
@@ -47,7 +47,7 @@ def keys_of(events: list[dict[str, Any]]) -> str:
     ],
 )
 def test_a_line_changed_by_hand_is_an_error(journal: Path, old: bytes, new: bytes) -> None:
-    """Whatever was changed in a line, the error names the file, the line and what to do."""
+    """The error for a changed line names the file, the line and the remedy."""
     first, second, third = write(journal, "abc")
     assert old in second
     journal.write_bytes(first + second.replace(old, new) + third)
@@ -59,7 +59,7 @@ def test_a_line_changed_by_hand_is_an_error(journal: Path, old: bytes, new: byte
 
 
 def test_the_line_of_the_error_counts_torn_lines_too(journal: Path) -> None:
-    """Lines are counted as an editor counts them, whatever stands in them."""
+    """The line number in an error counts every line of the file, torn ones too."""
     first, second = write(journal, "ab")
     changed = second.replace(b"0.01", b"0.02")
     journal.write_bytes(first + second[:50] + b"\n\n" + changed)
@@ -68,7 +68,7 @@ def test_the_line_of_the_error_counts_torn_lines_too(journal: Path) -> None:
 
 
 def test_removing_a_changed_line_mends_the_journal(journal: Path) -> None:
-    """What the error proposes works: without the line the rest is read."""
+    """Without the changed line, which the error says to remove, the rest is read."""
     first, _, third = write(journal, "abc")
     journal.write_bytes(first + third)
     events, torn = read_events(journal)
@@ -76,7 +76,7 @@ def test_removing_a_changed_line_mends_the_journal(journal: Path) -> None:
 
 
 def checked(event: dict[str, Any], journal: Path) -> bytes:
-    """The line that a program writes for an event, with its checksum."""
+    """Return the line that the program writes for an event, with its checksum."""
     append_event(journal, **{"kind": "start", **event})
     line = journal.read_bytes()
     journal.unlink()
@@ -84,11 +84,8 @@ def checked(event: dict[str, Any], journal: Path) -> bytes:
 
 
 @pytest.mark.parametrize("lost", [1, 2])
-def test_what_is_no_json_between_events_was_changed_by_hand(journal: Path, lost: int) -> None:
-    """Whoever was cut off writes no more: the next line is that of its parent or of a new process.
-
-    A line that is damaged elsewhere is no half-written one.
-    """
+def test_invalid_json_between_events_is_an_error(journal: Path, lost: int) -> None:
+    """A line that is not JSON and has events of the same process after it is an error."""
     lines = write(journal, "abcd")
     lines[lost] = b"garbage\n"
     journal.write_bytes(b"".join(lines))
@@ -98,8 +95,8 @@ def test_what_is_no_json_between_events_was_changed_by_hand(journal: Path, lost:
         read_events(journal)
 
 
-def test_after_a_cut_off_line_its_parent_goes_on(journal: Path) -> None:
-    """The sample of a process that died, or another process, follows half a line."""
+def test_sample_of_a_dead_process_may_follow_half_a_line(journal: Path) -> None:
+    """After half a line, a sample marked as died is accepted; the half line counts as torn."""
     (first,) = write(journal, "a")
     journal.write_bytes(first + first[:30])
     append_sample(journal, replace(SAMPLE, key="b", died=True))
@@ -108,16 +105,16 @@ def test_after_a_cut_off_line_its_parent_goes_on(journal: Path) -> None:
 
 
 @pytest.mark.parametrize("later", [b'{"schema": 5, "what": "sum", "hash": "0"}', b'{"schema": 5}'])
-def test_a_later_schema_may_look_otherwise(journal: Path, later: bytes) -> None:
-    """A later version's line is told by its schema, whatever else it has or lacks."""
+def test_later_schema_may_have_other_fields(journal: Path, later: bytes) -> None:
+    """A line of a later schema is refused by its schema, whatever its other fields."""
     write(journal, "a")
     journal.write_bytes(journal.read_bytes() + later + b"\n")
     with pytest.raises(InputError, match="has schema 5; this vitbench reads schema 4"):
         read_events(journal)
 
 
-def test_what_was_measured_again_is_no_loss(journal: Path) -> None:
-    """Half-written lines count until another process begins: it measures them again."""
+def test_new_process_resets_the_torn_count(journal: Path) -> None:
+    """Torn lines count until another process begins and measures them again."""
     first, _ = write(journal, "ab")
     journal.write_bytes(first + first[:40] + b"\n")
     assert read_events(journal)[1] == 1
@@ -125,8 +122,8 @@ def test_what_was_measured_again_is_no_loss(journal: Path) -> None:
     assert read_events(journal)[1] == 0
 
 
-def test_a_schema_from_the_future_is_refused(journal: Path) -> None:
-    """A line of a later version is refused by its schema, with the remedy."""
+def test_later_schema_is_refused(journal: Path) -> None:
+    """A line of a later schema is an error that names the remedy."""
     append_event(journal, "start", key="a")
     line = checked({"schema": SCHEMA + 1}, journal.with_name("later.jsonl"))
     with journal.open("ab") as file:
@@ -144,10 +141,10 @@ def test_a_schema_from_the_future_is_refused(journal: Path) -> None:
     ],
     ids=["no key", "another status", "no pairs"],
 )
-def test_what_is_no_sample_is_an_error(
+def test_invalid_sample_is_an_error(
     journal: Path, change: Callable[[dict[str, Any]], object]
 ) -> None:
-    """An event that claims to be a sample and lacks what one has is an error, in one line."""
+    """A sample event that lacks required fields is a one-line error."""
     plain: dict[str, Any] = {"key": "a", "pass_index": 0}
     change(plain)
     append_event(journal, "sample", **plain)
@@ -156,8 +153,8 @@ def test_what_is_no_sample_is_an_error(
 
 
 @pytest.mark.parametrize("room_bytes", [0, 1, 60])
-def test_a_full_disk_is_an_error_that_loses_nothing(journal: Path, room_bytes: int) -> None:
-    """What does not fit raises; the lines before stay, and with room again the next is read."""
+def test_full_disk_loses_no_event(journal: Path, room_bytes: int) -> None:
+    """A full disk raises; earlier lines stay, and later ones are read once there is room."""
     (line,) = write(journal, "a")
     full = files_of_at_most(len(line) + room_bytes)
     with full, pytest.raises(OSError, match="too large"):
@@ -168,7 +165,7 @@ def test_a_full_disk_is_an_error_that_loses_nothing(journal: Path, room_bytes: i
 
 
 def test_a_removed_folder_is_an_error(journal: Path) -> None:
-    """Where the run's folder is gone nothing is made anew in its place."""
+    """Appending to a removed run folder is an error; the folder is not created again."""
     with pytest.raises(FileNotFoundError):
         append_sample(journal.parent / "gone" / journal.name, SAMPLE)
     assert not (journal.parent / "gone").exists()
@@ -178,7 +175,7 @@ def test_a_removed_folder_is_an_error(journal: Path) -> None:
 def test_a_journal_rewritten_by_a_program_is_an_error(
     journal: Path, rewrite: tuple[bytes, bytes]
 ) -> None:
-    """Whole lines without their checksum are changed, not torn: nothing is dropped in silence."""
+    """Whole lines without a checksum are changed, not torn: reading them is an error."""
     write(journal, "a")
     journal.write_bytes(journal.read_bytes().replace(*rewrite))
     with pytest.raises(InputError, match="line 1 was changed by hand"):

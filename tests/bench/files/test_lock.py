@@ -1,4 +1,4 @@
-"""Locks between real processes: who is refused, what is said, and what frees them."""
+"""bench.files.lock between real processes: which are refused, with which message, until when."""
 
 import json
 import os
@@ -35,7 +35,7 @@ with folder_lock(Path(sys.argv[1])) if sys.argv[2] == "folder" else lock:
 
 @pytest.fixture(autouse=True)
 def _own_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Keep these locks apart from those of a run that measures meanwhile."""
+    """Keep these locks apart from those of a run in progress."""
     monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
     monkeypatch.delenv("CUDA_VISIBLE_DEVICES", raising=False)
 
@@ -54,12 +54,12 @@ def held_by_another(folder: Path, *devices: str) -> Iterator[subprocess.Popen[st
 
 
 def cpu_lock(_: Path) -> AbstractContextManager[None]:
-    """The lock of the CPU."""
+    """Return the lock of the CPU."""
     return device_locks(["cpu"], "vitbench compare")
 
 
 def refusal(lock: AbstractContextManager[None]) -> str:
-    """What is said to someone who is refused."""
+    """Return the message of a refused lock."""
     with pytest.raises(InputError) as refused, lock:
         pytest.fail("the lock was given to two")
     message = str(refused.value)
@@ -68,16 +68,14 @@ def refusal(lock: AbstractContextManager[None]) -> str:
 
 
 def is_free(lock: AbstractContextManager[None]) -> bool:
-    """Whether a lock can be had."""
+    """Return whether a lock can be acquired."""
     with lock:
         return True
 
 
 @pytest.mark.parametrize(("name", "lock"), [("cpu", cpu_lock), ("folder", folder_lock)])
-def test_a_second_process_is_refused_and_told_who_holds_it(
-    tmp_path: Path, name: str, lock: Lock
-) -> None:
-    """With its number, since when, what it does, and what to do about it."""
+def test_second_process_is_refused_with_the_holder(tmp_path: Path, name: str, lock: Lock) -> None:
+    """The refusal names the holder's process ID, start time, purpose and the remedy."""
     with held_by_another(tmp_path, name) as other:
         message = refusal(lock(tmp_path))
     assert f"process {other.pid} of " in message
@@ -85,8 +83,8 @@ def test_a_second_process_is_refused_and_told_who_holds_it(
     assert "wait until it ends" in message
 
 
-def test_the_refusal_says_what_is_measured_and_how_to_go_on(tmp_path: Path) -> None:
-    """The holder's command line, and the option that measures all the same."""
+def test_refusal_names_the_command_and_the_option(tmp_path: Path) -> None:
+    """The refusal names the holder's command line and the option --no-lock."""
     with held_by_another(tmp_path, "cpu"):
         message = refusal(cpu_lock(tmp_path))
     assert message.startswith("device 'cpu' is being measured by process ")
@@ -96,7 +94,7 @@ def test_the_refusal_says_what_is_measured_and_how_to_go_on(tmp_path: Path) -> N
 
 @pytest.mark.parametrize(("name", "lock"), [("cpu", cpu_lock), ("folder", folder_lock)])
 def test_killing_the_holder_frees_its_lock(tmp_path: Path, name: str, lock: Lock) -> None:
-    """The kernel does it, whatever the holder left lying about, which then fools nobody."""
+    """The kernel frees the lock of a killed holder; its stale note is replaced."""
     with held_by_another(tmp_path, name) as other:
         other.send_signal(signal.SIGKILL)
         other.wait()
@@ -115,15 +113,15 @@ def test_other_devices_are_free(tmp_path: Path) -> None:
         assert "device 'cuda'" in refusal(device_locks(["cuda"], "me"))
 
 
-def test_a_run_of_two_devices_keeps_neither_if_it_is_refused_one(tmp_path: Path) -> None:
-    """The one that it got first is free for others at once."""
+def test_refused_device_frees_the_other_device(tmp_path: Path) -> None:
+    """A run that is refused one of two devices frees the other one at once."""
     with held_by_another(tmp_path, "cuda"):
         assert "device 'cuda'" in refusal(device_locks(["cuda", "cpu"], "me"))
         assert is_free(device_locks(["cpu"], "me"))
 
 
 def test_a_device_named_twice_is_locked_once() -> None:
-    """A run does not stand in its own way."""
+    """A device named twice does not block its own run."""
     assert is_free(device_locks(["cpu", "cpu"], "me"))
 
 
@@ -131,10 +129,10 @@ def test_a_device_named_twice_is_locked_once() -> None:
     ("mine", "others", "shared"),
     [("", "0", True), ("0", "0,1", True), ("1", "0", False), ("GPU-ab/c", "GPU-ab/c", True)],
 )
-def test_gpus_are_told_apart_by_the_first_visible(
+def test_gpu_locks_follow_the_first_visible_device(
     monkeypatch: pytest.MonkeyPatch, mine: str, others: str, *, shared: bool
 ) -> None:
-    """Two users of a machine with several GPUs do not wait for each other."""
+    """Runs on different GPUs of one machine do not block each other."""
     monkeypatch.setenv("CUDA_VISIBLE_DEVICES", others)
     with device_locks(["cuda"], "other"):
         monkeypatch.setenv("CUDA_VISIBLE_DEVICES", mine)
@@ -143,15 +141,15 @@ def test_gpus_are_told_apart_by_the_first_visible(
 
 
 def test_a_lock_is_free_again_after_its_block(tmp_path: Path) -> None:
-    """And its note is gone; the lock's file stays, since removing it would let two in."""
+    """A lock is free after its block and its note is removed."""
     for lock in (cpu_lock, folder_lock):
         assert is_free(lock(tmp_path))
         assert is_free(lock(tmp_path))
     assert not list(tmp_path.rglob("*.json*"))
 
 
-def test_an_error_in_the_block_is_not_taken_for_the_locks(tmp_path: Path) -> None:
-    """A full disk while measuring keeps its own words, and the locks are freed."""
+def test_error_in_the_block_passes_unchanged(tmp_path: Path) -> None:
+    """An OSError from the block keeps its message, and the locks are freed."""
     for lock in (cpu_lock, folder_lock):
         with pytest.raises(OSError, match="No space left"), lock(tmp_path):
             raise OSError(28, "No space left on device")
@@ -168,24 +166,24 @@ def test_an_error_in_the_block_is_not_taken_for_the_locks(tmp_path: Path) -> Non
         ).map(lambda plain: json.dumps(plain).encode()),
     )
 )
-def test_a_note_that_is_no_note_is_not_believed(tmp_path: Path, note: bytes) -> None:
-    """Who is refused hears that another holds it, whatever stands in the file."""
+def test_invalid_note_is_ignored(tmp_path: Path, note: bytes) -> None:
+    """With any invalid note, the refusal names another process without a note."""
     with cpu_lock(tmp_path):
         (tmp_path / "vitbench-locks/cpu.lock.json").write_bytes(note)
         assert "another process without a note" in refusal(cpu_lock(tmp_path))
 
 
 @pytest.mark.parametrize("pid", [0, -1, 10**30])
-def test_a_note_of_no_process_is_not_believed(tmp_path: Path, pid: int) -> None:
-    """A number that no process has belongs to a holder of long ago."""
+def test_note_with_an_impossible_pid_is_ignored(tmp_path: Path, pid: int) -> None:
+    """A note with a process ID that cannot exist is not quoted."""
     note = {"pid": pid, "user": "eve", "since": "2020-01-01", "holder": "nothing"}
     with cpu_lock(tmp_path):
         (tmp_path / "vitbench-locks/cpu.lock.json").write_text(json.dumps(note))
         assert "eve" not in refusal(cpu_lock(tmp_path))
 
 
-def test_a_note_of_a_process_that_has_ended_is_not_believed(tmp_path: Path) -> None:
-    """It was left by an earlier holder; the present one has not written its own yet."""
+def test_note_of_an_ended_process_is_ignored(tmp_path: Path) -> None:
+    """A note of an ended process is not quoted: the present holder has yet to write its own."""
     ended = subprocess.Popen([sys.executable, "-c", ""])
     ended.wait()
     note = {"pid": ended.pid, "user": "eve", "since": "2020-01-01", "holder": "nothing"}
@@ -194,8 +192,8 @@ def test_a_note_of_a_process_that_has_ended_is_not_believed(tmp_path: Path) -> N
         assert "eve" not in refusal(cpu_lock(tmp_path))
 
 
-def test_the_refusal_is_one_short_line_whatever_the_holder_is_called(tmp_path: Path) -> None:
-    """A command line of many lines is cut."""
+def test_refusal_is_one_short_line(tmp_path: Path) -> None:
+    """A long command line of several lines is joined and cut in the refusal."""
     with device_locks(["cpu"], "line\nline\t" + "x" * 5000):
         message = refusal(cpu_lock(tmp_path))
     assert "(line line xxx" in message
@@ -203,7 +201,7 @@ def test_the_refusal_is_one_short_line_whatever_the_holder_is_called(tmp_path: P
 
 
 def test_every_user_may_open_the_locks(tmp_path: Path) -> None:
-    """The folder has no sticky bit, the locks are for all to open and the notes for all to read."""
+    """Every user may write the folder, open the locks and read the notes, whatever the umask."""
     umask = os.umask(0o077)
     try:
         with cpu_lock(tmp_path):
@@ -218,8 +216,8 @@ def test_every_user_may_open_the_locks(tmp_path: Path) -> None:
     assert modes == {"cpu.lock": 0o666, "cpu.lock.json": 0o644}
 
 
-def test_where_no_locks_can_be_kept_the_option_is_named(tmp_path: Path) -> None:
-    """A file in the folder's place, or a folder in the lock's: one line, with --no-lock."""
+def test_unusable_lock_folder_names_the_option(tmp_path: Path) -> None:
+    """A file in place of the folder, or a folder in place of a lock, is refused with --no-lock."""
     (tmp_path / "vitbench-locks").touch()
     assert "give --no-lock" in refusal(cpu_lock(tmp_path))
     (tmp_path / "vitbench-locks").unlink()
@@ -227,8 +225,8 @@ def test_where_no_locks_can_be_kept_the_option_is_named(tmp_path: Path) -> None:
     assert "give --no-lock" in refusal(cpu_lock(tmp_path))
 
 
-def test_no_link_that_another_user_laid_is_followed(tmp_path: Path) -> None:
-    """Links in the place of the folder or of a lock lead nobody to write elsewhere."""
+def test_symbolic_links_are_not_followed(tmp_path: Path) -> None:
+    """Symbolic links in place of the folder, a lock or a note change nothing at their targets."""
     victim, locks = tmp_path / "victim", tmp_path / "vitbench-locks"
     victim.mkdir(mode=0o700)
     locks.symlink_to(victim)
@@ -245,12 +243,12 @@ def test_no_link_that_another_user_laid_is_followed(tmp_path: Path) -> None:
     assert (victim / "text").read_text() == "kept"
 
 
-def test_a_folder_that_is_gone_cannot_be_locked(tmp_path: Path) -> None:
-    """The message names it."""
+def test_missing_folder_cannot_be_locked(tmp_path: Path) -> None:
+    """The error for a missing folder names it."""
     assert "absent cannot be locked (No such file" in refusal(folder_lock(tmp_path / "absent"))
 
 
-def test_a_disk_without_room_for_notes_still_locks(tmp_path: Path) -> None:
-    """The note is for people; the lock holds without it."""
+def test_full_disk_still_locks(tmp_path: Path) -> None:
+    """A lock holds without its note where the disk has no room for it."""
     with files_of_at_most(0), cpu_lock(tmp_path):
         assert "another process without a note" in refusal(cpu_lock(tmp_path))

@@ -1,4 +1,4 @@
-"""results_csv: results.csv both ways, whole or not at all, and never over somebody's work."""
+"""bench.files.results_csv: rows round-trip, files are replaced whole, other files are kept."""
 
 import csv
 import math
@@ -30,7 +30,7 @@ TYPES: dict[Any, st.SearchStrategy[Any]] = {
 
 
 def strategy(kind: Any) -> st.SearchStrategy[Any]:
-    """Values of a column's type."""
+    """Return a strategy for the values of a column's type."""
     return st.one_of([TYPES[each] for each in get_args(kind) or (kind,)])
 
 
@@ -42,12 +42,12 @@ RECORDS = st.builds(
 
 @pytest.fixture(name="path")
 def _path(tmp_path: Path) -> Path:
-    """Where results.csv is to be."""
+    """The path of results.csv."""
     return tmp_path / "results.csv"
 
 
 def run_ids(path: Path) -> list[str]:
-    """Which rows stand in a file, by their run."""
+    """Return the run IDs of a file's rows."""
     return [row.run_id for row in read_csv(path)]
 
 
@@ -56,7 +56,7 @@ def run_ids(path: Path) -> list[str]:
 def test_records_round_trip(
     tmp_path_factory: pytest.TempPathFactory, records: list[Record]
 ) -> None:
-    """Any row comes back from results.csv exactly, and nothing half-written is left."""
+    """Any row reads back from results.csv exactly; no temporary file is left."""
     path = tmp_path_factory.mktemp("run") / "results.csv"
     assert write_csv(path, records) is None
     assert read_csv(path) == records
@@ -64,7 +64,7 @@ def test_records_round_trip(
 
 
 def test_missing_values_are_empty_cells(path: Path) -> None:
-    """A value that is missing is an empty cell; one that is zero is a zero."""
+    """A missing value is an empty cell; a zero is a zero."""
     row = make_record(**NOT_MEASURED | {"output_error": 0.0, "status": "oom"})
     write_csv(path, [row])
     with path.open(encoding="utf-8", newline="") as file:
@@ -78,7 +78,7 @@ def test_missing_values_are_empty_cells(path: Path) -> None:
 
 
 def test_own_earlier_version_is_overwritten(path: Path) -> None:
-    """What this program wrote and nobody changed is replaced without a trace, however often."""
+    """An unchanged file of this program is replaced without a backup, any number of times."""
     for run_id in ("first", "second", "second", "third"):
         assert write_csv(path, [make_record(run_id=run_id)]) is None
     assert run_ids(path) == ["third"]
@@ -86,7 +86,7 @@ def test_own_earlier_version_is_overwritten(path: Path) -> None:
 
 
 def test_a_file_changed_by_hand_is_kept(path: Path) -> None:
-    """Whatever somebody wrote into the file is set aside, each time, and named."""
+    """A file changed by hand is set aside each time, and its new name is returned."""
     kept = []
     for note in ("mine", "mine again"):
         write_csv(path, [make_record(run_id="measured")])
@@ -99,8 +99,8 @@ def test_a_file_changed_by_hand_is_kept(path: Path) -> None:
     assert [text.splitlines()[-1] for text in texts] == ["mine", "mine again"]
 
 
-def test_a_file_of_somebody_else_is_kept(path: Path) -> None:
-    """A file that was there before, of whatever kind, is set aside byte for byte."""
+def test_foreign_file_is_kept(path: Path) -> None:
+    """A file of another origin is set aside byte for byte."""
     path.write_bytes(b"\xff\x00 no text")
     kept = write_csv(path, [make_record()])
     assert kept is not None
@@ -108,15 +108,15 @@ def test_a_file_of_somebody_else_is_kept(path: Path) -> None:
     assert len(read_csv(path)) == 1
 
 
-def test_the_same_rows_again_are_nobodys_work(path: Path) -> None:
-    """A file that says what is to be written is not set aside, whoever wrote it."""
+def test_identical_file_is_not_set_aside(path: Path) -> None:
+    """A file with the same rows is not set aside, whatever its origin."""
     write_csv(path, [make_record()])
     path.with_name(".results.csv.sha256").unlink()
     assert write_csv(path, [make_record()]) is None
 
 
-def test_a_full_disk_leaves_the_file_of_before(path: Path) -> None:
-    """Where there is no room the old rows stay, whole, and nothing half-written beside them."""
+def test_full_disk_keeps_the_earlier_file(path: Path) -> None:
+    """On a full disk the earlier rows stay whole, and no temporary file is left."""
     write_csv(path, [make_record(run_id="first")])
     before = sorted(each.name for each in path.parent.iterdir())
     with files_of_at_most(100), pytest.raises(OSError, match="too large"):
@@ -126,8 +126,8 @@ def test_a_full_disk_leaves_the_file_of_before(path: Path) -> None:
     assert write_csv(path, [make_record(run_id="third")]) is None
 
 
-def test_a_failing_row_leaves_the_file_of_before(path: Path) -> None:
-    """An error while the rows are made leaves the file untouched."""
+def test_failing_row_keeps_the_earlier_file(path: Path) -> None:
+    """An error while rows are produced leaves the file unchanged."""
 
     def failing() -> Iterator[Record]:
         yield make_record(run_id="second")
@@ -140,8 +140,8 @@ def test_a_failing_row_leaves_the_file_of_before(path: Path) -> None:
 
 
 @pytest.mark.parametrize("ends", [(120.5, math.inf), (math.inf, math.inf), (0.0, 12.0)])
-def test_never_is_kept(path: Path, ends: tuple[float, float]) -> None:
-    """Compiling that never pays off is ``inf`` in the file, and comes back as that."""
+def test_infinity_round_trips(path: Path, ends: tuple[float, float]) -> None:
+    """A break-even of infinity is ``inf`` in the file and reads back as infinity."""
     low, high = ends
     row = make_record(break_even_images=low, break_even_low_images=low, break_even_high_images=high)
     write_csv(path, [row])
@@ -150,7 +150,7 @@ def test_never_is_kept(path: Path, ends: tuple[float, float]) -> None:
 
 
 def test_a_missing_csv_names_the_command_that_makes_it(path: Path) -> None:
-    """The journal is the source; the CSV can always be made again."""
+    """The error for a missing file names the command that writes it from the journal."""
     with pytest.raises(InputError, match="does not exist; make it with: vitbench report"):
         read_csv(path)
 
@@ -168,7 +168,7 @@ def test_a_missing_csv_names_the_command_that_makes_it(path: Path) -> None:
     ],
 )
 def test_a_changed_csv_is_refused(path: Path, old: str, new: str, says: str) -> None:
-    """Another schema, a word for a number, or a lost column is an error, never a wrong number."""
+    """Another schema, a word in place of a number or a missing column is an error."""
     write_csv(path, [make_record()])
     text = path.read_text("utf-8")
     assert old in text
@@ -179,7 +179,7 @@ def test_a_changed_csv_is_refused(path: Path, old: str, new: str, says: str) -> 
 
 @pytest.mark.parametrize("kept", [1, 5, 12, 30])
 def test_a_row_cut_short_is_refused(path: Path, kept: int) -> None:
-    """A row that lost its last cells is an error, wherever it was cut."""
+    """A row without its last cells is an error, wherever it was cut."""
     write_csv(path, [make_record(), make_record()])
     lines = path.read_text("utf-8").splitlines()
     lines[-1] = ",".join(lines[-1].split(",")[:kept])
@@ -190,7 +190,7 @@ def test_a_row_cut_short_is_refused(path: Path, kept: int) -> None:
 
 @pytest.mark.parametrize(("old", "new"), [(",faster,", ",faster,,"), (",ok,", ",o,k,")])
 def test_a_row_with_a_cell_too_many_is_refused(path: Path, old: str, new: str) -> None:
-    """A comma that somebody wrote shifts the cells behind it: an error, and no other number."""
+    """A row with a surplus comma is an error, since its later cells are shifted."""
     write_csv(path, [make_record()])
     path.write_text(path.read_text("utf-8").replace(old, new), "utf-8")
     with pytest.raises(InputError, match="too many cells"):
@@ -198,7 +198,7 @@ def test_a_row_with_a_cell_too_many_is_refused(path: Path, old: str, new: str) -
 
 
 def test_rates_have_a_row_each(tmp_path: Path) -> None:
-    """calibration.csv has a row for each method and kind of trial, under its fields' names."""
+    """calibration.csv has a row for each method and kind of trial, with one column per field."""
     rates = [make_rate(), make_rate(Method.PYTEST_BENCHMARK, 20 / 21)]
     write_rates(tmp_path / "calibration.csv", rates)
     with (tmp_path / "calibration.csv").open(encoding="utf-8", newline="") as file:

@@ -1,4 +1,4 @@
-"""run_folder: what is written is read back as it was, and a run's folder is whole or not there."""
+"""bench.files.run_folder: files round-trip, and a run's folder is created whole or not at all."""
 
 import json
 import math
@@ -52,12 +52,12 @@ create = partial(store.create_run_folder, plan=PLAN, environment=ENVIRONMENT)
 
 
 def everything_below(folder: Path) -> list[str]:
-    """The names of all files and folders below one."""
+    """Return the names of all files and folders below a folder."""
     return sorted(str(path.relative_to(folder)) for path in folder.rglob("*"))
 
 
 def test_plan_and_environment_round_trip(tmp_path: Path) -> None:
-    """A run's folder holds its plan and environment as they were, from its first moment."""
+    """A new run folder holds its plan and environment, which read back unchanged."""
     create(tmp_path / "run")
     assert store.read_plan(tmp_path / "run") == PLAN
     assert store.read_environment(tmp_path / "run") == ENVIRONMENT
@@ -74,7 +74,7 @@ JOBS: dict[str, Job] = {
 
 @pytest.mark.parametrize("kind", TASKS)
 def test_task_round_trip(tmp_path: Path, kind: str) -> None:
-    """A worker reads the task that was written: jobs, paths and times, given or not."""
+    """A task reads back unchanged: jobs, paths and times, with and without optional values."""
     given: dict[str, Any] = {"kind": kind, "jobs": (JOBS[kind],), "compiled": Path("/compiled")}
     less = {"end_s": math.inf, "threads": None, "compiled": None, "is_temporary": True}
     for changes in (given, given | less):
@@ -92,8 +92,8 @@ def test_task_round_trip(tmp_path: Path, kind: str) -> None:
         ({"budget": 1}, "unknown field 'budget'"),
     ],
 )
-def test_a_file_that_holds_no_task(tmp_path: Path, changes: dict[str, Any], says: str) -> None:
-    """The error names the file and the difference."""
+def test_invalid_task_file(tmp_path: Path, changes: dict[str, Any], says: str) -> None:
+    """The error for an invalid task file names the file and the difference."""
     path = tmp_path / "pass-1.plan.json"
     store.write_json(path, make_pass_task(tmp_path / "journal.jsonl"))
     path.write_text(json.dumps(json.loads(path.read_text("utf-8")) | changes), "utf-8")
@@ -118,7 +118,7 @@ def test_a_file_that_holds_no_task(tmp_path: Path, changes: dict[str, Any], says
 def test_unreadable_json(
     tmp_path: Path, read: Callable[[Path], object], text: str | None, message: str
 ) -> None:
-    """A file that cannot be used is refused by its path, with what to do."""
+    """The error for an unusable file names its path and the remedy."""
     name = "plan.json" if read is store.read_plan else "environment.json"
     if text is not None:
         (tmp_path / name).write_text(text, "utf-8")
@@ -127,7 +127,7 @@ def test_unreadable_json(
 
 
 def test_new_run_folder(tmp_path: Path) -> None:
-    """A run's folder is made with its parents, its plan, and a place for the passes, only."""
+    """A new run folder is created with its parents, its plan and a folder for passes only."""
     create(tmp_path / "results" / "run")
     assert everything_below(tmp_path) == [
         *("results", "results/run", "results/run/environment.json"),
@@ -141,7 +141,7 @@ both_ways = pytest.mark.parametrize("make", [store.check_run_folder, create])
 
 @both_ways
 def test_existing_run_folder(tmp_path: Path, make: MakesFolder) -> None:
-    """A folder that exists is refused and left as it was."""
+    """An existing folder is refused and left unchanged."""
     (tmp_path / "results.csv").write_text("mine", "utf-8")
     with pytest.raises(InputError, match=r"exists; give --out a new name \(nothing was over"):
         make(tmp_path)
@@ -151,7 +151,7 @@ def test_existing_run_folder(tmp_path: Path, make: MakesFolder) -> None:
 @both_ways
 @pytest.mark.parametrize("below", ["run", "results/run"])
 def test_run_folder_below_a_file(tmp_path: Path, make: MakesFolder, below: str) -> None:
-    """A folder that cannot be made is refused before anything is."""
+    """A folder below a file is refused before anything is created."""
     (tmp_path / "file").write_text("mine", "utf-8")
     with pytest.raises(InputError, match=r"file/.*run cannot be made .*give --out"):
         make(tmp_path / "file" / below)
@@ -160,19 +160,19 @@ def test_run_folder_below_a_file(tmp_path: Path, make: MakesFolder, below: str) 
 
 
 @both_ways
-def test_a_name_too_long(tmp_path: Path, make: MakesFolder) -> None:
-    """A name that no file system takes is an error with the remedy."""
+def test_name_too_long(tmp_path: Path, make: MakesFolder) -> None:
+    """A name too long for the file system is an error with the remedy."""
     with pytest.raises(InputError, match=r"cannot be made \(File name too long\); give --out"):
         make(tmp_path / ("x" * 300))
     assert everything_below(tmp_path) == []
 
 
-def test_checking_a_run_folder_makes_nothing(tmp_path: Path) -> None:
-    """A good name passes the check without a trace."""
+def test_checking_a_run_folder_creates_nothing(tmp_path: Path) -> None:
+    """Checking a valid name creates nothing."""
     store.check_run_folder(tmp_path / "results" / "run")
     assert not list(tmp_path.iterdir())
 
 
 def test_run_id_is_the_time() -> None:
-    """A run is called by the time it began, so that names sort by time."""
+    """A run ID is the start time, so that IDs sort by time."""
     assert store.new_run_id(datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC)) == "20260102-030405"

@@ -1,4 +1,4 @@
-"""Control groups of both versions: which folders count, and the tightest limit of all."""
+"""bench.machine.cgroup: groups of both versions, and the tightest of their limits."""
 
 from pathlib import Path
 
@@ -13,26 +13,26 @@ OWN = "0::/pod/box\n"
 
 
 def folders(root: Path, controller: str = "cpu", own: str = OWN) -> list[Path]:
-    """The groups around a process whose /proc/self/cgroup has this text."""
+    """Return the groups of a process with this text in /proc/self/cgroup."""
     path = write_files(root / "proc", {"cgroup": own}) / "cgroup"
     return group_folders(controller, root=root / "sys", own=path)
 
 
 def test_groups_are_listed_from_the_inside(tmp_path: Path) -> None:
-    """The process's own, those around it, and the root of the tree."""
+    """Groups are listed from the process's own outwards to the root."""
     (tmp_path / "sys/pod/box").mkdir(parents=True)
     root = tmp_path / "sys"
     assert folders(tmp_path) == [root / "pod/box", root / "pod", root]
 
 
-def test_a_container_that_shows_its_group_as_the_root(tmp_path: Path) -> None:
-    """The names that the host uses do not exist inside; the root is the container's group."""
+def test_container_with_its_group_as_the_root(tmp_path: Path) -> None:
+    """In a container, where the host's names do not exist, the root is the container's group."""
     (tmp_path / "sys").mkdir()
     assert folders(tmp_path) == [tmp_path / "sys"]
 
 
 def test_version_1_has_a_tree_for_each_controller(tmp_path: Path) -> None:
-    """Only the lines of the controller asked for count, whatever shares its tree."""
+    """In version 1 only the lines of the requested controller count."""
     (tmp_path / "sys/cpu/box").mkdir(parents=True)
     (tmp_path / "sys/memory/other").mkdir(parents=True)
     own = "4:memory:/other\n3:cpu,cpuacct:/box\n"
@@ -42,7 +42,7 @@ def test_version_1_has_a_tree_for_each_controller(tmp_path: Path) -> None:
 
 
 def test_no_control_groups_means_no_limits(tmp_path: Path) -> None:
-    """Another system, or a file that says something else, gives no folder and no limit."""
+    """Without control groups there are no folders and no limits."""
     none = group_folders("cpu", root=tmp_path, own=tmp_path / "absent")
     assert none == []
     assert quota_cores(none) is memory_limit_bytes(none) is None
@@ -60,7 +60,7 @@ def test_no_control_groups_means_no_limits(tmp_path: Path) -> None:
     ],
 )
 def test_a_quota_is_in_cores(tmp_path: Path, files: dict[str, str], cores: float | None) -> None:
-    """Time in each period, in either version; no quota is None."""
+    """A quota is the time over the period, in cores, in both versions; none is None."""
     assert quota_cores([write_files(tmp_path, files)]) == cores
 
 
@@ -77,7 +77,7 @@ def test_a_quota_is_in_cores(tmp_path: Path, files: dict[str, str], cores: float
 def test_a_memory_limit_is_in_bytes(
     tmp_path: Path, files: dict[str, str], limit: int | None
 ) -> None:
-    """Version 1 writes a huge number where there is no limit."""
+    """A memory limit is in bytes; the huge number that version 1 writes for none is None."""
     assert memory_limit_bytes([write_files(tmp_path, files)]) == limit
 
 
@@ -85,7 +85,7 @@ def test_a_memory_limit_is_in_bytes(
 def test_the_tightest_limit_of_all_groups_holds(
     tmp_path_factory: pytest.TempPathFactory, limits: list[int | None]
 ) -> None:
-    """A group cannot have more than any group around it."""
+    """The tightest limit of a group and those around it counts."""
     root = tmp_path_factory.mktemp("groups")
     groups = [
         write_files(
@@ -100,7 +100,7 @@ def test_the_tightest_limit_of_all_groups_holds(
 
 
 def test_only_groups_with_a_quota_can_be_throttled(tmp_path: Path) -> None:
-    """The others are not read while measuring."""
+    """Only groups with a quota are read for throttling."""
     files = {
         "inner/cpu.max": "50000 100000",
         "inner/cpu.stat": "nr_throttled 0",

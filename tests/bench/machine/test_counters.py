@@ -1,4 +1,4 @@
-"""The kernel's counters: how each is read from its file, and what change of it disturbs."""
+"""bench.machine.counters: how each kernel counter is read, and which changes are disturbances."""
 
 import os
 import resource
@@ -37,8 +37,8 @@ CORES = os.sysconf("SC_NPROCESSORS_ONLN")
 TICK_S = 1 / os.sysconf("SC_CLK_TCK")
 
 
-def test_an_open_file_shows_what_is_in_it_now(tmp_path: Path) -> None:
-    """A second read gives the new content, from the beginning, up to the size asked for."""
+def test_open_file_is_read_again(tmp_path: Path) -> None:
+    """A second read returns the new content from the beginning, up to the requested size."""
     path = tmp_path / "counter"
     path.write_text("1")
     file = CounterFile(path, size=3)
@@ -48,7 +48,7 @@ def test_an_open_file_shows_what_is_in_it_now(tmp_path: Path) -> None:
 
 
 def test_a_file_is_closed_with_its_reader(tmp_path: Path) -> None:
-    """A pass of many comparisons does not run out of descriptors."""
+    """A file is closed with its reader, so that long passes do not run out of descriptors."""
     path = tmp_path / "counter"
     path.write_text("1")
     before = len(list(Path("/proc/self/fd").iterdir()))
@@ -58,20 +58,20 @@ def test_a_file_is_closed_with_its_reader(tmp_path: Path) -> None:
 
 
 def test_the_waits_of_each_thread_are_read(tmp_path: Path) -> None:
-    """The second number of each thread's account, in nanoseconds."""
+    """A thread's wait is the second number of its schedstat, in nanoseconds."""
     queue = RunQueue(write_waits(tmp_path, [5, 70]))
     assert sorted(queue.read()) == [5, 70]
 
 
-def test_many_threads_are_looked_at_less_often(tmp_path: Path) -> None:
-    """Each costs a read, so that of a large machine a look is rarer."""
+def test_many_threads_are_read_less_often(tmp_path: Path) -> None:
+    """The interval between reads grows with the number of threads."""
     few = RunQueue(write_waits(tmp_path / "few", [0] * FEW_THREADS))
     many = RunQueue(write_waits(tmp_path / "many", [0] * (FEW_THREADS + 1)))
     assert (few.every_s, many.every_s) == (NEAR_S, FAR_S)
 
 
-def test_a_kernel_without_accounts_has_no_waits(tmp_path: Path) -> None:
-    """Such a kernel writes zeros for threads that have run, or has no such file."""
+def test_kernel_without_schedstat_has_no_waits(tmp_path: Path) -> None:
+    """Zeros for threads that have run, or a missing file, make the source unavailable."""
     with pytest.raises(OSError, match="no statistics"):
         RunQueue(write_waits(tmp_path, [0, 0], ran_ns=0))
     with pytest.raises(OSError, match="No such file"):
@@ -79,7 +79,7 @@ def test_a_kernel_without_accounts_has_no_waits(tmp_path: Path) -> None:
 
 
 def test_a_thread_that_ends_disturbs_nothing() -> None:
-    """Its account is gone, and the others are still read."""
+    """A thread that ends is left out; the others are still read."""
     stop = threading.Event()
     thread = threading.Thread(target=stop.wait)
     thread.start()
@@ -91,7 +91,7 @@ def test_a_thread_that_ends_disturbs_nothing() -> None:
         stop.set()
     before, task = queue.read(), Path(f"/proc/self/task/{thread.native_id}")
     thread.join()
-    while task.exists():  # Python lets go of a thread before the kernel does.
+    while task.exists():  # Python drops a thread before the kernel does.
         time.sleep(0.001)
     after = queue.read()
     assert len(after) == len(before)
@@ -107,7 +107,7 @@ def test_a_thread_that_ends_disturbs_nothing() -> None:
 def test_the_longest_wait_of_a_thread_decides(
     tmp_path_factory: pytest.TempPathFactory, waits_ns: list[int], elapsed_s: float, start_ns: int
 ) -> None:
-    """Beyond 2 % of the time it disturbs, up to that it does not, whatever the others did."""
+    """A longest wait above 2 % of the time is a disturbance, whatever the other threads' waits."""
     queue = RunQueue(write_waits(tmp_path_factory.getbasetemp() / "tasks", [0]))
     before = [start_ns] * len(waits_ns)
     after = [start_ns + wait_ns for wait_ns in waits_ns]
@@ -116,7 +116,7 @@ def test_the_longest_wait_of_a_thread_decides(
 
 
 def test_switches_are_those_of_this_process() -> None:
-    """They never fall, and the processor's time beside them rises with work."""
+    """The switches of this process never decrease, and its CPU time rises with work."""
     before = Switches().read()
     sum(range(200_000))
     after = Switches().read()
@@ -126,20 +126,20 @@ def test_switches_are_those_of_this_process() -> None:
 
 @given(cpu_s=st.floats(0.01, 100), per_s=st.floats(0, 1000))
 def test_switches_at_the_rate_of_the_scheduler_are_preemption(cpu_s: float, per_s: float) -> None:
-    """Few a second are every kernel's housekeeping; a rival makes hundreds."""
+    """Hundreds of switches a second are preemption; a few are kernel housekeeping."""
     switches = int(per_s * cpu_s)
     many = switches > SWITCHES_PER_S * cpu_s and switches > FEW_SWITCHES
     causes = Switches().causes((3, 1.0), (3 + switches, 1.0 + cpu_s), 1.0)
     assert causes == ((PREEMPTED,) if many else ())
 
 
-def test_some_switches_by_chance_are_no_preemption() -> None:
-    """Three within a moment are a high rate and say nothing."""
+def test_few_switches_are_not_preemption() -> None:
+    """Three switches within a moment are not preemption, although their rate is high."""
     assert Switches().causes((0, 0.0), (FEW_SWITCHES, 0.001), 0.1) == ()
 
 
-def test_the_groups_own_pressure_goes_before_the_machines(tmp_path: Path) -> None:
-    """The innermost control group that has the file tells of this process, not of all."""
+def test_group_pressure_precedes_machine_pressure(tmp_path: Path) -> None:
+    """The innermost control group with a pressure file is read before the machine's."""
     write_files(
         tmp_path, {"cpu.pressure": pressure(5), "inner/cpu.pressure": pressure(1234, avg10=9.9)}
     )
@@ -148,7 +148,7 @@ def test_the_groups_own_pressure_goes_before_the_machines(tmp_path: Path) -> Non
 
 
 def test_without_a_group_the_machines_pressure_is_read() -> None:
-    """/proc/pressure where the kernel has it, else there is no such source."""
+    """Without a group's file /proc/pressure is read; without that there is no source."""
     if Path("/proc/pressure/memory").exists():
         assert Pressure("memory", "memory pressure").read() >= 0
     with pytest.raises(OSError, match="absent"):
@@ -159,7 +159,7 @@ def test_without_a_group_the_machines_pressure_is_read() -> None:
 def test_stalls_of_a_tenth_of_the_time_disturb(
     tmp_path_factory: pytest.TempPathFactory, share: float, elapsed_s: float
 ) -> None:
-    """The cause has the name that its source was given."""
+    """A stall above a tenth of the time is a disturbance under the source's name."""
     group = write_files(tmp_path_factory.getbasetemp(), {"memory.pressure": pressure(0)})
     source = Pressure("memory", "short", [group])
     stalled_us = int(1e6 * share * elapsed_s)
@@ -168,12 +168,12 @@ def test_stalls_of_a_tenth_of_the_time_disturb(
 
 
 def proc_stat(*lines: str) -> str:
-    """The beginning of /proc/stat: the sum, then a line for each core."""
+    """Return the beginning of /proc/stat: the sum, then a line for each core."""
     return "\n".join([*lines, "intr 12 0 0", "ctxt 5", ""])
 
 
 def test_the_sum_of_all_cores_is_one_line(tmp_path: Path) -> None:
-    """Busy is user, nice, system, irq and softirq; idle and iowait are not; steal stands apart."""
+    """Busy is user, nice, system, irq and softirq, without idle and iowait; steal is separate."""
     text = proc_stat("cpu  100 20 3 9999 888 4 5 60 7 8", "cpu0 1 1 1 1 1 1 1 1 1 1")
     path = write_files(tmp_path, {"stat": text}) / "stat"
     stolen_s, busy_s, own_s = CoreTimes(path=path, allowed=range(CORES)).read()
@@ -183,7 +183,7 @@ def test_the_sum_of_all_cores_is_one_line(tmp_path: Path) -> None:
 
 
 def test_only_the_cores_that_may_be_used_count(tmp_path: Path) -> None:
-    """A neighbour on other cores takes nothing from this process."""
+    """Only the cores of this process's affinity are counted."""
     allowed = range(1, CORES + 2)
     lines = [f"cpu{core} {core} 0 0 50 0 0 0 {core} 0 0" for core in range(CORES + 5)]
     path = write_files(tmp_path, {"stat": proc_stat("cpu  9 9 9 9 9 9 9 9 9 9", *lines)}) / "stat"
@@ -192,7 +192,7 @@ def test_only_the_cores_that_may_be_used_count(tmp_path: Path) -> None:
 
 
 def test_an_old_kernels_short_line_is_unreadable(tmp_path: Path) -> None:
-    """A line without steal raises what a watch leaves out."""
+    """A line without steal raises an error that the watch accepts as unavailable."""
     path = write_files(tmp_path, {"stat": "cpu 1 2 3 4\n"}) / "stat"
     with pytest.raises(IndexError):
         CoreTimes(path=path, allowed=range(CORES)).read()
@@ -218,7 +218,7 @@ def _core_times(tmp_path: Path) -> CoreTimes:
 def test_shares_of_the_cores_disturb(
     core_times: CoreTimes, stolen: float, others: float, causes: tuple[str, ...]
 ) -> None:
-    """Beyond 5 % stolen or 10 % used by others; what this process itself uses is no load."""
+    """Over 5 % stolen or 10 % used by other processes is a disturbance; own use is not."""
     cores_s = 10.0 * CORES
     own_s = 0.8 * cores_s
     after = (stolen * cores_s, others * cores_s + own_s, own_s)
@@ -227,7 +227,7 @@ def test_shares_of_the_cores_disturb(
 
 @given(elapsed_s=st.floats(0.001, 0.1), ticks=st.integers(-2, 2), own=st.floats(0, 1))
 def test_rounding_to_ticks_disturbs_nothing(elapsed_s: float, ticks: int, own: float) -> None:
-    """A short stretch whose counters are off by a tick at either end is a quiet one."""
+    """Counters that are off by a tick at either end of a short interval are not a disturbance."""
     core_times = CoreTimes(allowed=range(CORES))
     own_s = own * elapsed_s * CORES
     after = (0.5 * TICK_S, own_s + ticks * TICK_S, own_s)
@@ -235,14 +235,14 @@ def test_rounding_to_ticks_disturbs_nothing(elapsed_s: float, ticks: int, own: f
 
 
 def test_only_the_judged_causes_are_named() -> None:
-    """On a GPU's host others may compute; a stolen core holds up the launching thread."""
+    """On a GPU's host, load by others is not a disturbance but a stolen core is."""
     core_times = CoreTimes(judged=(STEAL,), allowed=range(CORES))
     assert core_times.causes((0.0, 0.0, 0.0), (5.0, 5.0, 0.0), 1.0) == (STEAL,)
 
 
 @pytest.mark.parametrize("more", ["throttled_usec 9000", "throttled_time 9000000"])
 def test_a_throttled_period_disturbs(tmp_path: Path, more: str) -> None:
-    """In either version of control groups; a period that was not throttled does not count."""
+    """A throttled period is a disturbance in both versions of control groups."""
     text = "usage_usec 7\nnr_periods {}\nnr_throttled {}\n" + more
     path = write_files(tmp_path, {"cpu.stat": text.format(10, 3)}) / "cpu.stat"
     source = Throttling([path])
@@ -254,13 +254,13 @@ def test_a_throttled_period_disturbs(tmp_path: Path, more: str) -> None:
 
 
 def test_all_groups_with_a_quota_are_watched(tmp_path: Path) -> None:
-    """The pod around a container may be throttled as well."""
+    """Every group with a quota is watched, such as the pod around a container."""
     files = {"cpu.stat": "nr_throttled 1\n", "inner/cpu.stat": "nr_throttled 20\n"}
     write_files(tmp_path, files)
     assert Throttling([tmp_path / name for name in files]).read() == 21
 
 
 def test_without_a_quota_nothing_is_throttled() -> None:
-    """Then there is no such source."""
+    """Without a quota there is no throttling source."""
     with pytest.raises(OSError, match="quota"):
         Throttling([])

@@ -1,4 +1,4 @@
-"""Counters of energy: the files of Linux, and NVML; or why there is none."""
+"""bench.machine.energy: the counters of RAPL and NVML, or the reason why there is none."""
 
 import os
 import tempfile
@@ -21,7 +21,7 @@ NOBODY = 65534
 
 
 def zone(name: str, energy_uj: int | str) -> dict[str, str]:
-    """The files of one RAPL zone."""
+    """Return the files of one RAPL zone."""
     return {
         "name": f"{name}\n",
         "energy_uj": f"{energy_uj}\n",
@@ -37,15 +37,15 @@ def powercap(root: Path, **zones: dict[str, str]) -> Path:
 
 
 def test_joules_are_those_since_the_meter_was_made(tmp_path: Path) -> None:
-    """From microjoules, whatever had been counted before."""
+    """Joules are counted from the meter's creation, from microjoules."""
     meter = RaplMeter(powercap(tmp_path, _0=zone("package-0", 5_000_000)))
     assert meter.joules() == 0
     powercap(tmp_path, _0=zone("package-0", 6_250_000))
     assert meter.joules() == meter.joules() == 1.25
 
 
-def test_a_counter_that_starts_over_has_counted_on(tmp_path: Path) -> None:
-    """Also a second time; the largest value is the range itself."""
+def test_counter_overflow_is_added(tmp_path: Path) -> None:
+    """An overflow of the counter is added, each time; the maximum is the range itself."""
     meter = RaplMeter(powercap(tmp_path, _0=zone("package-0", RANGE_UJ - 1_000_000)))
     powercap(tmp_path, _0=zone("package-0", 499_999))
     assert meter.joules() == 1.5
@@ -60,7 +60,7 @@ def test_a_counter_that_starts_over_has_counted_on(tmp_path: Path) -> None:
 def test_every_path_of_the_counter_adds_up(
     tmp_path_factory: pytest.TempPathFactory, steps_uj: list[int], first_uj: int
 ) -> None:
-    """Where it is looked at once in each range, it never falls and misses nothing."""
+    """Read at least once in each range, the sum is exact whatever the steps."""
     root = powercap(tmp_path_factory.getbasetemp() / "wraps", _0=zone("package-0", first_uj))
     meter, total_uj = RaplMeter(root), 0
     for step_uj in steps_uj:
@@ -71,7 +71,7 @@ def test_every_path_of_the_counter_adds_up(
 
 
 def test_packages_are_summed_and_their_parts_are_not(tmp_path: Path) -> None:
-    """Cores and memory within a package, the whole board, and the same package shown twice."""
+    """Packages are summed; zones within one, the board and a duplicate package are not."""
     names = {
         "_0": "package-0",
         "_1": "package-1-die-0",
@@ -87,8 +87,8 @@ def test_packages_are_summed_and_their_parts_are_not(tmp_path: Path) -> None:
     assert meter.joules() == 11
 
 
-def test_a_machine_without_counters_says_so(tmp_path: Path) -> None:
-    """No folder, an empty one, or none of a package."""
+def test_machine_without_counters_gives_the_reason(tmp_path: Path) -> None:
+    """A missing folder, an empty one and one without a package give the reason."""
     absent = NoMeter(f"no RAPL counter under {tmp_path}")
     assert meter_for("cpu", root=tmp_path) == absent
     assert meter_for("cpu", root=powercap(tmp_path, _0=zone("psys", 1))) == absent
@@ -97,8 +97,8 @@ def test_a_machine_without_counters_says_so(tmp_path: Path) -> None:
 
 
 @contextmanager
-def as_somebody_else() -> Iterator[None]:
-    """Give up root's rights for a while, where the tests have them."""
+def as_another_user() -> Iterator[None]:
+    """Drop root's rights for the block, where the tests have them."""
     ours = os.geteuid()
     try:
         os.seteuid(NOBODY if ours == 0 else ours)
@@ -110,19 +110,19 @@ def as_somebody_else() -> Iterator[None]:
         os.seteuid(ours)
 
 
-def test_a_counter_for_root_only_says_so() -> None:
-    """Linux has it so since a side channel was found in it."""
+def test_counter_for_root_only_gives_the_reason() -> None:
+    """A counter that only root may read gives that as the reason."""
     with tempfile.TemporaryDirectory() as folder:
         root = powercap(Path(folder), _0=zone("package-0", 1))
         root.chmod(0o755)
         (root / "intel-rapl:0/energy_uj").chmod(0o000)
-        with as_somebody_else():
+        with as_another_user():
             found = meter_for("cpu", root=root)
     assert found == NoMeter("RAPL counter may only be read by root")
 
 
-def test_a_counter_that_cannot_be_read_says_why(tmp_path: Path) -> None:
-    """What stands in the file is no number, or there is no file."""
+def test_unreadable_counter_gives_the_reason(tmp_path: Path) -> None:
+    """A counter file that is missing or not a number gives the reason."""
     found = meter_for("cpu", root=powercap(tmp_path, _0=zone("package-0", "broken")))
     assert isinstance(found, NoMeter)
     assert "broken" in found.reason
@@ -133,15 +133,15 @@ def test_a_counter_that_cannot_be_read_says_why(tmp_path: Path) -> None:
 
 
 def test_a_counter_that_goes_away_is_an_error(tmp_path: Path) -> None:
-    """While it is used; a number would be wrong."""
+    """A counter that disappears while in use is an error."""
     meter = RaplMeter(powercap(tmp_path, _0=zone("package-0", 1)))
     (tmp_path / "intel-rapl:0/energy_uj").unlink()
     with pytest.raises(FileNotFoundError):
         meter.joules()
 
 
-def test_this_machines_counter_rises_or_is_absent_with_a_reason() -> None:
-    """Whichever it is here, for either device."""
+def test_this_machines_counter_rises_or_has_a_reason() -> None:
+    """On this machine each device's counter rises, or is absent with a reason."""
     for device in ("cpu", "cuda"):
         found = meter_for(device)
         if isinstance(found, NoMeter):
@@ -162,15 +162,15 @@ def _nvml() -> FakeNvml:
 
 
 def test_a_gpus_counter_is_in_joules(nvml: FakeNvml) -> None:
-    """From millijoules; the name is one of pynvml's."""
+    """A GPU's counter is in joules, from millijoules, by a function that pynvml has."""
     found = meter_for("cuda", gpu=lambda: Gpu(nvml, "gpu"))
     assert isinstance(found, NvmlMeter)
     assert found.joules() == 12.5
     assert callable(pynvml.nvmlDeviceGetTotalEnergyConsumption)
 
 
-def test_a_gpu_without_a_counter_says_so(nvml: FakeNvml) -> None:
-    """From the start; later it is an error."""
+def test_gpu_without_a_counter_gives_the_reason(nvml: FakeNvml) -> None:
+    """A GPU without a counter gives the reason; one that loses it raises an error."""
     meter = NvmlMeter(Gpu(nvml, "gpu"))
     nvml.answers["TotalEnergyConsumption"] = NVMLError("Not Supported")
     reason = "NVML has no energy counter for this GPU"
@@ -180,7 +180,7 @@ def test_a_gpu_without_a_counter_says_so(nvml: FakeNvml) -> None:
 
 
 def test_a_gpu_that_nvml_does_not_know_gives_its_reason() -> None:
-    """As torch_gpu words it."""
+    """The reason for a GPU unknown to NVML is the message of torch_gpu."""
 
     def no_gpu() -> Gpu:
         raise OSError("NVMLError_NotFound: Not Found")

@@ -1,4 +1,4 @@
-"""Joules of a call: windows over a fake counter of known power, and over a file."""
+"""bench.machine.energy: joules of a call over windows of a fake counter and of a file."""
 
 from pathlib import Path
 
@@ -11,7 +11,7 @@ from helpers.machine import FakeMeter, FakeTime, write_files
 
 
 class Work:
-    """Calls that take a while each, and wait for nothing; and a note of who waited when."""
+    """Calls of a fixed duration, with a record of the order of calls and waits."""
 
     def __init__(self, clock: FakeTime, call_s: float) -> None:
         self.clock, self.call_s = clock, call_s
@@ -19,18 +19,18 @@ class Work:
         self.order: list[str] = []
 
     def __call__(self) -> None:
-        """Work."""
+        """Advance the clock by one call."""
         self.clock.now_s += self.call_s
         self.calls += 1
         self.order.append("call")
 
     def wait(self) -> None:
-        """Wait for the device, which is ready."""
+        """Wait for the device, which is ready at once."""
         self.order.append("wait")
 
 
 def measured_j(meter: Meter, work: Work, least_s: float = 2.0) -> float:
-    """Joules of each of these calls."""
+    """Return the joules per call."""
     return joules_per_call(work, work.wait, meter, clock=work.clock, least_s=least_s)
 
 
@@ -44,7 +44,7 @@ def measured_j(meter: Meter, work: Work, least_s: float = 2.0) -> float:
 def test_joules_are_power_times_duration(
     watts: float, call_s: float, tick_s: float, before_s: float
 ) -> None:
-    """Wrong by less than a tick of the window; with short calls by one of them and little more."""
+    """The error is below one tick per window; for short calls, about one call per window."""
     clock = FakeTime()
     clock.now_s = before_s
     work = Work(clock, call_s)
@@ -56,10 +56,8 @@ def test_joules_are_power_times_duration(
 
 @settings(deadline=None)
 @given(call_s=st.floats(0.002, 5), tick_s=st.floats(0.001, 1), least_s=st.floats(0, 4))
-def test_a_window_has_the_least_length_and_twenty_ticks(
-    call_s: float, tick_s: float, least_s: float
-) -> None:
-    """Whichever is longer; beyond it there are a call, and what it takes the counter to move."""
+def test_window_spans_least_length_and_ticks(call_s: float, tick_s: float, least_s: float) -> None:
+    """A window spans the minimum length and twenty ticks, and at most two calls and ticks more."""
     clock = FakeTime()
     work = Work(clock, call_s)
     measured_j(FakeMeter(clock, tick_s=tick_s), work, least_s)
@@ -69,29 +67,29 @@ def test_a_window_has_the_least_length_and_twenty_ticks(
 
 
 def test_the_device_is_waited_for_at_both_ends() -> None:
-    """Before the first look at the counter, and before each one when the window is full."""
+    """The device is synchronized before the first reading and before each reading at the end."""
     clock = FakeTime()
     work = Work(clock, 0.5)
     measured_j(FakeMeter(clock), work)
     assert work.order == ["wait", *4 * ["call"], "wait", "call", "wait"]
 
 
-def test_a_counter_that_stands_still_is_an_error() -> None:
-    """As a virtual machine may show it; no energy is never 0 J."""
+def test_counter_that_does_not_advance_is_an_error() -> None:
+    """A counter that does not advance, as on some virtual machines, is an error, not 0 J."""
     clock = FakeTime()
     with pytest.raises(OSError, match="fake does not advance"):
         measured_j(FakeMeter(clock, watts=0.0), Work(clock, 0.1))
 
 
-def test_an_error_of_the_call_is_the_callers() -> None:
-    """It is not a matter of energy."""
+def test_error_of_the_call_passes_unchanged() -> None:
+    """An error of the call passes unchanged to the caller."""
     clock = FakeTime()
     with pytest.raises(ZeroDivisionError):
         joules_per_call(lambda: 1 // 0, lambda: None, FakeMeter(clock), clock=clock)
 
 
 def test_a_window_by_a_real_clock_is_filled_with_calls(tmp_path: Path) -> None:
-    """With a file for a counter that each call raises by a joule."""
+    """On the real clock, a file that each call raises by a joule gives 1 J per call."""
     files = {"name": "package-0", "energy_uj": "0", "max_energy_range_uj": f"{10**12}"}
     zone, calls = write_files(tmp_path / "intel-rapl:0", files), 0
 

@@ -1,4 +1,4 @@
-"""The environment of a run: files of machines that are not here, and what is read of this one."""
+"""bench.machine.environment: fixture files of other machines, and the record of this one."""
 
 import json
 import os
@@ -41,22 +41,22 @@ PyTorch built with:
 
 
 def test_an_x86_processor() -> None:
-    """Its model, and the flags that decide about a precision."""
+    """An x86 processor has its model name and the flags that concern precision."""
     assert processor("\n".join([X86] * 4)) == {
         "cpu": "AMD EPYC 9R14",
         "cpu_flags": ("avx2", "avx512f", "avx512_bf16", "amx_tile"),
     }
 
 
-def test_an_arm_processor_tells_its_features_alone() -> None:
-    """Its name is at least that of the architecture."""
+def test_arm_processor_without_a_name() -> None:
+    """An ARM processor has its features, and a name although cpuinfo has none."""
     found = processor(ARM)
     assert found["cpu_flags"] == ("asimdhp", "sve", "bf16")
     assert found["cpu"]
 
 
 def test_no_file_about_the_processor() -> None:
-    """Another system: no flags, and the name that Python knows."""
+    """Without /proc/cpuinfo there are no flags, and the name is Python's."""
     found = processor("")
     assert found["cpu_flags"] == ()
     assert found["cpu"]
@@ -71,10 +71,10 @@ def test_no_file_about_the_processor() -> None:
         ({}, None),
     ],
 )
-def test_the_governor_of_the_cores_that_count(
+def test_governor_of_the_usable_cores(
     tmp_path: Path, governors: dict[int, str], expected: str | None
 ) -> None:
-    """Of cores 0 and 1, which this process may use; None in a virtual machine."""
+    """The governors are those of the usable cores; in a virtual machine they are None."""
     files = {f"cpu{n}/cpufreq/scaling_governor": f"{name}\n" for n, name in governors.items()}
     assert governor(write_files(tmp_path, files), {0, 1}) == expected
 
@@ -92,25 +92,25 @@ def test_the_governor_of_the_cores_that_count(
 def test_turbo_by_either_driver(
     tmp_path: Path, files: dict[str, str], *, expected: bool | None
 ) -> None:
-    """Intel's file says whether it is off, the other whether it is on."""
+    """Turbo is read from Intel's no_turbo or from cpufreq's boost."""
     assert turbo(write_files(tmp_path, files)) is expected
 
 
 @given(percent=st.floats(0, 100), total_us=st.integers(0, 10**12))
 def test_waiting_is_the_average_of_ten_seconds(percent: float, total_us: int) -> None:
-    """In percent, as the kernel writes it."""
+    """CPU pressure is the ten-second average, in percent."""
     assert waiting_percent(pressure(total_us, avg10=percent)) == pytest.approx(percent, abs=0.01)
 
 
-def test_a_kernel_without_pressure_says_nothing_of_waiting() -> None:
-    """None, since 0 would say that nobody waited."""
+def test_kernel_without_pressure_has_none() -> None:
+    """Without pressure files the pressure is None, not 0."""
     assert waiting_percent("") is None
 
 
 def test_a_container_is_read_from_its_own_files(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Quota and memory limit of its control group, and the variables that were set."""
+    """A container has its group's quota and memory limit, and the variables that are set."""
     monkeypatch.setenv("OMP_NUM_THREADS", "3")
     monkeypatch.delenv("MKL_NUM_THREADS", raising=False)
     monkeypatch.setenv("MY_TOKEN", "secret")
@@ -129,15 +129,15 @@ def test_a_container_is_read_from_its_own_files(
     assert {"MKL_NUM_THREADS", "MY_TOKEN"}.isdisjoint(facts["variables"])
 
 
-def test_a_machine_that_tells_nothing_has_no_zeros(tmp_path: Path) -> None:
-    """Every fact that stands in a missing file is None."""
+def test_missing_files_give_none(tmp_path: Path) -> None:
+    """Every fact from a missing file is None, never 0."""
     facts = host_facts(tmp_path)
     silent = ("quota_cores", "memory_limit_bytes", "governor", "turbo", "waiting_percent")
     assert [facts[name] for name in silent] == [None] * len(silent)
 
 
 def test_cores_are_those_that_this_process_may_use() -> None:
-    """Its affinity counts; the machine may have more."""
+    """Cores are counted from this process's affinity."""
     allowed = os.sched_getaffinity(0)
     os.sched_setaffinity(0, {min(allowed)})
     try:
@@ -150,7 +150,7 @@ def test_cores_are_those_that_this_process_may_use() -> None:
 
 
 def test_math_libraries_by_torchs_description() -> None:
-    """Versions of those that are there; one that is not is left out."""
+    """Versions of math libraries are parsed from torch's text; absent libraries are left out."""
     assert math_libraries(BUILD) == {
         "mkl": "2024.2-Product",
         "onednn": "3.13.3",
@@ -180,7 +180,7 @@ def _moved_a_line(folder: Path) -> None:
 
 @pytest.mark.parametrize("change", [_changed, _renamed, _added, _moved_a_line])
 def test_the_digest_changes_with_the_code(tmp_path: Path, change: Callable[[Path], None]) -> None:
-    """With a text, a name, a new file, or a line that went from one file to another."""
+    """The digest changes with a text, a name, a new file or a line moved between files."""
     package = write_files(tmp_path / "package", {"a.py": "a = 1\n", "part/b.py": "b = 1\n"})
     before = code_digest([package])
     change(package)
@@ -188,7 +188,7 @@ def test_the_digest_changes_with_the_code(tmp_path: Path, change: Callable[[Path
 
 
 def test_the_digest_is_of_code_alone(tmp_path: Path) -> None:
-    """Where the package lies and what else lies in it, such as compiled files, do not matter."""
+    """The digest does not depend on the package's location or on compiled files."""
     texts = {"a.py": "a = 1\n", "part/b.py": "b = 1\n"}
     first = write_files(tmp_path / "one/package", texts)
     second = write_files(tmp_path / "two/package", {**texts, "__pycache__/a.pyc": "x", "n.md": "y"})
@@ -196,8 +196,8 @@ def test_the_digest_is_of_code_alone(tmp_path: Path) -> None:
     assert len(code_digest([first])) == 16
 
 
-def test_this_machine_tells_what_every_machine_does() -> None:
-    """Cores, code, libraries and threads; the digest is that of both packages."""
+def test_this_machine_has_the_universal_facts() -> None:
+    """Cores, code, libraries and threads are known; the digest covers both packages."""
     environment = read_environment()
     root = Path(__file__).parents[3]
     assert environment.code == code_digest([root / "bench", root / "vitcore"])
@@ -209,7 +209,7 @@ def test_this_machine_tells_what_every_machine_does() -> None:
 
 
 def test_the_probe_prints_every_field() -> None:
-    """The program that starts the passes gets all of it as JSON, and no more."""
+    """The probe prints every field as JSON, and no others."""
     command = [sys.executable, "-m", "bench.machine.environment"]
     done = subprocess.run(
         command,
@@ -226,8 +226,8 @@ def test_the_probe_prints_every_field() -> None:
 
 @pytest.mark.cuda
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA device here")
-def test_a_real_gpu_stands_in_the_environment() -> None:
-    """Name, driver, CUDA version, cuDNN and limits of the device that is measured."""
+def test_real_gpu_is_in_the_environment() -> None:
+    """A GPU's name, driver, CUDA and cuDNN versions and limits are in the environment."""
     environment = read_environment()
     assert environment.gpus[0] == torch.cuda.get_device_name(0)
     assert environment.cuda == torch.version.cuda

@@ -1,4 +1,4 @@
-"""What disturbs a GPU and what it is, by an NVML that answers as a test wants; one by the real."""
+"""bench.machine.gpu: disturbances and facts of a GPU, by a fake NVML and by the real one."""
 
 import os
 from dataclasses import fields
@@ -34,20 +34,20 @@ EVERYTHING = (
 
 @pytest.fixture(name="nvml")
 def _nvml() -> FakeNvml:
-    """A GPU that is cool, alone and at its highest clock."""
+    """A GPU that is cool, without other processes and at its highest clock."""
     return FakeNvml()
 
 
 def causes(nvml: FakeNvml, **changes: Any) -> tuple[str, ...]:
-    """What a look finds when these answers have changed since the last."""
+    """Return the causes found after these answers have changed."""
     load = GpuLoad(Gpu(nvml, "gpu"))
     before = load.read()
     nvml.answers |= changes
     return load.causes(before, load.read(), 0.1)
 
 
-def test_a_gpu_at_its_ease_is_not_disturbed(nvml: FakeNvml) -> None:
-    """Cool, alone, at full clock."""
+def test_idle_gpu_is_not_disturbed(nvml: FakeNvml) -> None:
+    """A cool GPU at full clock without other processes has no disturbance."""
     assert causes(nvml) == ()
 
 
@@ -66,7 +66,7 @@ def test_a_gpu_at_its_ease_is_not_disturbed(nvml: FakeNvml) -> None:
 def test_slowdowns_disturb_and_everyday_reasons_do_not(
     nvml: FakeNvml, name: str, reason: str, cause: tuple[str, ...]
 ) -> None:
-    """Heat, power brake and the hardware's own; by the driver's newer function or its older."""
+    """Thermal, power-brake and hardware slowdowns are disturbances, by either NVML function."""
     del nvml.answers["CurrentClocksEventReasons"]
     assert causes(nvml, **{name: getattr(nvml, f"nvmlClocksThrottleReason{reason}")}) == cause
 
@@ -75,12 +75,12 @@ def test_slowdowns_disturb_and_everyday_reasons_do_not(
 def test_a_clock_that_falls_by_more_than_5_percent_disturbs(
     nvml: FakeNvml, mhz: int, *, dropped: bool
 ) -> None:
-    """Against the highest of this measurement, which was 1980 MHz."""
+    """A clock over 5 % below the highest of this measurement is a disturbance."""
     assert causes(nvml, ClockInfo=mhz) == ((CLOCK_DROPPED,) if dropped else ())
 
 
 def test_the_highest_clock_is_of_this_measurement(nvml: FakeNvml) -> None:
-    """It may rise from idling without a word; each watch finds its own highest."""
+    """Each watch finds its own highest clock; a rising clock is not a disturbance."""
     nvml.answers["ClockInfo"] = 300
     assert causes(nvml, ClockInfo=1980) == ()
     nvml.answers["ClockInfo"] = 1500
@@ -91,7 +91,7 @@ def test_the_highest_clock_is_of_this_measurement(nvml: FakeNvml) -> None:
 def test_the_temperature_at_which_the_gpu_slows_is_hot(
     nvml: FakeNvml, celsius: int, *, hot: bool
 ) -> None:
-    """Its own limit counts, here 87 degrees."""
+    """The GPU's own slowdown temperature, here 87 degrees, is the limit."""
     assert causes(nvml, Temperature=celsius) == ((HOT,) if hot else ())
 
 
@@ -101,7 +101,7 @@ def test_the_temperature_at_which_the_gpu_slows_is_hot(
         ((), ()),
         ((os.getpid(),), ()),
         ((os.getpid(), OTHER_PID), (FOREIGN,)),
-        # In a container this process is listed by a number that it does not know.
+        # In a container this process is listed under another process ID.
         ((OTHER_PID,), ()),
         ((OTHER_PID, OTHER_PID + 1), (FOREIGN,)),
     ],
@@ -109,15 +109,15 @@ def test_the_temperature_at_which_the_gpu_slows_is_hot(
 def test_only_processes_of_others_are_foreign(
     nvml: FakeNvml, pids: tuple[int, ...], foreign: tuple[str, ...]
 ) -> None:
-    """One of those listed is this process, whichever its number."""
+    """One of the listed processes is this one, under any ID; more are foreign."""
     nvml.run_processes(*pids)
     assert causes(nvml) == foreign
 
 
 @pytest.mark.parametrize("what", EVERYTHING)
 @pytest.mark.parametrize("error", [True, False])
-def test_what_nvml_does_not_tell_is_silent(nvml: FakeNvml, what: str, *, error: bool) -> None:
-    """An error or a missing function costs its own answer; others still disturb."""
+def test_missing_nvml_answers_are_ignored(nvml: FakeNvml, what: str, *, error: bool) -> None:
+    """A failing or missing NVML function is ignored; the others still count."""
     if error:
         nvml.answers[what] = NVMLError("Not Supported")
     else:
@@ -128,8 +128,8 @@ def test_what_nvml_does_not_tell_is_silent(nvml: FakeNvml, what: str, *, error: 
     assert causes(nvml) == (HARDWARE,)
 
 
-def test_a_watch_with_a_gpu_marks_the_pairs_since_its_last_look(nvml: FakeNvml) -> None:
-    """It has the same shape as the sources of the CPU."""
+def test_watch_with_a_gpu_marks_pairs(nvml: FakeNvml) -> None:
+    """A watch accepts a GPU as a source and marks the pairs since its last reading."""
     now_s = iter(0.06 * tick for tick in range(100))
     watch = LoadWatch(lambda: [GpuLoad(Gpu(nvml, "gpu"))], clock=lambda: next(now_s))
     watch.begin()
@@ -141,7 +141,7 @@ def test_a_watch_with_a_gpu_marks_the_pairs_since_its_last_look(nvml: FakeNvml) 
 
 
 def test_a_gpu_is_found_by_its_uuid(nvml: FakeNvml) -> None:
-    """Whatever CUDA_VISIBLE_DEVICES hides; a part of one leads to the whole GPU."""
+    """A GPU is found by its UUID despite CUDA_VISIBLE_DEVICES; a MIG slice maps to its GPU."""
     nvml.gpus |= {"GPU-a-b": "whole", "MIG-c-d": "[parent]"}
     assert _handle(nvml, "a-b") == "whole"
     assert _handle(nvml, "c-d") == "parent"
@@ -151,13 +151,13 @@ def test_a_gpu_is_found_by_its_uuid(nvml: FakeNvml) -> None:
 
 @pytest.fixture(name="torchs")
 def _torchs(nvml: FakeNvml, monkeypatch: pytest.MonkeyPatch) -> FakeNvml:
-    """The same, and torch calls it 0."""
+    """The same GPU, which is device 0 in torch."""
     monkeypatch.setattr(gpu_module, "torch_gpu", lambda: Gpu(nvml, "gpu"))
     return nvml
 
 
 def test_facts_are_fields_of_the_environment(torchs: FakeNvml) -> None:
-    """Clocks in MHz, power in watts, the rest as yes or no; processes of others are counted."""
+    """Facts are environment fields: MHz, watts, booleans, and the number of other processes."""
     torchs.run_processes(OTHER_PID)
     facts = gpu_facts()
     assert facts == {
@@ -174,10 +174,10 @@ def test_facts_are_fields_of_the_environment(torchs: FakeNvml) -> None:
     assert set(facts) <= {field.name for field in fields(Environment)}
 
 
-def test_facts_that_nvml_does_not_tell_are_none(
+def test_facts_missing_from_nvml_are_none(
     torchs: FakeNvml, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Never 0, and never False."""
+    """Facts that NVML does not have are None, never 0 or False."""
     torchs.answers = {}
     monkeypatch.setattr(FakeNvml, "nvmlSystemGetDriverVersion", _refuse)
     assert set(gpu_facts().values()) == {None}
@@ -188,7 +188,7 @@ def _refuse(_: FakeNvml) -> str:
 
 
 def test_the_fake_is_like_the_library() -> None:
-    """Each name that the fake answers to is one of pynvml's, with the same value if a constant."""
+    """Each name of the fake exists in pynvml, and each constant has the same value."""
     assert set(FakeNvml().answers) == set(EVERYTHING)
     for what in (*EVERYTHING, "CurrentClocksThrottleReasons"):
         assert callable(getattr(pynvml, f"nvmlDeviceGet{what}"))
@@ -201,7 +201,7 @@ def test_the_fake_is_like_the_library() -> None:
 
 @pytest.mark.skipif(torch.cuda.is_available(), reason="a CUDA device is here")
 def test_a_machine_without_a_gpu_has_no_facts_of_one() -> None:
-    """Asking for it is an OSError, which a watch leaves out."""
+    """Without a GPU the source raises an OSError, which a watch accepts as unavailable."""
     assert gpu_facts() == {}
     with pytest.raises(OSError, match=r".+"):
         torch_gpu()
@@ -211,8 +211,8 @@ def test_a_machine_without_a_gpu_has_no_facts_of_one() -> None:
 
 @pytest.mark.cuda
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA device here")
-def test_a_real_gpu_tells_plausible_numbers() -> None:
-    """Clock, heat and processes of the device that torch computes on, and its facts."""
+def test_real_gpu_has_plausible_numbers() -> None:
+    """Clock, temperature, processes and facts of torch's GPU are plausible."""
     torch.ones(1, device="cuda").sum().item()
     load = GpuLoad.of_torch()
     state = load.read()
@@ -226,8 +226,8 @@ def test_a_real_gpu_tells_plausible_numbers() -> None:
 
 @pytest.mark.cuda
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA device here")
-def test_a_watch_over_a_real_gpu_finds_nothing_foreign_when_alone() -> None:
-    """This process computes there, and is not foreign to itself."""
+def test_own_process_on_a_real_gpu_is_not_foreign() -> None:
+    """This process is not foreign on the GPU on which it computes."""
     watch, x_NN = watch_for("cuda"), torch.ones(2048, 2048, device="cuda")
     if torch_gpu().other_processes(ours=1):
         pytest.skip("others compute on this GPU")

@@ -1,4 +1,4 @@
-"""The watch over pairs: when it looks, which pairs a finding counts for, what it leaves out."""
+"""bench.machine.load: when sources are read, which pairs are marked, which sources are left out."""
 
 import subprocess
 import sys
@@ -22,14 +22,14 @@ PATIENCE_S = 60.0
 
 
 def watch_over(*sources: FakeSource, clock: FakeTime | None = None) -> LoadWatch:
-    """Make a watch of these sources that has begun."""
+    """Return a watch over these sources that has begun."""
     watch = LoadWatch(lambda: sources, clock=clock or FakeTime())
     watch.begin()
     return watch
 
 
 def test_quiet_pairs_are_not_disturbed() -> None:
-    """Counters that stand still mark nothing."""
+    """Constant counters mark no pair."""
     watch = watch_over(FakeSource())
     watch.pair()
     assert watch.disturbed == ()
@@ -37,7 +37,7 @@ def test_quiet_pairs_are_not_disturbed() -> None:
 
 
 def test_only_the_pair_in_which_a_counter_rose_is_marked() -> None:
-    """A source that is looked at after every pair tells the disturbed one from its neighbours."""
+    """A source that is read after every pair marks the disturbed pair alone."""
     source = FakeSource("steal")
     watch = watch_over(source)
     for rises in (0, 0, 1, 0):
@@ -47,8 +47,8 @@ def test_only_the_pair_in_which_a_counter_rose_is_marked() -> None:
     assert watch.causes == {"steal": 1}
 
 
-def test_what_was_before_the_pairs_does_not_count() -> None:
-    """A counter that rose while the arms warmed up marks no pair."""
+def test_changes_before_the_pairs_do_not_count() -> None:
+    """A counter that rose during warm-up marks no pair."""
     source = FakeSource()
     watch = LoadWatch(lambda: [source])
     source.count = 7
@@ -57,8 +57,8 @@ def test_what_was_before_the_pairs_does_not_count() -> None:
     assert watch.disturbed == ()
 
 
-def test_a_rare_look_counts_for_all_pairs_since_the_last() -> None:
-    """Which of them was disturbed nobody knows; those before and after are not in question."""
+def test_rare_reading_marks_all_pairs_since_the_last() -> None:
+    """A reading marks all pairs since the previous reading, and no others."""
     clock, source = FakeTime(), FakeSource(every_s=2.5 * PAIR_S)
     watch = watch_over(source, clock=clock)
     for pair in range(8):
@@ -68,8 +68,8 @@ def test_a_rare_look_counts_for_all_pairs_since_the_last() -> None:
     assert watch.disturbed == (3, 4, 5)
 
 
-def test_pairs_after_the_last_look_are_not_judged() -> None:
-    """A source whose turn has not come yet says nothing of the newest pairs."""
+def test_pairs_after_the_last_reading_are_not_marked() -> None:
+    """Pairs since a source's last reading are not marked yet."""
     clock, source = FakeTime(), FakeSource(every_s=2.5 * PAIR_S)
     watch = watch_over(source, clock=clock)
     source.count += 1
@@ -79,7 +79,7 @@ def test_pairs_after_the_last_look_are_not_judged() -> None:
 
 
 def test_a_pair_may_have_two_causes() -> None:
-    """It counts under each of them, and is one disturbed pair."""
+    """A pair with two causes counts under each, and as one disturbed pair."""
     sources = FakeSource("steal"), FakeSource("throttled")
     watch = watch_over(*sources)
     watch.pair()
@@ -92,7 +92,7 @@ def test_a_pair_may_have_two_causes() -> None:
 
 @pytest.mark.parametrize("error", [OSError(), ValueError(), IndexError(), ImportError()])
 def test_a_source_that_cannot_be_read_is_left_out(error: Exception) -> None:
-    """The others still see what they see, whether it failed at once or later."""
+    """A source that fails at once or later is left out; the others still count."""
     never, later, good = FakeSource(error=error), FakeSource("later"), FakeSource("good")
     watch = watch_over(never, later, good)
     later.error = error
@@ -103,8 +103,8 @@ def test_a_source_that_cannot_be_read_is_left_out(error: Exception) -> None:
     assert watch.causes == {"good": 2}
 
 
-def test_a_source_with_a_fault_of_its_own_is_heard() -> None:
-    """Only what a machine may lack is left out; a mistake in the program is not."""
+def test_programming_error_of_a_source_is_raised() -> None:
+    """An error that a missing facility cannot cause is raised."""
     source = FakeSource()
     watch = watch_over(source)
     source.error = TypeError("a mistake")
@@ -113,7 +113,7 @@ def test_a_source_with_a_fault_of_its_own_is_heard() -> None:
 
 
 def test_beginning_again_starts_anew() -> None:
-    """Pairs are counted from 0 and earlier findings are forgotten."""
+    """A second begin counts pairs from 0 and clears earlier findings."""
     source = FakeSource()
     watch = watch_over(source)
     source.count += 1
@@ -127,7 +127,7 @@ def test_beginning_again_starts_anew() -> None:
 
 
 def test_sources_are_found_when_the_pairs_begin() -> None:
-    """Not when the watch is made: the threads that will compute do not exist by then."""
+    """Sources are created at begin, when the compute threads exist, not with the watch."""
     found: list[FakeSource] = []
     watch = LoadWatch(lambda: found)
     source = FakeSource()
@@ -142,10 +142,10 @@ def test_sources_are_found_when_the_pairs_begin() -> None:
     pairs=st.lists(st.tuples(st.floats(1e-4, 1), st.booleans()), max_size=50),
     every_s=st.floats(0, 2),
 )
-def test_the_marked_pairs_are_those_between_two_looks_with_a_disturbance(
+def test_marked_pairs_lie_between_two_readings(
     pairs: list[tuple[float, bool]], every_s: float
 ) -> None:
-    """However long the pairs are and however rare the looks: all of these pairs and no others."""
+    """The marked pairs are all those between two readings with a disturbance, and no others."""
     clock, source = FakeTime(), FakeSource(every_s=every_s)
     watch = watch_over(source, clock=clock)
     looks, looked_s = [0], 0.0
@@ -166,8 +166,8 @@ def test_the_marked_pairs_are_those_between_two_looks_with_a_disturbance(
     assert watch.causes == ({"noise": len(expected)} if expected else {})
 
 
-def test_no_watch_sees_nothing() -> None:
-    """It has the shape of a watch and never finds anything."""
+def test_null_watch_finds_nothing() -> None:
+    """NoWatch has the interface of a watch and never finds a disturbance."""
     watch = NoWatch()
     watch.begin()
     watch.pair()
@@ -176,7 +176,7 @@ def test_no_watch_sees_nothing() -> None:
 
 @pytest.mark.parametrize("device", ["cpu", "cuda"])
 def test_the_watch_of_this_machine_runs_whatever_it_has(device: str) -> None:
-    """Without a GPU, pressure files or control groups it watches with what there is."""
+    """The watch runs on this machine, whichever sources it lacks."""
     watch = watch_for(device)
     watch.begin()
     for _ in range(3):
@@ -187,20 +187,20 @@ def test_the_watch_of_this_machine_runs_whatever_it_has(device: str) -> None:
 
 
 def kinds(sources: object) -> set[str]:
-    """The names of the sources' types."""
+    """Return the names of the sources' types."""
     assert isinstance(sources, list)
     return {type(source).__name__ for source in sources}
 
 
-def test_linux_tells_what_takes_a_cpu() -> None:
-    """Waits or pressure, switches, times of the cores and memory pressure, where not forbidden."""
+def test_linux_has_sources_for_cpu_load() -> None:
+    """Linux has waits or pressure, switches, core times and memory pressure, where permitted."""
     assert {"Switches", "CoreTimes"} <= kinds(cpu_sources())
     assert kinds(cpu_sources()) & {"RunQueue", "Pressure"}
 
 
 @pytest.mark.skipif(torch.cuda.is_available(), reason="a CUDA device is here")
-def test_a_cuda_watch_without_a_gpu_still_watches_the_launching_thread() -> None:
-    """Its sources are those of the CPU that matter for launching, and no GPU."""
+def test_cuda_watch_without_a_gpu_watches_the_launching_thread() -> None:
+    """A CUDA watch without a GPU has the CPU sources that concern kernel launches."""
     assert "Switches" in kinds(cuda_sources())
     assert "GpuLoad" not in kinds(cuda_sources())
 
@@ -222,7 +222,7 @@ def rival_on_one_core() -> Iterator[None]:
 
 
 def test_a_rival_on_the_same_core_disturbs_pairs() -> None:
-    """The real counters of this kernel see a process that takes half of the processor."""
+    """The kernel's real counters show a process that takes half of the core."""
     try:
         RunQueue().read(), CoreTimes().read()
     except OSError as error:

@@ -1,4 +1,4 @@
-"""comparison: the frozen vocabulary and columns, names of comparisons, one-line errors."""
+"""bench.records.comparison: frozen vocabulary and columns, names, checks at creation."""
 
 from dataclasses import FrozenInstanceError, replace
 from typing import Any
@@ -21,7 +21,7 @@ DESIGN = (
     "latency_low_ms, latency_high_ms, images_per_s, speedup, speedup_low, speedup_high, verdict, "
     "error"
 )
-# Whoever changes this list changes what people read: raise SCHEMA with it.
+# A change of this list changes the file format: raise SCHEMA with it.
 SCHEMA_4 = (
     "schema, run_id, commit, device, device_name, factor, component, variant, patch_size, "
     "image_size, batch_size, mode, precision, cache, baseline, arm, status, passes, rounds, "
@@ -44,7 +44,7 @@ def test_columns_are_frozen() -> None:
 
 
 def test_columns_follow_the_design() -> None:
-    """Every column of the design is there, in the design's order."""
+    """Every column of the design exists, in the design's order."""
     assert ", ".join(name for name in COLUMNS if name in DESIGN.split(", ")) == DESIGN
 
 
@@ -62,7 +62,7 @@ def test_columns_follow_the_design() -> None:
     ],
 )
 def test_vocabulary_is_frozen(name: str, words: str) -> None:
-    """The words that a row may hold do not change unnoticed."""
+    """The allowed words of a row do not change unnoticed."""
     assert getattr(record, name) == tuple(words.split())
 
 
@@ -78,7 +78,7 @@ def test_vocabulary_is_frozen(name: str, words: str) -> None:
     ids=lambda value: type(value).__name__,
 )
 def test_records_are_frozen(made: object, field: str) -> None:
-    """No record can be changed after its birth."""
+    """No record can be changed after its creation."""
     with pytest.raises(FrozenInstanceError):
         setattr(made, field, "other")
 
@@ -93,7 +93,7 @@ def test_keys_are_unique(component: str) -> None:
 
 
 def test_names() -> None:
-    """A comparison is called by its factor, its workload and the candidate's level."""
+    """A comparison's name has its factor, its workload and the candidate's level."""
     comparison = make_comparison("sdpa", baseline="mha", batch_size=8, mode="train")
     assert str(comparison.workload) == "B/16-attention-b8-train-cpu"
     assert comparison.key == "attention-B/16-attention-b8-train-cpu-sdpa"
@@ -102,7 +102,7 @@ def test_names() -> None:
 
 @pytest.mark.parametrize("factor", record.FACTORS)
 def test_arm_has_a_level_of_every_factor(factor: str) -> None:
-    """An arm's level of a factor is what it was made with."""
+    """An arm's level of a factor is the one given at its creation."""
     assert replace(Arm(), **{factor: "x"}).level(factor) == "x"
 
 
@@ -114,7 +114,7 @@ def test_control(arm: str, is_control: bool) -> None:  # noqa: FBT001 (a case's 
 
 
 def test_a_users_own_arms_have_names() -> None:
-    """A comparison of own arms is called by its inputs and the candidate."""
+    """A comparison of a user's own arms is named by its inputs and the candidate."""
     sizes: dict[str, Any] = dict.fromkeys(("variant", "patch_size", "image_size", "batch_size"))
     comparison = make_comparison(
         "a.py:f#2", baseline="a.py:f", factor="factory", component="callable", inputs="1,8", **sizes
@@ -124,8 +124,8 @@ def test_a_users_own_arms_have_names() -> None:
     assert not comparison.is_control
 
 
-def test_a_choice_is_called_by_what_is_not_plain() -> None:
-    """Of the levels of every factor, in their order; another arm of the same is the plain one."""
+def test_choice_is_named_by_its_unusual_levels() -> None:
+    """A choice is named by its non-default levels in factor order, or as the default."""
     assert record.DEFAULT_ARM.level(record.CHOICE) == "plain"
     arm = Arm(patcher="linear", compile="compile", precision="bf16")
     assert arm.level(record.CHOICE) == "linear+sdpa+compile+bf16"
@@ -134,7 +134,7 @@ def test_a_choice_is_called_by_what_is_not_plain() -> None:
 
 
 def test_control_needs_equal_arms() -> None:
-    """Arms that differ in another factor than the compared one make no control."""
+    """Arms that differ in a factor other than the compared one are not a control."""
     other = Arm(attention="mha", precision="bf16")
     comparison: Comparison = replace(make_comparison("mha", baseline="mha"), arm=other)
     assert not comparison.is_control
@@ -152,14 +152,14 @@ def test_control_needs_equal_arms() -> None:
     ],
 )
 def test_one_line(error: Exception, expected: str) -> None:
-    """An error becomes its type and the first line that says something, cut at 300."""
+    """An error becomes its type and its first non-empty line, cut at 300 characters."""
     assert one_line(error) == expected
 
 
 @settings(deadline=None)
 @given(text=st.text(), limit=st.integers(10, 40))
 def test_one_line_is_one_short_line(text: str, limit: int) -> None:
-    """Whatever the message, one line comes out that is within the limit."""
+    """Any message becomes one line within the limit."""
     line = one_line(ValueError(text), limit)
     assert len(line.splitlines()) == 1
     assert len(line) <= limit
@@ -172,14 +172,14 @@ def test_one_line_is_one_short_line(text: str, limit: int) -> None:
         ({"arm_s": (0.1,)}, "6 baseline and 1 arm times make no pairs"),
     ],
 )
-def test_no_sample(changes: dict[str, Any], message: str) -> None:
-    """A status that nobody knows, or times that make no pairs, are refused at birth."""
+def test_invalid_sample(changes: dict[str, Any], message: str) -> None:
+    """A sample with an unknown status or unpaired times is refused at creation."""
     with pytest.raises(ValueError, match=message):
         make_sample(make_comparison(), **changes)
 
 
 def test_difference_of_no_interest() -> None:
-    """Differences below 2 % count as none, where nobody says otherwise."""
+    """By default, differences below 2 % are of no interest."""
     assert record.DELTA == 0.02
 
 
@@ -187,6 +187,6 @@ def test_difference_of_no_interest() -> None:
     ("wall", "expected_s"), [({}, 0.5), ({"baseline_wall_s": (1.0,), "arm_wall_s": (2.0,)}, 3.0)]
 )
 def test_timed_seconds(wall: dict[str, Any], expected_s: float) -> None:
-    """Wall times count where there are any; device times stand in for them elsewhere."""
+    """Wall times are used where present, device times elsewhere."""
     sample = make_sample(make_comparison(), baseline_s=(0.25,), arm_s=(0.25,), **wall)
     assert sample.timed_s == expected_s

@@ -1,4 +1,4 @@
-"""The record of a machine: what forbids resuming elsewhere, and what it warns of."""
+"""bench.records.environment: differences that forbid a resume, and warnings with remedies."""
 
 from dataclasses import fields, replace
 from typing import Any
@@ -11,7 +11,7 @@ from bench.records.environment import Environment, differences, warnings
 from bench.records.notes import NoteKind
 from helpers.records import ENVIRONMENT, make_environment
 
-# What changes from minute to minute, or says the same as another field.
+# Fields that change within minutes or repeat another field.
 PASSING = {
     "host": "other",
     "load_1min": 7.0,
@@ -48,36 +48,36 @@ CASES: list[tuple[dict[str, Any], dict[str, Any], str]] = [
 def test_another_machine_or_code_is_named(
     before: dict[str, Any], now: dict[str, Any], line: str
 ) -> None:
-    """One line for each difference, with what was and what is."""
+    """Each difference gives one line with both values."""
     assert differences(make_environment(**before), make_environment(**now)) == [line]
     (reverse,) = differences(make_environment(**now), make_environment(**before))
     assert reverse != line
 
 
 def test_all_differences_are_named() -> None:
-    """Not only the first."""
+    """All differences are listed, not only the first."""
     before = replace(ENVIRONMENT, **{k: v for case in CASES for k, v in case[0].items()})
     now = replace(ENVIRONMENT, **{k: v for case in CASES for k, v in case[1].items()})
     assert sorted(differences(before, now)) == sorted(line for _, _, line in CASES)
 
 
 @pytest.mark.parametrize("name", sorted(PASSING))
-def test_what_passes_is_no_difference(name: str) -> None:
-    """A run may be resumed on the same machine an hour later."""
+def test_passing_states_are_not_differences(name: str) -> None:
+    """Load and other passing states do not forbid a resume on the same machine."""
     changed = make_environment(**{name: PASSING[name]})
     assert changed != ENVIRONMENT
     assert differences(ENVIRONMENT, changed) == []
 
 
 @pytest.mark.parametrize("name", ["commit", "code"])
-def test_what_is_unknown_is_no_difference(name: str) -> None:
-    """A run of a wheel has no commit, and an old one no digest; the other of the two tells."""
+def test_unknown_values_are_not_differences(name: str) -> None:
+    """A missing commit or digest is not a difference; the other of the two is compared."""
     known, unknown = make_environment(**{name: "abc"}), make_environment(**{name: None})
     assert differences(known, unknown) == differences(unknown, known) == []
 
 
 def test_an_old_record_still_loads() -> None:
-    """Its fields are those that have no default: all others may lack."""
+    """A record with only the fields that have no default loads."""
     old = {
         each.name: getattr(ENVIRONMENT, each.name)
         for each in fields(Environment)
@@ -95,7 +95,7 @@ _REQUIRED = {
 
 
 def test_a_quiet_machine_warns_of_nothing() -> None:
-    """And one that tells nothing about itself does not either."""
+    """A quiet machine and one without any facts have no warnings."""
     quiet = make_environment(
         governor="performance",
         load_1min=0.3,
@@ -123,7 +123,7 @@ def test_a_quiet_machine_warns_of_nothing() -> None:
     ],
 )
 def test_a_warning_names_the_remedy(changes: dict[str, Any], words: str, remedy: str) -> None:
-    """One line says what is wrong and what to do."""
+    """A warning is one line with the problem and the remedy."""
     (note,) = warnings(make_environment(**changes))
     assert note.kind is NoteKind.MACHINE
     assert words in note.text
@@ -132,8 +132,8 @@ def test_a_warning_names_the_remedy(changes: dict[str, Any], words: str, remedy:
     assert "\n" not in str(note)
 
 
-def test_the_load_is_seen_against_all_cores() -> None:
-    """The average counts the whole machine, of which this process may use a part."""
+def test_load_is_compared_with_all_cores() -> None:
+    """The load average is compared with all cores, not only those of this process."""
     assert warnings(make_environment(load_1min=3.0, cores=2, cores_total=16)) == []
     assert len(warnings(make_environment(load_1min=9.0, cores=2, cores_total=16))) == 1
 
@@ -146,7 +146,7 @@ def test_the_load_is_seen_against_all_cores() -> None:
 def test_the_remedy_of_oversubscription_is_enough(
     cores: int, quota_cores: float | None, threads: int
 ) -> None:
-    """With as many threads as the warning says, there is none; it never asks for no thread."""
+    """With the suggested number of threads the warning is gone; it is at least one thread."""
     environment = make_environment(cores=cores, quota_cores=quota_cores, threads=threads)
     assert 1 <= environment.usable_cores <= cores
     for note in warnings(environment):
@@ -156,7 +156,7 @@ def test_the_remedy_of_oversubscription_is_enough(
 
 
 def test_the_device_has_a_name() -> None:
-    """The first GPU's on CUDA, else the CPU's; a machine without a GPU measures its CPU."""
+    """The name is the first GPU's on CUDA and the CPU's otherwise, also without a GPU."""
     both = make_environment(cpu="AMD", gpus=("H200", "A100"))
     assert (both.device_name("cpu"), both.device_name("cuda")) == ("AMD", "H200")
     assert both.devices == ("cpu", "cuda")

@@ -7,7 +7,7 @@ from bench.records.errors import InputError, Remedy, advised
 
 @pytest.mark.parametrize("remedy", Remedy)
 def test_a_remedy_names_the_option_or_the_argument(remedy: Remedy) -> None:
-    """The error of a command names the option, that of a call the argument, and none both."""
+    """A command's error names the option, a call's error the argument."""
     error = InputError("it is taken; wait", remedy)
     assert str(error).startswith("it is taken; wait, or ")
     assert error.in_python.startswith("it is taken; wait, or ")
@@ -18,6 +18,6 @@ def test_a_remedy_names_the_option_or_the_argument(remedy: Remedy) -> None:
 
 
 def test_without_a_remedy_both_texts_are_the_message() -> None:
-    """Most errors are the same for a command and for a call."""
+    """Without a remedy both texts are the message itself."""
     error = InputError("'x' is not a number; give one")
     assert str(error) == error.in_python == advised("'x' is not a number; give one", None)

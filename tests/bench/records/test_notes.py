@@ -1,4 +1,4 @@
-"""bench.records.notes: notes as text, one by one and as the column of a row."""
+"""bench.records.notes: notes as text, single and as the column of a row."""
 
 from hypothesis import given
 from hypothesis import strategies as st
@@ -18,14 +18,14 @@ NOTES = st.builds(
 
 
 def test_a_note_ends_with_its_remedy() -> None:
-    """What to do follows what is so."""
+    """A note's text is the finding and then the remedy."""
     assert str(make_note("no meter")) == "no meter"
     assert str(make_note("no meter", remedy="install one")) == "no meter; install one"
 
 
 @given(notes=st.lists(NOTES, max_size=5))
-def test_the_column_of_a_row_parts_its_notes(notes: list[Note]) -> None:
-    """Split at the separator, the column has each note once, whatever signs it holds."""
+def test_notes_column_splits_into_its_notes(notes: list[Note]) -> None:
+    """Split at the separator, the column has each note once, whatever characters it contains."""
     column = joined(notes)
     expected = {str(note).replace(SEPARATOR, ", ") for note in notes}
     assert (column is None) is (not notes)

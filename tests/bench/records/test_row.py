@@ -1,4 +1,4 @@
-"""Every column of results.csv is documented at its field, and results/README.md shows that."""
+"""bench.records.row: every column has a docstring, and results/README.md shows them."""
 
 import os
 import re
@@ -12,20 +12,20 @@ TABLE = re.compile(r"(?<=<!-- columns -->\n).*?(?=<!-- end -->)", re.DOTALL)
 
 
 def column_table() -> str:
-    """The table in results/README.md."""
+    """Return the table of columns in results/README.md."""
     rows = (f"| `{name}` | {text} |" for name, text in documentation(Record).items())
     return "\n".join(["| column | meaning |", "|---|---|", *rows]).replace("``", "`") + "\n"
 
 
 def test_every_column_is_documented_at_its_field() -> None:
-    """By a sentence or more."""
+    """Every column has a docstring of a sentence or more."""
     found = documentation(Record)
     assert tuple(found) == COLUMNS
     assert [name for name, text in found.items() if len(text) < 10 or not text.endswith(".")] == []
 
 
 def test_units_are_named() -> None:
-    """A column whose name ends in a unit says it in words."""
+    """The docstring of a column with a unit in its name spells out the unit."""
     words = {"_ms": "milliseconds", "_s": "second", "_bytes": "bytes", "_images": "mages"}
     missing = [
         name
@@ -37,7 +37,7 @@ def test_units_are_named() -> None:
 
 
 def test_the_readme_of_results_has_the_same_table() -> None:
-    """Write it again with: nox -s readme, or VITBENCH_UPDATE_GOLDEN=1."""
+    """The table is up to date; update it by nox -s readme or VITBENCH_UPDATE_GOLDEN=1."""
     text = README.read_text("utf-8")
     if os.environ.get("VITBENCH_UPDATE_GOLDEN") == "1":
         text = TABLE.sub(lambda _: column_table(), text)

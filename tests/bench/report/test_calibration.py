@@ -1,4 +1,4 @@
-"""bench.report.calibration: what a calibration found, in a table, a sentence and a figure."""
+"""bench.report.calibration: the result of a calibration as a table, a sentence and a figure."""
 
 import re
 from io import StringIO
@@ -19,14 +19,14 @@ from helpers.records import make_rate
 from helpers.reports import check_golden
 
 TRUTHS = (1.0, 50 / 51, 20 / 21)
-# How many of twenty each method called different (identical arms) or slower (others).
+# Verdicts "different" (identical arms) or "slower" (others) of each method, out of twenty.
 FOUND = dict(
     zip(JUDGES, ((0, 19, 20), (0, 17, 20), (1, 18, 20), (11, 12, 15), (6, 10, 14)), strict=True)
 )
 
 
 def rate(method: Method, truth: float, found: int) -> Rate:
-    """What a method said of twenty trials of one kind."""
+    """Return the verdicts of a method on twenty trials of one kind."""
     slower = found // 2 if truth == 1 else found
     low, high = share_bounds(found, 20)
     return make_rate(method, truth, different=found, slower=slower, low=low, high=high)
@@ -40,7 +40,7 @@ RATES = [
 
 
 def figure_of(rates: list[Rate]) -> Figure:
-    """The figure with everything in its final place."""
+    """Return the figure after its final layout."""
     figure = calibration_figure(rates, SOURCE)
     with mpl.rc_context(STYLE):
         figure.canvas.draw()
@@ -48,14 +48,14 @@ def figure_of(rates: list[Rate]) -> Figure:
 
 
 def bar_ends(axis: Axes) -> list[float]:
-    """Where the bars of a panel end."""
+    """Return the ends of a panel's bars."""
     return [
         float(bar.get_extents().transformed(axis.transData.inverted()).x1) for bar in axis.patches
     ]
 
 
 def test_table_and_sentence() -> None:
-    """Every method's rates, a block for each kind of trial; below it what was found."""
+    """The table has every method's rates, in a block per kind of trial, above the finding."""
     console = Console(file=StringIO(), width=130)
     with console.capture() as capture:
         console.print(rates_table(RATES))
@@ -67,18 +67,18 @@ def test_table_and_sentence() -> None:
     ("truth", "name"), [(1.0, "identical arms"), (20 / 21, "5 % slower"), (50 / 51, "2 % slower")]
 )
 def test_kinds(truth: float, name: str) -> None:
-    """A kind of trial is named by what is true of its arms."""
+    """A kind of trial is named by the true relation of its arms."""
     assert kind(truth) == name
 
 
 @pytest.mark.parametrize(("truth", "counted"), [(1.0, 5), (20 / 21, 3)])
-def test_what_counts(truth: float, counted: int) -> None:
-    """Of identical arms any difference counts, of others being called slower."""
+def test_counted_verdicts_by_kind(truth: float, counted: int) -> None:
+    """For identical arms any difference counts, for others only the verdict slower."""
     assert count(make_rate(truth=truth, different=5, slower=3)) == counted
 
 
 def test_a_sentence_without_the_other_methods() -> None:
-    """Where only one method was judged it is not compared with others."""
+    """With a single method the sentence has no comparison."""
     said = sentence([rate(Method.RUN, truth, 0) for truth in TRUTHS])
     assert said == (
         "On this machine 0 of 20 comparisons of identical code were called different (at most "
@@ -88,7 +88,7 @@ def test_a_sentence_without_the_other_methods() -> None:
 
 
 def test_panels() -> None:
-    """A panel for each kind of trial, in which every method has a bar of its share."""
+    """Each kind of trial has a panel with a bar for every method's share."""
     figure = figure_of(RATES)
     assert [axis.get_title().partition(":")[0] for axis in figure.axes] == [
         kind(truth) for truth in TRUTHS
@@ -101,7 +101,7 @@ def test_panels() -> None:
 
 
 def test_labels() -> None:
-    """Methods are named once, top down, inside the figure; every bar says its count."""
+    """Methods are labelled once, from top to bottom, inside the figure; bars have their counts."""
     figure = figure_of(RATES)
     first = figure.axes[0]
     assert [label.get_text() for label in first.get_yticklabels()] == list(JUDGES)
@@ -117,8 +117,8 @@ def test_labels() -> None:
     assert (corners >= figure.bbox.min).all()
 
 
-def test_counts_lie_apart_from_their_bounds() -> None:
-    """A count stands beside its bounds or above them, never over them."""
+def test_counts_do_not_overlap_their_bounds() -> None:
+    """A count is beside or above its bounds and does not overlap them."""
     figure = figure_of(RATES)
     for axis in figure.axes:
         for line, text in zip(axis.lines, axis.texts, strict=True):
@@ -126,5 +126,5 @@ def test_counts_lie_apart_from_their_bounds() -> None:
 
 
 def test_source() -> None:
-    """The figure says on which machine and by which commit it was made."""
+    """The figure has the machine and the commit as its source."""
     assert SOURCE in {text.get_text() for text in figure_of(RATES).texts}

@@ -1,4 +1,4 @@
-"""bench.report.columns: what a row shows under each heading."""
+"""bench.report.columns: the cell of a row under each heading."""
 
 from dataclasses import replace
 
@@ -21,25 +21,25 @@ NUMBERS = [column for column in _COLUMNS if not column.is_words]
 
 
 def test_headings_are_unique() -> None:
-    """A heading stands for one fact, in every table."""
+    """A heading means the same in every table."""
     assert len(ROW_COLUMNS) == len(_COLUMNS)
 
 
 @pytest.mark.parametrize("record", [FULL, EMPTY], ids=["full", "empty"])
 @pytest.mark.parametrize("column", NUMBERS, ids=lambda column: column.heading)
 def test_a_missing_number_is_an_empty_cell(column: Column[Record], record: Record) -> None:
-    """A column has a text where it has a number to sort by."""
+    """A numeric column has a text exactly where it has a number."""
     assert column.number is not None
     assert (column.number(record) is None) == (column.text(record) == "")
 
 
 def test_words_are_not_sorted_as_numbers() -> None:
-    """Their cells have no number."""
+    """A column of words has no number to sort by."""
     assert [column.heading for column in _COLUMNS if column.is_words and column.number] == []
 
 
 def test_every_column_is_shown_somewhere() -> None:
-    """In a table of verdicts or costs, on the page, or in a notebook."""
+    """Every column is in a table, on the page or in a notebook's facts."""
     record = {name: getattr(FULL, name) for name in Record.__dataclass_fields__}
     shown = {column.heading for view in VIEWS.values() for column in view}
     shown |= {column.heading for column in (*PAGE_COLUMNS, *VERDICT_COLUMNS)}
@@ -47,7 +47,7 @@ def test_every_column_is_shown_somewhere() -> None:
 
 
 def test_a_detail_is_in_brackets() -> None:
-    """An interval follows its number; equal texts are shown once."""
+    """An interval follows its number in brackets; two equal texts are shown once."""
     (column,) = chosen("pays off after")
     wide = replace(
         FULL, break_even_images=821, break_even_low_images=411, break_even_high_images=float("inf")
@@ -62,7 +62,7 @@ def test_a_detail_is_in_brackets() -> None:
 
 
 def test_columns_without_text_are_not_used() -> None:
-    """One item with a text is enough."""
+    """A column is used if at least one item has a text."""
     columns = chosen("arm", "memory", "reserved")
     assert used(columns, [EMPTY]) == [columns[0]]
     assert used(columns, [EMPTY, replace(FULL, reserved_bytes=None)]) == list(columns[:2])
@@ -70,13 +70,13 @@ def test_columns_without_text_are_not_used() -> None:
 
 
 def test_an_unknown_heading_is_an_error() -> None:
-    """A misspelt column is not left out silently."""
+    """A misspelt heading raises KeyError."""
     with pytest.raises(KeyError):
         chosen("memmory")
 
 
 def test_units_of_numbers_without_one_are_in_the_heading() -> None:
-    """A cell that is a bare number has a heading that says of what."""
+    """Only columns with the quantity in their heading show bare numbers."""
     bare = {c.heading for c in NUMBERS if c.text(FULL).replace(".", "").isdecimal()}
     assert bare <= {
         *("passes", "pairs", "GFLOP", "GFLOP/s", "limit", "copy GB/s", "J/image"),

@@ -1,4 +1,4 @@
-"""bench.report.export: each format as its reader wants it, and nothing of it made up."""
+"""bench.report.export: every format conforms to its readers, without invented values."""
 
 import csv
 import json
@@ -18,7 +18,7 @@ from helpers.records import make_record
 
 
 def parsed_json(text: str) -> Any:
-    """What a strict reader makes of it: JSON knows neither NaN nor infinity."""
+    """Parse strictly: NaN and infinity are errors."""
 
     def refuse(name: str) -> float:
         raise ValueError(name)
@@ -27,12 +27,12 @@ def parsed_json(text: str) -> Any:
 
 
 def test_the_formats_are_those_of_the_command() -> None:
-    """Under the same names, in the same order."""
+    """The formats have the names and the order of the command's option."""
     assert tuple(FORMATS) == exporting._FORMATS
 
 
 def test_json_holds_everything() -> None:
-    """Environment, decisions and all columns of all rows."""
+    """JSON has the environment, the decisions and all columns of all rows."""
     found = parsed_json(as_json(make_report_data(rows())))
     assert [list(row) for row in found["rows"]] == [list(COLUMNS)] * len(rows())
     assert found["environment"]["torch"] == "2.9.0"
@@ -47,8 +47,8 @@ def test_json_holds_everything() -> None:
     assert (found["run_id"], found["objective"]) == ("20260102-030405", "latency")
 
 
-def test_json_says_what_the_table_says() -> None:
-    """Of what was given up as a whole, and of what nobody knows."""
+def test_json_decisions_follow_the_table() -> None:
+    """A rejected whole is in the decision; an unknown choice is null."""
     whole = failed(CHOICE, "linear+bf16", "oom")
     (found,) = parsed_json(as_json(make_report_data(run(control(CHOICE), whole))))["decisions"]
     assert set(found["choose"].values()) == {"conv", "mha", "fp32"}
@@ -60,7 +60,7 @@ def test_json_says_what_the_table_says() -> None:
 
 
 def test_json_has_no_infinity() -> None:
-    """Where compiling never pays off stands what the CSV says, which Python reads as a number."""
+    """An infinite break-even is the text of the CSV; a missing one is null."""
     told = make_report_data([arm("compile", "compile", 0.9, break_even_images=math.inf)])
     (row,) = parsed_json(as_json(told))["rows"]
     assert float(row["break_even_images"]) == math.inf
@@ -68,7 +68,7 @@ def test_json_has_no_infinity() -> None:
 
 
 def test_csv_is_results_csv() -> None:
-    """Header and rows; a missing value is an empty cell."""
+    """CSV has the header and rows of results.csv; a missing value is an empty cell."""
     header, *lines = csv.reader(as_csv(make_report_data(rows())).splitlines())
     assert header == list(COLUMNS)
     assert len(lines) == len(rows())
@@ -76,7 +76,7 @@ def test_csv_is_results_csv() -> None:
 
 
 def test_markdown_begins_with_the_decision() -> None:
-    """And ends with where it is from."""
+    """Markdown begins with the decision and ends with the provenance."""
     text = as_markdown(make_report_data(rows()))
     assert text.startswith("**What to choose by latency")
     assert "**precision**, against `fp32`" in text
@@ -84,7 +84,7 @@ def test_markdown_begins_with_the_decision() -> None:
 
 
 def test_action_benchmark_reads_smaller_as_better() -> None:
-    """A name, a unit, a number and what surrounds it, for each arm that was measured."""
+    """Each measured arm has a unique name, a latency in ms, a range and the speed-up."""
     found = parsed_json(as_action_benchmark(make_report_data(rows())))
     assert len(found) == sum(row.latency_ms is not None for row in rows())
     names = [each["name"] for each in found]
@@ -99,8 +99,8 @@ def test_action_benchmark_reads_smaller_as_better() -> None:
     assert parsed_json(alone)[0]["range"] == ""
 
 
-def test_junit_counts_what_failed() -> None:
-    """A suite for each factor; a failure has its status as type and its reason as message."""
+def test_junit_counts_failures() -> None:
+    """Each factor has a suite; a failure has its status as type and its reason as message."""
     told = make_report_data([*rows(), failed("precision", "tf32", "skipped")])
     root = ET.fromstring(as_junit(told))  # noqa: S314 (made here)
     suites = {suite.attrib["name"]: suite for suite in root}
@@ -121,7 +121,7 @@ def test_junit_counts_what_failed() -> None:
 
 @pytest.mark.parametrize("kind", FORMATS)
 def test_hostile_names_stay_names(kind: str) -> None:
-    """Every format can be read again, and says what came; XML has no control characters."""
+    """Every format stays readable with a hostile name; XML has no control characters."""
     text = FORMATS[kind](
         make_report_data([control("precision"), make_record(arm=HOSTILE + "\x00\x1b[2J")])
     )
@@ -136,8 +136,8 @@ def test_hostile_names_stay_names(kind: str) -> None:
         assert "onerror" in text
 
 
-def test_nothing_measured_is_exported_too() -> None:
-    """Whoever reads it sees that nothing was."""
+def test_failed_run_is_exported() -> None:
+    """A run without measurements is exported with its failures."""
     told = make_report_data([failed("precision", "bf16", "crashed")])
     assert parsed_json(as_action_benchmark(told)) == []
     assert "crashed" in as_junit(told)

@@ -44,22 +44,22 @@ MODEL = Workload(
     ],
 )
 def test_a_workload_has_one_name(changes: dict[str, Any], name: str) -> None:
-    """In tables, figures and a history."""
+    """A workload has the same name in tables, figures and histories."""
     record = make_record(**changes)
     assert workload(record) == record.workload.name == name
     assert f" {name} cpu " in series_name(record)
 
 
-def test_the_record_knows_its_workload() -> None:
-    """Every field that a row and a workload share."""
+def test_record_has_the_fields_of_its_workload() -> None:
+    """A row has every field of its workload."""
     record = make_record(inputs="1,8")
     shared = set(Workload.__dataclass_fields__) & set(type(record).__dataclass_fields__)
     assert shared == set(Workload.__dataclass_fields__)
     assert all(getattr(record.workload, name) == getattr(record, name) for name in shared)
 
 
-def test_the_default_is_called_so() -> None:
-    """Only among combinations: elsewhere an arm has the name of its level."""
+def test_default_combination_is_named_default() -> None:
+    """The default combination is "default"; outside combinations an arm has its level's name."""
     control = make_record(factor=CHOICE, baseline=DEFAULT_ARM.choice, arm=DEFAULT_ARM.choice)
     assert (arm_name(control), baseline_name(control)) == ("default", "default")
     assert arm_name(replace(control, arm="linear+bf16")) == "linear+bf16"
@@ -81,12 +81,12 @@ def test_the_default_is_called_so() -> None:
     ],
 )
 def test_situations(changes: dict[str, Any], name: str) -> None:
-    """A device is named if it is not the CPU."""
+    """A situation names its device unless it is the CPU."""
     assert situation_name(situation(make_record(**changes))) == name
 
 
 def test_cases() -> None:
-    """A case has its unusual levels; a heading also its component and its device."""
+    """A case has its unusual levels; a heading also has the component and the device."""
     case = Case(workload=replace(MODEL, image_size=64), arm=Arm(attention="manual"))
     assert case_name(case) == "B/16 b1 train 64px manual"
     assert case_heading(case) == "B/16 b1 train 64px manual, on cpu"
@@ -95,7 +95,7 @@ def test_cases() -> None:
 
 
 def test_axes() -> None:
-    """Panels are named by mode, batch and device; places by variant and component, or inputs."""
+    """Panels are named by mode, batch and device, rows by variant and component or inputs."""
     assert conditions(make_record()) == "forward, batch 1"
     assert conditions(make_record(batch_size=None, device="cuda")) == "forward, cuda"
     assert part_name(make_record()) == "B/16\nattention"
@@ -103,5 +103,5 @@ def test_axes() -> None:
 
 
 def test_commits_are_short() -> None:
-    """Ten digits, everywhere."""
+    """A commit has ten digits everywhere."""
     assert short_commit("0123456789abcdef") == "0123456789"

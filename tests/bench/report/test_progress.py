@@ -35,7 +35,7 @@ def followed(
     spent_s: float = 0.0,
     torn: int = 0,
 ) -> str:
-    """What is written while these samples are measured, in a run that has some already."""
+    """Return the output while these samples are measured, in a run that has some already."""
     console = Console(
         file=StringIO(), width=width, force_terminal=terminal, _environ={"TERM": "xterm"}
     )
@@ -52,12 +52,12 @@ def followed(
 
 
 def without_time(lines: Sequence[str]) -> list[str]:
-    """The lines without the time that is left."""
+    """Return the lines without the remaining time."""
     return [re.sub(r"  (\d+ min )?\d+ s left( at most)?$", "", line) for line in lines]
 
 
 def test_lines() -> None:
-    """Elsewhere than in a terminal each sample is one line; bounds appear with the second pass."""
+    """Outside a terminal each sample is one line; bounds appear with the second pass."""
     lines = followed(SAMPLES, terminal=False).splitlines()
     assert without_time(lines) == [
         f"pass 1/2  1/4  {CANDIDATE.key}  ×1.25",
@@ -67,8 +67,8 @@ def test_lines() -> None:
     ]
 
 
-def test_a_resumed_run_goes_on_counting() -> None:
-    """What was measured before counts, for the places and for the speed-up so far."""
+def test_resumed_run_continues_the_count() -> None:
+    """Earlier samples count in the position and in the speed-up so far."""
     lines = followed(SAMPLES[2:], terminal=False, before=SAMPLES[:2]).splitlines()
     assert without_time(lines) == without_time(followed(SAMPLES, terminal=False).splitlines()[2:])
 
@@ -77,22 +77,22 @@ def test_a_resumed_run_goes_on_counting() -> None:
     ("torn", "lines"), [(1, "1 half-written line"), (2, "2 half-written lines")]
 )
 def test_lost_lines_are_reported_first(torn: int, lines: str) -> None:
-    """A journal whose writer was killed lost lines: what they held is measured again."""
+    """Lines lost with a killed writer are reported first; their samples are measured again."""
     first, *rest = followed(SAMPLES, terminal=False, width=40, torn=torn).splitlines()
     assert first == f"{lines} of the journal will be measured again"
     assert without_time(rest) == without_time(followed(SAMPLES, terminal=False).splitlines())
 
 
 def test_further_passes() -> None:
-    """A pass beyond those planned is counted by itself, and the total grows by its comparisons."""
+    """A pass beyond the plan has its own number, and the total grows by its comparisons."""
     more = [*SAMPLES, make_sample(CANDIDATE, 2)]
     lines = followed(more, terminal=False).splitlines()
     assert without_time(lines[-1:])[0].startswith(f"pass 3  5/5  {CANDIDATE.key}  ×1.24 ")
 
 
 @pytest.mark.parametrize("terminal", [True, False])
-def test_an_interrupt_says_what_happens(*, terminal: bool) -> None:
-    """Whoever pressed Ctrl-C reads that the pair is being finished, and how to end at once."""
+def test_interrupt_is_explained(*, terminal: bool) -> None:
+    """After Ctrl-C a line has the time to finish the pair, and the way to stop at once."""
     console = Console(file=StringIO(), width=200, force_terminal=terminal)
     progress = RunProgress(console)
     with console.capture() as capture:
@@ -104,8 +104,8 @@ def test_an_interrupt_says_what_happens(*, terminal: bool) -> None:
 
 
 @pytest.mark.parametrize("terminal", [True, False])
-def test_brackets_are_no_markup(*, terminal: bool) -> None:
-    """Names and errors are shown as they are, whatever the library would read into them."""
+def test_brackets_are_not_markup(*, terminal: bool) -> None:
+    """Brackets in names and errors are printed."""
     text = "[enforce fail at alloc_cpu.cpp:127] bad [/x] tag [bold]"
     odd = replace(SAMPLES[1], key=f"factory-{text}", error=text)
     shown = followed([odd], terminal=terminal, width=400)
@@ -113,21 +113,21 @@ def test_brackets_are_no_markup(*, terminal: bool) -> None:
 
 
 def test_narrow_lines() -> None:
-    """A line stays one line where the log is narrow, and has no control codes."""
+    """In a narrow log a line stays one line, without control codes."""
     text = followed(SAMPLES, terminal=False, width=40)
     assert len(text.splitlines()) == len(SAMPLES)
     assert "\x1b" not in text
 
 
 def test_budget_left() -> None:
-    """Where a run has a budget, every line says how much of it is left, at most."""
+    """With a budget, every line has an upper bound on the remaining time."""
     plan = replace(PLAN, budget_s=60_000.0)
     lines = followed(SAMPLES, terminal=False, plan=plan, spent_s=20_020.0).splitlines()
     assert all(re.search(r"  666 min \d\d s left at most$", line) for line in lines)
 
 
 def test_time_left() -> None:
-    """Where each comparison gets its time, what is left is that of those still to come."""
+    """With a fixed time per comparison, the remaining time is that of the pending ones."""
     plan = replace(PLAN, each_s=10.0)
     lines = followed(SAMPLES, terminal=False, plan=plan, spent_s=60_000.0).splitlines()
     left = [line.rpartition("  ")[2].partition(" min")[0] for line in lines]
@@ -136,7 +136,7 @@ def test_time_left() -> None:
 
 @pytest.mark.parametrize("samples", [[], SAMPLES], ids=["nothing", "all"])
 def test_bar(samples: list[Sample]) -> None:
-    """In a terminal a bar counts, shows what runs, and is taken away."""
+    """In a terminal a bar counts, names the current comparison, and is removed at the end."""
     text = followed(samples, terminal=True)
     assert f"{len(samples)}/4" in text
     assert (CONTROL.key in text) is bool(samples)
@@ -152,7 +152,7 @@ SURVEYS = [
 
 
 def surveyed(*, terminal: bool, surveys: Sequence[Survey] = SURVEYS) -> str:
-    """What is written while cases are looked at, after all passes of a run."""
+    """Return the output while cases are surveyed, after all passes of a run."""
     console = Console(file=StringIO(), width=200, force_terminal=terminal)
     progress = RunProgress(console)
     with console.capture() as capture:
@@ -165,8 +165,8 @@ def surveyed(*, terminal: bool, surveys: Sequence[Survey] = SURVEYS) -> str:
     return capture.get()
 
 
-def test_cases_that_are_looked_at() -> None:
-    """Each is one line with its memory, or why it has none; they are counted after the passes."""
+def test_surveyed_cases() -> None:
+    """Each case is one line with its memory or the reason, counted after the passes."""
     assert without_time(surveyed(terminal=False).splitlines()) == [
         "survey  5/8  B/16-attention-mha  100 MiB",
         "survey  6/8  B/16-attention-sdpa  crashed: SIGSEGV",
@@ -175,8 +175,8 @@ def test_cases_that_are_looked_at() -> None:
     ]
 
 
-def test_names_are_for_people() -> None:
-    """A look is called by what of its arm is not plain; a user's own arm by its own name."""
+def test_surveyed_cases_have_readable_names() -> None:
+    """A case is named by its unusual levels, a user's own arm by its own name."""
     own = make_comparison("mine.py:f", factor="factory", baseline="mine.py:f")
     plan = make_plan(comparisons=(CANDIDATE, own))
     cases = [Case(workload=each.workload, arm=each.arm) for each in plan.comparisons]
@@ -195,7 +195,7 @@ def test_names_are_for_people() -> None:
 
 
 def test_the_bar_of_a_survey() -> None:
-    """In a terminal the bar says what is looked at, and how many are left."""
+    """In a terminal the bar names the current case and the number left."""
     text = surveyed(terminal=True, surveys=SURVEYS[:1])
     assert "survey" in text
     assert "5/5" in text
@@ -203,7 +203,7 @@ def test_the_bar_of_a_survey() -> None:
 
 
 def test_passes_after_a_survey() -> None:
-    """Further passes go on counting, and go back to their speed-ups."""
+    """Passes after a survey continue the count and show speed-ups again."""
     console = Console(file=StringIO(), width=200)
     progress = RunProgress(console)
     sample = make_sample(CANDIDATE, 2)

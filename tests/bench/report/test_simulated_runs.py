@@ -1,4 +1,4 @@
-"""bench.report.calibration: the simulated runs in a table, for the terminal and as Markdown."""
+"""bench.report.calibration: the table of simulated runs, for the terminal and as Markdown."""
 
 import re
 from dataclasses import replace
@@ -29,7 +29,7 @@ SCORES = [SCORE, replace(SCORE, scenario="two passes", coverage=1.0, false=0.0, 
 
 
 def test_table() -> None:
-    """A row for each scenario, with shares and widths in percent."""
+    """Each scenario has a row with shares and widths in percent."""
     console = Console(file=StringIO(), width=140)
     with console.capture() as capture:
         console.print(simulated_runs_table(SCORES))
@@ -38,7 +38,7 @@ def test_table() -> None:
 
 
 def test_markdown() -> None:
-    """The same as Markdown: a cell under every heading in each row."""
+    """In Markdown each row has a cell under every heading."""
     lines = simulated_runs_markdown(SCORES).splitlines()
     assert {line.count("|") for line in lines} == {len(SCORE_COLUMNS) + 1}
     assert lines[0] == f"| {' | '.join(column.heading for column in SCORE_COLUMNS)} |"
@@ -47,7 +47,7 @@ def test_markdown() -> None:
 
 
 def test_cells() -> None:
-    """Shares have the places that their number of comparisons warrants."""
+    """Shares have the decimal places that their number of comparisons supports."""
     assert tuple(column.cell(SCORE) for column in SCORE_COLUMNS) == (
         *("quiet machine", "1000", "95.4%", "0.86%", "0.4%", "100%", "92%", "94.7%", "1.23%"),
     )

@@ -1,4 +1,4 @@
-"""bench.report.trend: what changed, since when and between which commits; and its chart."""
+"""bench.report.trend: changes with their dates and ranges of commits, and the chart."""
 
 import json
 from dataclasses import replace
@@ -23,7 +23,7 @@ SLOWER, STEADY = (
 
 
 def point(series: str, day: int, ratio: float, **others: str) -> Point:
-    """A series in the run of one day."""
+    """Return a series' point in the run of one day."""
     made = Point(
         schema=1,
         time=f"2026-01-{day:02}T00:00:00+00:00",
@@ -41,7 +41,7 @@ def point(series: str, day: int, ratio: float, **others: str) -> Point:
 
 
 def history() -> list[Point]:
-    """Twenty days: one series is 10 % slower from the eleventh on, when the machine changed too."""
+    """Return twenty days: one series is 10 % slower from the eleventh, on a new machine."""
     noise = np.random.default_rng(0).normal(1, 0.01, (2, 20))
     return [
         point(
@@ -61,13 +61,13 @@ FOUND = changes({name: [each.ratio for each in each_] for name, each_ in SERIES.
 
 
 def test_series_are_in_the_order_of_time() -> None:
-    """However the runs were added."""
+    """A series is in the order of time, whatever the order of the runs."""
     assert by_series(history()[::-1]) == SERIES
     assert [len(each) for each in SERIES.values()] == [20, 20]
 
 
 def test_the_table_names_the_commits() -> None:
-    """Size, day, range of commits, and what else is another since."""
+    """The table has the size, date, commits and environment changes; the line has the counts."""
     console = Console(width=200, color_system=None)
     with console.capture() as captured:
         console.print(trend_table(SERIES, FOUND))
@@ -91,7 +91,7 @@ def test_the_table_names_the_commits() -> None:
 
 
 def test_a_change_lies_within_a_range() -> None:
-    """The commits of which one made it, and the likeliest; the chart shades them."""
+    """A change has a range of commits and the likeliest one; the chart shades the range."""
     (found,) = FOUND
     wide = replace(found, earliest=9, latest=12)
     console = Console(width=200, color_system=None)
@@ -103,16 +103,16 @@ def test_a_change_lies_within_a_range() -> None:
     assert shade.get_extents().width > 0
 
 
-def test_a_chart_of_some_says_of_how_many() -> None:
-    """More panels could not be read."""
+def test_chart_of_a_subset_gives_the_total() -> None:
+    """A chart with some of the series gives their total number."""
     points = [point(f"series {n}", day, 1.0) for n in range(30) for day in (1, 2, 3)]
     figure = drawn_figure(trend_figure(by_series(points), [], "source"))
     assert any("24 of 30 series" in text for text in texts_of(figure))
     assert not any(" of 2 series" in text for text in texts_of(trend_figure(SERIES, [], "source")))
 
 
-def test_what_else_changed() -> None:
-    """The machine, torch, both, or nothing."""
+def test_environment_changes() -> None:
+    """A change of torch is named, no change is empty, and a missing commit is "unknown"."""
     one, other = point("a", 1, 1.0), point("a", 2, 1.0, torch="2.10.0")
     assert moved([one, other], 1) == "torch: 2.9.0 to 2.10.0"
     assert moved([one, one], 1) == ""
@@ -120,7 +120,7 @@ def test_what_else_changed() -> None:
 
 
 def test_the_chart_marks_changes_first() -> None:
-    """The series that changed has the first panel, a line where, and how much."""
+    """The changed series has the first panel, with a dashed line and the change."""
     figure = drawn_figure(trend_figure(SERIES, FOUND, "source"))
     first, second = figure.axes
     assert "bf16" in first.get_title()
@@ -137,8 +137,8 @@ def _kept(tmp_path: Path) -> Path:
     return path
 
 
-def test_the_command_tells_and_draws(kept: Path) -> None:
-    """A line, a table, and both pictures beside the history."""
+def test_command_prints_and_draws(kept: Path) -> None:
+    """The command prints the number of changes and writes two pictures beside the history."""
     done = CliRunner().invoke(cli, ["trend", "--file", str(kept)])
     assert done.exit_code == 0
     assert "1 lasting change" in done.stdout
@@ -150,7 +150,7 @@ def test_the_command_tells_and_draws(kept: Path) -> None:
 
 
 def test_the_command_prints_json(kept: Path) -> None:
-    """An object for each change, and nothing is drawn."""
+    """With --json the command prints an object per change and draws nothing."""
     done = CliRunner().invoke(cli, ["trend", "--file", str(kept), "--json"])
     (line,) = done.stdout.splitlines()
     told = json.loads(line)
@@ -161,7 +161,7 @@ def test_the_command_prints_json(kept: Path) -> None:
 
 
 def test_a_pattern_chooses_series(kept: Path) -> None:
-    """As a shell has it."""
+    """--series selects by a shell pattern; a pattern without a match is an error."""
     done = CliRunner().invoke(cli, ["trend", "--file", str(kept), "--series", "patcher*"])
     assert "1 series over 20 runs: no lasting change." in done.stdout
     done = CliRunner().invoke(cli, ["trend", "--file", str(kept), "--series", "nothing*"])

@@ -1,4 +1,4 @@
-"""bench.report.units: numbers as people read them, to the sign."""
+"""bench.report.units: exact texts of formatted numbers."""
 
 import math
 from collections.abc import Callable
@@ -47,20 +47,20 @@ THIN = "\N{THIN SPACE}"
     ],
 )
 def test_digits(value: float, expected: str) -> None:
-    """Three significant digits, thousands apart."""
+    """Three significant digits, with separated thousands."""
     assert digits(value) == expected
 
 
 @pytest.mark.parametrize(("significant", "expected"), [(1, "30"), (2, "31"), (4, "31.42")])
 def test_significant_digits(significant: int, expected: str) -> None:
-    """So many digits as asked for."""
+    """The requested number of significant digits is shown."""
     assert digits(31.4159, significant) == expected
 
 
 @settings(deadline=None)
 @given(value=st.floats(1e-12, 1e15), sign=st.sampled_from([-1, 1]))
 def test_digits_without_exponent(value: float, sign: int) -> None:
-    """However small or large, there is no exponent, and the number is right to half a digit."""
+    """No number has an exponent, and each is exact to half a digit."""
     text = digits(sign * value)
     assert set(text) <= set(f"-0123456789.{THIN}")
     assert float(text.replace(THIN, "")) == pytest.approx(sign * value, rel=5.1e-3)
@@ -87,7 +87,7 @@ def test_milliseconds(value_ms: float | None, expected: str) -> None:
     [(None, ""), (1.0, "×1.00"), (0.456, "×0.46"), (12.34, "×12.3"), (0.0123, "×0.0123")],
 )
 def test_times(value: float | None, expected: str) -> None:
-    """A speed-up has two places, or three digits from ten on."""
+    """A speed-up has two decimal places, or three digits from ten on."""
     assert times(value) == expected
 
 
@@ -103,7 +103,7 @@ def test_times(value: float | None, expected: str) -> None:
     ],
 )
 def test_bounds(low: float | None, high: float | None, expected: str) -> None:
-    """An interval needs both its bounds; one over three decades says nothing."""
+    """An interval needs both bounds; one over more than three decades is unknown."""
     assert bounds(low, high) == expected
 
 
@@ -111,7 +111,7 @@ def test_bounds(low: float | None, high: float | None, expected: str) -> None:
     ("value", "expected"), [(None, ""), (0.0, "0.0e+00"), (1.234e-6, "1.2e-06")]
 )
 def test_scientific(value: float | None, expected: str) -> None:
-    """A numeric error has an exponent; one of zero is not a missing one."""
+    """A numeric error has an exponent; zero is shown, a missing error is empty."""
     assert scientific(value) == expected
 
 
@@ -128,7 +128,7 @@ def test_scientific(value: float | None, expected: str) -> None:
     ],
 )
 def test_duration(length_s: float, expected: str) -> None:
-    """Seconds below a minute, then minutes with their seconds; never below zero."""
+    """Below a minute seconds, then minutes and seconds; never negative."""
     assert duration(length_s) == expected
 
 
@@ -145,7 +145,7 @@ def test_duration(length_s: float, expected: str) -> None:
     ],
 )
 def test_percent(value: float | None, expected: str) -> None:
-    """A relative difference in percent; one of more than everything says nothing."""
+    """A relative difference is in percent; one above 100 % is unknown."""
     assert percent(value) == expected
 
 
@@ -154,7 +154,7 @@ def test_percent(value: float | None, expected: str) -> None:
     [(1.0, "100.0 %"), (1.085, "108.5 %"), (10.0, "1000.0 %"), (10.01, "unknown")],
 )
 def test_percent_of_a_limit(value: float, expected: str) -> None:
-    """A share may be of more than everything where its limit was measured; nonsense is none."""
+    """A share of a measured limit may exceed 100 %; an implausible one is unknown."""
     assert percent(value, most=10) == expected
 
 
@@ -175,14 +175,14 @@ def test_percent_of_a_limit(value: float, expected: str) -> None:
     ],
 )
 def test_images(count: float | None, expected: str) -> None:
-    """Whole images, to three digits where they are thousands; what nobody will see is never."""
+    """Whole images, to three digits in thousands; beyond any realistic number "never"."""
     assert images(count) == expected
 
 
 @settings(deadline=None)
 @given(count=st.floats(0, 1e10))
 def test_images_are_enough(count: float) -> None:
-    """Rounded up where every image is told, and right to half a digit beyond."""
+    """Small numbers of images are rounded up; larger ones are exact to half a digit."""
     shown = float(images(count).replace(THIN, ""))
     assert shown == pytest.approx(count, rel=5.1e-3, abs=1)
     assert count > 999 or shown == math.ceil(count)
@@ -200,7 +200,7 @@ def test_images_are_enough(count: float) -> None:
     ],
 )
 def test_bounded(low: float | None, high: float | None, expected: str) -> None:
-    """An interval as its ends are shown; ends that look alike once, and none that lacks one."""
+    """An interval has its formatted ends; equal texts are shown once, a missing end gives none."""
     assert bounded(images, low, high) == expected
 
 
@@ -220,7 +220,7 @@ def test_bounded(low: float | None, high: float | None, expected: str) -> None:
     ],
 )
 def test_costs(show: Callable[[float | None], str], value: float, expected: str) -> None:
-    """Three digits and the unit where the heading has none; what is not known is empty."""
+    """Costs have three digits, with a unit unless the heading has it; an unknown cost is empty."""
     assert show(value) == expected
     assert show(None) == ""
 
@@ -238,7 +238,7 @@ def test_costs(show: Callable[[float | None], str], value: float, expected: str)
     ],
 )
 def test_memory(size_bytes: float | None, expected: str) -> None:
-    """In GiB from one on, in MiB below."""
+    """A size has three digits and a unit from B to TiB."""
     assert memory(size_bytes) == expected
 
 
@@ -246,10 +246,10 @@ def test_memory(size_bytes: float | None, expected: str) -> None:
     ("value", "expected"), [(None, ""), (0.0123, "+1.2 %"), (-0.3, "-30.0 %"), (0.0, "+0.0 %")]
 )
 def test_signed_percent(value: float | None, expected: str) -> None:
-    """An error says whether it was too much or too little."""
+    """An error has its sign."""
     assert signed_percent(value) == expected
 
 
 def test_markdown_is_not_broken_by_names() -> None:
-    """A column's end and HTML stay what they are: signs."""
+    """Column separators and HTML in a name are escaped."""
     assert escaped("a|b <img> `c`") == "a\\|b &lt;img> `c`"

@@ -1,4 +1,4 @@
-"""bench.suite.availability: which devices, precisions and levels are refused, and how."""
+"""bench.suite.availability: which devices, precisions and levels are refused, and the errors."""
 
 import pytest
 import torch
@@ -12,27 +12,27 @@ from helpers.records import make_environment
 
 
 @pytest.mark.parametrize("gpus", [(), ("H200",)])
-def test_devices_that_are_here(gpus: tuple[str, ...]) -> None:
+def test_available_devices(gpus: tuple[str, ...]) -> None:
     """The devices of a machine pass the check."""
     devices = make_environment(gpus=gpus).devices
     check_devices(devices, devices)
 
 
-def test_a_device_that_is_not_here() -> None:
-    """CUDA without a GPU is refused: what was asked for, and which devices are here."""
+def test_unavailable_device() -> None:
+    """CUDA without a GPU is refused with the requested and the available devices."""
     with pytest.raises(InputError, match=r"'cuda' asked for, but torch finds none .* here: cpu$"):
         check_devices(("cpu", "cuda"), make_environment().devices)
 
 
 def test_torch_finds_the_devices_of_this_machine() -> None:
-    """The CPU always, a GPU where there is one."""
+    """The CPU is always found, a GPU if there is one."""
     assert found_devices()[0] == "cpu"
     assert ("cuda" in found_devices()) is torch.cuda.is_available()
 
 
 @pytest.mark.parametrize("precision", LEVELS["precision"])
 def test_only_tf32_needs_cuda(precision: str) -> None:
-    """CUDA has every precision; a CPU all but TF32, and the problem names the remedy."""
+    """CUDA has every precision, a CPU all but TF32; the problem names the remedy."""
     assert precision_problem(precision, "cuda") is None
     problem = precision_problem(precision, "cpu")
     assert (problem is None) is (precision != "tf32")
@@ -45,7 +45,7 @@ def test_only_tf32_needs_cuda(precision: str) -> None:
 
 @pytest.mark.parametrize("factor", FACTORS)
 def test_an_unknown_level_is_refused(factor: str) -> None:
-    """The error names the factor and lists its levels; every known level passes."""
+    """The error has the factor and its levels; every known level passes."""
     for level in LEVELS[factor]:
         check_arm(Arm(**{factor: level}), "cuda")
     with pytest.raises(InputError, match=f"unknown {factor} 'fastest'; known: {LEVELS[factor][0]}"):

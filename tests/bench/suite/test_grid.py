@@ -1,4 +1,4 @@
-"""bench.suite.grid: what the grid holds, what a selection may ask for, what a call costs."""
+"""bench.suite.grid: contents of the grid, valid selections, cost of a call."""
 
 from dataclasses import replace
 from itertools import groupby, product
@@ -47,7 +47,7 @@ EVERYWHERE = comparisons(Selection(devices=DEVICES))
     ],
 )
 def test_unknown_name(field: str, value: Any, listed: str) -> None:
-    """An unknown name is refused, with the names that are known."""
+    """An unknown name is refused with the known names."""
     with pytest.raises(InputError) as raised:
         Selection(**{field: value})
     assert str(raised.value) == f"unknown {listed}"
@@ -55,7 +55,7 @@ def test_unknown_name(field: str, value: Any, listed: str) -> None:
 
 @pytest.mark.parametrize("field", ["variants", "factors", "devices", "modes"])
 def test_empty_list(field: str) -> None:
-    """A list without a name is refused, with the names that are known."""
+    """A list without a name is refused with the known names."""
     nothing: dict[str, Any] = {field: ()}
     with pytest.raises(InputError, match=r"no \w+ given; known: \w+"):
         Selection(**nothing)
@@ -63,7 +63,7 @@ def test_empty_list(field: str) -> None:
 
 @pytest.mark.parametrize("size", [0, -8])
 def test_batch_size_below_one(size: int) -> None:
-    """A batch size must be at least 1, also after good ones."""
+    """A batch size below 1 is refused, also after valid ones."""
     with pytest.raises(InputError, match=rf"batch size is {size}; expected .* from 1 to"):
         Selection(batch_sizes=(4, size))
 
@@ -75,14 +75,14 @@ def test_batch_size_below_one(size: int) -> None:
 def test_image_size_that_no_patch_divides(
     variants: tuple[str, ...], image_size: int, remedy: str
 ) -> None:
-    """Patches must fill the image of every variant; the nearest fitting sizes are named."""
+    """An image size must fit the patches of every variant; the error has the nearest sizes."""
     with pytest.raises(InputError, match=remedy):
         Selection(variants=variants, image_size=image_size)
 
 
 @pytest.mark.parametrize(("factor", "arms"), [("speed", ()), ("attention", ("mha", "flash"))])
-def test_grid_knows_its_arms(factor: str, arms: tuple[str, ...]) -> None:
-    """A grid of an unknown factor or arm cannot be made."""
+def test_grid_refuses_unknown_arms(factor: str, arms: tuple[str, ...]) -> None:
+    """A grid of an unknown factor or arm is an error."""
     with pytest.raises(ValueError, match="; known: "):
         Grid(factor=factor, component="attention", arms=arms, batch_sizes={})
 
@@ -111,14 +111,14 @@ def test_default_covers_variants_and_factors() -> None:
 
 
 @pytest.mark.parametrize("factor", ASKED_FACTORS)
-def test_what_is_pinned_is_compared_where_it_is_asked_for(factor: str) -> None:
-    """Kernels and layouts are no part of a usual run, but of one that names them."""
+def test_pinned_factors_are_compared_on_request(factor: str) -> None:
+    """Kernels and layouts are compared only if their factor is selected."""
     assert {c.factor for c in comparisons(Selection(factors=(factor,)))} == {factor}
 
 
 @pytest.mark.parametrize("device", DEVICES)
-def test_arms_that_a_device_lacks_are_not_asked_of_it(device: str) -> None:
-    """TF32, CUDA graphs and some kernels of attention are CUDA's."""
+def test_cuda_arms_are_left_out_on_a_cpu(device: str) -> None:
+    """TF32, CUDA graphs and CUDA's attention kernels are left out on a CPU."""
     chosen = Selection(devices=(device,), factors=FACTORS, modes=MODES)
     arms = {each.arm_name for each in comparisons(chosen)}
     cuda_only = {"tf32", "reduce_overhead", "max_autotune", "efficient", "cudnn"}
@@ -133,7 +133,7 @@ def test_arms_that_a_device_lacks_are_not_asked_of_it(device: str) -> None:
 def test_least_bytes(
     precision: str, parameter_bytes: int, value_bytes: int, optimizer: str, passes: int
 ) -> None:
-    """Parameters are as wide as they are kept, values as they are computed in."""
+    """Parameters count at their stored width, values at the computed width."""
     workload = make_workload(component="block", mode="train", batch_size=3)
     assert least_bytes(
         workload, Arm(precision=precision, optimizer=optimizer)
@@ -148,8 +148,8 @@ def test_least_bytes(
     )
 
 
-def test_what_differs_in_training_alone_says_so() -> None:
-    """Whoever asks for optimizers only is told that they train."""
+def test_training_factors_need_training() -> None:
+    """Selecting optimizers without training is an error that names --modes train."""
     with pytest.raises(InputError, match="optimizer differ in training only; give --modes train"):
         comparisons(Selection(factors=("optimizer",)))
     asked = Selection(factors=("optimizer",), modes=("forward", "train"))
@@ -158,7 +158,7 @@ def test_what_differs_in_training_alone_says_so() -> None:
 
 @pytest.mark.parametrize(("device", "modes"), [("cpu", ("forward",)), ("cuda", MODES)])
 def test_default_modes_depend_on_the_device(device: str, modes: tuple[str, ...]) -> None:
-    """A GPU is also asked how it trains; whoever names modes gets these on every device."""
+    """On CUDA training is measured by default; given modes apply to every device."""
     found = {c.workload.mode for c in comparisons(Selection(devices=(device,)))}
     assert found == set(modes)
     asked = Selection(devices=(device,), modes=("train",))
@@ -201,15 +201,15 @@ def test_auto_component(
 
 
 @pytest.mark.parametrize("component", ["block", "model"])
-def test_component_asked_for(component: str) -> None:
-    """The wanted component is taken on every device, whatever its size."""
+def test_requested_component(component: str) -> None:
+    """The requested component is used on every device, whatever its size."""
     selection = Selection(devices=DEVICES, component=component)
     assert {c.workload.component for c in expand(PRECISION, selection)} == {component}
     assert {c.workload.component for c in expand(ATTENTION, selection)} == {"attention"}
 
 
 def test_batch_sizes() -> None:
-    """The user's batch sizes replace those that the module has for each device."""
+    """Requested batch sizes replace each device's defaults."""
     sizes = {(c.workload.device, c.workload.batch_size) for c in EVERYWHERE}
     assert sizes == {("cpu", 1), ("cpu", 8), ("cuda", 1), ("cuda", 8), ("cuda", 64)}
     chosen = comparisons(Selection(devices=DEVICES, batch_sizes=(3, 5)))
@@ -218,21 +218,21 @@ def test_batch_sizes() -> None:
 
 @pytest.mark.parametrize("cache", CACHES)
 def test_cache_state(cache: str) -> None:
-    """A component is measured in the chosen cache state, a whole model always warm."""
+    """A component is measured in the selected cache state, a whole model always warm."""
     chosen = comparisons(Selection(cache=cache))
     states = {(c.workload.component == "model", c.cache) for c in chosen}
     assert states == {(True, "warm"), (False, cache)}
 
 
-def test_factor_not_asked_for() -> None:
-    """A grid of another factor gives nothing."""
+def test_unselected_factor() -> None:
+    """A factor that is not selected has no comparisons."""
     assert list(expand(ATTENTION, Selection(factors=("compile",)))) == []
 
 
 @settings(deadline=None)
 @given(seed=st.integers(0, 2**32))
 def test_shuffled_is_a_permutation(seed: int) -> None:
-    """Shuffling keeps every comparison once, leaves its input alone and repeats with the seed."""
+    """Shuffling keeps every comparison once, leaves its input unchanged and follows the seed."""
     before = list(EVERYWHERE)
     order = shuffled(before, seed)
     assert sorted(each.key for each in order) == sorted(each.key for each in EVERYWHERE)
@@ -241,7 +241,7 @@ def test_shuffled_is_a_permutation(seed: int) -> None:
 
 
 def test_shuffled_by_seed() -> None:
-    """Each pass has an order of its own, and none is the grid's."""
+    """Each pass has an order of its own that differs from the grid's."""
     orders: set[tuple[Comparison, ...]] = {tuple(shuffled(EVERYWHERE, seed)) for seed in range(20)}
     assert len(orders | {EVERYWHERE}) == 21
 
@@ -254,7 +254,7 @@ def test_flops_of_one_image() -> None:
 @pytest.mark.parametrize("component", ["patcher", "attention", "block", "model"])
 @pytest.mark.parametrize("variant", VARIANTS)
 def test_flops_scale(variant: str, component: str) -> None:
-    """Training costs three forward passes but for inputs' gradients, a batch its images."""
+    """Training costs three forward passes less the inputs' gradients; FLOPs scale with images."""
     workload = make_workload(variant=variant, component=component)
     spared = costs.without_gradient(config_for(workload), component).flops
     assert flops(replace(workload, mode="train")) == 3 * flops(workload) - spared
@@ -262,6 +262,6 @@ def test_flops_scale(variant: str, component: str) -> None:
 
 
 def test_config_for() -> None:
-    """A workload's model has its variant's sizes, its image size and the changes asked for."""
+    """A workload's model has its variant's sizes, its image size and the requested changes."""
     config = config_for(make_workload(variant="L/32", image_size=384), patcher="unfold")
     assert (config.width, config.grid_hw, config.patcher) == (1024, (12, 12), "unfold")

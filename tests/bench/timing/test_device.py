@@ -1,4 +1,4 @@
-"""Clocks, caches, memory and environment on the machine that runs the tests."""
+"""bench.timing: clocks, caches, memory and environment on the machine that runs the tests."""
 
 import json
 import shutil
@@ -28,7 +28,7 @@ GIT = shutil.which("git") or "git"
 
 
 def test_the_cpu_clock_is_the_wall_and_has_no_second_time() -> None:
-    """A stamp is a number of seconds of perf_counter, and no wall time stands beside it."""
+    """The CPU's clock reads seconds of perf_counter and has no separate wall time."""
     clock = clock_for("cpu")
     before = time.perf_counter()
     assert before <= clock() <= time.perf_counter()
@@ -36,8 +36,8 @@ def test_the_cpu_clock_is_the_wall_and_has_no_second_time() -> None:
     assert str(clock) == "wall"
 
 
-def test_the_clock_sees_a_sleep() -> None:
-    """A call that sleeps is never timed shorter than its sleep."""
+def test_clock_includes_a_sleep() -> None:
+    """The time of a call that sleeps is at least its sleep."""
     assert timed(lambda: time.sleep(0.02), WallClock()) >= 0.02
 
 
@@ -55,8 +55,8 @@ def test_main_memory_has_no_device_peak() -> None:
     assert peak_bytes("cpu") is None
 
 
-def test_the_collector_passes_over_what_was_imported() -> None:
-    """In a process of the suite's own: what is made afterwards is still collected."""
+def test_collector_skips_imported_objects() -> None:
+    """In a process of the suite, imports are frozen and later objects are still collected."""
     code = (
         "import gc, weakref; from bench.timing.device import forget_imports, fresh_memory\n"
         "class Loop: pass\n"
@@ -67,8 +67,8 @@ def test_the_collector_passes_over_what_was_imported() -> None:
     subprocess.run([sys.executable, "-c", code], check=True)
 
 
-def test_a_failed_allocation_is_known_as_such() -> None:
-    """The allocator's own error counts as out of memory; another RuntimeError does not."""
+def test_failed_allocation_is_out_of_memory() -> None:
+    """The allocator's error counts as out of memory; another RuntimeError does not."""
     with pytest.raises(RuntimeError) as failed:
         torch.empty(2**60, dtype=torch.int8)
     assert is_out_of_memory(failed.value)
@@ -77,7 +77,7 @@ def test_a_failed_allocation_is_known_as_such() -> None:
 
 
 def test_the_environment_describes_this_machine() -> None:
-    """Versions, cores and devices are those of this process, and all of it goes through JSON."""
+    """Versions, cores and devices are those of this process, and all survive JSON."""
     environment = read_environment()
     assert environment.torch == torch.__version__
     assert environment.threads == torch.get_num_threads()
@@ -88,14 +88,14 @@ def test_the_environment_describes_this_machine() -> None:
 
 
 def test_the_environment_prints_one_json_object() -> None:
-    """As a program it prints the same record for the process that starts the passes."""
+    """As a program, the module prints the same record for the process that starts the passes."""
     command = [sys.executable, "-m", "bench.machine.environment"]
     done = subprocess.run(command, capture_output=True, text=True, check=True)
     assert record_from(json.loads(done.stdout), Environment).python == read_environment().python
 
 
 def test_the_commit_is_of_the_code_that_is_measured(tmp_path: Path) -> None:
-    """A folder that no repository tracks has no commit, even inside somebody's repository."""
+    """An untracked folder has no commit, even inside another repository."""
     inside = tmp_path / "site-packages"
     inside.mkdir()
     subprocess.run([GIT, "init", "--quiet", str(tmp_path)], check=True)
@@ -105,8 +105,8 @@ def test_the_commit_is_of_the_code_that_is_measured(tmp_path: Path) -> None:
     assert git("status", "--porcelain", folder=inside) == "A  site-packages/module.py"
 
 
-def test_looking_at_the_machine_times_the_import_of_torch() -> None:
-    """Torch is loaded inside the stopwatch and by nothing before it."""
+def test_environment_module_does_not_import_torch() -> None:
+    """Importing the module does not import torch, whose import is timed later."""
     code = "import sys, bench.machine.environment; print('torch' in sys.modules)"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "False"

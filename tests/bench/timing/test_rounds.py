@@ -1,4 +1,4 @@
-"""Pairs on a clock that moves by hand: what is timed when, and when warm-up ends."""
+"""bench.timing.rounds on a fake clock: order of calls, watch, end of warm-up."""
 
 import gc
 from contextlib import nullcontext
@@ -66,7 +66,7 @@ def test_order_alternates_and_each_pair_is_refreshed() -> None:
 
 
 def test_the_watch_sees_whole_pairs() -> None:
-    """The watch begins once, before the first pair, and looks after both calls of each."""
+    """The watch begins once, before the first pair, and is called after both calls of each."""
     _, _, order = run_pairs(FakeClock(), 3)
     assert order.index("begin") == 0
     assert order.count("begin") == 1
@@ -79,7 +79,7 @@ def test_the_watch_sees_whole_pairs() -> None:
 
 @pytest.mark.parametrize("done", range(4))
 def test_interrupted_pairs_stay_whole(done: int) -> None:
-    """Where the pair under way is to be the last, it ends, and no other begins."""
+    """After an interrupt the current pair is finished and no other begins."""
     pairs, arm_s, order = run_pairs(FakeClock(wall_offset_s=0.5), 4, stop_before=done)
     assert order == ["begin", *EVEN, *ODD, *EVEN, *ODD][: 1 + 4 * done] if done else order == []
     numbers = range(1, done + 1)
@@ -90,7 +90,7 @@ def test_interrupted_pairs_stay_whole(done: int) -> None:
 
 
 def test_each_time_is_its_own_call() -> None:
-    """Round by round, both lists hold the seconds of their arm's call and no other's."""
+    """In each round, both lists have the seconds of their own arm's call."""
     pairs, arm_s, _ = run_pairs(FakeClock(), 3)
     assert pairs.baseline_s == [1.0, 2.0, 3.0]
     assert arm_s == [10.0, 20.0, 30.0]
@@ -99,7 +99,7 @@ def test_each_time_is_its_own_call() -> None:
 
 
 def test_a_device_clock_also_gives_wall_times() -> None:
-    """Where the clock reads two times, wall times stand beside the device's, pair by pair."""
+    """A clock with two times gives wall times beside the device times, pair by pair."""
     pairs, arm_s, _ = run_pairs(FakeClock(wall_offset_s=0.5), 4)
     assert pairs.baseline_wall_s == [time_s + 0.5 for time_s in pairs.baseline_s]
     assert pairs.arm_wall_s == [time_s + 0.5 for time_s in arm_s]
@@ -120,12 +120,12 @@ def test_a_device_clock_also_gives_wall_times() -> None:
     ],
 )
 def test_settled_means_not_clearly_faster_than_before(calls_s: list[float], settled: bool) -> None:  # noqa: FBT001
-    """A call that still clearly beats every earlier one shows a trend."""
+    """A call clearly faster than every earlier one is not settled."""
     assert is_settled(calls_s) is settled
 
 
 def test_settling_goes_on_while_calls_get_faster() -> None:
-    """Calls are made until two in a row are no faster; the newest one's time is returned."""
+    """Calls go on until two in a row are no faster; the newest time is returned."""
     clock = FakeClock()
     left = iter([4.0, 2.0, 1.0, 1.0, 1.25, 99.0])
     assert settle(clock.work(left), clock, first_s=8.0, limit_s=100.0) == (1.25, True)
@@ -134,7 +134,7 @@ def test_settling_goes_on_while_calls_get_faster() -> None:
 
 @given(limit_s=st.floats(-5, 2))
 def test_settling_stays_within_its_limit(limit_s: float) -> None:
-    """Endless improvement ends at the limit, or after half a second where that is more."""
+    """Endless improvement ends at the limit, or after half a second if that is longer."""
     clock = FakeClock()
     calls = (0.95**power / 8 for power in count())
     _, ended = settle(clock.work(calls), clock, first_s=0.2, limit_s=limit_s)
@@ -143,7 +143,7 @@ def test_settling_stays_within_its_limit(limit_s: float) -> None:
 
 
 def test_a_slow_call_is_not_made_only_to_settle() -> None:
-    """A call of ten seconds is not repeated where there is no time for it: it has not settled."""
+    """A call of ten seconds is not repeated without time for it, and is not settled."""
     clock = FakeClock()
     call = clock.work(repeat(10.0))
     assert settle(call, clock, first_s=10.0, limit_s=-1.0) == (10.0, False)
@@ -152,37 +152,37 @@ def test_a_slow_call_is_not_made_only_to_settle() -> None:
 
 @given(left_s=st.floats(-10, 1e4), pair_s=st.floats(0, 1e3))
 def test_rounds_are_even_and_bounded(left_s: float, pair_s: float) -> None:
-    """However little or much time is left, the number of pairs is even and within bounds."""
+    """For any remaining time, the number of pairs is even and within bounds."""
     rounds = rounds_for(left_s, pair_s)
     assert rounds % 2 == 0
     assert (MIN_ROUNDS if pair_s < 0.8 else 2) <= rounds <= MAX_ROUNDS
 
 
 def test_slow_pairs_are_fewer() -> None:
-    """Where six pairs would take too long, two must do."""
+    """Two pairs are made where six would take too long."""
     assert rounds_for(0.0, 0.8) == MIN_ROUNDS
     assert rounds_for(0.0, 10.0) == 2
 
 
 def test_short_pairs_fill_a_fifth_of_a_second() -> None:
-    """Where a pair costs next to nothing, six of them would be a poor median for no gain."""
+    """Very short pairs are repeated for a fifth of a second, for a better median than of six."""
     assert rounds_for(0.0, 0.002) == 100
     assert rounds_for(-5.0, 0.02) == 10
     assert rounds_for(0.0, 0.002, most=20) == 20
 
 
 def test_rounds_fill_the_time() -> None:
-    """Between the bounds the pairs take the time that is left."""
+    """Between the bounds the pairs take the remaining time."""
     assert rounds_for(10.0, 0.5) == 20
 
 
 def test_timed_reads_the_clock_around_one_call() -> None:
-    """``timed`` gives the seconds of exactly one call."""
+    """``timed`` returns the seconds of exactly one call."""
     clock = FakeClock()
     assert timed(clock.work(repeat(3.0)), clock) == 3.0
 
 
-def test_the_collector_rests_and_comes_back() -> None:
+def test_collector_is_paused_and_restored() -> None:
     """The garbage collector is off inside, and on again even after an error."""
     seen = []
 

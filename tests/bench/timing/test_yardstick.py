@@ -1,4 +1,4 @@
-"""bench.timing.yardstick: frozen, right, and measured beside every comparison of vitcore."""
+"""bench.timing.yardstick: frozen, correct, and measured beside every comparison of vitcore."""
 
 import hashlib
 import inspect
@@ -9,19 +9,19 @@ from torch import nn
 from bench.timing import yardstick
 from bench.timing.yardstick import Yardstick, yardstick_s
 
-# Whoever changes this cuts every history in two: give the new one a name of its own instead.
+# A change breaks every history: give a new yardstick a name of its own instead.
 FROZEN = "a9ee437b92b009e5"
 
 
-def test_it_is_frozen() -> None:
-    """Its code is what it was; only its docstrings may be mended."""
+def test_yardstick_is_frozen() -> None:
+    """The code is unchanged, apart from docstrings."""
     lines = inspect.getsource(Yardstick).splitlines()
     code = [line for line in lines if line.strip() and '"""' not in line]
     assert hashlib.sha256("\n".join(code).encode()).hexdigest()[:16] == FROZEN
 
 
-def test_it_is_an_encoder_block() -> None:
-    """As many parameters as one of ViT-B (the article's table), and a block's own result."""
+def test_yardstick_is_an_encoder_block() -> None:
+    """It has the parameters of a ViT-B block (the article's table) and a block's result."""
     block, x_BND = yardstick._ready("cpu")
     assert sum(each.numel() for each in block.parameters()) == 2 * 1_536 + 2_362_368 + 4_722_432
     norm, attend = block.norm_0, block.multihead_attention
@@ -39,8 +39,8 @@ def test_it_is_an_encoder_block() -> None:
         torch.testing.assert_close(block(x_BND), y_BND + block.mlp(block.norm_1(y_BND)))
 
 
-def test_it_is_the_same_in_every_process() -> None:
-    """Weights and input are seeded, and the caller's random numbers go on as if untouched."""
+def test_yardstick_is_seeded() -> None:
+    """Weights and input are seeded; the caller's random state is unchanged."""
     torch.manual_seed(7)
     expected = torch.rand(1)
     yardstick._ready.cache_clear()
@@ -51,6 +51,6 @@ def test_it_is_the_same_in_every_process() -> None:
     assert torch.equal(first_BND, yardstick._ready("cpu")[1])
 
 
-def test_it_takes_its_time() -> None:
-    """Seconds, and some."""
+def test_yardstick_takes_measurable_time() -> None:
+    """The yardstick takes a positive time in seconds."""
     assert 0 < yardstick_s("cpu") < 60

@@ -1,4 +1,4 @@
-"""The page in a real browser: it sorts, filters, fits phone and desk, and complains of nothing."""
+"""The page in a real browser: sorting, filters, narrow and wide windows, no console errors."""
 
 from pathlib import Path
 from typing import Any
@@ -18,7 +18,7 @@ def _page(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def column(tab: Any, heading: str) -> list[str]:
-    """The cells of the rows that are shown, under a heading."""
+    """Return the cells of the visible rows under a heading."""
     found: list[str] = tab.evaluate(
         """heading => {
           const table = document.querySelector("table.rows");
@@ -34,7 +34,7 @@ def column(tab: Any, heading: str) -> list[str]:
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 @pytest.mark.parametrize("size", [PHONE, DESK])
 def test_nothing_overflows(page: Path, size: tuple[int, int], scheme: str) -> None:
-    """Neither on a phone nor on a desk does the page scroll sideways."""
+    """The page does not scroll sideways at the width of a phone or of a desktop."""
     with opened(page, size, scheme) as tab:
         assert tab.evaluate("document.documentElement.scrollWidth") <= size[0]
         wide = tab.evaluate(
@@ -46,8 +46,8 @@ def test_nothing_overflows(page: Path, size: tuple[int, int], scheme: str) -> No
         assert wide == []
 
 
-def test_a_heading_sorts_and_once_more_the_other_way(page: Path) -> None:
-    """By the number, not by its text; what has no value stands last both ways."""
+def test_heading_sorts_in_both_directions(page: Path) -> None:
+    """A heading sorts by the number, then in reverse; empty cells stay last."""
     with opened(page) as tab:
         heading = tab.get_by_role("button", name="latency")
         heading.click()
@@ -65,7 +65,7 @@ def test_a_heading_sorts_and_once_more_the_other_way(page: Path) -> None:
 
 
 def test_rows_are_filtered(page: Path) -> None:
-    """By words anywhere in a row, all of them, and by a chosen factor; the number is announced."""
+    """All words of the filter must occur in a row; factors filter too; the count is announced."""
     with opened(page) as tab:
         tab.get_by_label("Search").fill("bf16 choice")
         assert column(tab, "arm") == ["linear+compile_blocks+bf16"]
@@ -77,8 +77,8 @@ def test_rows_are_filtered(page: Path) -> None:
         assert len(column(tab, "arm")) == len(rows())
 
 
-def test_the_keyboard_does_all(page: Path) -> None:
-    """The first stop skips to the decision; a heading sorts by the space bar."""
+def test_page_works_by_keyboard(page: Path) -> None:
+    """The first tab stop skips to the decision; the space bar sorts by a heading."""
     with opened(page) as tab:
         tab.keyboard.press("Tab")
         assert tab.evaluate("document.activeElement.textContent") == "Skip to the decision"
@@ -87,8 +87,8 @@ def test_the_keyboard_does_all(page: Path) -> None:
         assert tab.locator("th[aria-sort=ascending]").inner_text().startswith("speed-up")
 
 
-def test_paper_has_room_for_all(page: Path) -> None:
-    """The table of all rows too; nothing is left to scroll, or closed."""
+def test_print_shows_all_rows(page: Path) -> None:
+    """In print nothing scrolls and nothing is collapsed, including the table of all rows."""
     with opened(page, PAPER) as tab:
         tab.emulate_media(media="print")
         assert tab.evaluate("document.documentElement.scrollWidth") <= PAPER[0]
@@ -98,8 +98,8 @@ def test_paper_has_room_for_all(page: Path) -> None:
         assert tab.locator("table.parts").is_visible()
 
 
-def test_text_can_be_told_from_its_ground(page: Path) -> None:
-    """In both schemes with a contrast of 4.5 and more (WCAG 2.2, level AA)."""
+def test_text_has_enough_contrast(page: Path) -> None:
+    """Text has a contrast of at least 4.5 in both colour schemes (WCAG 2.2, level AA)."""
     code = """() => {
       const light = text => {
         const [r, g, b] = text.match(/\\d+/g).slice(0, 3).map(n => n / 255)
@@ -119,8 +119,8 @@ def test_text_can_be_told_from_its_ground(page: Path) -> None:
             assert tab.evaluate(code) >= 4.5
 
 
-def test_hostile_names_do_nothing(tmp_path: Path) -> None:
-    """No script of theirs runs, nothing is fetched for them."""
+def test_hostile_names_are_inert(tmp_path: Path) -> None:
+    """Hostile names run no script and cause no request."""
     row = make_record(arm=HOSTILE, component=HOSTILE, note=HOSTILE, kernels=HOSTILE)
     with opened(written(tmp_path, html([row], command=HOSTILE))) as tab:
         assert tab.evaluate("document.querySelectorAll('script').length") == 1

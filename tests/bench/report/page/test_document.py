@@ -1,4 +1,4 @@
-"""bench.report.page.document: what it says, that it escapes, and that it needs nothing else."""
+"""bench.report.page.document: content of the page, escaping, and no external resources."""
 
 import re
 from dataclasses import replace
@@ -19,7 +19,7 @@ HEADINGS = [column.heading for column in PAGE_COLUMNS]
 
 
 class Reader(HTMLParser):
-    """Collects the tags, attributes and text of a page."""
+    """Collector of the tags, attributes and text of a page."""
 
     def __init__(self, text: str) -> None:
         super().__init__()
@@ -36,7 +36,7 @@ class Reader(HTMLParser):
         self.text += data
 
     def all(self, tag: str) -> list[dict[str, str | None]]:
-        """The attributes of every such tag."""
+        """Return the attributes of every tag of this name."""
         return [attributes for name, attributes in self.tags if name == tag]
 
 
@@ -46,7 +46,7 @@ def _plain() -> Reader:
 
 
 def test_the_decision_comes_first(plain: Reader) -> None:
-    """Before every plot: combination, speed-up with its interval, memory, error, what is open."""
+    """The decision, with interval, memory and error, precedes every plot."""
     text = re.sub(r"\s+", " ", plain.text)
     first = text[text.index("What to choose by latency") : text.index("How reliable is this?")]
     for said in ("linear + compile_blocks + bf16", "×1.90", "1.86 to 1.94", "300 MiB", "1.0e-02"):
@@ -55,19 +55,19 @@ def test_the_decision_comes_first(plain: Reader) -> None:
 
 
 def test_every_row_is_in_the_table(plain: Reader) -> None:
-    """Those that failed too, with the reason."""
+    """Every row is in the table, failed ones with the reason; empty columns are left out."""
     cells = [attributes for attributes in plain.all("td") if "data-label" not in attributes]
     headings = [name for name in HEADINGS if f">{name}</th>" in html(rows())]
     assert len(cells) >= len(rows()) * len(headings)
     assert headings[:6] == HEADINGS[:6]
-    # Nobody measured energy, or anything of a training step.
+    # Neither energy nor a training step was measured.
     assert {"latency", "memory"} < set(headings)
     assert not {"J/image", "gradient error"} & set(headings)
     assert "oom" in plain.text
 
 
-def test_every_figure_can_be_read_without_seeing_it(plain: Reader) -> None:
-    """It has a text in its place, and what is drawn is not read out."""
+def test_figures_have_a_text_alternative(plain: Reader) -> None:
+    """Every figure has a text alternative; its drawing is hidden from screen readers."""
     plots = [a for a in plain.all("div") if a.get("role") == "img"]
     assert len(plots) == len(plain.all("figure")) >= 3
     assert all(len(each["aria-label"] or "") > 60 for each in plots)
@@ -75,7 +75,7 @@ def test_every_figure_can_be_read_without_seeing_it(plain: Reader) -> None:
 
 
 def test_verdicts_and_memory_are_text(plain: Reader) -> None:
-    """Their plots are tables: every arm has a line that says what its mark shows."""
+    """Verdict and memory plots are tables with the values as text in every arm's row."""
     assert len([a for a in plain.all("details") if "open" in a]) == 7
     for said in ("×1.20 (1.18 to 1.22)", "▲ faster", "300 MiB; process 900 MiB"):
         assert said in plain.text
@@ -84,8 +84,8 @@ def test_verdicts_and_memory_are_text(plain: Reader) -> None:
     assert None not in scopes
 
 
-def test_names_inside_the_page_are_unique(plain: Reader) -> None:
-    """Several figures share a page; every link inside it leads somewhere."""
+def test_element_ids_are_unique(plain: Reader) -> None:
+    """Element IDs are unique, and every internal link has a target."""
     names = [a["id"] for _, a in plain.tags if "id" in a]
     assert len(names) == len(set(names))
     targets = {(a["href"] or "")[1:] for a in plain.all("a")}
@@ -94,15 +94,15 @@ def test_names_inside_the_page_are_unique(plain: Reader) -> None:
 
 
 def test_nothing_is_fetched(plain: Reader) -> None:
-    """No address but names of XML's own vocabularies, and a policy that forbids others."""
+    """The page has no address but XML's namespaces, and a policy that forbids requests."""
     text = html(rows())
     assert set(re.findall(r"https?://[\w.]+", text)) <= {"http://www.w3.org"}
     assert "default-src 'none'" in text
     assert not [a for _, a in plain.tags if a.get("src")]
 
 
-def test_whatever_comes_from_outside_is_escaped() -> None:
-    """Names, errors, hosts and commands that are meant to do harm stay text."""
+def test_external_text_is_escaped() -> None:
+    """Hostile names, errors, hosts and commands stay text."""
     hostile = [
         control("precision"),
         replace(failed("precision", HOSTILE, "crashed"), error=HOSTILE, note=HOSTILE),
@@ -118,15 +118,15 @@ def test_whatever_comes_from_outside_is_escaped() -> None:
 
 
 def test_a_users_own_arms_have_a_page() -> None:
-    """Without a decision it says so."""
+    """The page of a user's own arms states that there is no decision."""
     own = {"factor": "factory", "variant": None, "batch_size": None, "inputs": "1,8"}
     text = html([make_record(**own, baseline="a.py:f", arm="a.py:g")])
     assert "Nothing to choose from" in text
     assert "a.py:g" in text
 
 
-def test_an_unfinished_run_says_so_first() -> None:
-    """Where one asks whether to believe it."""
+def test_unfinished_run_is_marked_first() -> None:
+    """The section on reliability begins with the measurements that are still missing."""
     data = replace(make_report_data(rows()), left=3)
     text = Reader(page(data, [])).text
     believed = text[text.index("How reliable is this?") :].split()
@@ -134,15 +134,15 @@ def test_an_unfinished_run_says_so_first() -> None:
     assert "not finished" not in Reader(html(rows())).text
 
 
-def test_nothing_measured_is_a_page_too() -> None:
-    """A run whose arms all failed has its reasons."""
+def test_page_of_a_failed_run() -> None:
+    """A run without measurements has a page with the reasons and without figures."""
     read = Reader(html([failed("precision", "bf16", "crashed")]))
     assert "crashed" in read.text
     assert read.all("figure") == []
 
 
-def test_warnings_stand_with_their_remedies() -> None:
-    """As in the terminal."""
+def test_warnings_have_their_remedies() -> None:
+    """A warning is shown with its remedy; a page without warnings states it."""
     busy = Reader(html(rows(), make_environment(load_1min=3.5)))
     assert "stop other programs" in busy.text
     assert "No warning." in Reader(html(rows())).text
@@ -160,14 +160,14 @@ def test_warnings_stand_with_their_remedies() -> None:
     ],
 )
 def test_cells_show_units_and_sort_by_numbers(column: str, text: str, sort: float | None) -> None:
-    """What is shown is for people, what is sorted by is the number."""
+    """A cell shows a value with its unit and sorts by the number."""
     row = row_of(make_record(break_even_images=float("inf")))
     cell = dict(zip(HEADINGS, row.cells, strict=True))[column]
     assert (cell.text, cell.sort) == (text, sort)
 
 
 def test_times_have_intervals() -> None:
-    """In the table of all rows, and among the lines; where there is none, that is said."""
+    """A latency has its interval in the table; a latency without one is marked."""
     (cell,) = (
         row_of(make_record(latency_low_ms=12.0, latency_high_ms=13.0)).cells[place]
         for place, name in enumerate(HEADINGS)
@@ -179,16 +179,16 @@ def test_times_have_intervals() -> None:
     assert "12.3 ms (no interval)" in text
 
 
-def test_figures_say_what_they_show(plain: Reader) -> None:
-    """Below them for those who see, and in the alternative text for those who do not."""
+def test_figures_have_a_finding(plain: Reader) -> None:
+    """A figure's finding is in its caption and in its alternative text."""
     said = "compile_blocks of B/16 block b1 forward pays off after 1 000 images."
     assert said in plain.text
     alts = [each["aria-label"] or "" for each in plain.all("div") if each.get("role") == "img"]
     assert sum(said in alt for alt in alts) == 1
 
 
-def test_the_parts_stand_below_the_decision(plain: Reader) -> None:
-    """Each with its gain and where it was measured."""
+def test_parts_follow_the_decision(plain: Reader) -> None:
+    """Each part of a decision has its gain and the workload on which it was measured."""
     text = re.sub(r"\s+", " ", plain.text)
     start = text.index("How each part was chosen")
     parts = text[start : text.index("How reliable is this?")]
@@ -196,8 +196,8 @@ def test_the_parts_stand_below_the_decision(plain: Reader) -> None:
     assert "forwardattentionmhaattention b1sdpa" in parts
 
 
-def test_every_figure_has_words() -> None:
-    """Whatever plots a run has, captions know their kind."""
+def test_every_figure_has_a_caption() -> None:
+    """Every kind of figure on the page has a heading and a caption."""
     text = html(rows())
     kinds = set(re.findall(r'<section id="(\w+)">', text))
     assert set(captions.HEADINGS) - {"trend"} <= kinds
@@ -205,7 +205,7 @@ def test_every_figure_has_words() -> None:
 
 
 def test_colours_follow_the_page() -> None:
-    """No black on black: what is drawn in black is the page's own colour."""
+    """Black in a figure becomes the page's foreground colour."""
     figure = new_figure(8, 3, "title", "source")
     figure.subplots().plot([1, 2], color="black")
     text = inline_svg(figure, "name")

@@ -1,4 +1,4 @@
-"""bench.report.page.figures: sentences that say what a figure shows."""
+"""bench.report.page.figures: the sentence of a figure's main finding."""
 
 import math
 
@@ -9,7 +9,7 @@ from helpers.records import make_record
 
 
 def test_the_fastest_of_each_factor_with_its_error() -> None:
-    """Controls, and what erred by nobody knows what, are not spoken of."""
+    """The fastest arm of a factor is named, without controls and arms of unknown error."""
     rows = [
         control("precision", output_error=1e-7, speedup=9.0, speedup_low=8.0, speedup_high=10.0),
         arm("precision", "bf16", 2.0, output_error=1e-2),
@@ -25,7 +25,7 @@ def test_the_fastest_of_each_factor_with_its_error() -> None:
 
 
 def test_the_nearest_to_the_limit_and_the_farthest() -> None:
-    """Of the device that the figure is of."""
+    """The arms nearest to and farthest below the limit are those of the figure's device."""
     rows = [
         control("attention", limit_share=0.7),
         arm("attention", "sdpa", limit_share=0.9),
@@ -39,8 +39,8 @@ def test_the_nearest_to_the_limit_and_the_farthest() -> None:
     assert finding("roofline-cpu", rows[2:]) == ""
 
 
-def test_after_how_many_images_compiling_pays_off() -> None:
-    """Or that it never does; of many cases the first."""
+def test_images_until_compiling_pays_off() -> None:
+    """The number of images or "never" is given for the first cases; the rest are counted."""
     soon, never = (
         arm("compile", "compile_blocks", break_even_images=each) for each in (123.0, math.inf)
     )
@@ -51,6 +51,6 @@ def test_after_how_many_images_compiling_pays_off() -> None:
     assert finding("compile-cpu", [soon] * 8).endswith("2 more cases in the table of all rows.")
 
 
-def test_other_figures_say_nothing() -> None:
-    """A history is of other runs than this one's rows."""
+def test_other_figures_have_no_finding() -> None:
+    """A trend figure has no finding from the rows of one run."""
     assert finding("trend", [control("attention")]) == ""

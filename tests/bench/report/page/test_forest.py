@@ -1,4 +1,4 @@
-"""bench.report.page.forest: marks stand where the numbers say, and words say the same."""
+"""bench.report.page.forest: marks at their values, with the same values as text."""
 
 import math
 from itertools import pairwise
@@ -24,14 +24,14 @@ SIZES: dict[str, Any] = {
 
 
 def arm(name: str, speedup: float = 1.0, **changes: Any) -> Record:
-    """A row of attention with an interval of two percent either way."""
+    """Return a row of attention with an interval of two percent either way."""
     low, high = speedup / 1.02, speedup * 1.02
     told = {"speedup": speedup, "speedup_low": low, "speedup_high": high, **changes}
     return make_record(arm=name, **told)
 
 
 def lines(forest: Forest) -> dict[str, Line]:
-    """The lines of a plot by arm."""
+    """Return the lines of a plot by arm."""
     return {line.arm: line for group in forest.groups.values() for line in group}
 
 
@@ -45,14 +45,14 @@ RUN = [
 
 @given(low=st.floats(1e-3, 1e3), wide=st.floats(1.01, 1e6), share=st.floats(0, 1))
 def test_places_are_logarithmic(low: float, wide: float, share: float) -> None:
-    """The same ratio is the same way; beyond an end is that end."""
+    """Equal ratios have equal distances; values beyond an end are placed at it."""
     axis = Axis(low=low, high=low * wide)
     assert axis.place(low * wide**share) == pytest.approx(100 * share, abs=0.01)
     assert (axis.place(low / 2), axis.place(low * wide * 2)) == (0.0, 100.0)
 
 
 def test_a_line_for_every_arm_that_was_measured() -> None:
-    """With the speed-up, its interval and the verdict in words."""
+    """Every measured arm has its speed-up, interval and verdict as text."""
     (forest,) = speedups(RUN, DELTA)
     found = lines(forest)
     assert list(found) == ["mha", "sdpa", "manual"]
@@ -62,8 +62,8 @@ def test_a_line_for_every_arm_that_was_measured() -> None:
     assert forest.heading == "attention on cpu, against mha"
 
 
-def test_marks_stand_in_the_order_of_their_numbers() -> None:
-    """An interval lies around its value, the slower arm left of the faster one."""
+def test_marks_are_in_numeric_order() -> None:
+    """An interval encloses its value; a slower arm is left of a faster one."""
     (forest,) = speedups(RUN, DELTA)
     marks = {name: line.marks[0] for name, line in lines(forest).items()}
     for mark in marks.values():
@@ -78,14 +78,14 @@ def test_marks_stand_in_the_order_of_their_numbers() -> None:
 
 
 def test_one_pass_has_no_interval() -> None:
-    """Then nothing is drawn but the mark, and nothing said but the ratio."""
+    """With a single pass only the mark and the ratio are shown."""
     (forest,) = speedups([arm("sdpa", 1.5, speedup_low=None, speedup_high=None)], DELTA)
     (line,) = lines(forest).values()
     assert (line.marks[0].low, line.text) == (None, "×1.50")
 
 
-def test_a_wide_interval_does_not_push_the_rest_together() -> None:
-    """It is cut, in the plot alone."""
+def test_wide_interval_is_cut_in_the_plot() -> None:
+    """A wide interval is cut in the plot, not in the text."""
     wild = arm("manual", 1.0, speedup_low=1e-6, speedup_high=1e6)
     (forest,) = speedups([wild, arm("sdpa", 1.5)], DELTA)
     places = [place for place, _ in forest.ticks]
@@ -95,7 +95,7 @@ def test_a_wide_interval_does_not_push_the_rest_together() -> None:
 
 @given(st.floats(1e-2, 1e2), st.floats(1.05, 1e4))
 def test_labels_have_room(low: float, wide: float) -> None:
-    """On a phone an axis has room for five of them."""
+    """Neighbouring labels are a fifth of the axis apart, which leaves room on a phone."""
     found = ticks(RATIOS, low, low * wide, 0.2)
     places = [Axis(low=low, high=low * wide).place(each) for each in found]
     assert all(b - a > 19.9 for a, b in pairwise(places))
@@ -103,7 +103,7 @@ def test_labels_have_room(low: float, wide: float) -> None:
 
 
 def test_plots_by_device_and_factor() -> None:
-    """However the rows are mixed, each is one plot; workloads keep their order."""
+    """Each device and factor has one plot; workloads keep their order."""
     mixed = [
         arm("a"),
         arm("x", factor="patcher"),
@@ -119,8 +119,8 @@ def test_plots_by_device_and_factor() -> None:
     ]
 
 
-def test_large_plots_wait_to_be_opened() -> None:
-    """A page of hundreds of lines would hide what comes after them."""
+def test_large_plots_are_collapsed() -> None:
+    """A plot of more than a hundred lines is collapsed."""
     small, large = (
         next(speedups([arm(f"arm {n}") for n in range(count)], DELTA)) for count in (100, 101)
     )
@@ -128,7 +128,7 @@ def test_large_plots_wait_to_be_opened() -> None:
 
 
 def test_memory_in_words_and_marks() -> None:
-    """Measured, predicted, and the process's: a mark and a size with its unit for each."""
+    """Measured, predicted and process memory each have a mark and a size with its unit."""
     (forest,) = memories([arm("sdpa", **SIZES)])
     (line,) = lines(forest).values()
     assert line.text == "100 MiB (predicted -2.0 %); process 700 MiB"
@@ -138,15 +138,15 @@ def test_memory_in_words_and_marks() -> None:
 
 
 @pytest.mark.parametrize("size", [4 * 2**10, 3 * MEBI, 700 * 2**30])
-def test_equal_sizes_have_ticks_too(size: int) -> None:
-    """Two at least, in whole numbers."""
+def test_equal_sizes_have_ticks(size: int) -> None:
+    """Equal sizes have at least two ticks, at whole numbers."""
     (forest,) = memories([arm("sdpa", allocated_bytes=size)])
     assert len(forest.ticks) >= 2
     assert all(math.log2(float(label.split()[0])).is_integer() for _, label in forest.ticks)
 
 
-def test_what_ran_out_of_memory_shows_what_it_needs() -> None:
-    """Predicted alone, with what became of it."""
+def test_out_of_memory_shows_the_prediction() -> None:
+    """An arm out of memory shows its predicted size and its status."""
     lost = make_record(**NOT_MEASURED, status="oom", predicted_bytes=90 * 2**30)
     (forest,) = memories([lost])
     (line,) = lines(forest).values()
@@ -154,6 +154,6 @@ def test_what_ran_out_of_memory_shows_what_it_needs() -> None:
 
 
 def test_nothing_to_show() -> None:
-    """No plot of nothing."""
+    """Without values there is no plot."""
     lost = make_record(**NOT_MEASURED, status="crashed")
     assert list(speedups([lost], DELTA)) == list(memories([lost])) == []

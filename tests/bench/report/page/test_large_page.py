@@ -1,4 +1,4 @@
-"""``vitbench report --page`` of a run of hundreds of rows, as a program of its own."""
+"""``vitbench report --page`` as a subprocess, for a run of hundreds of rows."""
 
 import subprocess
 import sys
@@ -36,7 +36,7 @@ def _done(folder: Path) -> subprocess.CompletedProcess[str]:
 def test_nothing_but_the_page_is_written(
     folder: Path, done: subprocess.CompletedProcess[str]
 ) -> None:
-    """Its path is printed, for whoever opens it; torch is not there, and need not be."""
+    """Only the page is written and its path printed; torch is not imported."""
     assert (done.returncode, done.stdout) == (0, "large/report.html\n"), done.stderr
     assert done.stderr.splitlines()[-1] == "[]"
     assert {path.name for path in (folder / "large").iterdir()} == {
@@ -48,7 +48,7 @@ def test_nothing_but_the_page_is_written(
 def test_every_row_is_there(
     folder: Path, done: subprocess.CompletedProcess[str], size: tuple[int, int]
 ) -> None:
-    """In the table and, once opened, in the plots; nothing overflows."""
+    """Every row is in the table and in the opened plots; nothing overflows."""
     assert done.returncode == 0
     with opened(folder / "large" / "report.html", size) as tab:
         rows = tab.locator("table.rows tbody tr").count()

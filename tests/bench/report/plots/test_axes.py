@@ -1,4 +1,4 @@
-"""Axes of any range: at least two labels, and none over another."""
+"""Axes of any range: at least two labels, without overlaps."""
 
 from functools import partial
 from io import StringIO
@@ -23,7 +23,7 @@ speedup_figure = partial(plots.speedup_figure, delta=DELTA)
 @pytest.mark.parametrize("low", [0.001, 0.05, 0.2, 0.5, 1])
 @pytest.mark.parametrize("high", [1, 1.03, 1.5, 3, 8, 50, 2000])
 def test_speedups_of_any_range_can_be_read(low: float, high: float) -> None:
-    """From nearly equal arms to factors of a thousand the ticks have room."""
+    """Tick labels do not overlap, from nearly equal arms to factors of a thousand."""
     with mpl.rc_context(canvas.STYLE):
         records = [level("attention", 1, low), level("attention", 2, high)]
         labels = boxes(drawn(speedup_figure, records).axes[0].xaxis)
@@ -34,7 +34,7 @@ def test_speedups_of_any_range_can_be_read(low: float, high: float) -> None:
 @pytest.mark.parametrize("low", [0.011, 5.6, 300])
 @pytest.mark.parametrize("factor", [1.05, 1.3, 2.5, 30, 300, 1e6])
 def test_latencies_of_any_range_can_be_read(low: float, factor: float) -> None:
-    """From a few percent to six decades the ticks have room."""
+    """Tick labels do not overlap, from a few percent to six decades."""
     records = [
         make_record(latency_ms=value, latency_low_ms=value, latency_high_ms=value)
         for value in (low, low * factor)
@@ -47,7 +47,7 @@ def test_latencies_of_any_range_can_be_read(low: float, factor: float) -> None:
 
 
 def rows_in(width: int) -> str:
-    """The table of one control in a terminal of so many columns."""
+    """Return the printed table of one control at this width in columns."""
     printed = StringIO()
     analysis = make_analysis([make_record(arm="mha", verdict="equivalent")])
     Console(file=printed, width=width).print(summary(analysis))
@@ -55,14 +55,14 @@ def rows_in(width: int) -> str:
 
 
 def test_a_narrow_terminal_cuts_no_verdict() -> None:
-    """In 80 columns cells may wrap, but the verdict stays whole and no word is cut."""
+    """In 80 columns cells may wrap, but the verdict and all words stay whole."""
     assert "= equivalent" in rows_in(80)
     assert "…" not in rows_in(80)
 
 
 @pytest.mark.parametrize("width", [NARROW_COLUMNS, 120, 200])
-def test_a_usual_terminal_cuts_nothing(width: int) -> None:
-    """Where tables are not narrow every row ends with its border, and numbers stay whole."""
+def test_usual_terminal_keeps_every_row_whole(width: int) -> None:
+    """At the usual widths every row has its border, and numbers stay whole."""
     rows = rows_in(width)
     assert {line.rstrip()[-1] for line in rows.splitlines()} == {"│"}
     assert "2.5e-07" in rows
@@ -70,7 +70,7 @@ def test_a_usual_terminal_cuts_nothing(width: int) -> None:
 
 
 def test_long_names_leave_room_for_the_plot() -> None:
-    """A label keeps its beginning and its end, which is where paths differ."""
+    """A long label keeps its beginning and its end, where paths differ."""
     name = "some/very/long/path/to/a/users/own/module.py:the_factory_of_mine"
     assert shortened("short") == "short"
     assert len(shortened(name)) == MOST_SIGNS

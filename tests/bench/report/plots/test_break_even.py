@@ -1,4 +1,4 @@
-"""bench.report.plots.break_even: where compiled and eager cross, compiling has paid off."""
+"""bench.report.plots.break_even: compiled and eager lines cross at the break-even point."""
 
 import math
 from collections.abc import Iterator
@@ -30,28 +30,28 @@ MANY = [
 
 @pytest.fixture(name="_style", autouse=True)
 def _in_style() -> Iterator[None]:
-    """Figures are laid out in the style in which they are written."""
+    """Lay figures out in the style in which they are written."""
     with mpl.rc_context(canvas.STYLE):
         yield
 
 
 def points(line: Line2D) -> np.ndarray:
-    """Points of a line or of marks, one in a row."""
+    """Return the points of a line or of marks, one in a row."""
     return np.asarray(line.get_xydata())
 
 
 def eager(axis: Axes) -> Line2D:
-    """The line of the arm that is not compiled."""
+    """Return the line of the eager arm."""
     return next(line for line in axis.lines if line.get_label() == "eager")
 
 
 def dots(axis: Axes) -> list[Line2D]:
-    """Marks where compiling has paid off."""
+    """Return the break-even marks."""
     return [line for line in axis.lines if line.get_marker() == "o"]
 
 
 def cold(axis: Axes, arm: str) -> Line2D:
-    """The line of an arm whose first call found a cold cache."""
+    """Return the line of an arm with a cold compile cache."""
     return next(line for line in axis.lines if str(line.get_label()).startswith(f"{arm}: "))
 
 
@@ -67,13 +67,13 @@ def cold(axis: Axes, arm: str) -> Line2D:
     ],
 )
 def test_nothing_to_show(rows: list[Record]) -> None:
-    """Without a first call, a speed-up or images there is no figure."""
+    """Without a first call, speed-up, latency or batch size there is no figure."""
     assert compile_figure(rows, SOURCE) is None
 
 
 @pytest.mark.parametrize("rows", [compiles(), MANY, MANY[:4]], ids=len)
 def test_layout(rows: list[Record]) -> None:
-    """A panel for each workload, six at most; no text is cut or lies over another."""
+    """Each workload has a panel, six at most; no text is cut or overlaps another."""
     figure = drawn(compile_figure, rows)
     assert troubles(figure) == []
     titles = [axis.get_title() for axis in figure.axes]
@@ -90,7 +90,7 @@ def test_layout(rows: list[Record]) -> None:
 
 
 def test_legends() -> None:
-    """Each arm is named with the images after which it has paid off; the signs are explained."""
+    """The legend has each arm with its break-even images, and explains the signs."""
     rows = [make_compiled(), make_compiled(0.97, arm="compile_blocks")]
     names = [text.get_text() for text in legend_texts(drawn(compile_figure, rows))]
     assert sorted(names) == sorted(
@@ -102,7 +102,7 @@ def test_legends() -> None:
 
 
 def test_every_arm_has_a_colour_of_its_own() -> None:
-    """Cold and warm lines and the dot of an arm are of its colour, and no other arm's."""
+    """The lines and the dot of an arm share a colour that no other arm has."""
     (axis, *_) = drawn(compile_figure, MANY).axes
     colours = [cold(axis, arm).get_color() for arm in ("compile", "compile_blocks", "max_autotune")]
     assert len({*colours, eager(axis).get_color()}) == 4
@@ -112,7 +112,7 @@ def test_every_arm_has_a_colour_of_its_own() -> None:
 
 
 def test_a_cold_cache_alone_has_no_warm_line() -> None:
-    """What was not measured is not drawn."""
+    """An arm without a warm first call has no warm line."""
     (axis,) = drawn(compile_figure, [replace(make_compiled(), compile_warm_s=None)]).axes
     assert [line.get_linestyle() for line in axis.lines] == ["-", "-", "None"]
 
@@ -122,10 +122,7 @@ def test_a_cold_cache_alone_has_no_warm_line() -> None:
     speedup=st.floats(0.2, 5), cold_s=st.floats(0.5, 1000), batch_size=st.sampled_from([1, 8, 64])
 )
 def test_lines_cross_where_it_pays_off(speedup: float, cold_s: float, batch_size: int) -> None:
-    """At the dot both took equally long: before it eager is ahead, and behind it compiled.
-
-    Where there is no dot, compiled is never ahead.
-    """
+    """The lines cross at the dot; without a dot compiled is never ahead."""
     assume(not 1 < speedup < 1.001)
     row = make_compiled(speedup, cold_s, batch_size=batch_size)
     with mpl.rc_context(canvas.STYLE):
@@ -147,7 +144,7 @@ def test_lines_cross_where_it_pays_off(speedup: float, cold_s: float, batch_size
 
 
 def test_noisy_latencies_do_not_move_the_lines() -> None:
-    """Slopes differ by the paired speed-ups, not by latencies of different minutes."""
+    """Slopes differ by the paired speed-ups, not by latencies from different times."""
     rows = [
         replace(make_compiled(1.25), latency_ms=900.0),
         replace(make_compiled(0.97, arm="compile_blocks"), latency_ms=100.0),
@@ -160,8 +157,8 @@ def test_noisy_latencies_do_not_move_the_lines() -> None:
         assert plain[-1, 1] / plain[-1, 0] / slope == pytest.approx(speedup)
 
 
-def test_what_nobody_will_see_is_never() -> None:
-    """More images than anybody has are not drawn, as the table calls them never."""
+def test_distant_break_even_is_never() -> None:
+    """A break-even beyond any realistic number of images is not drawn, as "never" in the table."""
     row = replace(make_compiled(), break_even_images=2e10)
     (axis,) = drawn(compile_figure, [row]).axes
     assert not dots(axis)

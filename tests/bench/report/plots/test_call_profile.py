@@ -1,4 +1,4 @@
-"""call_profile: bars that add up, labels that can be read, the peak where it is."""
+"""bench.report.plots.call_profile: bars that add up, readable labels, a marked peak."""
 
 from collections.abc import Callable, Iterator
 from itertools import pairwise
@@ -34,7 +34,7 @@ LONG = Share(
 
 
 def operators(profiled: CallProfile, source: str) -> Figure:
-    """The figure of three operators and the others."""
+    """Return the figure of three operators and the others."""
     return operators_figure(profiled, 3, source)
 
 
@@ -44,13 +44,13 @@ BARS: list[Draw] = [components_figure, operators]
 
 @pytest.fixture(name="_style", autouse=True)
 def _in_style() -> Iterator[None]:
-    """Figures are laid out in the style in which they are written."""
+    """Lay figures out in the style in which they are written."""
     with mpl.rc_context(canvas.STYLE):
         yield
 
 
 def drawn(draw: Draw, profiled: CallProfile = PROFILED) -> Figure:
-    """Figure with everything in its final place."""
+    """Return a figure after its final layout."""
     figure = draw(profiled, SOURCE)
     assert figure is not None
     figure.canvas.draw()
@@ -58,21 +58,21 @@ def drawn(draw: Draw, profiled: CallProfile = PROFILED) -> Figure:
 
 
 def texts(figure: Figure) -> list[Text]:
-    """Every text that shows something."""
+    """Return every visible text."""
     return [text for text in figure.findobj(Text) if text.get_text() and text.get_visible()]
 
 
 @pytest.mark.parametrize("draw", BARS)
 def test_bars_add_up_to_the_whole(draw: Draw) -> None:
-    """Each row is as long as its share, in pieces by component; together they are 100 %."""
+    """A bar is as long as its share, in pieces by component; all bars make 100 %."""
     (axis,) = drawn(draw).axes
     pieces = [patch for patch in axis.patches if isinstance(patch, Rectangle)]
     assert sum(piece.get_width() for piece in pieces) == pytest.approx(100)
 
 
 @pytest.mark.parametrize("draw", BARS)
-def test_numbers_stand_beside_their_bars(draw: Draw) -> None:
-    """The share and the time of every row, inside the figure, each apart from the next."""
+def test_numbers_are_beside_their_bars(draw: Draw) -> None:
+    """Share and time of every row are inside the figure and do not overlap."""
     figure = drawn(draw)
     (axis,) = figure.axes
     labels = [text for text in axis.texts if "%" in text.get_text()]
@@ -84,7 +84,7 @@ def test_numbers_stand_beside_their_bars(draw: Draw) -> None:
 
 
 def test_the_longest_name_leaves_room_for_numbers() -> None:
-    """Names are inside the figure, and so are the numbers of the longest bar."""
+    """The longest names and the longest bar's numbers are inside the figure."""
     profiled = make_profiled(operators=(LONG, *PROFILED.operators))
     figure = drawn(operators, profiled)
     (axis,) = figure.axes
@@ -96,7 +96,7 @@ def test_the_longest_name_leaves_room_for_numbers() -> None:
 
 
 def test_colours_are_explained() -> None:
-    """The legend names the components that occur, in their order."""
+    """The legend has the components that occur, in their order."""
     (legend,) = drawn(operators).legends
     names = [text.get_text() for text in legend.get_texts()]
     assert names == ["attention", "MLP", "optimizer", "between"]
@@ -104,7 +104,7 @@ def test_colours_are_explained() -> None:
 
 
 def test_memory_is_drawn_by_kind() -> None:
-    """All kinds above, below those that change; the legend from top to bottom as they lie."""
+    """The upper panel has all kinds, the lower those that change; legends follow the stack."""
     figure = drawn(memory_figure)
     (legend,) = figure.legends
     names = [text.get_text() for text in legend.get_texts()]
@@ -115,7 +115,7 @@ def test_memory_is_drawn_by_kind() -> None:
 
 
 def test_the_peak_is_marked() -> None:
-    """Where it is, with its size, in each panel; inside the panel's height."""
+    """Each panel marks the peak at its position, with its size, inside the panel."""
     above, below = drawn(memory_figure).axes
     for axis, size_mib in ((above, 671), (below, 340)):
         (mark,) = (line for line in axis.lines if line.get_marker() == "v")
@@ -125,7 +125,7 @@ def test_the_peak_is_marked() -> None:
 
 
 def test_parts_of_the_call_are_named() -> None:
-    """Forward, backward and optimizer, apart from each other; one part alone needs no name."""
+    """Forward, backward and optimizer are named without overlap; a single part is not named."""
     above, _ = drawn(memory_figure).axes
     named = [text for text in above.texts if not text.get_text().startswith("peak")]
     assert [text.get_text() for text in named] == ["forward", "backward", "optimizer"]
@@ -139,8 +139,8 @@ def _with_phases(phases: dict[str, int]) -> Timeline:
     return Timeline(events=TIMELINE.events, live_bytes=TIMELINE.live_bytes, phases=phases)
 
 
-def test_memory_of_gibibytes_is_told_in_them() -> None:
-    """The unit is that of the peak, so that ticks are short and round."""
+def test_memory_unit_follows_the_peak() -> None:
+    """A panel's unit, MiB or GiB, is that of its peak."""
     rows: dict[str, tuple[int, ...]] = {
         "parameters": (5000 * MEBI, 5000 * MEBI),
         "temporaries": (0, MEBI),
@@ -151,19 +151,19 @@ def test_memory_of_gibibytes_is_told_in_them() -> None:
 
 
 def test_where_nothing_changes_there_is_one_panel() -> None:
-    """Nothing stands below that would be empty."""
+    """Memory that does not change has one panel, without an empty one below."""
     still = Timeline(events=(0,), live_bytes={"parameters": (MEBI,)})
     (axis,) = drawn(memory_figure, make_profiled(memory=still)).axes
     assert axis.get_xlabel() == "allocations and frees of the call, in their order"
 
 
 def test_without_a_prediction_there_is_no_figure() -> None:
-    """Nothing is drawn of what nobody knows."""
+    """Without a prediction there is no memory figure."""
     assert memory_figure(make_profiled(memory=None), SOURCE) is None
 
 
 def test_measured_memory_has_its_peak_marked() -> None:
-    """A step for each allocation and free; the peak says how much it is."""
+    """The line has a step for each allocation and free; the peak has its size."""
     figure = drawn(watched_figure)
     (axis,) = figure.axes
     line, mark = axis.lines
@@ -178,7 +178,7 @@ def test_measured_memory_has_its_peak_marked() -> None:
 
 
 def test_without_a_measurement_there_is_no_figure() -> None:
-    """Nor where nothing was allocated."""
+    """Without a measurement or an allocation there is no figure."""
     empty = MemoryTrace(seconds=(0.0,), live_bytes=(5,))
     for watched in (None, empty):
         assert watched_figure(make_profiled(watched=watched), SOURCE) is None
@@ -186,14 +186,14 @@ def test_without_a_measurement_there_is_no_figure() -> None:
 
 @pytest.mark.parametrize("draw", DRAWS)
 def test_title_and_source(draw: Draw) -> None:
-    """Every figure says of what it is, on which machine and by which commit."""
+    """Every figure has the case as its title, and the machine and commit as its source."""
     found = [text.get_text() for text in texts(drawn(draw))]
     assert SOURCE in found
     assert any(text.endswith("B/16 b1 train, on cpu") for text in found)
 
 
 def test_files(tmp_path: Path) -> None:
-    """PNG and SVG of each; without memory two figures."""
+    """Each figure is a PNG and an SVG; without memory there are two figures."""
     names = [path.name for path in write_profile_plots(tmp_path, PROFILED, 3, SOURCE)]
     assert names == [
         *("components.png", "components.svg", "operators.png", "operators.svg"),

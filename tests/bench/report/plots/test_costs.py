@@ -1,4 +1,4 @@
-"""bench.report.plots.costs: the roofline with every component on it, and what all figures share."""
+"""bench.report.plots.costs: the roofline, and the properties that all cost figures share."""
 
 from collections.abc import Iterator
 from dataclasses import replace
@@ -19,7 +19,7 @@ from helpers.figures import SOURCE, Draw, boxes, drawn, legend_texts, points, tr
 from helpers.records import make_record
 
 RUN = [*precisions(), LOST]
-# A graphics card's name, and roofs that lie nearly over each other.
+# A GPU's long name, and nearly equal roofs.
 CARD = "NVIDIA H200 141GB HBM3e (MIG 7g.141gb, driver 570.133)"
 LIMITS = {"fp32": 51e3, "bf16": 748e3, "fp16": 752e3}
 ON_CARD = [
@@ -38,26 +38,26 @@ DRAWS: list[Draw] = [memory_figure, roofline_figure]
 
 @pytest.fixture(name="_style", autouse=True)
 def _in_style() -> Iterator[None]:
-    """Figures are laid out in the style in which they are written."""
+    """Lay figures out in the style in which they are written."""
     with mpl.rc_context(canvas.STYLE):
         yield
 
 
 def reached(record: Record) -> tuple[float, float]:
-    """Where a row stands in the roofline."""
+    """Return the position of a row in the roofline."""
     return (record.flop or 0) / (record.moved_bytes or 1), record.gflop_per_s or 0
 
 
 @pytest.mark.parametrize("draw", DRAWS)
 def test_nothing_to_show(draw: Draw) -> None:
-    """Without a number there is no figure."""
+    """Without values there is no figure."""
     assert draw([], SOURCE) is None
     assert draw([make_record()] * 2, SOURCE) is None
 
 
 @pytest.mark.parametrize("lacking", ["gflop_per_s", "flop", "moved_bytes", "copy_gb_per_s"])
 def test_no_roofline_of_half_the_numbers(lacking: str) -> None:
-    """A point needs work, bytes and time, and the roofs need the bandwidth."""
+    """A roofline needs work, bytes, time and bandwidth."""
     row = make_costly(**{lacking: None})
     assert roofline_figure([row], SOURCE) is None
     assert memory_figure([row], SOURCE) is not None
@@ -75,7 +75,7 @@ def test_no_roofline_of_half_the_numbers(lacking: str) -> None:
     ],
 )
 def test_axis_labels(draw: Draw, x_label: str, y_label: str) -> None:
-    """Every axis says what it shows and in which unit."""
+    """Every axis has a quantity and a unit."""
     (axis,) = drawn(draw, RUN).axes
     assert (axis.get_xlabel(), axis.get_ylabel()) == (x_label, y_label)
 
@@ -83,7 +83,7 @@ def test_axis_labels(draw: Draw, x_label: str, y_label: str) -> None:
 @pytest.mark.parametrize("draw", DRAWS)
 @pytest.mark.parametrize("rows", [RUN, RUN[:1], ON_CARD[:9]], ids=len)
 def test_layout(draw: Draw, rows: list[Record]) -> None:
-    """No text is cut or lies over another, however many rows and however long the device's name."""
+    """No text is cut or overlaps another, with many rows and a long device name."""
     figure = drawn(draw, rows)
     assert troubles(figure) == []
     (axis,) = figure.axes
@@ -95,7 +95,7 @@ def test_layout(draw: Draw, rows: list[Record]) -> None:
 
 @pytest.mark.parametrize("rows", [RUN, ON_CARD])
 def test_every_row_is_on_the_roofline(rows: list[Record]) -> None:
-    """A point for each row that has one, inside the axes, in its component's colour."""
+    """Each row with all values has a point inside the axes, in its component's colour."""
     figure = drawn(roofline_figure, rows)
     (axis,) = figure.axes
     marks = [line for line in axis.lines if line.get_marker() not in ("None", None)]
@@ -109,7 +109,7 @@ def test_every_row_is_on_the_roofline(rows: list[Record]) -> None:
 
 
 def test_roofline_legends() -> None:
-    """Colours are components, shapes precisions: each under its own heading."""
+    """Colours are components and shapes are precisions, each with a heading in the legend."""
     figure = drawn(roofline_figure, RUN)
     names = [text.get_text() for text in legend_texts(figure)]
     assert set(names) == {"component", *COMPONENTS, "computed in", *LIMITS}
@@ -128,7 +128,7 @@ def test_roofline_legends() -> None:
 
 
 def test_roofs() -> None:
-    """The slope is the bandwidth; each precision's level is its highest limit, from there on."""
+    """The slope is the bandwidth; a precision's roof is its highest limit beyond the ridge."""
     (axis,) = drawn(roofline_figure, RUN).axes
     slope, *levels = (line for line in axis.lines if line.get_marker() == "None")
     assert [y / x for x, y in points(slope)] == pytest.approx([33.6, 33.6])
@@ -145,7 +145,7 @@ def test_roofs() -> None:
 
 
 def test_roofs_near_each_other_share_a_label() -> None:
-    """Labels that would lie over each other are one, the lower first."""
+    """Labels of nearly equal roofs are joined, the lower roof first."""
     (axis,) = drawn(roofline_figure, ON_CARD).axes
     texts = [text.get_text().replace("\N{THIN SPACE}", "") for text in axis.texts]
     assert "bf16, 748000 GFLOP/s; fp16, 752000 GFLOP/s" in texts
@@ -159,7 +159,7 @@ def test_roofs_near_each_other_share_a_label() -> None:
     limits=st.lists(st.floats(1, 1e6), min_size=1, max_size=3),
 )
 def test_any_roofline_can_be_read(share: float, intensity: float, limits: list[float]) -> None:
-    """Whatever was measured, points and ridge are in the axes, and nothing lies over another."""
+    """For any values, points and ridge are inside the axes and nothing overlaps."""
     rows = [
         make_costly(
             precision=precision,
@@ -183,7 +183,7 @@ def test_any_roofline_can_be_read(share: float, intensity: float, limits: list[f
 
 
 def test_figures_of_each_device() -> None:
-    """Each device has its own figures, and none that would be empty."""
+    """Each device has its own figures; empty figures are left out."""
     rows = [*RUN, *ON_CARD, *compiles()]
     found = {
         name: figure for name, make in cost_figures(rows, SOURCE).items() if (figure := make())

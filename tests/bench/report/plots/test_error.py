@@ -1,4 +1,4 @@
-"""bench.report.plots.error: who wins in speed and in accuracy, and whom nobody beats."""
+"""bench.report.plots.error: speed against accuracy, with the Pareto front."""
 
 from collections.abc import Iterator, Sequence
 
@@ -43,13 +43,13 @@ RUN = [
 
 @pytest.fixture(name="_style", autouse=True)
 def _in_style() -> Iterator[None]:
-    """Figures are laid out in the style in which they are written."""
+    """Lay figures out in the style in which they are written."""
     with mpl.rc_context(canvas.STYLE):
         yield
 
 
 def arms_at(places: Sequence[Point], **changes: str) -> list[Record]:
-    """Arms of one workload at these speed-ups and errors."""
+    """Return arms of one workload at these speed-ups and errors."""
     return [
         make_costly(arm=f"arm {place}", speedup=speedup, output_error=error, **changes)
         for place, (speedup, error) in enumerate(places)
@@ -57,26 +57,26 @@ def arms_at(places: Sequence[Point], **changes: str) -> list[Record]:
 
 
 def beats(one: Point, other: Point) -> bool:
-    """Whether one arm is better in speed or error, and no worse in the other."""
+    """Return whether an arm is better in speed or error, and no worse in the other."""
     return one != other and one[0] >= other[0] and one[1] <= other[1]
 
 
 def marks(axis: Axes) -> list[Point]:
-    """Points of a panel."""
+    """Return the points of a panel."""
     found = [line for line in axis.lines if line.get_marker() not in ("None", None)]
     return [point for line in found for point in points(line)]
 
 
 def steps(axis: Axes) -> list[list[Point]]:
-    """The corners of the lines of a panel that join a front."""
+    """Return the corners of the fronts of a panel."""
     (fronts_,) = axis.collections
     assert isinstance(fronts_, LineCollection)
     return [[(x, y) for x, y in each.tolist()] for each in fronts_.get_segments()]
 
 
 @given(places=POINTS)
-def test_nobody_beats_the_front(places: list[Point]) -> None:
-    """No arm beats one of the front; each of the others is beaten by one of it, or equals it."""
+def test_front_is_not_dominated(places: list[Point]) -> None:
+    """No arm dominates the front; every other arm is dominated by or equal to one of it."""
     front = next(fronts(arms_at(places)), None)
     best = {each for each in places if not any(beats(other, each) for other in places)}
     if front is None:
@@ -90,7 +90,7 @@ def test_nobody_beats_the_front(places: list[Point]) -> None:
 
 
 def test_workloads_have_fronts_of_their_own() -> None:
-    """What is fast on one workload beats nothing on another; a single arm makes no front."""
+    """Arms of different workloads do not dominate each other; a single arm has no front."""
     rows = [
         *arms_at([(1.0, 1e-7), (2.0, 1e-3)]),
         *arms_at([(1.5, 1e-7), (3.0, 1e-2)], mode="train"),
@@ -110,13 +110,13 @@ def test_workloads_have_fronts_of_their_own() -> None:
     ],
 )
 def test_nothing_to_show(rows: list[Record]) -> None:
-    """Without a candidate whose speed and error are known there is no figure."""
+    """Without a candidate of known speed and error there is no figure."""
     assert error_figure(rows, SOURCE) is None
 
 
 @pytest.mark.parametrize("rows", [RUN, RUN[:9], RUN[:21], list(precisions())], ids=len)
 def test_layout(rows: list[Record]) -> None:
-    """A panel for each factor, three side by side; no text is cut or lies over another."""
+    """Each factor has a panel, three in a row; no text is cut or overlaps another."""
     figure = drawn(error_figure, rows)
     assert troubles(figure) == []
     factors = dict.fromkeys(row.factor for row in rows)
@@ -130,7 +130,7 @@ def test_layout(rows: list[Record]) -> None:
 
 
 def test_every_arm_has_its_points() -> None:
-    """All rows of a factor are in its panel, inside the axes; only its baseline is hollow."""
+    """All rows of a factor are inside its panel; only the baseline is hollow."""
     figure = drawn(error_figure, RUN)
     for axis, factor in zip(figure.axes, [*FACTORS, "precision"], strict=True):
         rows = [row for row in RUN if row.factor == factor]
@@ -144,14 +144,14 @@ def test_every_arm_has_its_points() -> None:
 
 
 def test_fronts_are_drawn() -> None:
-    """A staircase joins the arms of a front: at each speed, the least error to be had for it."""
+    """The front is a staircase: the least error at each speed."""
     rows = arms_at([(1.0, 1e-7), (2.0, 1e-3), (1.5, 1e-2)], baseline="arm 0")
     (axis,) = drawn(error_figure, rows).axes
     assert steps(axis) == [[(2.0, 1e-3), (1.0, 1e-3), (1.0, 1e-7)]]
 
 
-def test_devices_are_told_apart() -> None:
-    """Two devices have a panel each, and no front in common."""
+def test_devices_have_separate_panels() -> None:
+    """Each of two devices has a panel and a front of its own."""
     rows = [
         *arms_at([(1.0, 1e-7), (2.0, 1e-3)]),
         *arms_at([(1.0, 1e-8), (5.0, 1e-4)], device="cuda"),
@@ -165,7 +165,7 @@ def test_devices_are_told_apart() -> None:
 
 
 def test_a_factor_without_a_candidate_has_no_panel() -> None:
-    """Where only the control was compared with float64 no panel stands empty."""
+    """A factor with a control alone has no panel."""
     rows = [make_record(arm="mha"), *arms_at([(2.0, 1e-3)])]
     (axis,) = drawn(error_figure, rows).axes
     assert axis.get_title() == "precision, against fp32"

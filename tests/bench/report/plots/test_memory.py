@@ -20,19 +20,19 @@ SIZES = st.integers(2**12, 2**40)
 
 @pytest.fixture(name="_style", autouse=True)
 def _in_style() -> Iterator[None]:
-    """Figures are laid out in the style in which they are written."""
+    """Lay figures out in the style in which they are written."""
     with mpl.rc_context(canvas.STYLE):
         yield
 
 
 def lines_of(axis: Axes, label: str) -> list[tuple[float, float]]:
-    """Points of the marks of one name."""
+    """Return the points of the marks of one name."""
     found = [line for line in axis.lines if line.get_label() == label]
     return [point for line in found for point in points(line)]
 
 
 def test_memory_of_every_case() -> None:
-    """Each case has a row, named by workload and arm, with what was measured and predicted."""
+    """Each case has a row with workload, arm, and measured and predicted memory."""
     (axis,) = drawn(memory_figure, RUN).axes
     names = [label.get_text() for label in axis.get_yticklabels()]
     assert names[:2] == ["B/16 patcher b1 forward   fp32", "B/16 patcher b1 forward   amp_bf16"]
@@ -50,7 +50,7 @@ def test_memory_of_every_case() -> None:
 
 
 def test_memory_legend() -> None:
-    """Every mark is explained, and none that is not there."""
+    """The legend has the marks that occur, and no others."""
     assert [text.get_text() for text in legend_texts(drawn(memory_figure, RUN))] == [
         *("live tensors", "predicted", "the process"),
     ]
@@ -61,7 +61,7 @@ def test_memory_legend() -> None:
 
 
 def test_a_case_of_several_factors_is_shown_once() -> None:
-    """The usual arm is every factor's baseline; another baseline is an arm of its own."""
+    """The default arm, baseline of every factor, has one row; another baseline has its own."""
     arms = {
         "attention": ("mha", "sdpa"),
         "kernel": ("auto", "flash"),
@@ -82,7 +82,7 @@ def test_a_case_of_several_factors_is_shown_once() -> None:
 @settings(deadline=None, max_examples=12)
 @given(sizes=st.tuples(SIZES, SIZES, SIZES))
 def test_sizes_of_any_range_can_be_read(sizes: tuple[int, int, int]) -> None:
-    """From a few KiB to a TiB, and however near each other, ticks have room and marks are in."""
+    """From a few KiB to a TiB, labels do not overlap and marks are inside."""
     names = ("allocated_bytes", "predicted_bytes", "process_bytes")
     row = make_costly(**dict(zip(names, sizes, strict=True)))
     with mpl.rc_context(canvas.STYLE):
@@ -93,8 +93,8 @@ def test_sizes_of_any_range_can_be_read(sizes: tuple[int, int, int]) -> None:
     assert left < min(sizes) <= max(sizes) < right
 
 
-def test_rows_of_a_workload_are_divided() -> None:
-    """A line stands between the rows of one workload and those of the next."""
+def test_workloads_are_divided_by_a_line() -> None:
+    """A line separates the rows of neighbouring workloads."""
     rows = [make_costly(arm=arm, mode=mode) for mode, arm in product("ab", ("bf16", "tf32"))]
     (axis,) = drawn(memory_figure, rows).axes
     (line,) = axis.lines[3:]

@@ -1,4 +1,4 @@
-"""bench.report.plots.speed: figures that show every row, with labels that can be read."""
+"""bench.report.plots.speed: figures that show every row, with readable labels."""
 
 from collections.abc import Iterator
 from functools import partial
@@ -28,7 +28,7 @@ all_figures = pytest.mark.parametrize("draw", DRAWS)
 
 
 def rows(factor: str) -> list[Record]:
-    """Rows of every level of a factor on three variants, in both modes."""
+    """Return rows of every level of a factor on three variants, in both modes."""
     return [
         level(factor, place, SPEEDUPS[place], variant=variant, mode=mode)
         for variant, mode in product(("B/16", "L/16", "H/14"), ("forward", "train"))
@@ -42,7 +42,7 @@ ATTENTION, RUN = rows("attention"), [*rows("attention"), LOST, *rows("precision"
 
 @pytest.fixture(name="_style", autouse=True)
 def _in_style() -> Iterator[None]:
-    """Figures are laid out in the style in which write_plots draws them."""
+    """Lay figures out in the style in which write_plots draws them."""
     with mpl.rc_context(canvas.STYLE):
         yield
 
@@ -50,7 +50,7 @@ def _in_style() -> Iterator[None]:
 @all_figures
 @pytest.mark.parametrize("records", [[], [LOST, LOST]], ids=["no rows", "nothing measured"])
 def test_nothing_to_show(draw: Draw, records: list[Record]) -> None:
-    """Without a number there is no figure."""
+    """Without values there is no figure."""
     assert draw(records, SOURCE) is None
 
 
@@ -58,7 +58,7 @@ def test_nothing_to_show(draw: Draw, records: list[Record]) -> None:
     "record", [make_record(arm="mha"), make_record(output_error=None)], ids=["control", "unchecked"]
 )
 def test_no_error_to_show(record: Record) -> None:
-    """Errors are shown of candidates that a pass compared with float64."""
+    """Without a candidate compared with float64 there is no error figure."""
     assert error_figure([record], SOURCE) is None
     assert latency_figure([record], SOURCE) is not None
 
@@ -72,14 +72,14 @@ def test_no_error_to_show(record: Record) -> None:
     ],
 )
 def test_axis_labels(draw: Draw, x_label: str, y_label: str) -> None:
-    """Every axis says what it shows and in which unit."""
+    """Every axis has a quantity and a unit."""
     first = drawn(draw, ATTENTION).axes[0]
     assert (first.get_xlabel(), first.get_ylabel()) == (x_label, y_label)
 
 
 @all_figures
 def test_layout(draw: Draw) -> None:
-    """Labels of an axis lie apart, and those of the y axis inside the figure."""
+    """Labels of an axis do not overlap, and those of the y axis are inside the figure."""
     figure = drawn(draw, ATTENTION if draw is speedup_figure else RUN)
     for axis in on(figure):
         assert len(boxes(axis.xaxis)) > 1
@@ -96,7 +96,7 @@ def test_layout(draw: Draw) -> None:
     ("low", "high"), [(1.0, 1.0), (0.97, 1.04), (0.5, 2.0), (0.4, 5.0), (1.0, 40.0), (0.3, 300.0)]
 )
 def test_ratio_axis(low: float, high: float) -> None:
-    """However wide the range, it is on the axis with 1 and with labels that lie apart."""
+    """At any range the axis has 1, all values and labels that do not overlap."""
     figure = drawn(speedup_figure, [level("attention", 1, low), level("attention", 2, high)])
     left, right = figure.axes[0].get_xlim()
     assert left < min(low, 1) <= max(high, 1) < right
@@ -106,7 +106,7 @@ def test_ratio_axis(low: float, high: float) -> None:
 
 
 def test_wide_intervals_do_not_hide_the_values() -> None:
-    """An interval that spans everything is cut where it would squeeze the values."""
+    """A very wide interval is cut where it would compress the values."""
     wild = make_record(speedup_low=1e-6, speedup_high=1e6)
     left, right = drawn(speedup_figure, [wild]).axes[0].get_xlim()
     assert 0.5 < left < 1
@@ -114,7 +114,7 @@ def test_wide_intervals_do_not_hide_the_values() -> None:
 
 
 def test_a_row_for_each_record() -> None:
-    """Every measured row has a line of its own, named by its workload and arm, top down."""
+    """Every measured row has a line, labelled by workload and arm, from top to bottom."""
     axis = drawn(speedup_figure, [*ATTENTION, LOST]).axes[0]
     names = [label.get_text() for label in axis.get_yticklabels()]
     expected = [f"{r.variant} attention b1 {r.mode}   {r.arm}" for r in ATTENTION]
@@ -125,7 +125,7 @@ def test_a_row_for_each_record() -> None:
 
 
 def test_marks_and_intervals() -> None:
-    """A row's mark is at its speed-up, its line from low to high; only controls are hollow."""
+    """A mark is at the speed-up, its line from low to high; only controls are hollow."""
     axis = drawn(speedup_figure, ATTENTION[:4]).axes[0]
     marks = [line for line in axis.lines if line.get_marker() == "o"]
     found = [float(np.asarray(mark.get_xdata())[0]) for mark in marks]
@@ -138,14 +138,14 @@ def test_marks_and_intervals() -> None:
 
 
 def test_one_pass_has_no_line() -> None:
-    """A row without an interval is a mark alone."""
+    """A row without an interval has a mark and no line."""
     alone = drawn(speedup_figure, [make_record(speedup_low=None, speedup_high=None)])
     with_interval = drawn(speedup_figure, [make_record()])
     assert len(alone.axes[0].lines) == len(with_interval.axes[0].lines) - 1
 
 
 def test_latency_panels() -> None:
-    """Each factor, mode and batch size has a panel, in which every row has a mark."""
+    """Each factor, mode and batch size has a panel with a mark for every row."""
     records = [*RUN, level("precision", 0, 1.0, batch_size=64, device="cuda")]
     figure = drawn(latency_figure, records)
     assert {axis.get_title() for axis in on(figure)} == {
@@ -158,7 +158,7 @@ def test_latency_panels() -> None:
 
 
 def legend_names(figure: Figure) -> set[str]:
-    """Texts of all legends."""
+    """Return the texts of all legends."""
     legends = [*figure.legends, *filter(None, (axis.get_legend() for axis in figure.axes))]
     return {text.get_text() for legend in legends for text in legend.get_texts()}
 
@@ -172,25 +172,25 @@ def legend_names(figure: Figure) -> set[str]:
     ],
 )
 def test_legends(draw: Draw, names: set[str]) -> None:
-    """Every colour and sign is explained."""
+    """The legend explains every colour and sign."""
     assert legend_names(drawn(draw, RUN)) == names
 
 
 @all_figures
 def test_source(draw: Draw) -> None:
-    """Every figure says on which machine and by which commit it was made."""
+    """Every figure has the machine and the commit as its source."""
     assert SOURCE in {text.get_text() for text in drawn(draw, ATTENTION).texts}
 
 
-def test_title_and_legend_lie_apart() -> None:
-    """The legend of the verdicts leaves the title free."""
+def test_title_and_legend_do_not_overlap() -> None:
+    """The legend of the verdicts does not overlap the title."""
     figure = drawn(speedup_figure, rows("precision"))
     title = next(text for text in figure.texts if text.get_text().startswith("precision: "))
     assert not title.get_window_extent().overlaps(figure.legends[0].get_window_extent())
 
 
 def test_write_plots(tmp_path: Path) -> None:
-    """Each figure is a PNG and an SVG, with a name that depends on the rows alone."""
+    """Each figure is a PNG and an SVG, named by the rows alone."""
     records = [level("precision", 0, 1.0), level("precision", 1, 0.9, device="cuda")]
     paths = write_plots(tmp_path / "plots", draw(records, SOURCE, DELTA))
     stems = ("speedup-cpu-precision", "speedup-cuda-precision", "latency", "error")
@@ -202,19 +202,19 @@ def test_write_plots(tmp_path: Path) -> None:
 
 
 def test_write_plots_of_nothing(tmp_path: Path) -> None:
-    """A run that measured nothing has no plots."""
+    """A run without measurements has no plots."""
     assert write_plots(tmp_path / "plots", draw([LOST], SOURCE, DELTA)) == []
 
 
 def test_too_many_arms_for_a_legend() -> None:
-    """Hundreds of arms, as a calibration has them, would leave no room for a plot."""
+    """A latency figure with hundreds of arms, as in a calibration, is left out."""
     many = [make_record(arm=f"a.py:f#{number}") for number in range(100)]
     assert latency_figure(many, SOURCE) is None
     assert latency_figure(many[:5], SOURCE) is not None
 
 
 def test_own_arms_are_shown_by_their_inputs() -> None:
-    """What has no variant and no batch size is not called None, and is judged by its baseline."""
+    """A user's own arm is labelled by its inputs and judged by its baseline."""
     own = {"factor": "factory", "inputs": "1,197,768", "variant": None, "batch_size": None}
     rows = [make_record(arm=f"mine.py:{name}", baseline="mine.py:old", **own) for name in "ab"]
     latency, error, speedup = (draw(rows, SOURCE) for draw in DRAWS)

@@ -1,4 +1,4 @@
-"""bench.report.tables.call_profile: what a user reads of a profile, kept as golden text."""
+"""bench.report.tables.call_profile: tables and notes of a profile, against golden text."""
 
 import re
 from dataclasses import replace
@@ -27,7 +27,7 @@ from helpers.reports import check_golden
 
 
 def test_the_tables_and_notes() -> None:
-    """Both tables, the longest first, the others together, and what to know of them."""
+    """Both tables, longest first with the others summed, and the notes equal the golden text."""
     console = Console(file=StringIO(), width=140)
     with console.capture() as capture:
         console.print(case_heading(PROFILED.case))
@@ -45,16 +45,16 @@ def test_the_tables_and_notes() -> None:
         ({"device": "cuda"}, {"attention": "mha"}, "B/16 b1 train mha, on cuda"),
     ],
 )
-def test_a_heading_says_what_is_unusual(
+def test_heading_has_the_unusual_levels(
     work: dict[str, Any], levels: dict[str, str], expected: str
 ) -> None:
-    """A part of the model, an image of another size, levels that are not the usual ones."""
+    """A heading has the component, the image size and the levels that are not the default."""
     workload = replace(PROFILED.case.workload, **work)
     assert case_heading(replace(PROFILED.case, workload=workload, arm=Arm(**levels))) == expected
 
 
-def test_the_others_are_together() -> None:
-    """Their times and calls are summed, Python's missing calls left out; all shown, none others."""
+def test_other_operators_are_summed() -> None:
+    """Times and calls of the others are summed, without Python's missing calls."""
     *_, others = top_operators(PROFILED, 2)
     assert (others.name, others.calls) == ("(3 others)", 60)
     assert others.seconds == pytest.approx(0.0305)
@@ -64,15 +64,15 @@ def test_the_others_are_together() -> None:
     assert top_operators(PROFILED, 4)[-1].name == "(1 other)"
 
 
-def test_others_that_nobody_calls_have_no_number() -> None:
-    """Absent stays absent: no 0 calls."""
+def test_others_without_calls_have_no_number() -> None:
+    """Others without a number of calls have None, not 0."""
     python = Share(name=PYTHON, seconds=1.0, calls=None, within={"MLP": 1.0})
     *_, others = top_operators(make_profiled(operators=(PROFILED.operators[0], python)), 1)
     assert others.calls is None
 
 
 def test_long_names_are_shortened() -> None:
-    """The engine's calls of itself by what it calls; what is still too long loses its end."""
+    """Autograd nodes and compiled graphs get short names; other long names are cut."""
     assert short(f"{NODE}torch::autograd::AccumulateGrad") == "engine: AccumulateGrad"
     assert short("aten::mm") == "aten::mm"
     assert (
@@ -82,22 +82,22 @@ def test_long_names_are_shortened() -> None:
     assert short("x" * 100).endswith("…")
 
 
-def test_a_cost_that_noise_hides_is_called_so() -> None:
-    """A profiled call is never the faster one."""
+def test_overhead_hidden_by_noise_is_noted() -> None:
+    """A profiled call that is faster than an unprofiled one gives a note on noise."""
     assert "noise hides the cost" in notes(make_profiled(overhead=0.97))[0]
     assert "noise" not in notes(PROFILED)[0]
 
 
-def test_what_times_are_of_depends_on_the_device() -> None:
-    """Threads on a CPU; kernels on a GPU, whose sum is not the call's time."""
+def test_note_on_times_depends_on_the_device() -> None:
+    """Times are of threads on a CPU, and of kernels on a GPU, with their share of the call."""
     assert any("Times are of the calling thread" in note for note in notes(PROFILED))
     on_gpu = notes(on("cuda"))
     assert any("270 ms of an unprofiled call's 250 ms" in note for note in on_gpu)
     assert not any(PYTHON in note for note in on_gpu)
 
 
-def test_notes_say_what_is_missing() -> None:
-    """A compiled part is explained, and why no memory was predicted."""
+def test_notes_explain_missing_values() -> None:
+    """A compiled component and a missing memory prediction are explained."""
     compiled = Share(name="compiled", seconds=1.0, calls=3.0, within={"compiled": 1.0})
     said = notes(make_profiled(components=(compiled,), memory=None, notes=("cannot be",)))
     assert any(note.startswith("compiled: one component") for note in said)
@@ -106,15 +106,15 @@ def test_notes_say_what_is_missing() -> None:
 
 
 def test_the_peak_and_its_part() -> None:
-    """The first event with the most bytes; a call of one part has its name too."""
+    """The peak is the first event with the most bytes; the note names its part, if any."""
     assert peak(TIMELINE) == (671 * MEBI, 9)
     assert "Memory at its peak, predicted: 671 MiB, in backward." in notes(PROFILED)
     bare = Timeline(events=(0,), live_bytes={"inputs": (3 * MEBI,)})
     assert notes(make_profiled(memory=bare))[-1] == "Memory at its peak, predicted: 3.00 MiB."
 
 
-def test_files_are_named_with_what_opens_them() -> None:
-    """One line for all of them."""
+def test_files_are_named_with_their_viewers() -> None:
+    """One line has all files with the sites that open them."""
     line = files_line(Path("results/p"), ["memory_snapshot.pickle", "profile.json", "trace.json"])
     assert line == (
         "Written to results/p: memory_snapshot.pickle (open it at pytorch.org/memory_viz), "

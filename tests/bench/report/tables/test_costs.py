@@ -1,4 +1,4 @@
-"""bench.report.tables.costs: views of what arms cost, as wide as the terminal and no wider."""
+"""bench.report.tables.costs: views of arms' costs within the terminal's width."""
 
 import re
 from collections.abc import Sequence
@@ -32,7 +32,7 @@ PRECISIONS = list(precisions())
 
 
 def printed(tables: Sequence[Table], width: int) -> str:
-    """What is printed in a terminal, without the blanks at the ends of lines."""
+    """Return the printed table without trailing blanks."""
     console = Console(file=StringIO(), width=width)
     with console.capture() as capture:
         console.print(*tables)
@@ -40,13 +40,13 @@ def printed(tables: Sequence[Table], width: int) -> str:
 
 
 def headings(tables: Sequence[Table]) -> list[list[str]]:
-    """The headings of each table, without the two that all have."""
+    """Return the headings of each table, without the two that all have."""
     return [[str(column.header) for column in table.columns[2:]] for table in tables]
 
 
 @pytest.mark.parametrize(("width", "views"), [(80, ("cost", "compile")), (140, tuple(VIEWS))])
 def test_golden(width: int, views: tuple[str, ...]) -> None:
-    """Views in a narrow terminal and in a file: rows that lack something have empty cells."""
+    """The views in a narrow terminal and in a file equal the golden text."""
     tables = (cost_tables(group, views, width) for group in by_factor(ROWS))
     check_golden(f"costs_{width}.txt", printed(list(chain.from_iterable(tables)), width))
 
@@ -62,27 +62,27 @@ def test_golden(width: int, views: tuple[str, ...]) -> None:
     ],
 )
 def test_known_views(names: tuple[str, ...], views: tuple[str, ...]) -> None:
-    """All are all that one may ask for beside the usual one; none is none."""
+    """The name "all" selects every view besides the default one, and "none" no view."""
     assert known_views(names) == views
 
 
 @pytest.mark.parametrize("names", [("memroy",), ("work", "times"), ("",)])
 def test_an_unknown_view_lists_the_known(names: tuple[str, ...]) -> None:
-    """The error says what came and what there is."""
+    """The error has the unknown name and the known ones."""
     known = "expected all or none alone, or some of cost, memory, work, compile, error, kernels"
     with pytest.raises(InputError, match=f"nothing called '.*' to show; {known}, energy"):
         known_views(names)
 
 
 @pytest.mark.parametrize("names", [("memory", "all"), ("none", "work")])
-def test_all_and_none_stand_alone(names: tuple[str, ...]) -> None:
-    """Beside others they would say two things at once."""
+def test_all_and_none_exclude_other_views(names: tuple[str, ...]) -> None:
+    """A name "all" or "none" together with another view is an error."""
     with pytest.raises(InputError, match=r"'(all|none)' is given with others .* expected it alone"):
         known_views(names)
 
 
 def test_columns_without_content_are_left_out() -> None:
-    """A column that no row says anything in is not shown, nor a view without any; 0 is said."""
+    """A column without values is left out, as is a view without columns; 0 is a value."""
     rows = [make_record(), make_record(graph_breaks=0, joules_per_image=0.0)]
     shown = columns(rows, ALL)
     assert {view: [column.heading for column in each] for view, each in shown.items()} == {
@@ -94,16 +94,16 @@ def test_columns_without_content_are_left_out() -> None:
     assert cost_markdown([make_record(output_error=None)], ALL) == []
 
 
-def test_every_column_can_say_something() -> None:
-    """No view has a column that is always empty, and none shows another one's number."""
+def test_every_column_has_its_own_value() -> None:
+    """No column is always empty, and none shows another column's number."""
     shown = columns(FULL, tuple(VIEWS))
     assert {view: len(each) for view, each in shown.items()} == {
         view: len(each) for view, each in VIEWS.items()
     }
 
 
-def test_views_stand_side_by_side() -> None:
-    """As many as have room in one table, which names them."""
+def test_views_share_a_table() -> None:
+    """One table holds all views that fit, and names them."""
     (table,) = cost_tables(PRECISIONS, ("error", "energy"), 140)
     assert headings([table]) == [["numeric error", "largest error", "top-1 agreement", "J/image"]]
     assert str(table.title) == "precision: error, energy, on AMD EPYC 7B13"
@@ -113,10 +113,7 @@ def test_views_stand_side_by_side() -> None:
 
 
 def test_a_wide_view_is_continued() -> None:
-    """What has no room in one table goes on in the next, in its order and without a loss.
-
-    It does not begin beside another one.
-    """
+    """A wide view continues in the next table, in order and complete, and begins one."""
     (whole,) = headings(cost_tables(PRECISIONS, ("cost",), 200))
     first, *parts = headings(cost_tables(PRECISIONS, ("energy", "cost"), 70))
     assert len(parts) > 1
@@ -127,7 +124,7 @@ def test_a_wide_view_is_continued() -> None:
 @settings(deadline=None, max_examples=60)
 @given(width=st.integers(60, 240), views=st.sets(st.sampled_from(tuple(VIEWS)), min_size=1))
 def test_no_table_is_wider_than_the_terminal(width: int, views: set[str]) -> None:
-    """At any width: no line is longer, no number is broken, and a view that fits is not split."""
+    """At any width no line is longer, no number is broken, and a view that fits is not split."""
     shown = tuple(view for view in VIEWS if view in views)
     tables = cost_tables(FULL, shown, width)
     lines = printed(tables, width).splitlines()
@@ -144,7 +141,7 @@ def test_no_table_is_wider_than_the_terminal(width: int, views: set[str]) -> Non
 
 @pytest.mark.parametrize("views", [("memory", "error"), ("memory", "compile"), ("work", "energy")])
 def test_a_table_is_filled_to_the_last_column(views: tuple[str, ...]) -> None:
-    """Where two views have exactly the room they need they stand in one table, else in two."""
+    """Two views share a table if they fit exactly, and not with one column less."""
     lines = printed(cost_tables(FULL, views, 300), 300).splitlines()
     need = max(map(len, lines))
     assert len(cost_tables(FULL, views, need)) == 1
@@ -152,8 +149,8 @@ def test_a_table_is_filled_to_the_last_column(views: tuple[str, ...]) -> None:
 
 
 @pytest.mark.parametrize("width", [80, 140])
-def test_brackets_are_no_markup(width: int) -> None:
-    """A user's arm may have any name."""
+def test_brackets_are_not_markup(width: int) -> None:
+    """Brackets in an arm's name are printed."""
     row = make_costly(arm="[/x]m.py:f", inputs="[b]1,8", kernels="[/y]")
     text = printed(cost_tables([row], ("cost",), width), width)
     for name in ("[/x]m.py:f", "[b]1,8", "[/y]"):
@@ -161,7 +158,7 @@ def test_brackets_are_no_markup(width: int) -> None:
 
 
 def test_workloads_are_named_once() -> None:
-    """In a terminal only the first of a workload's rows names it; Markdown has no such blanks."""
+    """In a terminal a workload is named in its first row only; in Markdown in every row."""
     rows: list[Record] = [*PRECISIONS[:4], LOST]
     (table,) = cost_tables(rows, ("memory",), 140)
     assert [str(cell) for cell in table.columns[0].cells] == [

@@ -1,4 +1,4 @@
-"""bench.report.tables.decision: the table that a reader sees first, as text, Markdown and lines."""
+"""bench.report.tables.decision: the decision as text, Markdown and lines."""
 
 from dataclasses import replace
 
@@ -35,17 +35,17 @@ MEASURED = run(
 
 
 def cell(decision: Decision, heading: str) -> str:
-    """One cell of a decision's row."""
+    """Return one cell of a decision's row."""
     return DECISION_COLUMNS[heading].cell(decision)
 
 
 def parts(decision: Decision) -> list[tuple[str, ...]]:
-    """Cells of each factor of a decision."""
+    """Return the cells of each factor of a decision."""
     return [tuple(c.cell(part) for c in PART_COLUMNS) for part in decision_parts([decision])]
 
 
 def several() -> list[Decision]:
-    """A situation that was measured as a whole, two that were not, and one that stays plain."""
+    """Decisions: one measured as a whole, two not measured, one of the default arm."""
     other = [make_record(**{**row.__dict__, "variant": "L/16"}) for row in run()]
     at_8 = [replace(row, batch_size=8, variant="L/16") for row in run() if row.factor == "patcher"]
     large = [replace(control("patcher"), variant="H/14", image_size=384)]
@@ -53,21 +53,21 @@ def several() -> list[Decision]:
 
 
 @pytest.mark.parametrize("width", [80, 140])
-def test_the_table_reads_as_it_should(width: int) -> None:
-    """In a wide terminal and in a narrow one: nothing is cut."""
+def test_table_equals_the_golden_text(width: int) -> None:
+    """The table equals the golden text in a wide and in a narrow terminal."""
     console = Console(width=width, record=True, file=None, color_system=None)
     with console.capture() as captured:
         console.print(decision_table(several(), Aim(), narrow=width < NARROW_COLUMNS))
     check_golden(f"decision_{width}.txt", captured.get())
 
 
-def test_markdown_reads_as_it_should() -> None:
-    """With its rule and all that is to be known of it."""
+def test_markdown_equals_the_golden_text() -> None:
+    """The Markdown table with its rule and notes equals the golden text."""
     check_golden("decision.md", "\n".join(decision_markdown(several(), Aim())))
 
 
-def test_a_brief_table_has_the_columns_that_decide() -> None:
-    """Five by latency, the speed-up with its interval and memory with its ratio."""
+def test_brief_table_has_five_columns() -> None:
+    """By latency the brief table has five columns, among them interval and memory ratio."""
     full, brief = (decision_markdown(several(), Aim(), brief=brief) for brief in (False, True))
     assert brief[2] == "| workload | choose | speed-up | memory | numeric error |"
     assert [cell.strip() for cell in brief[4].split("|")[1:-1]] == [
@@ -79,8 +79,8 @@ def test_a_brief_table_has_the_columns_that_decide() -> None:
     assert brief[7:] == ["| H/14 b1 forward 384px | default |  |  |  |", *notes]
 
 
-def test_a_brief_table_by_another_objective_shows_its_gain() -> None:
-    """What was gained by it is neither the speed-up nor the ratio of memory alone."""
+def test_brief_table_by_memory_shows_the_gain() -> None:
+    """By memory the brief table has a column for the gain."""
     whole = arm(CHOICE, "bf16", 1.95, allocated_bytes=180 * 2**20, memory_ratio=0.5)
     aim = Aim(objective="memory")
     found = decide(run(control(CHOICE), whole), aim, repeats)
@@ -88,8 +88,8 @@ def test_a_brief_table_by_another_objective_shows_its_gain() -> None:
     assert "| choose | gain | speed-up | memory |" in decision_markdown(found, aim, brief=True)[2]
 
 
-def test_what_nobody_measured_is_unknown() -> None:
-    """By energy on a machine without a meter: no arm is named, not even the plain one."""
+def test_unmeasured_objective_is_unknown() -> None:
+    """By energy without a meter the choice is unknown, not the default arm."""
     aim = Aim(objective="energy")
     (found,) = decide(MEASURED, aim, repeats)
     assert found.has_no_data
@@ -101,8 +101,8 @@ def test_what_nobody_measured_is_unknown() -> None:
     assert line.endswith("unknown (energy was not measured)")
 
 
-def test_arms_that_all_failed_leave_the_plain_one() -> None:
-    """That is known: there was nothing else."""
+def test_failed_arms_leave_the_default() -> None:
+    """Where every candidate failed, the default is chosen and the failures are noted."""
     (found,) = decide([control("precision"), failed("precision", "bf16", "oom")], Aim(), repeats)
     assert not found.has_no_data
     assert cell(found, "choose") == "default"
@@ -112,7 +112,7 @@ def test_arms_that_all_failed_leave_the_plain_one() -> None:
 
 
 def test_parts_show_their_gain_by_the_objective() -> None:
-    """By memory: what precision saves, which has no interval; what stays plain gains nothing."""
+    """By memory a part's gain has no interval; a default part has no gain."""
     by_speed, by_memory = (
         {row[1]: row for row in parts(only(run(), aim))} for aim in (Aim(), Aim(objective="memory"))
     )
@@ -122,13 +122,13 @@ def test_parts_show_their_gain_by_the_objective() -> None:
     assert by_memory["patcher"][2:4] == ("conv", "")
 
 
-def test_without_decisions_there_is_nothing_to_say() -> None:
-    """As with a user's own arms."""
+def test_without_decisions_there_is_no_markdown() -> None:
+    """Without decisions, as for a user's own arms, there is no Markdown."""
     assert decision_markdown([], Aim()) == []
 
 
-def test_the_title_says_what_was_wanted() -> None:
-    """The objective, the bound, and what plain means."""
+def test_title_has_the_aim() -> None:
+    """The title has the objective, the bound on the error and the default arm."""
     assert title(Aim(objective="memory", max_error=1e-4)) == (
         "What to choose by memory, errors up to 0.0001, "
         "against the default (conv, mha, eager, fp32)"
@@ -137,18 +137,18 @@ def test_the_title_says_what_was_wanted() -> None:
 
 @pytest.mark.parametrize("objective", ["latency", "throughput", "memory", "energy"])
 def test_every_objective_has_a_rule(objective: str) -> None:
-    """The first note is how it was chosen."""
+    """The first note is the rule of the objective."""
     assert decision_notes([], Aim(objective=objective))[0].startswith("Of each factor the ")
 
 
-def test_what_was_not_measured_is_said_once_for_all_its_places() -> None:
-    """With how to have it measured."""
+def test_unmeasured_wholes_share_one_note() -> None:
+    """Situations not measured as a whole share one note with the remedy."""
     found = [note for note in decision_notes(several(), Aim()) if UNMEASURED in note]
     assert found == [f"L/16 b1 forward, L/16 b8 forward: {UNMEASURED}"]
 
 
-def test_a_whole_that_failed_says_how() -> None:
-    """And is not chosen; one that had no time is, with that in the table."""
+def test_failed_whole_gives_the_reason() -> None:
+    """A failed whole is not chosen; a skipped one is, with the status in the table."""
     whole = replace(failed(CHOICE, "linear+bf16", "oom"), error="no room")
     lost = only(run(control(CHOICE), whole))
     assert (cell(lost, "workload"), cell(lost, "choose")) == ("B/16 b1 forward", "default")
@@ -166,15 +166,15 @@ def test_a_whole_that_failed_says_how() -> None:
     )
 
 
-def test_effects_that_do_not_multiply_are_told() -> None:
-    """Both numbers, so that the reader can see by how much."""
+def test_effects_that_do_not_multiply_are_noted() -> None:
+    """The note has both the measured and the expected speed-up."""
     decision = only(run(control(CHOICE), arm(CHOICE, "linear+bf16", 1.5)))
     (note,) = [each for each in decision_notes([decision], Aim()) if "multiply" in each]
     assert "as a whole ×1.50, expected from parts ×2.00" in note
 
 
-def test_when_compiling_pays_off_is_told() -> None:
-    """A choice that costs a minute first is to say so."""
+def test_break_even_of_a_choice_is_noted() -> None:
+    """A compiled choice has a note with its break-even images."""
     rows = [control("compile"), arm("compile", "compile_blocks", 1.3)]
     whole = arm(CHOICE, "compile_blocks", 1.3, break_even_images=1234.0)
     assert "B/16 b1 forward: compiling pays off after 1 230 images." in [
@@ -183,8 +183,8 @@ def test_when_compiling_pays_off_is_told() -> None:
     ]
 
 
-def test_what_is_open_has_a_line_of_its_own() -> None:
-    """In a terminal's table it would make rows of many lines."""
+def test_undecided_contenders_have_a_line() -> None:
+    """Undecided contenders are listed in a line below the table."""
     assert contender_lines(several())[0] == (
         "B/16 b1 forward: undecided contenders: attention: sdpa, manual."
     )
@@ -192,7 +192,7 @@ def test_what_is_open_has_a_line_of_its_own() -> None:
 
 
 def test_each_situation_has_a_line() -> None:
-    """For the end of what a terminal shows, and for whoever greps it."""
+    """Each situation has one line that states its choice."""
     assert decision_lines(several()) == [
         "Choose for B/16 b1 forward: linear + bf16 (×1.95, 1.91 to 1.99)",
         "Choose for L/16 b1 forward: linear + bf16 (not measured as a whole)",
@@ -202,6 +202,6 @@ def test_each_situation_has_a_line() -> None:
 
 
 def test_a_gpu_is_named() -> None:
-    """Rows of two devices are told apart."""
+    """The workload of a GPU has the device's name."""
     rows = [replace(row, device="cuda") for row in run()]
     assert cell(only(rows), "workload") == "B/16 b1 forward cuda"

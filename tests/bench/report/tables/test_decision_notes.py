@@ -1,4 +1,4 @@
-"""decision_notes: what a decision rests on, and why a combination was given up."""
+"""bench.report.tables.decision_notes: the basis of a decision, and reasons for a rejected whole."""
 
 import pytest
 
@@ -11,8 +11,8 @@ from helpers.decisions import arm, control, only, run
 MEMORY = Aim(objective="memory")
 
 
-def test_what_was_chosen_by_is_shown() -> None:
-    """In the table, and in the line at the end: by memory how many times less."""
+def test_gain_by_memory_is_shown() -> None:
+    """By memory, the gain is in the table and in the line; by latency it has no column."""
     whole = arm(CHOICE, "bf16", 2.0, memory_ratio=0.5, allocated_bytes=500)
     found = only(run(control(CHOICE, allocated_bytes=1000), whole), MEMORY)
     assert DECISION_COLUMNS["gain"].cell(found) == "×2.00"
@@ -23,14 +23,14 @@ def test_what_was_chosen_by_is_shown() -> None:
     assert "| gain |" not in "\n".join(decision_markdown([only(run())], Aim()))
 
 
-def test_of_the_plain_arm_nothing_is_expected() -> None:
-    """That it is as fast as itself is no finding."""
+def test_default_arm_has_no_expectation() -> None:
+    """The default arm has no expected speed-up."""
     rows = [control("attention"), arm("attention", "sdpa", 1.0), control(CHOICE)]
     assert DECISION_COLUMNS["expected from parts"].cell(only(rows)) == ""
 
 
-def test_what_saves_nothing_is_told() -> None:
-    """By what one chooses by, not by its time."""
+def test_whole_without_a_gain_is_noted() -> None:
+    """A whole without a gain by the objective is noted, even if it is faster."""
     whole = arm(CHOICE, "bf16", 2.0, memory_ratio=1.0, allocated_bytes=1000)
     found = only(run(control(CHOICE, allocated_bytes=1000), whole), MEMORY)
     notes = decision_notes([found], MEMORY)
@@ -41,8 +41,8 @@ def test_what_saves_nothing_is_told() -> None:
     ("error", "said"),
     [(3e-2, "has an error of 3.0e-02, more than allowed"), (None, "has an unknown error")],
 )
-def test_what_errs_too_much_is_told_so(error: float | None, said: str) -> None:
-    """However fast it is."""
+def test_whole_with_too_large_an_error_is_noted(error: float | None, said: str) -> None:
+    """A whole with a too large or unknown error is rejected, even if it is faster."""
     aim = Aim(max_error=2e-2)
     rows = [arm("precision", "bf16", 2.0, output_error=1e-2), control("precision")]
     whole = arm(CHOICE, "bf16", 2.0, output_error=error)
@@ -54,7 +54,7 @@ def test_what_errs_too_much_is_told_so(error: float | None, said: str) -> None:
 
 
 def test_a_block_is_not_the_model() -> None:
-    """Its memory and its error are its own."""
+    """A whole that was measured on one block has a note."""
     for component in ("block", "model"):
         rows = run(
             control(CHOICE, component=component), arm(CHOICE, "bf16", 2.0, component=component)

@@ -1,4 +1,4 @@
-"""bench.report.tables.gate: what stands in a pull request."""
+"""bench.report.tables.gate: the Markdown of a pull request."""
 
 from dataclasses import replace
 
@@ -42,8 +42,8 @@ OPEN = Check(
 LOST = Check(target=MINE, metric="latency", outcome="unknown", reason="crashed: killed by SIGSEGV")
 
 
-def test_markdown_reads_as_it_should() -> None:
-    """The verdict in a sentence, then a row a target, then what is not ok and what to do."""
+def test_markdown_equals_the_golden_text() -> None:
+    """Verdict, one row per target, findings and remedies equal the golden text."""
     error = Check(target=ATTENTION, metric="numeric error", outcome="ok", after=2e-7)
     flops = Check(
         target=ATTENTION,
@@ -79,8 +79,8 @@ def test_markdown_reads_as_it_should() -> None:
     check_golden("gate.md", gate_markdown(told, "origin/main") + "\n")
 
 
-def test_the_first_sentence_is_the_answer() -> None:
-    """In words, for whoever reads nothing else."""
+def test_first_line_is_the_verdict() -> None:
+    """The first line has the verdict in words."""
     said = {
         "No target is worse than at `main`.": [OK],
         f"Worse than at `main`: {MINE} (memory).": [OK, WORSE, OPEN],
@@ -92,8 +92,8 @@ def test_the_first_sentence_is_the_answer() -> None:
         assert sentence in gate_markdown(found, "main").splitlines()[0]
 
 
-def test_what_to_do_about_the_undecided() -> None:
-    """How much more time, or that none would do."""
+def test_undecided_targets_have_a_remedy() -> None:
+    """Undecided targets have a note with the missing time, or that no time suffices."""
     assert gate_notes([OPEN])[1:] == [
         "About 1 min 20 s more of --budget would decide 1 undecided target."
     ]
@@ -105,8 +105,8 @@ def test_what_to_do_about_the_undecided() -> None:
     assert gate_notes([OK]) == []
 
 
-def test_what_was_not_gated_is_named() -> None:
-    """Without a survey the last line says which metrics could have grown unseen."""
+def test_ungated_metrics_are_named() -> None:
+    """Without a survey the last line has the metrics that were not gated."""
     *_, last = gate_markdown([OK], "main", survey=False).splitlines()
     assert last.startswith("- Not gated")
     assert last.endswith("(--no-survey): memory, flops, parameters.")

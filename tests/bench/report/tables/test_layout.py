@@ -14,7 +14,7 @@ COLUMNS: tuple[Column[int], ...] = (
 
 
 def test_markdown() -> None:
-    """Numbers to the right with their details; names cannot break the table."""
+    """Numbers with details are aligned right; names cannot break the table."""
     assert markdown_table(COLUMNS, [3]) == [
         "| name | half of it |",
         "|---|---:|",
@@ -23,12 +23,12 @@ def test_markdown() -> None:
 
 
 def test_markdown_without_rows() -> None:
-    """A table of nothing has its headings."""
+    """A table without rows has its headings."""
     assert markdown_table(COLUMNS, []) == ["| name | half of it |", "|---|---:|"]
 
 
 def test_fitting_width() -> None:
-    """A heading has two lines, a cell one; ``most`` bounds cells, never a heading's line."""
+    """A heading has two lines, a cell one; ``most`` limits cells, not a heading's line."""
     assert fitting_width("detectable effect", ["5.5 %"]) == len("detectable")
     assert fitting_width("95 % interval", ["0.99 to 1.01"]) == len("0.99 to 1.01")
     assert fitting_width("arm", ["x" * 50], 14) == 14
@@ -36,7 +36,7 @@ def test_fitting_width() -> None:
 
 
 def test_numbers_are_not_folded() -> None:
-    """However little room there is, words give way."""
+    """At any width words are wrapped and numbers stay whole."""
     numbers: Column[str] = Column(heading="95 % interval", text=lambda _: "0.99 to 1.01")
     name: Column[str] = words("arm", lambda text: text)
     item = "a long name of an arm"

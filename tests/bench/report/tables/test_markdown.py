@@ -1,4 +1,4 @@
-"""bench.report.tables.markdown: the tables as a pull request shows them."""
+"""bench.report.tables.markdown: the tables as Markdown for a pull request."""
 
 import pytest
 
@@ -12,12 +12,12 @@ from helpers.reports import ANALYSIS, RUN, check_golden
 
 
 def test_markdown() -> None:
-    """The tables as Markdown, for a README or a pull request."""
+    """The tables as Markdown equal the golden text."""
     check_golden("markdown.txt", markdown(ANALYSIS, ("attention", "precision")))
 
 
 def test_markdown_of_a_factor() -> None:
-    """Only the rows of the factors that were asked for, below what holds for the whole run."""
+    """Only the rows of the selected factors follow the facts of the whole run."""
     text = markdown(ANALYSIS, ("precision",))
     assert "**precision**" in text
     assert "**attention**" not in text
@@ -25,13 +25,13 @@ def test_markdown_of_a_factor() -> None:
 
 
 def test_markdown_of_a_factor_that_was_not_measured() -> None:
-    """The error names those that were."""
+    """The error lists the factors that were measured."""
     with pytest.raises(InputError, match="factor 'compile' was not measured; expected some of att"):
         markdown(ANALYSIS, ("attention", "compile"))
 
 
 def test_markdown_of_own_arms_has_all() -> None:
-    """Without a choice every factor is shown, a user's own arms too, and every remark."""
+    """Without a selection all factors are shown, with a user's own arms and every remark."""
     own = make_record(factor="factory", arm="a.py:f", baseline="a.py:g", inputs="2,8", note="slow")
     text = markdown(make_analysis([own]))
     assert "**compare**, against `a.py:g`" in text
@@ -40,12 +40,12 @@ def test_markdown_of_own_arms_has_all() -> None:
 
 
 def test_markdown_of_costs() -> None:
-    """Views of what arms cost stand below the verdicts of their factor, a table for each."""
+    """Cost views follow the verdicts of their factor, one table each."""
     check_golden("markdown_costs.txt", markdown(make_analysis(ROWS), views=[*VIEWS]))
 
 
 def test_markdown_of_costs_is_rectangular() -> None:
-    """Each row of each table has a cell under every heading, also where nothing is known."""
+    """Each row has a cell under every heading, also for missing values."""
     text = markdown(make_analysis(ROWS), views=[*VIEWS])
     tables = [part.splitlines() for part in text.split("\n\n") if part.startswith("|")]
     assert len(tables) > len(VIEWS)
@@ -53,8 +53,8 @@ def test_markdown_of_costs_is_rectangular() -> None:
         assert len({line.count("|") for line in lines}) == 1
 
 
-def test_markdown_says_where_kernels_changed() -> None:
-    """What is said below the tables in a terminal is said here too."""
+def test_markdown_has_kernel_changes() -> None:
+    """Notes on changed kernels are in the Markdown, as below the terminal's tables."""
     rows = [make_record(kernels="flash"), make_record(kernels="math", batch_size=64)]
     (line,) = markdown(make_analysis(rows)).splitlines()[-1:]
     assert line.startswith("- attention manual (attention, cpu) changed its kernels")

@@ -1,4 +1,4 @@
-"""bench.report.tables.memory: what a user reads of memory, kept as golden text."""
+"""bench.report.tables.memory: tables of memory, against golden text."""
 
 import re
 from dataclasses import replace
@@ -35,7 +35,7 @@ FOUND = [
 
 
 def test_the_table() -> None:
-    """Kinds in their order, what was predicted beside what was measured, and the error."""
+    """Kinds are in order, predicted beside measured, with the error."""
     console = Console(file=StringIO(), width=140)
     with console.capture() as capture:
         console.print(memory_table(FOUND))
@@ -43,7 +43,7 @@ def test_the_table() -> None:
 
 
 def test_the_table_of_components() -> None:
-    """Components in the order of the model, the images first; each row has its sum."""
+    """Components are in the order of the model after the images; each row has its sum."""
     by_component = {
         "MLP": {"parameters": 216 * MEBI, "activations": 443 * MEBI},
         "loss": {"temporaries": 4},
@@ -59,20 +59,20 @@ def test_the_table_of_components() -> None:
     assert cells[-1] == ["588 KiB", "659 MiB", "4 B"]
 
 
-def test_the_largest_batch_is_told_beside_the_predicted_one() -> None:
-    """By trying and by shapes."""
+def test_largest_batch_is_beside_the_predicted_one() -> None:
+    """The largest batch by trial is shown beside the one predicted from shapes."""
     said, _ = notes([replace(FOUND[0], largest_batch=37)])
     assert said == "B/16 b1 train: largest batch that fits: 37 by trying, 1 by shapes"
 
 
 def test_without_measurements_there_are_no_columns_for_them() -> None:
-    """On a machine without the device the table is of predictions alone."""
+    """On a machine without the device the table has predictions only."""
     columns = [column.header for column in memory_table(FOUND[2:]).columns]
     assert columns == ["case", "parameters", "gradients", "activations", "predicted"]
 
 
 def test_names_and_notes() -> None:
-    """A case is called by what it has of its own; a failure and a reason are one line each."""
+    """A case is named by its unusual levels; a failure and a reason have one line each."""
     assert [case_name(each.case) for each in FOUND] == [
         *("B/16 b1 train", "B/16 b1 train manual bf16", "B/16 b1 train"),
     ]
@@ -86,7 +86,7 @@ def test_names_and_notes() -> None:
 
 
 def test_errors_are_signed() -> None:
-    """Too little predicted is negative; what was not measured has no error."""
+    """A prediction that is too small has a negative error; an unmeasured one has none."""
     assert FOUND[0].error is not None
     assert FOUND[0].error < 0
     assert [each.error for each in FOUND[1:]] == [None, None]

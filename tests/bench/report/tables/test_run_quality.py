@@ -1,4 +1,4 @@
-"""bench.report.tables.run_quality: what to know of a run before its tables, line by line."""
+"""bench.report.tables.run_quality: the lines on a run's reliability above its tables."""
 
 from typing import Any
 
@@ -25,19 +25,19 @@ DISTURBED = (
     ],
 )
 def test_controls(widening: float, sentence: str) -> None:
-    """What the controls say stands first: how many strayed, and what was done about it."""
+    """The first line has the number of deviating controls and the consequence."""
     found = make_controls(count=9, strayed=2, widening=widening)
     assert trust(make_analysis([], {"cpu": found})) == [sentence]
 
 
 def test_controls_of_two_devices() -> None:
-    """Each device has its own line, which names it."""
+    """Each device has its own line with its name."""
     lines = trust(make_analysis([], {"cpu": make_controls(), "cuda": make_controls(widening=2.0)}))
     assert [line.partition(":")[0] for line in lines] == ["Controls on cpu", "Controls on cuda"]
 
 
 def test_expected_false_verdicts() -> None:
-    """How many of the verdicts may be false is said where there are any."""
+    """The bound on expected false verdicts is given if there are verdicts."""
     analysis = make_analysis([make_record()] * 30 + [make_record(verdict="undecided")] * 9)
     assert trust(analysis)[1] == (
         "Of 30 verdicts at most 0.60 are expected to be false "
@@ -64,21 +64,21 @@ def test_expected_false_verdicts() -> None:
     ],
 )
 def test_disturbances(changes: list[dict[str, Any]], lines: list[str]) -> None:
-    """What disturbed the run, and what was done with it, is said where something did."""
+    """Disturbances and their treatment are given if there are any."""
     records = [make_record(verdict="undecided", speedup_low=0.9, **each) for each in changes]
     assert (
         trust(make_analysis(records, causes={"steal": 30, "memory": 9}, left_out=30))[1:] == lines
     )
 
 
-def test_what_would_have_been_said_of_one_comparison() -> None:
-    """Rows whose interval excludes 1 and that are yet undecided are counted, with the reason."""
+def test_verdicts_lost_to_the_correction() -> None:
+    """Undecided rows whose interval excludes 1 are counted, with the reason."""
     records = [make_record(verdict="undecided", arm=arm) for arm in ("manual", "sdpa")]
     (line,) = trust(make_analysis(records))[1:]
     assert line.startswith("2 undecided rows would have a verdict without the adjustment")
 
 
-def test_no_controls() -> None:
-    """A run in which no control could be measured says so."""
+def test_run_without_controls() -> None:
+    """A run without a measured control has a line that states it."""
     found = make_controls(count=0, strayed=0)
     assert trust(make_analysis([], {"cpu": found})) == ["Controls: none measured."]

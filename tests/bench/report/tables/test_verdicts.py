@@ -1,4 +1,4 @@
-"""bench.report.tables.verdicts: what a reader of a run sees, kept as golden texts."""
+"""bench.report.tables.verdicts: the tables of a run, against golden texts."""
 
 import re
 from collections.abc import Sequence
@@ -39,7 +39,7 @@ from helpers.reports import (
 
 
 def printed(*given: Any, width: int = 130) -> str:
-    """What is printed in a terminal, without the blanks at the ends of lines."""
+    """Return the printed table without trailing blanks."""
     console = Console(file=StringIO(), width=width)
     with console.capture() as capture:
         console.print(*given)
@@ -47,7 +47,7 @@ def printed(*given: Any, width: int = 130) -> str:
 
 
 def cells(record: Record) -> tuple[str, ...]:
-    """A row's texts in the verdict table."""
+    """Return a row's texts in the verdict table."""
     return tuple(column.cell(record) for column in VERDICT_COLUMNS)
 
 
@@ -57,13 +57,13 @@ def remarks_of(rows: Sequence[Record]) -> list[str]:
 
 
 def test_summary() -> None:
-    """The tables in a terminal of 130 columns: warnings, controls, rows, verdicts, remarks."""
+    """The tables at 130 columns, from warnings to remarks, equal the golden text."""
     text = printed(summary(ANALYSIS, [make_note("3 torch threads share 2 of the cores")]))
     check_golden("summary.txt", text)
 
 
 def test_by_factor() -> None:
-    """Rows stand together by device and factor, in their order."""
+    """Rows are grouped by device and factor, in their order."""
     groups = [(group[0].device, group[0].factor, len(group)) for group in by_factor(RUN)]
     assert groups == [("cpu", "attention", 6), ("cuda", "precision", 2)]
 
@@ -74,8 +74,8 @@ def test_cells() -> None:
     assert "|".join(cells(make_record())) == expected
 
 
-def test_cells_of_what_is_missing() -> None:
-    """Where nothing was measured the cells are empty and the status stands for the verdict."""
+def test_cells_of_an_unmeasured_row() -> None:
+    """Cells of an unmeasured row are empty, and its status replaces the verdict."""
     row = make_record(**NOT_MEASURED | {"status": "timeout"})
     assert cells(row) == (workload(row), "manual", "", "", "", "", "timeout", "")
 
@@ -93,19 +93,19 @@ def test_cells_of_what_is_missing() -> None:
     ],
 )
 def test_verdict(changes: dict[str, Any], said: str) -> None:
-    """A verdict has a sign that does without colour; a row without one says its status."""
+    """A verdict has a sign besides its colour; a row without one shows its status."""
     assert verdict(make_record(**changes)) == said
 
 
 @pytest.mark.parametrize(("passes", "said"), [((1, 1), True), ((1, 2), False), ((), False)])
-def test_a_single_pass_is_said(passes: tuple[int, ...], *, said: bool) -> None:
-    """Where no process was repeated the tables say what was taken for its difference."""
+def test_single_pass_is_noted(passes: tuple[int, ...], *, said: bool) -> None:
+    """With a single pass, a note names the assumed difference between processes."""
     records = [make_record(passes=count) for count in passes]
     assert (SINGLE in printed(summary(make_analysis(records)), width=400)) is said
 
 
 def test_an_empty_run() -> None:
-    """A run without rows has a summary: what its controls say."""
+    """A run without rows or controls has an empty summary."""
     text = printed(summary(make_analysis([], {})))
     assert text.strip() == ""
 
@@ -117,7 +117,7 @@ def test_workload_of_a_users_own_arms() -> None:
 
 
 def test_remarks_are_counted_once() -> None:
-    """Equal reasons and notes stand once, with the number of their rows, in the rows' order."""
+    """Equal reasons and notes are listed once with the number of their rows, in row order."""
     rows: list[Record] = [*RUN, make_record(arm="bf16", note=NOTE), make_record(**OUT_OF_MEMORY)]
     assert remarks_of(rows) == [
         "sdpa: not settled in B/16 attention b1 forward: arm in 1 of 3 passes",
@@ -126,8 +126,8 @@ def test_remarks_are_counted_once() -> None:
     ]
 
 
-def test_notes_of_a_row_are_told_apart() -> None:
-    """Each note of a row stands by itself, with all the rows that it concerns."""
+def test_notes_of_a_row_are_separate() -> None:
+    """Each note of a row is listed separately, with all rows that have it."""
     rows = [make_record(), make_record(arm="sdpa")]
     meter = make_note("no meter", remedy="install one")
     notes = {rows[0].key: (meter, make_note("slow; very")), rows[1].key: (meter,)}
@@ -138,15 +138,15 @@ def test_notes_of_a_row_are_told_apart() -> None:
 
 
 def test_many_arms_are_counted() -> None:
-    """A remark on more than three arms gives their number, not their names."""
+    """A remark on more than three arms has their number instead of their names."""
     rows = [make_record(arm=f"{number}", note="no meter") for number in (1, 2, 3, 3)]
     assert remarks_of(rows) == ["1, 2, 3: no meter [4 rows]"]
     more = [*rows, make_record(arm="4", note="no meter")]
     assert remarks_of(more) == ["4 arms: no meter [5 rows]"]
 
 
-def test_more_tables_stand_below_their_factor() -> None:
-    """What else is to be shown of a factor's rows follows its table."""
+def test_further_tables_follow_their_factor() -> None:
+    """Further tables of a factor follow its table of verdicts."""
 
     def more(records: Sequence[Record]) -> list[Table]:
         return [Table(f"{len(records)} rows of {records[0].factor}")]
@@ -157,15 +157,15 @@ def test_more_tables_stand_below_their_factor() -> None:
     assert places == sorted(places)
 
 
-def test_a_change_of_kernels_is_said_below() -> None:
-    """Below the tables stands which arm dispatched other kernels on another workload."""
+def test_kernel_changes_are_noted_below() -> None:
+    """A note below the tables names arms with other kernels on another workload."""
     rows = [make_record(kernels="flash"), make_record(kernels="math", batch_size=64)]
     text = printed(summary(make_analysis(rows)), width=400)
     assert "changed its kernels between workloads: flash on B/16 b1 forward; math on" in text
 
 
-def test_brackets_are_no_markup() -> None:
-    """A user's arm may have any name; its baseline stands in the title."""
+def test_brackets_are_not_markup() -> None:
+    """Brackets in an arm's name and in the baseline of a title are printed."""
     row = make_record(arm="[/x]/m.py:new", baseline="[bold]m.py:old", inputs="[/y]/m.py:make")
     text = printed(summary(make_analysis([row])), width=200)
     for name in (row.arm, row.baseline, row.inputs):
@@ -173,7 +173,7 @@ def test_brackets_are_no_markup() -> None:
 
 
 def test_no_remarks() -> None:
-    """Where all went well there is nothing to remark."""
+    """A run without problems has no remarks."""
     assert remarks_of([make_record()]) == []
 
 
@@ -187,14 +187,14 @@ def test_no_remarks() -> None:
     ],
 )
 def test_provenance(changes: dict[str, Any], hardware: str, commit: str) -> None:
-    """Hardware, versions, commit and time, and below them the command that repeats the run."""
+    """Hardware, versions, commit and time precede the command that repeats the run."""
     text = provenance(make_environment(**changes), "vitbench run --quick", "2026-01-02T03:04:05")
     versions = "torch 2.9.0, Python 3.12.1"
     assert text == (f"{hardware}; {versions}; {commit}; 2026-01-02T03:04:05\nvitbench run --quick")
 
 
 def test_own_arms_have_a_commit_of_their_own() -> None:
-    """That of vitbench says nothing of them."""
+    """A user's own arms have their tree's commit, not vitbench's."""
     text = provenance(make_environment(), "vitbench compare", "2026", "c0ffee" * 6)
     assert "arms at commit c0ffeec0ff, vitbench at 0123456789" in text
     text = provenance(make_environment(), "vitbench compare", "2026", "c0ffee" * 6, True)  # noqa: FBT003
@@ -206,5 +206,5 @@ def test_own_arms_have_a_commit_of_their_own() -> None:
     [(None, "Nothing was measured."), (0.784, "78% of 3 min 20 s of measuring was inside")],
 )
 def test_share_line(share: float | None, start: str) -> None:
-    """The measuring share is said, or that there is none."""
+    """The line has the share of time inside measured calls, or states that there is none."""
     assert share_line(share, 200).startswith(start)
