@@ -65,7 +65,7 @@ def test_a_comparison_without_width_is_left_out() -> None:
     assert keys_of(coming) == {KEYS[0]}
 
 
-def test_the_hopeless_are_dropped() -> None:
+def test_out_of_memory_comparisons_are_dropped() -> None:
     """A comparison that ran out of memory in one pass is not measured again."""
     lost = sample(RUN[0], 1, status="oom", baseline_s=(), arm_s=())
     samples = [each for each in PLANNED if (each.key, each.pass_index) != (lost.key, 1)]

@@ -137,7 +137,7 @@ def test_a_control_is_measured_beside_candidates_only() -> None:
 
 
 @pytest.mark.parametrize("status", ["oom", "timeout", "wrong", "skipped"])
-def test_the_hopeless_are_dropped(status: str) -> None:
+def test_permanent_failures_are_dropped(status: str) -> None:
     """A comparison with a permanent failure is dropped from later passes; the others stay."""
     run = list(passes_of(plan_of(), statuses={(KEYS[1], 0): status}))
     assert [len(measured) for _, measured in run] == [4, 3, 3]
