@@ -1,4 +1,4 @@
-"""The order of the tests, and a finished run, which tests read or copy."""
+"""The order of the tests, and a finished run that tests read or copy."""
 
 import pytest
 
@@ -6,7 +6,7 @@ from helpers.processes import SMALLEST, command, ended, environment, started
 from helpers.runs import FinishedRun
 from helpers.shared import made_once
 
-# By memory, of which bf16 surely needs half, so that it is chosen whatever the machine does.
+# The objective is memory: bf16 always needs half, so the choice is the same on any machine.
 _ASKED = (
     *("--factors", "patcher,attention,precision", "--choose", "--objective", "memory"),
     *("--passes", "2", "--precision", "90%", "--budget", "100s"),
@@ -15,7 +15,7 @@ _ASKED = (
 
 @pytest.fixture(scope="session")
 def finished(tmp_path_factory: pytest.TempPathFactory) -> FinishedRun:
-    """A run of two passes or more that chooses, in an empty folder; not to be changed."""
+    """Return a run of at least two passes with a choice; read-only."""
 
     def make() -> FinishedRun:
         cwd = tmp_path_factory.mktemp("finished")
@@ -30,6 +30,6 @@ def finished(tmp_path_factory: pytest.TempPathFactory) -> FinishedRun:
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Put files with slow tests first, so that no worker is left with one at the end."""
+    """Put files with slow tests first, so that no worker ends with one."""
     slow = {item.path for item in items if item.get_closest_marker("slow")}
     items.sort(key=lambda item: item.path not in slow)

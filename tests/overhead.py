@@ -1,7 +1,7 @@
-"""What the suite itself costs: ``nox -s overhead``.
+"""Overhead of the suite itself: ``nox -s overhead``.
 
-The first benchmark prints the microseconds that a round takes beyond its timed calls; the table
-shows how long the commands take to their first output.
+The first benchmark prints the microseconds of a round beyond its timed calls; the table has the
+time of the commands to their first output.
 """
 
 import subprocess
@@ -26,16 +26,16 @@ from bench.timing.rounds import PairedRounds, without_collector
 ROUNDS = 5000
 RUNS = sorted(path.parent for path in Path("results").glob("**/journal.jsonl"))
 COPIES = 7
-# What the journal itself writes into every line.
+# Fields that the journal adds to every line.
 _WRITTEN = ("schema", "kind", "time_s", "crc")
 
 
 def _nothing() -> None:
-    """Take no time: what is left is the harness."""
+    """Do nothing, so that only the harness takes time."""
 
 
 def bench_round(benchmark: Any) -> None:
-    """Time pairs of calls that do nothing."""
+    """Time pairs of empty calls."""
     pairs = PairedRounds(
         baseline=_nothing,
         clock=WallClock(),
@@ -69,7 +69,7 @@ def bench_start(benchmark: Any, command: str) -> None:
 
 
 def bench_page(benchmark: Any, tmp_path: Path) -> None:
-    """Time the page of a run of hundreds of rows, from its journal to the written file."""
+    """Time the page of a run of hundreds of rows, from its journal to the file."""
     if not RUNS:
         pytest.skip("no run below ./results to multiply")
     rows = multiplied(RUNS[0], tmp_path / "run", COPIES)
@@ -80,7 +80,7 @@ def bench_page(benchmark: Any, tmp_path: Path) -> None:
 
 
 def multiplied(run: Path, folder: Path, copies: int) -> int:
-    """Make a run with every row of another one so many times, at image sizes of their own.
+    """Make a run with every row of another one ``copies`` times, each at a larger image size.
 
     Returns the number of rows.
     """
@@ -97,9 +97,9 @@ def multiplied(run: Path, folder: Path, copies: int) -> int:
             for old, new in zip(_keys(each), _keys(copy), strict=True):
                 names.setdefault(old, {})[new] = None
     for event in events:
-        told = {name: value for name, value in event.items() if name not in _WRITTEN}
-        for key in names.get(told.get("key", ""), ()) if event["kind"] != CHOICE else ():
-            append_event(folder / "journal.jsonl", event["kind"], **{**told, "key": key})
+        content = {name: value for name, value in event.items() if name not in _WRITTEN}
+        for key in names.get(content.get("key", ""), ()) if event["kind"] != CHOICE else ():
+            append_event(folder / "journal.jsonl", event["kind"], **{**content, "key": key})
     return len(comparisons)
 
 
@@ -110,7 +110,7 @@ def _enlarged(comparison: Comparison, copy: int) -> Comparison:
 
 
 def _keys(comparison: Comparison) -> Iterator[str]:
-    """Under which names a comparison, and a look at each of its arms, stand in the journal."""
+    """Yield the journal keys of a comparison and of the case of each of its arms."""
     yield comparison.key
     for arm in (comparison.arm, comparison.baseline):
         yield Case(workload=comparison.workload, arm=arm).key

@@ -1,4 +1,4 @@
-"""README and docs: commands parse, output is current, code runs, links and names exist."""
+"""README and docs: valid commands, current output, runnable code, and existing links and names."""
 
 import ast
 import inspect
@@ -39,7 +39,7 @@ OTHER_OPTIONS = {"--seconds", "--benchmark-autosave", "--benchmark-compare", "--
 
 
 def check_names(command: str, values: dict[str, Any]) -> None:
-    """Check names that only the command itself looks at: of the grid, of levels, of vitcore."""
+    """Check names that only the command itself validates: grid, levels and vitcore parts."""
     if command == "run":
         given = ("variants", "factors", "modes", "batch_sizes", "component", "cache")
         devices = values["devices"] or ("cpu",)
@@ -55,7 +55,7 @@ def check_names(command: str, values: dict[str, Any]) -> None:
 
 @pytest.mark.parametrize("line", commands())
 def test_every_command_parses(line: str) -> None:
-    """With its options and values; another program than these needs a check of its own."""
+    """Every command line of the docs parses; programs without a check here fail."""
     program, *words = shlex.split(line, comments=True)
     if program == "vitbench":
         check_names(*parsed(words))
@@ -74,7 +74,7 @@ def test_every_command_parses(line: str) -> None:
 
 @pytest.mark.parametrize("page", PAGES)
 def test_commands_in_the_text_parse(page: str) -> None:
-    """They may leave out arguments, but have no option that is not there."""
+    """Inline commands may omit arguments, but every option exists."""
     for code in inline(page):
         if code.startswith("vitbench "):
             try:
@@ -87,7 +87,7 @@ def test_commands_in_the_text_parse(page: str) -> None:
 
 @pytest.mark.parametrize("page", PAGES)
 def test_options_in_the_text_exist(page: str) -> None:
-    """In some command of vitbench, or among the few of other programs."""
+    """Inline options belong to a vitbench command or to OTHER_OPTIONS."""
     known = {name for command in cli.commands.values() for name in option_names(command)}
     named = {word for code in inline(page) for word in re.findall(r"(?<![\w-])--[a-z-]+", code)}
     assert named - known - OTHER_OPTIONS == set()
@@ -96,7 +96,7 @@ def test_options_in_the_text_exist(page: str) -> None:
 @pytest.mark.slow
 @pytest.mark.parametrize("line", [c for c in commands() if c.values[0].startswith("pytest")])
 def test_pytest_takes_the_options(line: str) -> None:
-    """The benchmark modules are collected, and nothing is measured."""
+    """The documented pytest commands collect the benchmark modules."""
     words = [sys.executable, "-m", *shlex.split(line), "--collect-only", "-q"]
     done = subprocess.run(words, capture_output=True, text=True, check=False, cwd=ROOT)
     assert "bench_patcher[" in done.stdout, done.stderr
@@ -105,14 +105,14 @@ def test_pytest_takes_the_options(line: str) -> None:
 @pytest.mark.slow
 @pytest.mark.parametrize("line", [c for c in commands() if "vitbench s" in c.values[0]])
 def test_cheap_commands_run(line: str) -> None:
-    """Shapes, summary, and a short simulation."""
+    """The documented shapes, summary and simulation commands run."""
     words = shlex.split(line, comments=True)[1:]
     words = ["1" if word == "100" else word for word in words]
     assert CliRunner().invoke(cli, words, catch_exceptions=False).exit_code == 0
 
 
 def test_every_command_is_documented() -> None:
-    """In the manual, by a row of the table and an example."""
+    """The manual has a table row and an example for every command."""
     text = PAGES["docs/commands.md"]
     for name in cli.commands:
         assert re.search(rf"^\| \[`{name}\b", text, re.MULTILINE), name
@@ -123,10 +123,8 @@ def test_every_command_is_documented() -> None:
     ("command", "block"),
     [(found[1], found[0]) for text in PAGES.values() for found in SHOWN.finditer(text)],
 )
-def test_output_is_what_the_command_prints(
-    command: str, block: str, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """Refresh it with: nox -s readme."""
+def test_shown_output_is_current(command: str, block: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Refresh the shown output with: nox -s readme."""
     monkeypatch.chdir(ROOT)
     done = CliRunner().invoke(cli, shlex.split(command)[1:])
     assert done.exit_code == 0
@@ -134,7 +132,7 @@ def test_output_is_what_the_command_prints(
 
 
 def test_the_readme_shows_the_decision_in_five_columns() -> None:
-    """And is short enough to be read to its end."""
+    """The README is short, and its decision table has five columns."""
     text = PAGES["README.md"]
     assert len(text.splitlines()) <= MOST_LINES
     (found,) = SHOWN.finditer(text)
@@ -146,18 +144,18 @@ def test_the_readme_shows_the_decision_in_five_columns() -> None:
 @pytest.mark.slow
 @pytest.mark.parametrize("code", blocks("python"))
 def test_python_runs(code: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """With two modules for what the reader brings, and less time."""
+    """The manual's Python code runs with two modules in place of the reader's."""
     from torch import nn
 
     monkeypatch.setattr("tempfile.tempdir", str(tmp_path))  # Locks of other runs are elsewhere.
     monkeypatch.chdir(ROOT)
     names = {"old": nn.Linear(768, 8), "new": nn.Linear(768, 8)}
-    exec(code.replace("budget_s=10", "budget_s=0.2"), names)  # noqa: S102 (the manual's own)
+    exec(code.replace("budget_s=10", "budget_s=0.2"), names)  # noqa: S102 (code of the manual)
 
 
 @pytest.mark.parametrize("code", blocks("python"))
-def test_python_calls_what_there_is(code: str) -> None:
-    """bench.compare takes the arguments that the manual gives it."""
+def test_python_calls_match_the_signature(code: str) -> None:
+    """The manual's calls of bench.compare match its signature."""
     for each in ast.walk(ast.parse(code)):
         if isinstance(each, ast.Call) and ast.unparse(each.func) == "bench.compare":
             named = {one.arg: None for one in each.keywords if one.arg}
@@ -165,8 +163,8 @@ def test_python_calls_what_there_is(code: str) -> None:
 
 
 @pytest.mark.parametrize("text", blocks("yaml"))
-def test_workflows_of_others_call_ours(text: str) -> None:
-    """With inputs that these take, and command lines that parse."""
+def test_documented_workflows_call_ours(text: str) -> None:
+    """The documented workflows pass existing inputs and valid command lines."""
     for job in yaml.safe_load(text)["jobs"].values():
         path, _, _ = job["uses"].partition("@")
         ours = yaml.safe_load((ROOT / path.removeprefix("OWNER/vitbench/")).read_text("utf-8"))
@@ -179,8 +177,8 @@ def test_workflows_of_others_call_ours(text: str) -> None:
 
 
 @pytest.mark.parametrize("page", PAGES)
-def test_every_link_leads_somewhere(page: str) -> None:
-    """To a file or folder of the repository, and to a heading where it names one."""
+def test_every_link_has_a_target(page: str) -> None:
+    """Every relative link leads to an existing file and heading."""
     links = re.findall(r"\]\(([^)\s]+)\)", PAGES[page])
     assert links
     for link in links:
@@ -195,14 +193,14 @@ def test_every_link_leads_somewhere(page: str) -> None:
 
 @pytest.mark.parametrize("page", PAGES)
 def test_every_path_in_the_text_exists(page: str) -> None:
-    """As files and folders are named from the root."""
+    """Paths in the text exist relative to the root."""
     paths = re.compile(r"(bench|vitcore|tests|docs|\.github|\.ci)/[\w./-]*")
     named = [code for code in inline(page) if paths.fullmatch(code)]
     assert [path for path in named if not (ROOT / path).exists()] == []
 
 
-def test_every_name_in_the_guide_is_in_the_file_named_with_it() -> None:
-    """Classes, functions and constants of ``adding-an-arm.md``, step by step."""
+def test_every_name_in_the_guide_exists() -> None:
+    """The names in each step of ``adding-an-arm.md`` exist in that step's files."""
     checked = 0
     for step in steps(PAGES["docs/adding-an-arm.md"]):
         spans = re.findall(r"`([^`]+)`", step)
@@ -216,8 +214,8 @@ def test_every_name_in_the_guide_is_in_the_file_named_with_it() -> None:
     assert checked > 20
 
 
-def test_the_layout_is_that_of_the_contracts() -> None:
-    """The table of folders is in the order in which they may import each other."""
+def test_the_layout_matches_the_contracts() -> None:
+    """The table of folders has the order of the import layers."""
     settings = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))["tool"]["importlinter"]
     (layers,) = [each["layers"] for each in settings["contracts"] if each["type"] == "layers"]
     folders = [name for name in layers if (ROOT / "bench" / name).is_dir()]

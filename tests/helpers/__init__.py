@@ -1,1 +1,1 @@
-"""Stand-ins, records, runs and processes that several tests share."""
+"""Fakes, records, runs and processes shared by the tests."""

@@ -1,4 +1,4 @@
-"""Rows with what their arms cost, as a whole run has them."""
+"""Rows with the costs of their arms, as in a complete run."""
 
 import math
 from collections.abc import Iterator
@@ -13,7 +13,7 @@ from helpers.reports import EQUIVALENT
 VARIANTS = ("B/16", "L/16", "H/14")
 COMPONENTS = ("patcher", "attention", "block", "model")
 MEBI = 2**20
-# FLOP of one image of B/16, and bytes that its call moves at least.
+# FLOP of one image of B/16, and the least bytes that its call moves.
 _WORK = {
     "patcher": (2.3e8, 3.6e6),
     "attention": (1.05e9, 1.55e7),
@@ -35,7 +35,7 @@ _PRECISION: dict[str, Any] = {
 
 
 def make_costly(**changes: Any) -> Record:
-    """Build the row of a whole model in bfloat16, of which everything is known."""
+    """Build the row of a whole model in bfloat16 with every cost present."""
     costs: dict[str, Any] = {
         "allocated_bytes": 172 * MEBI,
         "process_bytes": 735 * MEBI,
@@ -59,7 +59,7 @@ def make_costly(**changes: Any) -> Record:
 
 
 def precisions() -> Iterator[Record]:
-    """Four precisions of every component of three variants."""
+    """Yield the rows of four precisions for every component of three variants."""
     for variant, component, (arm, speedup) in product(VARIANTS, COMPONENTS, _SPEEDUPS.items()):
         (flop, moved), size = _WORK[component], _SIZES[variant]
         limit = _LIMITS[computed_in(arm)]
@@ -83,7 +83,7 @@ def precisions() -> Iterator[Record]:
 
 
 def make_compiled(speedup: float = 1.25, cold_s: float = 33.0, **changes: Any) -> Record:
-    """Build the row of an arm that compiling made so much faster than a call of 0.2 s."""
+    """Build the row of a compiled arm with this speed-up over a call of 0.2 s."""
     call_s, batch_size = 0.2 / speedup, changes.get("batch_size", 1)
     saved_s = 0.2 - call_s
     even = (cold_s - call_s) / saved_s * batch_size if saved_s > 0 else math.inf
@@ -110,7 +110,7 @@ def make_compiled(speedup: float = 1.25, cold_s: float = 33.0, **changes: Any) -
 
 
 def compiles() -> list[Record]:
-    """Two ways to compile on four workloads; one of them pays off nowhere but on the first."""
+    """Build rows of two compile modes on four workloads; ``compile`` pays off on the first only."""
     places = (("B/16", "forward"), ("L/16", "forward"), ("B/16", "train"), ("H/14", "train"))
     return [
         make_compiled(speedup, cold_s, variant=variant, mode=mode, arm=arm)
@@ -119,7 +119,7 @@ def compiles() -> list[Record]:
     ]
 
 
-# One that did not fit, of which shapes alone tell something.
+# Out of memory: values computed from shapes only.
 LOST = make_record(
     **_PRECISION,
     **NOT_MEASURED,
@@ -139,7 +139,7 @@ _USUAL: dict[str, Any] = {
     "limit_gflop_per_s": 197.0,
     "kernels": "MKL SGEMM; flash attention",
 }
-# A run with something of everything.
+# A run with every kind of row.
 ROWS = [
     make_costly(arm="fp32", **_USUAL, **EQUIVALENT),
     make_costly(),

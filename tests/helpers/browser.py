@@ -1,4 +1,4 @@
-"""A real browser for the page, where one is installed: Debian's chromium in CI."""
+"""A real browser for the report page, if installed: Debian's chromium in CI."""
 
 import shutil
 from collections.abc import Iterator
@@ -10,13 +10,13 @@ import pytest
 
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")
 PHONE, DESK = (390, 844), (1440, 900)
-# A4 on its side, without margins, at 96 dots an inch.
+# A4 landscape without margins at 96 dpi.
 PAPER = (1047, 718)
 
 
 @contextmanager
 def opened(page: Path, size: tuple[int, int] = DESK, scheme: str = "light") -> Iterator[Any]:
-    """Open a page; whatever the browser complains of fails the test."""
+    """Open a page; fail on any console message, page error or further request."""
     playwright = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
     if CHROMIUM is None:
         pytest.skip("no chromium here (Debian: apt-get install chromium)")
@@ -31,5 +31,5 @@ def opened(page: Path, size: tuple[int, int] = DESK, scheme: str = "light") -> I
         tab.goto(page.absolute().as_uri())
         yield tab
         browser.close()
-    # The page itself is all that was asked for.
+    # The only request is that of the page itself.
     assert [each for each in complaints if each != page.absolute().as_uri()] == []

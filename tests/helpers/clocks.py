@@ -1,11 +1,11 @@
-"""Stand-ins for the clock, the benchmark fixture and the watch, and nothing else."""
+"""Fakes for the clock and the watch."""
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 
 
 class FakeClock:
-    """A clock that only moves when told to; ``wall_offset_s`` makes it a device clock."""
+    """Clock advanced by a test only; ``wall_offset_s`` makes it a device clock."""
 
     resolution_s = 0.0
 
@@ -19,7 +19,7 @@ class FakeClock:
         return FakeStamp(self, self.now_s)
 
     def work(self, seconds: Iterator[float]) -> Callable[[], None]:
-        """Make a call that takes the next of ``seconds``."""
+        """Return a call that takes the next of ``seconds``."""
 
         def call() -> None:
             self.now_s += next(seconds)
@@ -28,7 +28,7 @@ class FakeClock:
 
 
 class FakeStamp:
-    """A moment of a FakeClock."""
+    """Time stamp of a FakeClock."""
 
     def __init__(self, clock: FakeClock, at_s: float) -> None:
         self.clock, self.at_s = clock, at_s
@@ -42,16 +42,16 @@ class FakeStamp:
 
 @dataclass
 class FakeWatch:
-    """A watch that was told which pairs are disturbed, and by what; notes what it is told."""
+    """Fake watch with given disturbed pairs and causes; records its calls."""
 
     disturbed: tuple[int, ...] = ()
     causes: dict[str, int] = field(default_factory=dict)
-    told: list[str] = field(default_factory=list)
+    calls: list[str] = field(default_factory=list)
 
     def begin(self) -> None:
-        """The pairs start."""
-        self.told.append("begin")
+        """Record the start of the pairs."""
+        self.calls.append("begin")
 
     def pair(self) -> None:
-        """A pair has ended."""
-        self.told.append("pair")
+        """Record the end of a pair."""
+        self.calls.append("pair")

@@ -1,4 +1,4 @@
-"""Rows of a small run from which something can be chosen: a test changes what it is about."""
+"""Rows of a small run that can be chosen from; keywords change single values."""
 
 from typing import Any
 
@@ -15,12 +15,12 @@ _BASELINES = {
     "precision": "fp32",
     CHOICE: "plain",
 }
-# Milliseconds of the default arm: a block's attention takes a quarter of it.
+# Milliseconds of the default arm: attention takes a quarter of a block.
 _LATENCY_MS = {"patcher": 2.0, "attention": 5.0, "block": 20.0, "model": 260.0}
 
 
 def control(factor: str, **changes: Any) -> Record:
-    """The row of a factor's baseline."""
+    """Build the row of a factor's baseline."""
     component = changes.get("component", _COMPONENTS.get(factor, "block"))
     row = make_record(
         factor=factor,
@@ -38,7 +38,7 @@ def control(factor: str, **changes: Any) -> Record:
 
 
 def arm(factor: str, level: str, speedup: float = 1.0, **changes: Any) -> Record:
-    """The row of an arm that is so many times as fast, give or take 2 %."""
+    """Build the row of an arm with this speed-up and an interval of 2 % to each side."""
     verdict = "faster" if speedup > 1.02 else "slower" if speedup < 0.98 else "undecided"
     row = control(factor)
     new = {
@@ -53,7 +53,7 @@ def arm(factor: str, level: str, speedup: float = 1.0, **changes: Any) -> Record
 
 
 def failed(factor: str, level: str, status: str) -> Record:
-    """The row of an arm that was not measured."""
+    """Build the row of an arm that was not measured."""
     return _with(arm(factor, level), {**NOT_MEASURED, "status": status, "error": "why"})
 
 
@@ -62,14 +62,14 @@ def _with(row: Record, changes: dict[str, Any]) -> Record:
 
 
 def repeats(whole: Record, part: str) -> int:
-    """An attention stands once in a block; a model has twelve of those, and one patcher."""
+    """Return the repeats of a part: one attention per block, twelve per model, one patcher."""
     if whole.component == "block":
         return int(part == "attention")
     return 12 if part == "attention" else 1
 
 
 def run(*more: Record) -> list[Record]:
-    """A run in which linear is 10 % faster than conv, bf16 twice as fast as fp32, sdpa alike."""
+    """Build a run: linear 10 % faster than conv, bf16 twice as fast as fp32, sdpa equal."""
     return [
         control("patcher"),
         arm("patcher", "linear", 1.1),
@@ -83,6 +83,6 @@ def run(*more: Record) -> list[Record]:
 
 
 def only(records: list[Record], aim: Aim | None = None) -> Decision:
-    """The one decision of some rows."""
+    """Return the only decision of some rows."""
     (found,) = decide(records, aim or Aim(), repeats)
     return found

@@ -1,4 +1,4 @@
-"""Disks without room: what the kernel does there, without filling one."""
+"""A full disk, simulated by the kernel's limit on file size."""
 
 import resource
 from collections.abc import Iterator
@@ -7,7 +7,7 @@ from contextlib import contextmanager
 
 @contextmanager
 def files_of_at_most(size_bytes: int) -> Iterator[None]:
-    """Let the kernel refuse to write more into any file, as a full disk does."""
+    """Limit the size of every file that this process writes, as a full disk does."""
     before = resource.getrlimit(resource.RLIMIT_FSIZE)
     resource.setrlimit(resource.RLIMIT_FSIZE, (size_bytes, before[1]))
     try:

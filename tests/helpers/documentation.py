@@ -1,4 +1,4 @@
-"""The text below each field of a record."""
+"""The docstrings of a record's fields."""
 
 import ast
 import inspect
@@ -6,7 +6,7 @@ import textwrap
 
 
 def documentation(kind: type) -> dict[str, str]:
-    """Return the text below each field of a dataclass that has one, as one line."""
+    """Return the docstring of each documented field of a dataclass, as one line."""
     (record,) = ast.parse(textwrap.dedent(inspect.getsource(kind))).body
     assert isinstance(record, ast.ClassDef)
     found = {}

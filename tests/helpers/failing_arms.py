@@ -1,8 +1,8 @@
-"""Arms that fail in every way that an arm can; tests name them to the real program.
+"""Arms that fail in every possible way, for tests of the real program.
 
-They meet the test through files in the working directory: ``under-way`` says that pairs are being
-measured, or that an arm is being looked at alone, ``interrupted`` that the process was; where the
-test makes ``quick``, calls take no time.
+Arms and tests communicate by files in the working directory: an arm creates ``under-way`` once its
+pairs or its survey have started, and ``interrupted`` after a signal; once the test creates
+``quick``, calls take no time.
 """
 
 import ctypes
@@ -19,7 +19,7 @@ from torch import Tensor
 
 Work = Callable[[Tensor], Tensor]
 
-# Checking and settling take fewer calls.
+# The check and the warm-up take fewer calls.
 _CALLS_BEFORE_PAIRS = 20
 _CALL_S = 0.05
 
@@ -30,7 +30,7 @@ def right() -> Work:
 
 
 def steady() -> Work:
-    """Add one, as slowly as a large model, until the test has seen enough."""
+    """Add one slowly, like a large model, until the test creates ``quick``."""
     calls = itertools.count(1)
 
     def work(x: Tensor) -> Tensor:
@@ -44,7 +44,7 @@ def steady() -> Work:
 
 
 def wrong() -> Work:
-    """Add something else."""
+    """Return a wrong result."""
     return lambda x: x + 2
 
 
@@ -82,47 +82,47 @@ def raises_late() -> Work:
 
 
 def takes_too_much() -> Work:
-    """Allocate petabytes."""
+    """Allocate petabytes in a measured pair."""
     return _in_a_pair(lambda: torch.empty(2**50))
 
 
 def finds_no_memory() -> Work:
-    """Fail like Python itself where memory has run out."""
+    """Raise MemoryError like Python itself."""
     return _at_first_call(lambda: _raise(MemoryError()))
 
 
 def leaves() -> Work:
-    """Leave Python with a code at once."""
+    """Exit Python with a code at once."""
     return _at_first_call(lambda: sys.exit(3))
 
 
 def leaves_late() -> Work:
-    """Leave Python with a code in a measured pair."""
+    """Exit Python with a code in a measured pair."""
     return _in_a_pair(lambda: sys.exit(3))
 
 
 def leaves_at_once() -> Work:
-    """End the process without a word."""
+    """End the process without output."""
     return _in_a_pair(lambda: os._exit(3))
 
 
 def faults() -> Work:
-    """Read where no memory is."""
+    """Read an invalid address."""
     return _in_a_pair(lambda: ctypes.string_at(0))
 
 
 def aborts() -> Work:
-    """End as a C++ library does that finds itself broken."""
+    """Abort like a C++ library with a failed assertion."""
     return _in_a_pair(os.abort)
 
 
 def is_killed() -> Work:
-    """End as by the hand of an administrator."""
+    """Kill the process with SIGKILL."""
     return _in_a_pair(lambda: os.kill(os.getpid(), signal.SIGKILL))
 
 
 def hangs() -> Work:
-    """Never return, in a measured pair; say so, and that an interrupt has come."""
+    """Hang in a measured pair; report that, and any interrupt, through files."""
     return _in_a_pair(_hang)
 
 
@@ -134,8 +134,8 @@ def _hang() -> None:
         time.sleep(_CALL_S)
 
 
-def obeys_nobody() -> Work:
-    """Never return, whatever signal asks for it."""
+def ignores_signals() -> Work:
+    """Hang and ignore every signal."""
     return _in_a_pair(_ignore)
 
 
@@ -146,7 +146,7 @@ def _ignore() -> None:
 
 
 def _when_alone(fail: Callable[[], object]) -> Work:
-    """Fail where the arm is looked at alone; passes measure it like any other."""
+    """Build an arm that fails in the survey and is measured normally in a pass."""
 
     def work(x: Tensor) -> Tensor:
         if Path(sys.argv[-1]).name.startswith("survey"):
@@ -157,17 +157,17 @@ def _when_alone(fail: Callable[[], object]) -> Work:
 
 
 def leaves_alone() -> Work:
-    """End the survey's process without a word."""
+    """End the survey's process without output."""
     return _when_alone(lambda: os._exit(3))
 
 
 def faults_alone() -> Work:
-    """Read where no memory is, in the survey."""
+    """Read an invalid address in the survey."""
     return _when_alone(lambda: ctypes.string_at(0))
 
 
 def tears_alone() -> Work:
-    """End the survey's process in the middle of a line of its journal."""
+    """End the survey's process in the middle of a journal line."""
     return _when_alone(_tear)
 
 
@@ -178,7 +178,7 @@ def _tear() -> None:
 
 
 def waits_alone() -> Work:
-    """Keep the survey waiting until the test has seen enough."""
+    """Block the survey until the test creates ``quick``."""
     return _when_alone(_wait)
 
 

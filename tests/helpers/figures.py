@@ -1,4 +1,4 @@
-"""Rows to draw, and where the labels of a drawn figure stand."""
+"""Rows to plot, and the positions of labels in a drawn figure."""
 
 from collections.abc import Callable, Sequence
 from itertools import combinations, pairwise
@@ -26,7 +26,7 @@ LEVELS = {
 
 
 def level(factor: str, place: int, speedup: float, **changes: Any) -> Record:
-    """Row of one level of a factor."""
+    """Build the row of one level of a factor."""
     name, times_ms = LEVELS[factor][place], np.array([12, 11.5, 12.5]) / speedup
     numbers: dict[str, Any] = dict(
         zip(("latency_ms", "latency_low_ms", "latency_high_ms"), times_ms.tolist(), strict=True)
@@ -38,7 +38,7 @@ def level(factor: str, place: int, speedup: float, **changes: Any) -> Record:
 
 
 def drawn(draw: Draw, records: Sequence[Record]) -> Figure:
-    """Figure with everything in its final place."""
+    """Draw a figure and return it with its final layout."""
     figure = draw(records, SOURCE)
     assert figure is not None
     figure.canvas.draw()
@@ -46,12 +46,12 @@ def drawn(draw: Draw, records: Sequence[Record]) -> Figure:
 
 
 def on(figure: Figure) -> list[Axes]:
-    """Panels that show something."""
+    """Return the visible panels."""
     return [axis for axis in figure.axes if axis.axison]
 
 
 def boxes(axis: Axis) -> list[Bbox]:
-    """Where the labels of an axis stand; matplotlib keeps others beyond the limits, undrawn."""
+    """Return the boxes of an axis's drawn labels, without those beyond its limits."""
     (low, high), along = sorted(axis.get_view_interval()), int(isinstance(axis, YAxis))
     labels = [label for label in axis.get_ticklabels() if label.get_text()]
     return [
@@ -60,25 +60,25 @@ def boxes(axis: Axis) -> list[Bbox]:
 
 
 def lie_apart(labels: Sequence[Bbox]) -> bool:
-    """Whether no two neighbours overlap."""
+    """Return whether no two neighbours overlap."""
     return not any(one.overlaps(other) for one, other in pairwise(labels))
 
 
 def points(line: Line2D) -> list[tuple[float, float]]:
-    """Points of a line or of marks."""
+    """Return the points of a line or of markers."""
     xs, ys = np.asarray(line.get_xdata()), np.asarray(line.get_ydata())
     return list(zip(xs.tolist(), ys.tolist(), strict=True))
 
 
 def legend_texts(figure: Figure) -> list[Text]:
-    """Names and titles of all legends."""
+    """Return the texts and titles of all legends."""
     legends: list[Any] = figure.findobj(Legend)
     titles = [legend.get_title() for legend in legends if legend.get_title().get_visible()]
     return [*titles, *(text for legend in legends for text in legend.get_texts())]
 
 
 def text_boxes(figure: Figure) -> dict[str, Bbox]:
-    """Where every text of a drawn figure stands; those that occur several times are numbered."""
+    """Return the box of every text in a drawn figure; repeated texts are numbered."""
     texts = [*figure.texts, *legend_texts(figure)]
     found: dict[str, Bbox] = {}
     for axis in on(figure):
@@ -92,7 +92,7 @@ def text_boxes(figure: Figure) -> dict[str, Bbox]:
 
 
 def troubles(figure: Figure) -> list[str]:
-    """Texts of a drawn figure that are cut at its edge, and pairs that lie over each other."""
+    """Return texts that are cut at the figure's edge, and pairs of texts that overlap."""
     found, whole = text_boxes(figure), figure.bbox.padded(1)
     cut = [name for name, box in found.items() if not _holds(whole, box)]
     over = [f"{a} / {b}" for a, b in combinations(found, 2) if found[a].overlaps(found[b])]
@@ -105,11 +105,11 @@ def _holds(whole: Bbox, box: Bbox) -> bool:
 
 
 def drawn_figure(figure: Figure) -> Figure:
-    """Figure with everything in its final place."""
+    """Return the figure with its final layout."""
     figure.canvas.draw()
     return figure
 
 
 def texts_of(figure: Figure) -> list[str]:
-    """Every text that a figure shows."""
+    """Return every visible text of a figure."""
     return [each.get_text() for each in figure.findobj(Text) if each.get_visible()]

@@ -1,4 +1,4 @@
-"""Jobs for tests: one comparison to measure, with sensible defaults."""
+"""Jobs of one comparison with defaults."""
 
 from typing import Any
 
@@ -9,7 +9,7 @@ from bench.worker.session import Session
 
 
 def make_job(comparison: Comparison, clock: Any, seconds: float = 0.0, **changes: Any) -> Session:
-    """A job on a clock, with so many seconds to measure and nobody watching."""
+    """Build a job on a clock that measures for these seconds, without a watch."""
     given: dict[str, Any] = {
         "benchmark": Rounds(clock),
         "watch": NoWatch(),

@@ -1,4 +1,4 @@
-"""Outcomes appended to a journal; the state of a run from its journal alone; single records."""
+"""Writes and reads of journals: samples, surveys, choices and the state of a run."""
 
 from collections.abc import Iterable, Mapping
 from dataclasses import asdict
@@ -14,17 +14,17 @@ from helpers.records import make_environment, make_plan
 
 
 def append_sample(journal: Path, sample: Sample) -> None:
-    """Append the outcome of a comparison in a pass, as a worker or its parent does."""
+    """Append a comparison's sample to a journal, like a worker or its parent."""
     append_event(journal, "sample", **asdict(sample))
 
 
 def append_survey(journal: Path, survey: Survey, *, died: bool = False) -> None:
-    """Append the outcome of one arm in a survey, as a worker or its parent does."""
+    """Append a case's survey to a journal, like a worker or its parent."""
     append_event(journal, "survey", **asdict(survey), died=died)
 
 
 def make_state(events: Iterable[Mapping[str, Any]] = (), plan: Plan | None = None) -> RunState:
-    """Build the state of a run on the usual machine after some events of its journal."""
+    """Build the state of a run on the default machine from events of its journal."""
     state = RunState(Path("run"), plan or make_plan(), make_environment())
     for event in events:
         state.add({"time_s": 0.0, **event})
@@ -42,7 +42,7 @@ def surveys_from(events: Iterable[Mapping[str, Any]]) -> dict[str, Survey]:
 
 
 def choices_from(events: Iterable[Mapping[str, Any]]) -> list[Choice]:
-    """Return what a run chose, each time that it did."""
+    """Return every choice of a run."""
     return make_state(events).choices
 
 

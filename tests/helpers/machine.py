@@ -1,4 +1,4 @@
-"""Stand-ins for a machine: time, sources of counters, files of the kernel, and NVML."""
+"""Fakes for a machine: time, counters, kernel files and NVML."""
 
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
@@ -8,19 +8,19 @@ from typing import Any
 
 
 class FakeTime:
-    """A clock in seconds that only moves when told to."""
+    """Clock in seconds advanced by a test only."""
 
     def __init__(self) -> None:
         self.now_s = 0.0
 
     def __call__(self) -> float:
-        """Seconds by now."""
+        """Return the time in seconds."""
         return self.now_s
 
 
 @dataclass
 class FakeMeter:
-    """The energy counter of a device that draws ``watts``; a look takes a thousandth of a tick."""
+    """Energy counter of a device that draws ``watts``; a read takes a thousandth of a tick."""
 
     time: FakeTime
     watts: float = 100.0
@@ -28,14 +28,14 @@ class FakeMeter:
     name: str = "fake"
 
     def joules(self) -> float:
-        """Joules up to the newest tick."""
+        """Return the joules up to the last tick."""
         self.time.now_s += self.tick_s / 1000
         return self.watts * self.tick_s * (self.time.now_s // self.tick_s)
 
 
 @dataclass
 class FakeSource:
-    """A counter that a test raises; each rise disturbs, as ``cause``."""
+    """Counter set by a test; each increase is a disturbance with this cause."""
 
     cause: str = "noise"
     every_s: float = 0.0
@@ -43,19 +43,19 @@ class FakeSource:
     error: Exception | None = None
 
     def read(self) -> int:
-        """The counter, or the error where there is one."""
+        """Return the counter, or raise the given error."""
         if self.error is not None:
             raise self.error
         return self.count
 
     def causes(self, before: int, after: int, elapsed_s: float) -> tuple[str, ...]:
-        """The cause where the counter rose."""
+        """Return the cause if the counter increased."""
         del elapsed_s
         return (self.cause,) if after > before else ()
 
 
 def write_files(root: Path, files: Mapping[str, str]) -> Path:
-    """Write texts under ``root``, which is given back, with the folders that they need."""
+    """Write text files and their folders under ``root``; return ``root``."""
     for name, text in files.items():
         path = root / name
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -64,7 +64,7 @@ def write_files(root: Path, files: Mapping[str, str]) -> Path:
 
 
 def write_waits(tasks: Path, waits_ns: Iterable[int], *, ran_ns: int = 10**9) -> Path:
-    """Write the scheduler's account of each thread: it ran, waited, and had turns."""
+    """Write each thread's schedstat: time on the CPU, time waiting, timeslices."""
     return write_files(
         tasks,
         {f"{100 + at}/schedstat": f"{ran_ns} {ns} 7\n" for at, ns in enumerate(waits_ns)},
@@ -72,20 +72,20 @@ def write_waits(tasks: Path, waits_ns: Iterable[int], *, ran_ns: int = 10**9) ->
 
 
 def pressure(total_us: int, avg10: float = 0.0) -> str:
-    """The text of a pressure file."""
+    """Return the text of a pressure file."""
     averages = f"avg10={avg10:.2f} avg60=0.00 avg300=0.00"
     return f"some {averages} total={total_us}\nfull {averages} total=0\n"
 
 
 class NVMLError(Exception):
-    """What NVML raises, whatever it was asked."""
+    """Error of every failing NVML call."""
 
 
 @dataclass
 class FakeNvml:
-    """NVML of one GPU that is fine: a test changes the answers, and drops those it cannot give.
+    """NVML of one healthy GPU; a test changes answers, or removes unsupported ones.
 
-    ``gpus`` are the handles by UUID. Of MIG parts the handle is that of the whole GPU in brackets.
+    ``gpus`` has the handles by UUID. The handle of a MIG device is the GPU's handle in brackets.
     """
 
     answers: dict[str, Any] = field(
@@ -129,19 +129,19 @@ class FakeNvml:
         return answer
 
     def nvmlSystemGetDriverVersion(self) -> str:  # noqa: N802
-        """The version of the driver."""
+        """Return the driver's version."""
         return str(self.answers.get("DriverVersion", "580.82.07"))
 
     def nvmlDeviceGetHandleByUUID(self, uuid: str) -> str:  # noqa: N802
-        """The handle of a GPU or of a part of one."""
+        """Return the handle of a GPU or of a MIG device."""
         if uuid not in self.gpus:
             raise NVMLError(uuid)
         return self.gpus[uuid]
 
     def nvmlDeviceGetDeviceHandleFromMigDeviceHandle(self, part: str) -> str:  # noqa: N802
-        """The handle of the GPU that a part belongs to."""
+        """Return the handle of the GPU that a MIG device belongs to."""
         return part.strip("[]")
 
     def run_processes(self, *pids: int) -> None:
-        """Let these processes compute on the GPU."""
+        """Make these processes compute on the GPU."""
         self.answers["ComputeRunningProcesses"] = [SimpleNamespace(pid=pid) for pid in pids]

@@ -1,4 +1,4 @@
-"""The pages of the manual as texts, and their commands, code and headings."""
+"""The pages of the manual as text, with their commands, code and headings."""
 
 import ast
 import re
@@ -11,7 +11,7 @@ import pytest
 
 from bench.__main__ import cli
 
-# As in the session that refreshes the blocks, which needs nox.
+# The same pattern as in the nox session that refreshes the blocks.
 SHOWN = re.compile(r"^<!-- (vitbench .*?) -->\n.*?^<!-- end -->$", re.MULTILINE | re.DOTALL)
 FENCE = re.compile(r"^```(\w*)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 ROOT = Path(__file__).parents[2]
@@ -23,7 +23,7 @@ PAGES = {
 
 
 def blocks(language: str) -> list[Any]:
-    """Return the fenced blocks of one language, as test cases named by page and place."""
+    """Return the fenced blocks of one language as test cases named by page and number."""
     return [
         pytest.param(found[2], id=f"{page}-{number}")
         for page, text in PAGES.items()
@@ -33,7 +33,7 @@ def blocks(language: str) -> list[Any]:
 
 
 def commands() -> list[Any]:
-    """Return every command line of the console blocks, as test cases."""
+    """Return every command line of the console blocks as test cases."""
     lines = [
         line.removeprefix("$ ")
         for text in PAGES.values()
@@ -46,13 +46,13 @@ def commands() -> list[Any]:
 
 
 def inline(page: str) -> list[str]:
-    """Return the code spans of a page's text, each with single blanks."""
+    """Return the code spans of a page's text with blanks collapsed."""
     text = FENCE.sub("", SHOWN.sub("", PAGES[page]))
     return [" ".join(found.split()) for found in re.findall(r"(?<!`)`([^`]+)`(?!`)", text)]
 
 
 def parsed(words: list[str]) -> tuple[str, dict[str, Any]]:
-    """Parse a vitbench command line without running it: the command's name and its values.
+    """Parse a vitbench command line without running it; return the command's name and values.
 
     Raises click.ClickException for an unknown command or option, or a wrong value.
     """
@@ -72,7 +72,7 @@ def parsed(words: list[str]) -> tuple[str, dict[str, Any]]:
 
 
 def option_names(command: click.Command) -> Iterator[str]:
-    """Yield the options of a command and of the commands below it."""
+    """Yield the options of a command and of its subcommands."""
     for each in command.params:
         yield from (*each.opts, *each.secondary_opts)
     if isinstance(command, click.Group):
@@ -92,7 +92,7 @@ def nox_sessions() -> set[str]:
 
 
 def anchors(text: str) -> set[str]:
-    """Return the anchors that GitHub gives a page's headings."""
+    """Return the anchors that GitHub generates for a page's headings."""
     headings = re.findall(r"^#+ (.*)$", FENCE.sub("", text), re.MULTILINE)
     return {re.sub(r"[^\w\- ]", "", each.lower()).replace(" ", "-") for each in headings}
 

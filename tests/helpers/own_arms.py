@@ -1,4 +1,4 @@
-"""A user's own arms for tests: files that hold factories, and comparisons of them."""
+"""A user's own arms: files with factories, and comparisons of them."""
 
 from dataclasses import replace
 from pathlib import Path
@@ -9,7 +9,7 @@ from bench.usercode.spec import inputs_for, read_arm
 
 
 def write(path: Path, code: str) -> Path:
-    """Write a Python file, with its folders."""
+    """Write a Python file and its folders."""
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_text(dedent(code), encoding="utf-8")
     return path
@@ -24,7 +24,7 @@ def compare(
     precision: str = "fp32",
     allow_different: bool = False,
 ) -> Comparison:
-    """Build a comparison of two arms that a user names, on the CPU; None infers their inputs."""
+    """Build a CPU comparison of two named arms; inputs of None are inferred."""
     if inputs is None:
         inputs = inputs_for(None, [read_arm(baseline), read_arm(arm)]).text
     named = Arm(factory=baseline, precision=precision)

@@ -1,4 +1,4 @@
-"""The page of a small run, and of one whose names are meant to do harm."""
+"""The report page of a small run, and of one with hostile names."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -20,7 +20,7 @@ HOSTILE = (
 
 
 def rows() -> list[Record]:
-    """A small run with everything that the page has a place for."""
+    """Return a small run with content for every section of the page."""
     sizes = {"allocated_bytes": 300 * 2**20, "process_bytes": 900 * 2**20, "flop": 2e9}
     speeds = {"gflop_per_s": 100.0, "limit_gflop_per_s": 200.0, "limit_share": 0.5}
     costs = {**sizes, **speeds, "moved_bytes": 5e7, "copy_gb_per_s": 20.0}
@@ -34,10 +34,10 @@ def rows() -> list[Record]:
     )
 
 
-def html(records: Sequence[Record], environment: Environment | None = None, **told: str) -> str:
-    """The page of some rows."""
+def html(records: Sequence[Record], environment: Environment | None = None, **texts: str) -> str:
+    """Return the page of some rows as HTML."""
     return page(
-        make_report_data(records, environment, **told),
+        make_report_data(records, environment, **texts),
         inlined(draw(records, "source", DELTA, FIGURES)),
     )
 
@@ -45,7 +45,7 @@ def html(records: Sequence[Record], environment: Environment | None = None, **to
 def make_report_data(
     records: Sequence[Record], environment: Environment | None = None, **texts: str
 ) -> ReportData:
-    """The report data of a run of some rows."""
+    """Build the report data of some rows."""
     usual = {"run_id": "20260102-030405", "command": "vitbench run", "started": "2026-01-02"}
     return ReportData(
         **{**usual, **texts},  # type: ignore[arg-type]
@@ -57,7 +57,7 @@ def make_report_data(
 
 
 def written(folder: Path, text: str) -> Path:
-    """The page as a file."""
+    """Write the page to a file."""
     path = folder / "report.html"
     path.write_text(text, encoding="utf-8")
     return path

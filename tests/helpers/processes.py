@@ -1,7 +1,7 @@
-"""Start the real program, watch it, and end real processes.
+"""Start, observe and end processes of the real program.
 
-Whatever ``vitbench`` and ``started`` start gets a TMPDIR in its working directory: its locks are
-its own, so that no other run on this machine disturbs it, and its processes can be found again.
+Processes of ``vitbench`` and ``started`` have a TMPDIR in their working directory. Their locks are
+thus separate from other runs on this machine, and the variable identifies them.
 """
 
 import os
@@ -18,36 +18,36 @@ from typing import Any
 
 import pytest
 
-# The least that can be measured: one small component, whose work is next to nothing.
+# The smallest measurable work: one small component.
 SMALLEST = (
     *("--variants", "B/32", "--image-size", "32", "--batch-sizes", "1"),
     *("--modes", "forward", "--component", "block"),
 )
-# Two comparisons of 200 slow pairs each, of which the first is under way for 20 s.
+# Two comparisons of 200 slow pairs each; the first takes 20 s.
 COMPARE = (
     *("compare", "arms.py:steady", "arms.py:steady", "--input", "2,8", "--cache", "warm"),
     *("--budget", "10m", "--passes", "1", "--no-survey", "--out", "run"),
 )
-# A shell's background job and nohup, as some CI is one, ignore signals and hand that on to whatever
-# they start.
+# Background jobs of a shell and nohup, both used by some CI, ignore signals, and child processes
+# inherit that.
 for _number in (signal.SIGINT, signal.SIGHUP, signal.SIGTERM):
     if signal.getsignal(_number) is signal.SIG_IGN:
         signal.signal(_number, signal.SIG_DFL)
-# Long enough for any step on a busy machine; a test that waits so long has failed.
+# Longer than any step on a busy machine; a test that waits this long has failed.
 WAIT_S = 240.0
 _POLL_S = 0.01
 
 
 @dataclass(frozen=True)
 class Ended:
-    """The folder in which the program was started, how it ended, and whether all of it did."""
+    """The program's working directory, its result, and whether no process was left."""
 
     cwd: Path
     done: subprocess.CompletedProcess[str]
     none_left: bool
 
     def copied(self, to: Path) -> Path:
-        """The folder again, for a test to change, as if the run had begun there."""
+        """Copy the folder for a test to change, with the paths of its plan adjusted."""
         shutil.copytree(self.cwd, to, dirs_exist_ok=True)
         path = to / "run" / "plan.json"
         path.write_text(path.read_text().replace(str(self.cwd), str(to)))
@@ -55,26 +55,26 @@ class Ended:
 
 
 def command(*arguments: str) -> list[str]:
-    """The command line of the program."""
+    """Return a command line of the program."""
     return [sys.executable, "-m", "bench", *arguments]
 
 
 def environment(cwd: Path) -> dict[str, str]:
-    """This process's environment with temporary files, and so locks, below a folder."""
+    """Return this environment with temporary files, and thus locks, below a folder."""
     folder = cwd / "tmp"
     folder.mkdir(exist_ok=True)
     return {**os.environ, "TMPDIR": str(folder)}
 
 
 def vitbench(*arguments: str, cwd: Path) -> subprocess.CompletedProcess[str]:
-    """Run the program in a folder and wait for its end."""
+    """Run the program in a folder to its end."""
     with started(*command(*arguments), cwd=cwd) as process:
         return ended(process)
 
 
 @contextmanager
 def started(*words: str, cwd: Path, **options: Any) -> Iterator[subprocess.Popen[str]]:
-    """Start a command in a session of its own; nothing of it is left when the block ends."""
+    """Start a command in a session of its own; kill all its processes at the end."""
     pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "start_new_session": True}
     given: dict[str, Any] = {**pipes, "text": True, "env": environment(cwd), **options}
     with subprocess.Popen(words, cwd=cwd, **given) as process:
@@ -87,7 +87,7 @@ def started(*words: str, cwd: Path, **options: Any) -> Iterator[subprocess.Popen
 
 
 def ended(process: subprocess.Popen[str]) -> subprocess.CompletedProcess[str]:
-    """Wait for a process's end; what it printed."""
+    """Wait for a process's end and return its output."""
     try:
         out, err = process.communicate(timeout=WAIT_S)
     except subprocess.TimeoutExpired:
@@ -98,7 +98,7 @@ def ended(process: subprocess.Popen[str]) -> subprocess.CompletedProcess[str]:
 
 
 def wait_for(happened: Callable[[], object], what: str, process: Any = None) -> None:
-    """Wait until something has happened; fails where it takes too long, or a process ends first."""
+    """Wait for a condition; fail after WAIT_S, or once ``process`` has ended."""
     until_s = time.monotonic() + WAIT_S
     while not happened():
         if time.monotonic() > until_s:
@@ -110,24 +110,24 @@ def wait_for(happened: Callable[[], object], what: str, process: Any = None) -> 
 
 
 def running(cwd: Path) -> list[int]:
-    """The processes that were started in a folder, and those that they started, that still run."""
+    """Return the running processes that were started in a folder, with their descendants."""
     mark = f"TMPDIR={cwd / 'tmp'}".encode()
     found = []
     for path in Path("/proc").glob("[0-9]*/environ"):
-        with suppress(OSError):  # It ended meanwhile, or is another user's.
+        with suppress(OSError):  # The process ended, or belongs to another user.
             if mark in path.read_bytes().split(b"\0"):
                 found.append(int(path.parent.name))
     return found
 
 
 def none_left(cwd: Path) -> bool:
-    """Whether no process of a folder runs any more, soon at the latest."""
+    """Wait until no process of a folder runs, and return True."""
     wait_for(lambda: not running(cwd), f"the end of every process of {cwd}")
     return not running(cwd)
 
 
 def children(pid: int) -> list[int]:
-    """The processes that a process started and that still run."""
+    """Return the running children of a process."""
     found = []
     for stat in Path("/proc").glob("[0-9]*/stat"):
         try:
@@ -141,6 +141,6 @@ def children(pid: int) -> list[int]:
 
 
 def with_arms(folder: Path) -> Path:
-    """Put the failing arms into a folder, as ``arms.py``."""
+    """Copy the failing arms into a folder as ``arms.py``."""
     shutil.copy(Path(__file__).parent / "failing_arms.py", folder / "arms.py")
     return folder

@@ -1,4 +1,4 @@
-"""Profiles with sensible defaults: a test names only what it is about."""
+"""Profiles with defaults; keywords change single values."""
 
 from dataclasses import replace
 from typing import Any
@@ -66,6 +66,6 @@ def make_profiled(**changes: Any) -> CallProfile:
 
 
 def on(device: str, **changes: Any) -> CallProfile:
-    """Build the same profile on another device; further keywords change it."""
+    """Build the default profile on another device; keywords change it."""
     workload = replace(PROFILED.case.workload, device=device)
     return make_profiled(case=replace(PROFILED.case, workload=workload), **changes)

@@ -1,4 +1,4 @@
-"""Records with sensible defaults: a test names only what it is about."""
+"""Records with defaults; keywords change single values."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
@@ -122,7 +122,7 @@ def make_comparison(
 
 
 def make_sample(comparison: Comparison, pass_index: int = 0, **changes: Any) -> Sample:
-    """Build what one pass measured: an arm of 8 ms that is 1.25 times as fast as its baseline."""
+    """Build a sample of one pass: an arm of 8 ms, 1.25 times as fast as its baseline."""
     sample = Sample(
         key=comparison.key, pass_index=pass_index, baseline_s=(0.010,) * 6, arm_s=(0.008,) * 6
     )
@@ -154,22 +154,22 @@ def make_plan(**changes: Any) -> Plan:
 
 
 def make_estimate(log_ratio: float = 0.0, **changes: Any) -> PassEstimate:
-    """Build a pass of thirty pairs whose own noise leaves 0.3 % open."""
+    """Build a pass of thirty pairs with a half-width of 0.3 % from its own noise."""
     return replace(PassEstimate(log_ratio, variance=1e-5, rounds=30), **changes)
 
 
 def make_effect(log_ratio: float = 0.0, standard_error: float = 0.005, **changes: Any) -> Effect:
-    """Build the effect of a comparison of a few passes; its own spread is the usual one."""
+    """Build the effect of a comparison over a few passes with the usual spread."""
     return replace(Effect(log_ratio, standard_error, 6.0, standard_error), **changes)
 
 
 def make_controls(**changes: Any) -> Controls:
-    """Build three controls that behave."""
+    """Build three controls within the noise."""
     return replace(Controls(count=3, strayed=0, widening=1.0), **changes)
 
 
 def make_note(text: str, kind: NoteKind = NoteKind.UNAVAILABLE, **changes: Any) -> Note:
-    """Build a note of a value that could not be measured."""
+    """Build a note on a value that could not be measured."""
     return replace(Note(kind=kind, subject="energy", text=text), **changes)
 
 
@@ -179,7 +179,7 @@ def make_analysis(
     causes: Mapping[str, int] | None = None,
     left_out: int = 0,
 ) -> Analysis:
-    """Build the results of a run on the CPU, with controls that behave; a row's note is one."""
+    """Build the analysis of a CPU run with normal controls, and one row with a note."""
     return Analysis(
         list(records),
         {"cpu": make_controls()} if controls is None else dict(controls),
@@ -191,7 +191,7 @@ def make_analysis(
 
 
 def make_survey(key: str = "", **changes: Any) -> Survey:
-    """Build what one look told of a case of 100 MiB and 2 GFLOP; limits are its baseline's."""
+    """Build the survey of a case of 100 MiB and 2 GFLOP; its baseline has the limits."""
     survey = Survey(
         key=key,
         measured=MeasuredMemory(allocated_bytes=100 * 2**20, process_bytes=700 * 2**20),
@@ -205,7 +205,7 @@ def make_survey(key: str = "", **changes: Any) -> Survey:
 
 
 def make_rate(method: Method = Method.RUN, truth: float = 1.0, **changes: Any) -> Rate:
-    """Build what a method said of twenty trials: none different, or all of them slower."""
+    """Build a method's rates over twenty trials: none different, or all slower."""
     found = 0 if truth == 1 else 20
     rate = Rate(
         method=method,

@@ -1,6 +1,6 @@
-"""A run with something of everything, and golden texts: what people read, to the last sign.
+"""A run with content for every section, and golden texts of its reports.
 
-Where a text changed on purpose, write it anew and read the difference before committing it::
+After an intended change, rewrite the texts and review the difference before the commit::
 
     VITBENCH_UPDATE_GOLDEN=1 python -m pytest tests/bench/report
 """

@@ -10,7 +10,7 @@ WHO = ("-c", "user.name=Somebody", "-c", "user.email=somebody@example.org")
 
 
 def git(folder: Path, *words: str) -> str:
-    """What git prints in a folder."""
+    """Run git in a folder and return its output."""
     done = subprocess.run([GIT, *words], cwd=folder, capture_output=True, text=True, check=True)
     return done.stdout.strip()
 
@@ -27,7 +27,7 @@ def commit(folder: Path, files: Mapping[str, str]) -> None:
 
 
 def make_repository(folder: Path, *commits: Mapping[str, str]) -> Path:
-    """Make a repository with a commit for each set of files."""
+    """Make a repository with one commit per set of files."""
     folder.mkdir(parents=True)
     subprocess.run([GIT, "init", "--quiet", "--initial-branch=main"], cwd=folder, check=True)
     for files in commits:

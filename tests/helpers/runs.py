@@ -1,4 +1,4 @@
-"""A finished run of the program: its folder, and what it printed."""
+"""A finished run of the program: its folder and output."""
 
 import shutil
 import subprocess
@@ -8,7 +8,7 @@ from pathlib import Path
 
 @dataclass(frozen=True)
 class FinishedRun:
-    """A run's folder, standard output and error of the program, and the summary for a job."""
+    """A run's folder, the program's standard output and error, and the job summary."""
 
     folder: Path
     done: subprocess.CompletedProcess[str]

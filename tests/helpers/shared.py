@@ -1,4 +1,4 @@
-"""Values that are made once for all workers of a test run."""
+"""Values made once for all workers of a test session."""
 
 import pickle
 from collections.abc import Callable
@@ -11,9 +11,9 @@ T = TypeVar("T")
 
 
 def made_once(factory: pytest.TempPathFactory, name: str, make: Callable[[], T]) -> T:
-    """Return what the first worker that asks for ``name`` makes; others wait for it.
+    """Return the value of ``name``, made by the first worker; the others wait for it.
 
-    What lies in a folder must not be changed: every worker has the same one.
+    Folders in the value are shared by all workers and must not be changed.
     """
     base = factory.getbasetemp()
     folder = base.parent if base.name.startswith("popen-") else base
@@ -21,5 +21,5 @@ def made_once(factory: pytest.TempPathFactory, name: str, make: Callable[[], T])
     with FileLock(path.with_suffix(".lock")):
         if not path.exists():
             path.write_bytes(pickle.dumps(make()))
-        value: T = pickle.loads(path.read_bytes())  # noqa: S301 (this run's own file)
+        value: T = pickle.loads(path.read_bytes())  # noqa: S301 (a file of this test run)
     return value

@@ -1,4 +1,4 @@
-"""Tasks of workers and their jobs with sensible defaults: a test names only what it is about."""
+"""Tasks of workers and their jobs with defaults; keywords change single values."""
 
 from dataclasses import replace
 from pathlib import Path
@@ -31,12 +31,12 @@ def make_pass_task(journal: Path, *jobs: PassJob, **changes: Any) -> Task[PassJo
 
 
 def make_survey_job(comparison: Comparison | None = None, *limits: str) -> SurveyJob:
-    """Build the job of examining a comparison's arm, with the limits to measure."""
+    """Build the survey job of a comparison's arm with the limits to measure."""
     return SurveyJob(comparison=comparison or make_comparison(), limits=limits)
 
 
 def make_survey_task(journal: Path, *jobs: SurveyJob, **changes: Any) -> Task[SurveyJob]:
-    """Build the task of a survey; it has until long from now."""
+    """Build the task of a survey with a distant end."""
     task = Task(
         kind="survey",
         name="survey",

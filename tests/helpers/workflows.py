@@ -1,4 +1,4 @@
-"""The steps of a workflow, run here as a runner would: in bash, one after the other."""
+"""The steps of a workflow, run locally in bash as a CI runner does."""
 
 import os
 import re
@@ -18,7 +18,7 @@ _BASH = shutil.which("bash") or "bash"
 
 
 class Runner:
-    """A checkout with what GitHub gives a job: its variables, a summary, room beside the tree."""
+    """A checkout with a CI job's environment: variables, job summary and a temporary folder."""
 
     def __init__(self, checkout: Path, room: Path, known: Mapping[str, str]) -> None:
         room.mkdir(parents=True)
@@ -35,9 +35,9 @@ class Runner:
         self._later.touch()
 
     def run(self, workflow: str, job: str) -> subprocess.CompletedProcess[str]:
-        """Run a job's own commands until one fails; what the last of them printed."""
-        told = yaml.safe_load((_FOLDER / workflow).read_text(encoding="utf-8"))
-        for step in told["jobs"][job]["steps"]:
+        """Run a job's steps until one fails; return the last process."""
+        content = yaml.safe_load((_FOLDER / workflow).read_text(encoding="utf-8"))
+        for step in content["jobs"][job]["steps"]:
             if "run" in step:
                 done = self._run(step)
                 if done.returncode:
@@ -61,7 +61,7 @@ class Runner:
         return {name: self.known[name] for name in named}
 
     def _filled(self, text: object) -> str:
-        """Text with its expressions replaced: of names joined by ``||`` the first that is known."""
+        """Return text with its expressions replaced: ``a || b`` is the first known value."""
         return _EXPRESSION.sub(lambda found: self._value(found[1]), str(text))
 
     def _value(self, expression: str) -> str:

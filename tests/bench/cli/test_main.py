@@ -1,4 +1,4 @@
-"""The command line: names, errors in one line, start without torch."""
+"""The command line: its frozen surface, one-line errors, and start without torch."""
 
 import subprocess
 import sys
@@ -80,7 +80,7 @@ OPTIONS = {
 def error_of(
     arguments: list[str], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> str:
-    """The one line on standard error of a call that ends with exit code 2."""
+    """Return the one line on standard error of a call that exits with code 2."""
     monkeypatch.setattr(sys, "argv", ["vitbench", *arguments])
     with pytest.raises(SystemExit) as ended:
         main()
@@ -93,7 +93,7 @@ def error_of(
 
 
 def test_the_surface_is_frozen() -> None:
-    """Commands and options are those that people's scripts use."""
+    """The set of commands and options is fixed, because scripts depend on it."""
     assert set(cli.commands) == set(OPTIONS)
     for name, command in cli.commands.items():
         found = {parameter.opts[0] for parameter in command.params if not _is_help(parameter)}
@@ -173,7 +173,7 @@ def test_bad_input_is_one_line_and_exit_code_2(
     monkeypatch: pytest.MonkeyPatch,
     capsys: pytest.CaptureFixture[str],
 ) -> None:
-    """The line says what came, what was expected and what to do; there is no traceback."""
+    """The line has the value, what was expected and the remedy; there is no traceback."""
     assert says in error_of(arguments.split(), monkeypatch, capsys)
 
 
@@ -184,7 +184,7 @@ def test_no_output_folder_is_overwritten(
     monkeypatch: pytest.MonkeyPatch,
     capsys: pytest.CaptureFixture[str],
 ) -> None:
-    """A folder that exists, or cannot be made, is refused before anything is measured."""
+    """An existing or impossible output folder is refused before any measurement."""
     (tmp_path / "taken").mkdir()
     (tmp_path / "taken" / "results.csv").write_text("kept")
     (tmp_path / "file").write_text("kept")
@@ -201,14 +201,14 @@ def test_no_output_folder_is_overwritten(
         (["--devices", "cuda"], "device 'cuda' asked for, but torch"),
     ],
 )
-def test_what_this_machine_cannot_do_is_refused(
+def test_an_impossible_run_is_refused(
     arguments: list[str],
     says: str,
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
     capsys: pytest.CaptureFixture[str],
 ) -> None:
-    """Too small a budget, or a device that is not there, leaves no folder behind."""
+    """A budget that is too small or an absent device is refused, and no folder is created."""
     monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "")
     out = tmp_path / "run"
     assert says in error_of(["run", *arguments, "--out", str(out)], monkeypatch, capsys)
@@ -218,8 +218,8 @@ def test_what_this_machine_cannot_do_is_refused(
 def test_a_run_without_a_measurement_is_an_error(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """Where every comparison fails its rows say why, and the exit code is not 0."""
-    # Another run on this machine must not keep this one out: locks lie with temporary files.
+    """If every comparison fails, the rows have the reason and the exit code is 2."""
+    # Locks are temporary files: other runs on this machine must not block this one.
     monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
     size = ["--variants", "B/32", "--image-size", "32", "--batch-sizes", str(10**10)]
     out = ["--factors", "patcher", "--passes", "1", "--out", str(tmp_path / "run")]
@@ -235,7 +235,7 @@ def test_a_run_without_a_measurement_is_an_error(
     "arguments", ["--help", "run --help", "profile --help", "report --help", "--version"]
 )
 def test_help_starts_without_torch(arguments: str) -> None:
-    """Whoever only reads the help does not wait for torch, pandas or matplotlib."""
+    """``--help`` imports neither torch nor pandas, matplotlib or scipy."""
     code = (
         "import sys; from bench.__main__ import cli\n"
         f"cli.main({arguments.split()!r}, standalone_mode=False)\n"

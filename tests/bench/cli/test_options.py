@@ -1,4 +1,4 @@
-"""bench.cli.options: from what a user writes to a checked value."""
+"""bench.cli.options: parsing of option values."""
 
 from collections.abc import Callable
 
@@ -16,14 +16,14 @@ UNITS_S = {"s": 1, "m": 60, "h": 3600}
     ("text", "expected_s"), [("90s", 90), ("10m", 600), ("1.5h", 5400), (" 0.5s ", 0.5)]
 )
 def test_duration(text: str, expected_s: float) -> None:
-    """A number and its unit make seconds."""
+    """A number with a unit is converted to seconds."""
     assert duration(text) == expected_s
 
 
 @settings(deadline=None)
 @given(value=st.integers(1, 10**6), unit=st.sampled_from(sorted(UNITS_S)))
 def test_duration_of_any_number(value: int, unit: str) -> None:
-    """Every whole number of seconds, minutes or hours is understood."""
+    """Every whole number of seconds, minutes or hours is accepted."""
     assert duration(f"{value}{unit}") == value * UNITS_S[unit]
 
 
@@ -38,7 +38,7 @@ def test_duration_of_any_number(value: int, unit: str) -> None:
     ],
 )
 def test_names(text: str, expected: tuple[str, ...]) -> None:
-    """Names keep their order, lose their spaces, and count once."""
+    """Names keep their order, and spaces and duplicates are removed."""
     assert names(text) == expected
 
 
@@ -46,13 +46,13 @@ def test_names(text: str, expected: tuple[str, ...]) -> None:
     ("text", "expected"), [("1", (1,)), ("1, 8,8", (1, 8)), ("1,01", (1,)), ("-1", (-1,))]
 )
 def test_numbers(text: str, expected: tuple[int, ...]) -> None:
-    """Whole numbers keep their order and count once; whether they fit is not decided here."""
+    """Whole numbers keep their order without duplicates; their range is checked elsewhere."""
     assert numbers(text) == expected
 
 
 @pytest.mark.parametrize(("text", "expected"), [("224", 224), (" 224x192 ", (224, 192))])
 def test_pixels(text: str, expected: int | tuple[int, int]) -> None:
-    """One number is a square, two are height and width."""
+    """One number means a square, two mean height and width."""
     assert pixels(text) == expected
 
 
@@ -61,14 +61,14 @@ def test_pixels(text: str, expected: int | tuple[int, int]) -> None:
     [("2%", 0.02), ("0.02", 0.02), (" 1.5% ", 0.015), ("99.9%", 0.999), ("0.999", 0.999)],
 )
 def test_share(text: str, expected: float) -> None:
-    """A part of one, in percent or as a fraction."""
+    """A share is given in percent or as a fraction."""
     assert share(text) == pytest.approx(expected)
 
 
 @settings(deadline=None)
 @given(percent=st.integers(1, 9999))
 def test_share_either_way(percent: int) -> None:
-    """Percent and fraction of the same size are the same share."""
+    """A percentage and the equal fraction give the same share."""
     assert share(f"{percent / 100:.2f}%") == pytest.approx(share(f"{percent / 10000:.4f}"))
 
 
@@ -84,8 +84,10 @@ def test_share_either_way(percent: int) -> None:
         ),
     ],
 )
-def test_not_understood(option: Callable[[str], object], text: str, example: str) -> None:
-    """What is not understood is quoted back with an example of what is."""
+def test_invalid_values_are_refused(
+    option: Callable[[str], object], text: str, example: str
+) -> None:
+    """The error quotes the invalid value and gives an example of a valid one."""
     with pytest.raises(click.BadParameter) as raised:
         option(text)
     assert raised.value.message.startswith(f"{text!r} is not a")
@@ -97,13 +99,13 @@ def test_not_understood(option: Callable[[str], object], text: str, example: str
     [("24GiB", 24 * 2**30), ("512 MiB", 2**29), ("1.5GiB", 3 * 2**29), ("80GB", 80 * 10**9)],
 )
 def test_size(text: str, expected: int) -> None:
-    """Binary and decimal units are what they say."""
+    """Sizes accept binary and decimal units."""
     assert size(text) == expected
 
 
 @pytest.mark.parametrize("text", ["", "24", "24gib", "-1GiB", "0GiB", "GiB", "1 TiB"])
-def test_no_size(text: str) -> None:
-    """Anything else is refused, with an example."""
+def test_invalid_sizes_are_refused(text: str) -> None:
+    """The error gives an example of a valid size."""
     with pytest.raises(
         click.BadParameter, match=r"is not an amount of memory; expected e\.g\. 24GiB"
     ):
@@ -112,13 +114,13 @@ def test_no_size(text: str) -> None:
 
 @pytest.mark.parametrize(("text", "expected"), [("1e-4", 1e-4), ("0.01", 0.01), (" 5E-3 ", 5e-3)])
 def test_error_bound(text: str, expected: float) -> None:
-    """A relative error, as Python writes it."""
+    """An error bound is a float literal of Python."""
     assert error_bound(text) == expected
 
 
 @pytest.mark.parametrize("text", ["", "0", "1", "-1e-4", "1%", "nan", "inf", "small"])
-def test_no_error_bound(text: str) -> None:
-    """Anything else is refused, with an example."""
+def test_invalid_error_bounds_are_refused(text: str) -> None:
+    """The error gives an example of a valid error bound."""
     with pytest.raises(click.BadParameter, match=r"is not a relative error; expected e.g. 1e-4"):
         error_bound(text)
 
@@ -127,12 +129,12 @@ def test_no_error_bound(text: str) -> None:
     ("text", "expected"), [("3%", 0.03), ("0.03", 0.03), ("0%", 0.0), ("150%", 1.5), ("2", 2.0)]
 )
 def test_tolerance(text: str, expected: float) -> None:
-    """Nothing is allowed to grow by as much, or twice is."""
+    """A tolerance is a percentage or a fraction, and may exceed one."""
     assert tolerance(text) == pytest.approx(expected)
 
 
 @pytest.mark.parametrize("text", ["", "-1%", "3 percent", "nan", "%"])
-def test_no_tolerance(text: str) -> None:
-    """Anything else is refused, with an example."""
+def test_invalid_tolerances_are_refused(text: str) -> None:
+    """The error gives an example of a valid tolerance."""
     with pytest.raises(click.BadParameter, match=r"is not a fraction; expected e.g. 3% or 0.03"):
         tolerance(text)

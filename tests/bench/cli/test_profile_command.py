@@ -1,4 +1,4 @@
-"""``vitbench profile``: what it prints where, and the folder that nobody named."""
+"""``vitbench profile``: its output streams and its default folder."""
 
 import json
 from pathlib import Path
@@ -11,7 +11,7 @@ SMALL = ["profile", "B/32", "--image-size", "64", "--component", "attention", "-
 
 
 def test_the_command_prints_tables(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    """Tables and notes go to standard output, how far it is to standard error."""
+    """Tables and notes go to standard output, progress goes to standard error."""
     cli.main([*SMALL, "--no-lock", "--out", str(tmp_path / "p")], standalone_mode=False)
     out, err = capsys.readouterr()
     assert out.startswith("Time of one call: attention of B/32 b1 forward 64px, on cpu\n")
@@ -23,17 +23,17 @@ def test_the_command_prints_tables(tmp_path: Path, capsys: pytest.CaptureFixture
 
 
 def test_the_command_prints_json(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    """Nothing else goes to standard output, and it is what the file holds."""
+    """With --json, standard output is exactly the content of profile.json."""
     cli.main([*SMALL, "--no-lock", "--json", "--out", str(tmp_path / "p")], standalone_mode=False)
     out, _ = capsys.readouterr()
     assert out == (tmp_path / "p" / "profile.json").read_text()
     assert json.loads(out)["calls"] == 1
 
 
-def test_the_folder_lies_with_the_results(
+def test_the_default_folder_is_in_results(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """Where none is named, its name is the time."""
+    """Without --out the folder is in results/ and named after the time."""
     monkeypatch.chdir(tmp_path)
     cli.main([*SMALL, "--no-lock", "--mode", "train"], standalone_mode=False)
     (folder,) = (tmp_path / "results").iterdir()

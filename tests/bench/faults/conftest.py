@@ -1,4 +1,4 @@
-"""A run that Ctrl-C ended, which several tests look at and go on with."""
+"""Runs interrupted by Ctrl-C, shared by several tests."""
 
 import os
 import signal
@@ -24,7 +24,7 @@ from helpers.shared import made_once
 
 @pytest.fixture(scope="session")
 def interrupted(tmp_path_factory: pytest.TempPathFactory) -> Ended:
-    """Ctrl-C at the terminal, in a measured pair: SIGINT to the program's process group."""
+    """Return a run interrupted in a measured pair by SIGINT to its process group."""
 
     def make() -> Ended:
         cwd = with_arms(tmp_path_factory.mktemp("interrupted"))
@@ -38,7 +38,7 @@ def interrupted(tmp_path_factory: pytest.TempPathFactory) -> Ended:
 
 @pytest.fixture(scope="session")
 def resumed(interrupted: Ended, tmp_path_factory: pytest.TempPathFactory) -> Ended:
-    """The interrupted run after ``run --resume``, which now measures fast."""
+    """Return the interrupted run after ``run --resume`` with fast calls."""
 
     def make() -> Ended:
         cwd = interrupted.copied(tmp_path_factory.mktemp("resumed"))
@@ -50,7 +50,7 @@ def resumed(interrupted: Ended, tmp_path_factory: pytest.TempPathFactory) -> End
 
 @pytest.fixture
 def under_way(tmp_path: Path) -> Iterator[tuple[Path, subprocess.Popen[str]]]:
-    """The program while it measures slow pairs, and the folder in which it was started."""
+    """Start a run that measures slow pairs; yield its working directory and process."""
     with started(*command(*COMPARE), cwd=with_arms(tmp_path)) as process:
         wait_for((tmp_path / "under-way").exists, "pairs under way", process)
         yield tmp_path, process

@@ -1,4 +1,4 @@
-"""Arms that fail: each is a row with its status and one line of cause, and the rest is measured."""
+"""Failing arms: each gets a row with status and one-line cause; the others are measured."""
 
 import json
 import subprocess
@@ -11,8 +11,7 @@ from helpers.processes import none_left, vitbench, with_arms
 
 pytestmark = [pytest.mark.slow, pytest.mark.long]
 
-# The statuses and what the cause says, by arm. Each is measured in a process with the others until
-# one ends that process.
+# Status and text of the cause by arm. All arms share a process until one of them ends it.
 QUICK = {
     "raises": ("crashed", "ValueError: no such head"),
     "raises_late": ("crashed", "ValueError: no such head"),
@@ -28,7 +27,10 @@ LONG = {
     "leaves_at_once": ("crashed", "ended with code 3; see passes/pass-1"),
     "leaves_late": ("crashed", ""),
     "hangs": ("timeout", "no result within 4 s, so it was ended; --case-timeout gives more"),
-    "obeys_nobody": ("timeout", "no result within 4 s, so it was ended; --case-timeout gives more"),
+    "ignores_signals": (
+        "timeout",
+        "no result within 4 s, so it was ended; --case-timeout gives more",
+    ),
 }
 HOW = ("--input", "2,8", "--budget", "1s", "--passes", "1", "--case-timeout", "4s", "--json")
 
@@ -38,7 +40,7 @@ Rows = dict[str, dict[str, Any]]
 def compare(
     folder: Path, *arms: str, survey: str = "--no-survey"
 ) -> tuple[subprocess.CompletedProcess[str], Rows]:
-    """Compare arms with the right one; the objects that are printed, by arm."""
+    """Compare arms with ``right``; return the process and the printed rows by arm."""
     names = [f"arms.py:{arm}" for arm in arms]
     done = vitbench("compare", "arms.py:right", *names, *HOW, survey, cwd=with_arms(folder))
     rows = [json.loads(line) for line in done.stdout.splitlines()]
@@ -49,18 +51,18 @@ def compare(
 def quick(
     tmp_path_factory: pytest.TempPathFactory,
 ) -> tuple[subprocess.CompletedProcess[str], Rows]:
-    """A good arm among bad ones that fail fast."""
+    """Compare arms that fail fast and one good arm."""
     return compare(tmp_path_factory.mktemp("quick"), *QUICK, "right", survey="--survey")
 
 
 @pytest.mark.parametrize("arm", QUICK)
 def test_a_bad_arm_is_a_row(arm: str, quick: tuple[subprocess.CompletedProcess[str], Rows]) -> None:
-    """An arm that fails has a status, one line that says why, and no numbers."""
+    """A failed arm has a status, a one-line cause and no numbers."""
     check_row(quick[1][arm], *QUICK[arm])
 
 
 def check_row(row: dict[str, Any], status: str, cause: str) -> None:
-    """A row of an arm that failed says so, and only so."""
+    """Check the status and cause of a failed arm's row, and that its numbers are empty."""
     assert row["status"] == status
     assert cause in row["error"]
     assert row["error"].count("\n") == 0
@@ -68,7 +70,7 @@ def check_row(row: dict[str, Any], status: str, cause: str) -> None:
 
 
 def test_the_others_are_measured(quick: tuple[subprocess.CompletedProcess[str], Rows]) -> None:
-    """What comes after a bad arm is measured as ever, and the exit code says that one failed."""
+    """An arm after a failed one is measured, and the exit code is 1."""
     done, rows = quick
     assert rows["right#2"]["status"] == "ok"
     assert rows["right#2"]["rounds"] > 0
@@ -79,7 +81,7 @@ def test_the_others_are_measured(quick: tuple[subprocess.CompletedProcess[str], 
 def test_a_bad_arm_prints_no_traceback(
     quick: tuple[subprocess.CompletedProcess[str], Rows],
 ) -> None:
-    """Standard error has the progress, a line for each measurement, and where the logs are."""
+    """Standard error has one line per measurement and the path of the logs only."""
     done, _ = quick
     *lines, last = done.stderr.splitlines()
     measured, looks = lines[: len(QUICK) + 2], lines[len(QUICK) + 2 :]
@@ -88,10 +90,10 @@ def test_a_bad_arm_prints_no_traceback(
     assert last.startswith("output and errors of the arms: ")
 
 
-def test_what_failed_in_a_pass_is_not_run_again(
+def test_arms_that_crashed_are_not_surveyed(
     quick: tuple[subprocess.CompletedProcess[str], Rows],
 ) -> None:
-    """Alone are looked at what ran, and what lacked memory, whose need is told by shapes."""
+    """The survey covers arms that ran and, by shapes only, arms that ran out of memory."""
     done, rows = quick
     looks = [line for line in done.stderr.splitlines() if line.startswith("survey  ")]
     worth = [arm for arm, row in rows.items() if row["status"] in ("ok", "wrong", "oom")]
@@ -99,8 +101,8 @@ def test_what_failed_in_a_pass_is_not_run_again(
     assert not any("crashed" in line for line in looks)
 
 
-def test_an_arm_that_ends_its_process_takes_no_other_with_it(tmp_path: Path) -> None:
-    """Aborts, kills, exits and hangs, even those that ignore signals, each cost one comparison."""
+def test_a_dying_process_costs_one_comparison(tmp_path: Path) -> None:
+    """Aborts, kills, exits and hangs, also with signals ignored, cost one comparison each."""
     done, rows = compare(tmp_path, *LONG, "right")
     for arm, (status, cause) in LONG.items():
         check_row(rows[arm], status, cause)
@@ -109,15 +111,15 @@ def test_an_arm_that_ends_its_process_takes_no_other_with_it(tmp_path: Path) -> 
     assert none_left(tmp_path)
 
 
-def test_the_exit_code_is_0_where_all_was_measured(tmp_path: Path) -> None:
-    """Candidates that were all measured need nobody's attention."""
+def test_the_exit_code_is_0_if_everything_was_measured(tmp_path: Path) -> None:
+    """The exit code is 0 if every candidate was measured."""
     done, rows = compare(tmp_path, "steady")
     assert rows["steady"]["status"] == "ok"
     assert done.returncode == 0
 
 
-def test_the_exit_code_is_2_where_nothing_can_be_measured(tmp_path: Path) -> None:
-    """A candidate that does not exist is an input to correct, in one line."""
+def test_the_exit_code_is_2_for_an_unknown_candidate(tmp_path: Path) -> None:
+    """A candidate that does not exist is a one-line input error with a suggestion."""
     done, _ = compare(tmp_path, "rihgt")
     assert done.returncode == 2
     assert "did you mean 'right'?" in done.stderr.splitlines()[-1]

@@ -1,4 +1,4 @@
-"""A full disk, or a folder that goes away: one line that says what to do, and nothing lost."""
+"""A full disk or a removed folder: one line with the remedy, and no lost measurement."""
 
 import resource
 import shutil
@@ -24,14 +24,14 @@ pytestmark = [pytest.mark.slow, pytest.mark.long]
 
 
 def fill_disk(process: subprocess.Popen[str], room_bytes: int) -> None:
-    """Let no file of a program and its pass grow beyond a size from now on."""
+    """Limit the size of every file that a program and its pass write from now on."""
     for pid in [process.pid, *children(process.pid)]:
         resource.prlimit(pid, resource.RLIMIT_FSIZE, (room_bytes, room_bytes))
 
 
 @pytest.fixture(scope="module")
 def full(interrupted: Ended, tmp_path_factory: pytest.TempPathFactory) -> Ended:
-    """A run of which one comparison is measured when the disk has no room for the second."""
+    """Return a run with one comparison measured and no disk space for the second."""
     cwd = interrupted.copied(tmp_path_factory.mktemp("full"))
     (cwd / "under-way").unlink()
     with started(*command("run", "--resume", "run"), cwd=cwd) as process:
@@ -42,7 +42,7 @@ def full(interrupted: Ended, tmp_path_factory: pytest.TempPathFactory) -> Ended:
 
 
 def test_a_full_disk_is_one_line_with_the_remedy(full: Ended) -> None:
-    """The message names the folder, the system's reason, and the command that goes on."""
+    """The message has the folder, the system's reason and the command that resumes."""
     assert full.done.returncode == 2
     assert full.done.stderr == (
         "vitbench: folder run cannot be written (File too large); what was measured is kept: "
@@ -51,7 +51,7 @@ def test_a_full_disk_is_one_line_with_the_remedy(full: Ended) -> None:
 
 
 def test_a_full_disk_loses_nothing(full: Ended, interrupted: Ended) -> None:
-    """What was measured before is there to the last digit, in the journal and in the CSV."""
+    """Earlier measurements stay exactly the same in the journal and in the CSV."""
     assert read_samples(full.cwd / "run") == read_samples(interrupted.cwd / "run")
     assert read_csv(full.cwd / "run" / "results.csv") == read_csv(
         interrupted.cwd / "run" / "results.csv"
@@ -59,8 +59,8 @@ def test_a_full_disk_loses_nothing(full: Ended, interrupted: Ended) -> None:
     assert full.none_left
 
 
-def test_with_room_the_run_goes_on(full: Ended, tmp_path: Path) -> None:
-    """The half-written line that a full disk leaves does not spoil what is written after it."""
+def test_the_run_resumes_once_there_is_space(full: Ended, tmp_path: Path) -> None:
+    """The half-written line of a full disk does not corrupt later lines."""
     cwd = full.copied(tmp_path)
     done = vitbench("run", "--resume", "run", cwd=cwd)
     assert done.returncode == 0
@@ -69,8 +69,8 @@ def test_with_room_the_run_goes_on(full: Ended, tmp_path: Path) -> None:
     assert len(read_samples(cwd / "run")) == 2
 
 
-def test_a_folder_removed_is_one_line(under_way: tuple[Path, subprocess.Popen[str]]) -> None:
-    """Who deletes a run's folder while it is written is told so, and it is not made anew."""
+def test_a_removed_folder_is_one_line(under_way: tuple[Path, subprocess.Popen[str]]) -> None:
+    """Deletion of the run's folder ends the run with one line; the folder is not recreated."""
     cwd, process = under_way
     shutil.rmtree(cwd / "run")
     (cwd / "quick").touch()

@@ -1,4 +1,4 @@
-"""Ctrl-C and its like: the pair under way is finished, rows are written, nothing stays behind."""
+"""Ctrl-C and other signals: the current pair ends, rows are written, no process is left."""
 
 import os
 import signal
@@ -29,7 +29,7 @@ HINT = "vitbench: interrupted; go on with: vitbench run --resume run"
 
 
 def check_kept(cwd: Path) -> None:
-    """One comparison was cut short and kept; the other is a row without numbers."""
+    """Check that one comparison was cut short and kept, and the other has no numbers."""
     (sample,) = read_samples(cwd / "run")
     assert sample.status == "ok"
     assert 2 <= len(sample.arm_s) < MAX_OWN_ROUNDS
@@ -39,24 +39,24 @@ def check_kept(cwd: Path) -> None:
 
 
 def test_ctrl_c_finishes_the_pair_and_writes_it(interrupted: Ended) -> None:
-    """The pairs measured so far are in the journal and the CSV, and the exit code says why."""
+    """The pairs so far are in the journal and the CSV, and the exit code is 130."""
     assert interrupted.done.returncode == 130
     check_kept(interrupted.cwd)
 
 
 def test_ctrl_c_leaves_no_process(interrupted: Ended) -> None:
-    """The pass that was measuring has ended with the program."""
+    """The measuring process ends with the program."""
     assert interrupted.none_left
 
 
-def test_ctrl_c_says_how_to_go_on(interrupted: Ended) -> None:
-    """The last line is the command that finishes the run, and there is no traceback."""
+def test_ctrl_c_prints_the_command_to_resume(interrupted: Ended) -> None:
+    """The last line is the command that resumes the run, without a traceback."""
     assert interrupted.done.stderr.splitlines()[-1] == HINT
     assert "Traceback" not in interrupted.done.stderr
 
 
-def test_resume_measures_only_what_was_left(interrupted: Ended, resumed: Ended) -> None:
-    """What was measured before the interrupt stays as it was, and the rest is measured once."""
+def test_resume_measures_only_the_rest(interrupted: Ended, resumed: Ended) -> None:
+    """Samples from before the interrupt are kept, and the rest is measured once."""
     cwd = resumed.cwd
     assert resumed.done.returncode == 0
     (kept,) = read_samples(interrupted.cwd / "run")
@@ -74,10 +74,10 @@ def test_resume_measures_only_what_was_left(interrupted: Ended, resumed: Ended) 
         pytest.param(signal.SIGHUP, marks=pytest.mark.long),
     ],
 )
-def test_a_signal_to_the_program_alone_does_the_same(
+def test_a_signal_to_the_program_alone_interrupts_too(
     number: int, under_way: tuple[Path, subprocess.Popen[str]]
 ) -> None:
-    """A CI that cancels, or ``kill``, ends a run like Ctrl-C."""
+    """A signal from CI or ``kill`` interrupts a run like Ctrl-C."""
     cwd, process = under_way
     process.send_signal(number)
     done = ended(process)
@@ -91,7 +91,7 @@ def test_a_signal_to_the_program_alone_does_the_same(
     "number", [signal.SIGINT, pytest.param(signal.SIGTERM, marks=pytest.mark.long)]
 )
 def test_the_second_signal_ends_a_hang_at_once(number: int, tmp_path: Path) -> None:
-    """An arm that never returns keeps nobody: the second Ctrl-C waits for no pair."""
+    """The second Ctrl-C does not wait for the current pair."""
     with_arms(tmp_path)
     words = ["arms.py:hangs" if word == "arms.py:steady" else word for word in COMPARE]
     with started(*command(*words), cwd=tmp_path) as process:
@@ -107,7 +107,7 @@ def test_the_second_signal_ends_a_hang_at_once(number: int, tmp_path: Path) -> N
 
 
 def test_an_interrupt_is_not_lost_while_torch_loads(tmp_path: Path) -> None:
-    """Before the first pair there is nothing to finish: the pass ends, and measures nothing."""
+    """An interrupt before the first pair ends the pass without a measurement."""
     with started(*command(*COMPARE), cwd=with_arms(tmp_path)) as process:
         wait_for((tmp_path / "run" / "passes" / "pass-1.log").exists, "the pass", process)
         wait_for(lambda: any(map(loads_torch, children(process.pid))), "torch", process)
@@ -117,7 +117,7 @@ def test_an_interrupt_is_not_lost_while_torch_loads(tmp_path: Path) -> None:
 
 
 def loads_torch(pid: int) -> bool:
-    """Whether a process has begun to load torch's own library."""
+    """Return whether a process has started to load torch's library."""
     try:
         return "libtorch_python" in Path(f"/proc/{pid}/maps").read_text()
     except OSError:
@@ -127,7 +127,7 @@ def loads_torch(pid: int) -> bool:
 def test_sigkill_of_the_program_ends_its_pass(
     under_way: tuple[Path, subprocess.Popen[str]],
 ) -> None:
-    """The kernel ends a pass whose program was killed: no orphan goes on measuring or writing."""
+    """The kernel ends the pass of a killed program: no orphan measures or writes."""
     cwd, process = under_way
     process.kill()
     process.wait()

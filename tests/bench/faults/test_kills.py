@@ -1,4 +1,4 @@
-"""A run that is killed again and again loses nothing and measures nothing twice."""
+"""Repeated kills of a run lose no measurement and repeat none."""
 
 import json
 import os
@@ -19,7 +19,7 @@ from helpers.processes import command, ended, none_left, started, vitbench, wait
 pytestmark = [pytest.mark.slow, pytest.mark.long]
 
 PASSES = 2
-# A control and two candidates. What was named is measured for as long as was asked: no pass more.
+# A control and two candidates. Named arms are measured in the planned passes only.
 HOW = ("--cache", "warm", "--passes", str(PASSES), "--budget", "1s", "--out", "run")
 OWN = ("compare", *["arms.py:right"] * 3, "--input", "2,8", "--no-survey", *HOW)
 VITCORE = tuple(
@@ -29,15 +29,15 @@ RESUME = ("run", "--resume", "run")
 
 
 class Killer:
-    """Starts the program in a folder and kills it at a moment that nobody chose."""
+    """Starts the program in a folder and kills it at random moments."""
 
     def __init__(self, cwd: Path, seed: int) -> None:
-        self.cwd, self.chance = cwd, random.Random(seed)  # noqa: S311 (moments, no secrets)
+        self.cwd, self.chance = cwd, random.Random(seed)  # noqa: S311 (random moments, not secrets)
         self.journal = cwd / "run" / "journal.jsonl"
         self.kills = self.cuts = 0
 
     def is_done_after(self, words: tuple[str, ...], longest_s: float) -> bool:
-        """Whether the program came to its end; else it and its pass were killed meanwhile."""
+        """Return whether the program finished before it and its pass were killed."""
         with started(*command(*words), cwd=self.cwd) as process:
             self._wait(process, longest_s)
             if process.poll() is not None:
@@ -52,7 +52,7 @@ class Killer:
         return False
 
     def _wait(self, process: subprocess.Popen[str], longest_s: float) -> None:
-        """Let the program run for a while: some time, or until the journal has grown."""
+        """Wait a random time, or until the journal has grown by a random size."""
         if self.chance.random() < 0.3:
             size = self._size() + self.chance.randrange(4000)
             wait_for(lambda: process.poll() is not None or self._size() > size, "a longer journal")
@@ -64,7 +64,7 @@ class Killer:
         return self.journal.stat().st_size if self.journal.exists() else 0
 
     def _cut(self) -> None:
-        """Cut the journal's last line somewhere, as a power loss does."""
+        """Cut the journal's last line at a random place, as a power loss does."""
         if not self._size():
             return
         text = self.journal.read_bytes()
@@ -74,7 +74,7 @@ class Killer:
 
 
 def undisturbed(cwd: Path, words: tuple[str, ...]) -> tuple[set[tuple[str, int]], float]:
-    """What a run measures that nobody kills, each comparison by pass, and its seconds."""
+    """Return the samples of an uninterrupted run as (key, pass), and its seconds."""
     start_s = time.monotonic()
     assert vitbench(*words, cwd=with_arms(cwd)).returncode == 0
     seconds = time.monotonic() - start_s
@@ -82,7 +82,7 @@ def undisturbed(cwd: Path, words: tuple[str, ...]) -> tuple[set[tuple[str, int]]
 
 
 def check_complete(cwd: Path, expected: set[tuple[str, int]]) -> None:
-    """Every comparison was measured in every planned pass, and in none twice."""
+    """Check that every comparison was measured exactly once in every planned pass."""
     run = cwd / "run"
     planned = {(c.key, index) for c in read_plan(run).comparisons for index in range(PASSES)}
     assert planned == expected
@@ -94,7 +94,7 @@ def check_complete(cwd: Path, expected: set[tuple[str, int]]) -> None:
 
 
 def _written(run: Path) -> list[tuple[str, int]]:
-    """The whole lines of the journal that are samples, whatever reads them later."""
+    """Return the samples in the journal's complete lines, independently of its reader."""
     found = []
     for line in (run / "journal.jsonl").read_text(errors="replace").splitlines():
         if '"kind": "sample"' in line and line.endswith('"}'):
@@ -113,7 +113,7 @@ def _written(run: Path) -> list[tuple[str, int]]:
 def test_a_run_survives_any_number_of_kills(
     kills: int, words: tuple[str, ...], tmp_path_factory: pytest.TempPathFactory
 ) -> None:
-    """Killed at random moments, half of the times with its last line cut, it ends complete."""
+    """A run killed at random moments, with lines cut in half, ends complete."""
     expected, seconds = undisturbed(tmp_path_factory.mktemp("undisturbed"), words)
     killers: list[Killer] = []
     while sum(killer.kills for killer in killers) < kills:
@@ -126,7 +126,7 @@ def test_a_run_survives_any_number_of_kills(
 
 
 def complete(killer: Killer, run: tuple[str, ...], seconds: float) -> None:
-    """Start a run, and resume it as often as it is killed, until it comes to its end."""
+    """Start a run and resume it after each kill until it finishes."""
     done = False
     while not done:
         words = RESUME if (killer.cwd / "run").exists() else run
@@ -134,7 +134,7 @@ def complete(killer: Killer, run: tuple[str, ...], seconds: float) -> None:
 
 
 def check_report(cwd: Path) -> None:
-    """From the journal alone the same CSV comes back."""
+    """Check that ``report`` recreates the same CSV from the journal alone."""
     path = cwd / "run" / "results.csv"
     before = path.read_bytes()
     path.unlink()

@@ -1,4 +1,4 @@
-"""A user's files while they are compared: changed, moved away from, and what is left of a crash."""
+"""A user's files: changes between start and resume, other folders, and files kept after a crash."""
 
 import json
 import re
@@ -16,7 +16,7 @@ QUICK = ("--input", "2,8", "--budget", "1s", "--passes", "1", "--no-survey")
 
 
 def test_a_changed_file_is_refused(interrupted: Ended, tmp_path: Path) -> None:
-    """A run that began with other code does not go on with this one."""
+    """A run cannot be resumed with changed code."""
     cwd = interrupted.copied(tmp_path)
     path = cwd / "run" / "plan.json"
     plan = json.loads(path.read_text())
@@ -31,7 +31,7 @@ def test_a_changed_file_is_refused(interrupted: Ended, tmp_path: Path) -> None:
 
 
 def test_a_run_is_resumed_from_anywhere(interrupted: Ended, tmp_path: Path) -> None:
-    """Arms that were named from one folder are found from another."""
+    """Relative paths of arms work when a run is resumed from another folder."""
     cwd = interrupted.copied(tmp_path / "project")
     (cwd / "quick").touch()
     (tmp_path / "elsewhere").mkdir()
@@ -41,13 +41,13 @@ def test_a_run_is_resumed_from_anywhere(interrupted: Ended, tmp_path: Path) -> N
 
 
 def compared(cwd: Path, arm: str) -> tuple[subprocess.CompletedProcess[str], list[Path]]:
-    """Compare an arm with the right one; the temporary folders that are left of it."""
+    """Compare an arm with ``right``; return the process and the temporary folders left."""
     done = vitbench("compare", "arms.py:right", f"arms.py:{arm}", *QUICK, cwd=with_arms(cwd))
     return done, list((cwd / "tmp").glob("vitbench-????????/*"))
 
 
 def test_a_crash_leaves_its_log(tmp_path: Path) -> None:
-    """Where an arm failed its traceback can be read, and the last line says where."""
+    """The log of a failed arm has its traceback, and the last line has the log's path."""
     done, (folder,) = compared(tmp_path, "raises")
     assert done.returncode == 1
     assert done.stderr.splitlines()[-1].endswith(f"{folder}/passes/*.log")
@@ -57,8 +57,8 @@ def test_a_crash_leaves_its_log(tmp_path: Path) -> None:
     assert re.search(r"ValueError: no such head \(arms\.py, line \d+\)", done.stdout)
 
 
-def test_nothing_is_left_of_what_went_well(tmp_path: Path) -> None:
-    """Without a failure, and without --out, no files stay."""
+def test_a_successful_comparison_leaves_no_files(tmp_path: Path) -> None:
+    """Without a failure and without --out no file is kept."""
     done, folders = compared(tmp_path, "right")
     assert done.returncode == 0
     assert folders == []

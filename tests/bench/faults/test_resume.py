@@ -1,4 +1,4 @@
-"""``run --resume``: what it refuses, and what it does where nothing is left to measure."""
+"""``run --resume``: refusals, and a run that is already complete."""
 
 import json
 from collections.abc import Callable
@@ -17,7 +17,7 @@ pytestmark = [pytest.mark.slow, pytest.mark.long]
 
 
 def refused(cwd: Path) -> str:
-    """The one line on standard error of a resume that ends with exit code 2."""
+    """Return the one line on standard error of a resume that exits with code 2."""
     before = {path: path.read_bytes() for path in (cwd / "run").rglob("*.json*")}
     done = vitbench("run", "--resume", "run", cwd=cwd)
     assert done.returncode == 2
@@ -27,14 +27,14 @@ def refused(cwd: Path) -> str:
 
 
 def edit(path: Path, change: Callable[[dict[str, Any]], object]) -> None:
-    """Change a JSON file as somebody does by hand."""
+    """Change a JSON file by hand."""
     plain = json.loads(path.read_text())
     change(plain)
     path.write_text(json.dumps(plain))
 
 
 def test_another_machine_or_version_is_refused(interrupted: Ended, tmp_path: Path) -> None:
-    """Samples of two machines, versions or commits must not meet in a row: each is named."""
+    """The error lists every difference in machine, versions and commit."""
     cwd = interrupted.copied(tmp_path)
     path = cwd / "run" / "environment.json"
     before = json.loads(path.read_text())
@@ -45,39 +45,39 @@ def test_another_machine_or_version_is_refused(interrupted: Ended, tmp_path: Pat
     assert line.endswith("; start a new run instead")
     assert f"; torch was 2.0.0, is {before['torch']}; " in line
     assert f"code of vitbench was ffffffffff, is {before['code'][:10]}; " in line
-    # Outside of a git repository nobody knows the commit.
+    # Outside a git repository the commit is unknown.
     assert ("commit was 0000000000, is " in line) == (before["commit"] is not None)
 
 
 def without_passes(folder: Path) -> None:
-    """Take a field out of the plan."""
+    """Remove a field of the plan."""
     edit(folder / "plan.json", lambda plain: plain.pop("passes"))
 
 
 def with_more(folder: Path) -> None:
-    """Put a field into the plan that it does not have."""
+    """Add an unknown field to the plan."""
     edit(folder / "plan.json", lambda plain: plain.update(speed=2))
 
 
 def with_half_a_plan(folder: Path) -> None:
-    """Cut the plan off in the middle."""
+    """Truncate the plan."""
     path = folder / "plan.json"
     path.write_text(path.read_text()[:200])
 
 
 def with_later_plan(folder: Path) -> None:
-    """Make the plan one of a later version."""
+    """Give the plan a later schema version."""
     edit(folder / "plan.json", lambda plain: plain.update(schema=SCHEMA + 1))
 
 
 def with_faster_sample(folder: Path) -> None:
-    """Embellish a time in the journal."""
+    """Change a time in the journal."""
     path = folder / "journal.jsonl"
     path.write_text(path.read_text().replace('"arm_s": [0.', '"arm_s": [0.0'))
 
 
 def with_later_line(folder: Path) -> None:
-    """Append a line of a later version to the journal."""
+    """Append a line with a later schema version to the journal."""
     append_event(folder / "journal.jsonl", "sample", schema=SCHEMA + 1)
 
 
@@ -98,20 +98,20 @@ def with_later_line(folder: Path) -> None:
 def test_a_changed_folder_is_refused(
     change: Callable[[Path], None], says: str, interrupted: Ended, tmp_path: Path
 ) -> None:
-    """What was changed by hand, or is of a later version, is named with file and line."""
+    """The error has the file and line that was changed or is of a later version."""
     cwd = interrupted.copied(tmp_path)
     change(cwd / "run")
     assert says in refused(cwd)
 
 
-def test_a_folder_that_is_no_run_is_refused(tmp_path: Path) -> None:
-    """Any other folder is named, with what was expected."""
+def test_a_folder_without_a_run_is_refused(tmp_path: Path) -> None:
+    """The error has the folder and what was expected."""
     (tmp_path / "run").mkdir()
     assert "run/plan.json cannot be read (No such file or directory); expected" in refused(tmp_path)
 
 
 def test_a_finished_run_measures_nothing_new(resumed: Ended, tmp_path: Path) -> None:
-    """To resume once more changes neither the journal nor the CSV."""
+    """A second resume changes neither the journal nor the CSV."""
     cwd, first = resumed.copied(tmp_path), resumed.done
     files = [cwd / "run" / name for name in ("journal.jsonl", "results.csv")]
     before = [path.read_bytes() for path in files]
@@ -122,7 +122,7 @@ def test_a_finished_run_measures_nothing_new(resumed: Ended, tmp_path: Path) -> 
 
 
 def test_an_edited_csv_is_made_again_and_kept(resumed: Ended, tmp_path: Path) -> None:
-    """``report`` writes the rows anew, puts the edited file beside them, and says so."""
+    """``report`` rewrites the rows, keeps the edited file beside them, and prints a note."""
     cwd = resumed.copied(tmp_path)
     path = cwd / "run" / "results.csv"
     rows, edited = read_csv(path), path.read_text().replace(",ok,", ",wrong,")
@@ -137,7 +137,7 @@ def test_an_edited_csv_is_made_again_and_kept(resumed: Ended, tmp_path: Path) ->
 
 
 def test_a_half_written_line_is_reported_and_measured_again(resumed: Ended, tmp_path: Path) -> None:
-    """After a power loss the last line may be half there: the rest of the run stays as it was."""
+    """A last line cut by a power loss is measured again; the rest is unchanged."""
     cwd = resumed.copied(tmp_path)
     journal = cwd / "run" / "journal.jsonl"
     before = read_samples(cwd / "run")

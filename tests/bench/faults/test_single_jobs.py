@@ -1,4 +1,4 @@
-"""``vitbench memory`` and ``profile`` while their worker runs: kills, hangs, interrupts, locks."""
+"""``vitbench memory`` and ``profile``: kills, hangs, interrupts and locks of their worker."""
 
 import json
 import os
@@ -24,7 +24,7 @@ PROFILE = ("profile", "L/16", "--out", "p")
 def measuring(
     cwd: Path, *more: str, words: tuple[str, ...] = MEMORY
 ) -> Iterator[tuple[subprocess.Popen[str], int]]:
-    """The program while its worker builds a model, and the id of the worker."""
+    """Start the program; yield it and its worker's process id while a model is built."""
 
     def starts() -> bool:
         journals = (cwd / "tmp").glob("vitbench-*/journal.jsonl")
@@ -37,7 +37,7 @@ def measuring(
 
 
 def test_a_killed_measurement_is_a_status(tmp_path: Path) -> None:
-    """The row has the prediction and the cause; the next case is measured; the exit code is 1."""
+    """The row keeps the prediction and has the cause; the next case is measured; exit code 1."""
     with measuring(tmp_path, "B/32", "--json") as (process, worker):
         os.kill(worker, signal.SIGKILL)
         done = ended(process)
@@ -52,7 +52,7 @@ def test_a_killed_measurement_is_a_status(tmp_path: Path) -> None:
 
 
 def test_a_measurement_that_hangs_is_a_status(tmp_path: Path) -> None:
-    """After --case-timeout it is ended, and the note names the option."""
+    """A hang is ended after --case-timeout, and the note names the option."""
     with measuring(tmp_path, "--case-timeout", "1s") as (process, worker):
         os.kill(worker, signal.SIGSTOP)
         done = ended(process)
@@ -61,8 +61,8 @@ def test_a_measurement_that_hangs_is_a_status(tmp_path: Path) -> None:
     assert "no result within 1 s, so it was ended; --case-timeout gives more" in done.stdout
 
 
-def test_others_are_refused_meanwhile(tmp_path: Path) -> None:
-    """Whoever else measures on the device reads who holds it; the worker ends with its parent."""
+def test_a_second_measurement_is_refused(tmp_path: Path) -> None:
+    """The error names the process that holds the device; the worker ends with its parent."""
     with measuring(tmp_path) as (process, worker):
         os.kill(worker, signal.SIGSTOP)
         second = vitbench("memory", "B/32", "--device", "cpu", cwd=tmp_path)
@@ -76,7 +76,7 @@ def test_others_are_refused_meanwhile(tmp_path: Path) -> None:
 
 
 def test_an_interrupt_keeps_the_prediction(tmp_path: Path) -> None:
-    """Ctrl-C ends the measurement; the table has what was predicted."""
+    """Ctrl-C ends the measurement, and the table has the prediction."""
     with measuring(tmp_path) as (process, _):
         os.killpg(process.pid, signal.SIGINT)
         done = ended(process)
@@ -88,7 +88,7 @@ def test_an_interrupt_keeps_the_prediction(tmp_path: Path) -> None:
 
 
 def test_a_crash_inside_a_profile_is_one_line(tmp_path: Path) -> None:
-    """The command lives, says in one line what ended the worker, and exits with 2."""
+    """The command reports the worker's end in one line and exits with code 2."""
     with measuring(tmp_path, words=PROFILE) as (process, worker):
         os.kill(worker, signal.SIGSEGV)
         done = ended(process)
@@ -101,8 +101,8 @@ def test_a_crash_inside_a_profile_is_one_line(tmp_path: Path) -> None:
     assert not (tmp_path / "p").exists()
 
 
-def test_a_profiles_worker_ends_with_it(tmp_path: Path) -> None:
-    """Whoever kills the command leaves nothing that runs."""
+def test_the_worker_of_a_profile_ends_with_it(tmp_path: Path) -> None:
+    """No process is left after the command is killed."""
     with measuring(tmp_path, words=PROFILE) as (process, worker):
         os.kill(worker, signal.SIGSTOP)
         process.kill()

@@ -1,4 +1,4 @@
-"""A survey that is killed or interrupted: each case is looked at once, and no row is lost."""
+"""Killed and interrupted surveys: each case is surveyed once, and no row is lost."""
 
 import json
 import os
@@ -41,19 +41,19 @@ HINT = "vitbench: interrupted; go on with: vitbench run --resume run"
 
 @pytest.fixture
 def surveying(tmp_path: Path) -> Iterator[tuple[Path, subprocess.Popen[str]]]:
-    """The program while it looks at the second of three cases, and where it was started."""
+    """Start a run that surveys the second of three cases; yield its folder and process."""
     with started(*command(*WAITS), cwd=with_arms(tmp_path)) as process:
         wait_for((tmp_path / "under-way").exists, "a case under way", process)
         yield tmp_path, process
 
 
 def rows(cwd: Path) -> dict[str, Record]:
-    """The rows of a run by arm."""
+    """Return the rows of a run by arm."""
     return {row.arm.removeprefix("arms.py:"): row for row in read_csv(cwd / "run" / "results.csv")}
 
 
-def looked_at(cwd: Path) -> dict[str, Any]:
-    """What became of each case, in the order of the plan; none was looked at twice."""
+def survey_statuses(cwd: Path) -> dict[str, Any]:
+    """Return the survey status of each case in plan order; check that none was repeated."""
     events, _ = read_events(cwd / "run" / "journal.jsonl")
     written = Counter(event["key"] for event in events if event["kind"] == "survey")
     assert set(written.values()) <= {1}
@@ -67,28 +67,28 @@ def looked_at(cwd: Path) -> dict[str, Any]:
 
 
 def check_complete(cwd: Path, **statuses: str) -> None:
-    """Every case was looked at, once; those that are not named were ok, and all were measured."""
+    """Check that each case was surveyed once and measured, with status ok unless given."""
     names = ("right", "waits_alone", "right#2")
     expected = {f"arms.py:{name}": statuses.get(name, "ok") for name in names}
-    assert looked_at(cwd) == expected
+    assert survey_statuses(cwd) == expected
     assert {row.status for row in rows(cwd).values()} == {"ok"}
     assert all(row.rounds for row in rows(cwd).values())
 
 
 def survey_of(process: subprocess.Popen[str]) -> int:
-    """The process that looks at cases."""
+    """Return the id of the survey's process."""
     found = [pid for pid in children(process.pid) if is_survey(pid)]
     assert len(found) == 1
     return found[0]
 
 
 def is_survey(pid: int) -> bool:
-    """Whether a process looks at cases."""
+    """Return whether a process runs a survey."""
     return b"survey.plan.json" in Path(f"/proc/{pid}/cmdline").read_bytes()
 
 
 def test_a_killed_survey_costs_one_case(surveying: tuple[Path, subprocess.Popen[str]]) -> None:
-    """The case under way says how it ended, the rest is looked at, and the rows are whole."""
+    """The current case has the cause, the rest is surveyed, and all rows are complete."""
     cwd, process = surveying
     os.kill(survey_of(process), signal.SIGKILL)
     assert ended(process).returncode == 0
@@ -100,14 +100,14 @@ def test_a_killed_survey_costs_one_case(surveying: tuple[Path, subprocess.Popen[
     assert rows(cwd)["right#2"].allocated_bytes
 
 
-def test_a_killed_run_goes_on_where_it_was(surveying: tuple[Path, subprocess.Popen[str]]) -> None:
-    """Nothing that was measured is measured again, and each case is looked at once in the end."""
+def test_a_killed_run_resumes_its_survey(surveying: tuple[Path, subprocess.Popen[str]]) -> None:
+    """No measurement is repeated, and each case is surveyed once in the end."""
     cwd, process = surveying
     before = (cwd / "run" / "journal.jsonl").read_bytes()
     os.killpg(process.pid, signal.SIGKILL)
     process.wait()
     assert none_left(cwd)
-    assert looked_at(cwd) == {"arms.py:right": "ok"}
+    assert survey_statuses(cwd) == {"arms.py:right": "ok"}
     (cwd / "quick").touch()
     done = vitbench(*RESUME, cwd=cwd)
     assert done.returncode == 0, done.stderr
@@ -124,7 +124,7 @@ def test_a_killed_run_goes_on_where_it_was(surveying: tuple[Path, subprocess.Pop
 def test_an_interrupted_survey_can_be_finished(
     number: int, surveying: tuple[Path, subprocess.Popen[str]]
 ) -> None:
-    """Whoever stops it has the rows, reads how to go on, and loses one look."""
+    """An interrupt costs one case; rows are written and the command to resume is printed."""
     cwd, process = surveying
     process.send_signal(number)
     done = ended(process)
@@ -134,34 +134,34 @@ def test_an_interrupted_survey_can_be_finished(
     assert none_left(cwd)
     assert rows(cwd)["right"].allocated_bytes
     assert rows(cwd)["right#2"].rounds
-    assert looked_at(cwd) == {"arms.py:right": "ok"}
+    assert survey_statuses(cwd) == {"arms.py:right": "ok"}
     (cwd / "quick").touch()
     assert vitbench(*RESUME, cwd=cwd).returncode == 0
     check_complete(cwd)
 
 
 def test_an_interrupt_is_not_lost_while_torch_loads(tmp_path: Path) -> None:
-    """Before the first case there is nothing to finish: the survey ends at once."""
+    """An interrupt before the first case ends the survey at once."""
     log = tmp_path / "run" / "passes" / "survey.log"
     with started(*command(*WAITS), cwd=with_arms(tmp_path)) as process:
         wait_for(log.exists, "the survey", process)
         wait_for(lambda: any(map(loads_torch, children(process.pid))), "torch", process)
         os.killpg(process.pid, signal.SIGINT)
         assert ended(process).returncode == 130
-    assert looked_at(tmp_path) == {}
+    assert survey_statuses(tmp_path) == {}
     assert rows(tmp_path)["right#2"].rounds
 
 
 def loads_torch(pid: int) -> bool:
-    """Whether a process has begun to load torch's own library."""
+    """Return whether a process has started to load torch's library."""
     try:
         return "libtorch_python" in Path(f"/proc/{pid}/maps").read_text()
     except OSError:
         return False
 
 
-def test_arms_that_end_the_survey_are_measured_all_the_same(tmp_path: Path) -> None:
-    """A crash that only the survey met is a note; the verdict stands, and the exit code is 0."""
+def test_arms_that_crash_the_survey_are_still_measured(tmp_path: Path) -> None:
+    """A crash in the survey alone is a note; the verdict stays and the exit code is 0."""
     arms = [f"arms.py:{name}" for name in ("leaves_alone", "faults_alone", "right")]
     done = vitbench("compare", "arms.py:right", *arms, *HOW, "--json", cwd=with_arms(tmp_path))
     assert done.returncode == 0, done.stderr

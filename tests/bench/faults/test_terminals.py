@@ -1,4 +1,4 @@
-"""A closed terminal: rows are kept, nothing stays behind; under nohup nothing happens at all."""
+"""A closed terminal ends a run like an interrupt; under nohup the run continues."""
 
 import os
 import pty
@@ -14,7 +14,7 @@ from helpers.processes import COMPARE, command, ended, none_left, started, wait_
 
 pytestmark = [pytest.mark.slow, pytest.mark.long]
 
-# Starts a program whose terminal is its standard input, as a terminal's window does.
+# Starts a program with standard input as its controlling terminal, like a terminal window.
 AT_TERMINAL = (
     "import fcntl, os, sys, termios; fcntl.ioctl(0, termios.TIOCSCTTY, 0); "
     "os.execv(sys.argv[1], sys.argv[1:])"
@@ -22,7 +22,7 @@ AT_TERMINAL = (
 
 
 def test_a_closed_terminal_keeps_the_rows(tmp_path: Path) -> None:
-    """Who closes the window loses nothing: there is nowhere to print, and all is written."""
+    """A closed terminal window loses no measurement, and no process is left."""
     ours, theirs = pty.openpty()
     words = (sys.executable, "-c", AT_TERMINAL, *command(*COMPARE))
     streams = {"stdin": theirs, "stdout": theirs, "stderr": theirs}
@@ -38,7 +38,7 @@ def test_a_closed_terminal_keeps_the_rows(tmp_path: Path) -> None:
 
 
 def test_nohup_stays_nohup(tmp_path: Path) -> None:
-    """A program told to ignore the terminal's end goes on to its own, even if nobody reads on."""
+    """Under nohup a run ignores SIGHUP and ends normally, even with standard error closed."""
     with started("nohup", *command(*COMPARE), cwd=with_arms(tmp_path)) as process:
         wait_for((tmp_path / "under-way").exists, "pairs under way", process)
         process.send_signal(signal.SIGHUP)

@@ -1,4 +1,4 @@
-"""Two runs at once: the second is refused, and told by whom; with --no-lock it runs."""
+"""Two runs at once: the second is refused unless --no-lock is given."""
 
 import json
 import subprocess
@@ -25,7 +25,7 @@ SECOND = {
 def second(
     tmp_path_factory: pytest.TempPathFactory,
 ) -> tuple[int, dict[str, subprocess.CompletedProcess[str]]]:
-    """What became of several programs beside one that measures, and the process id of that."""
+    """Return the first program's process id and the results of others started meanwhile."""
     cwd = with_arms(tmp_path_factory.mktemp("two"))
     with ExitStack() as stack:
         first = stack.enter_context(started(*command(*COMPARE), cwd=cwd))
@@ -42,7 +42,7 @@ def second(
 def test_a_second_run_on_the_device_is_refused(
     second: tuple[int, dict[str, subprocess.CompletedProcess[str]]],
 ) -> None:
-    """One line says which device, who measures on it since when, and what to do."""
+    """The line has the device, the process that measures on it, and the remedy."""
     first, done = second
     assert done["compare"].returncode == 2
     (line,) = done["compare"].stderr.splitlines()
@@ -54,7 +54,7 @@ def test_a_second_run_on_the_device_is_refused(
 def test_without_locks_a_second_run_measures(
     under_way: tuple[Path, subprocess.Popen[str]],
 ) -> None:
-    """Who wants two runs at once can have them."""
+    """With --no-lock two runs measure at the same time."""
     cwd, first = under_way
     with started(*command(*SMALL, "--no-lock"), cwd=cwd) as second:
         done = ended(second)
@@ -66,7 +66,7 @@ def test_without_locks_a_second_run_measures(
 def test_no_second_run_writes_into_a_folder(
     second: tuple[int, dict[str, subprocess.CompletedProcess[str]]],
 ) -> None:
-    """A run's folder has one writer, whatever was said of locks."""
+    """A run's folder has one writer, even with --no-lock."""
     first, done = second
     assert done["resume --no-lock"].returncode == 2
     (line,) = done["resume --no-lock"].stderr.splitlines()

@@ -1,4 +1,4 @@
-"""The workflows that gate and keep a history, in a project of its own, as a runner runs them."""
+"""The gate and history workflows, run in a project of their own as a CI runner does."""
 
 from pathlib import Path
 
@@ -27,7 +27,7 @@ class Work(nn.Module):
 def make():
     return Work()
 """
-# Another job, which pushes its own history just before this one does, once.
+# Another job that pushes its own history once, just before this one.
 OTHER = """#!/bin/sh
 [ -e "$0.done" ] && exit 0
 touch "$0.done"
@@ -41,7 +41,7 @@ INSTALL = {"inputs.install": "python -c 'import bench'"}
 
 @pytest.fixture(name="checkout")
 def _checkout(tmp_path: Path) -> Path:
-    """A project's clone, whose commits can be pushed to where it came from."""
+    """Return a clone of a project with a bare repository as its origin."""
     first = {"layers.py": LAYER.format(repeats=4), ".gitignore": "results/\n__pycache__/\n"}
     project = make_repository(tmp_path / "project", first)
     git(tmp_path, "clone", "--quiet", "--bare", str(project), "origin.git")
@@ -50,7 +50,7 @@ def _checkout(tmp_path: Path) -> Path:
 
 
 def test_the_gate_stops_a_slower_change(checkout: Path, tmp_path: Path) -> None:
-    """Its step fails, and the job's summary says why; a change back to what was passes."""
+    """A slower change fails the step with a summary; the reverted change passes."""
     known = {
         **INSTALL,
         "github.base_ref": "main",
@@ -69,7 +69,7 @@ def test_the_gate_stops_a_slower_change(checkout: Path, tmp_path: Path) -> None:
 
 
 def test_every_push_goes_into_the_history(checkout: Path, tmp_path: Path) -> None:
-    """On a branch of its own, with its chart, also where another job pushes at the same time."""
+    """History and chart are on a branch of their own, also after a concurrent push."""
     measure = "compare layers.py:make layers.py:make#2 --input 256,64 --passes 1 --no-survey"
     measure += " --budget 1s"
     for number in range(2):

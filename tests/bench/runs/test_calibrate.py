@@ -1,4 +1,4 @@
-"""bench.runs.calibrate: what is measured in how much time, and which answer is known of it."""
+"""bench.runs.calibrate: the comparisons of a calibration, their known speed-up and scores."""
 
 from collections import Counter
 from collections.abc import Sequence
@@ -27,7 +27,7 @@ TEN_MINUTES_S = 600.0
 
 
 def truth_of(comparison: Comparison) -> float | None:
-    """The speed-up by the stacks' names; None of a control."""
+    """Return the speed-up by the stacks' names; None for a control."""
     if comparison.is_control:
         return None
     layers = [
@@ -41,13 +41,13 @@ def truth_of(comparison: Comparison) -> float | None:
     "kind", STACK_PAIRS, ids=lambda kind: f"{kind.arm}-against-{kind.baseline}"
 )
 def test_truths_are_those_of_the_stacks(kind: calibrate.StackPair) -> None:
-    """The known speed-up of a kind is the ratio of its numbers of layers."""
+    """The known speed-up of a kind is the ratio of its layer counts."""
     layers = [int(name.rpartition("_")[2]) for name in (kind.baseline, kind.arm)]
     assert kind.truth == layers[0] / layers[1]
 
 
 def test_ten_minutes() -> None:
-    """Ten minutes have as many comparisons as the kinds say, and controls of each baseline."""
+    """Ten minutes hold each kind's stated number of comparisons, and a control per baseline."""
     found = Counter(truth_of(each) for each, _ in comparisons(TEN_MINUTES_S, "cpu"))
     assert {kind.truth: found[kind.truth] for kind in STACK_PAIRS} == {
         kind.truth: kind.in_ten_minutes for kind in STACK_PAIRS
@@ -61,7 +61,7 @@ def test_ten_minutes() -> None:
 @pytest.mark.parametrize("budget_s", [60.0, 600.0, 3600.0])
 @pytest.mark.parametrize("device", ["cpu", "cuda"])
 def test_keys_are_unique(budget_s: float, device: str) -> None:
-    """However long a calibration is, no two comparisons share a key, and all are on its device."""
+    """At any length all keys are distinct and all comparisons are on the given device."""
     found = [each for each, _ in comparisons(budget_s, device)]
     assert len({each.key for each in found}) == len(found)
     assert {each.workload.device for each in found} == {device}
@@ -69,7 +69,7 @@ def test_keys_are_unique(budget_s: float, device: str) -> None:
 
 
 def test_more_time_is_more_comparisons() -> None:
-    """An hour has six times as many of each kind; a minute still has two of each."""
+    """An hour has six times the comparisons of each kind; ten seconds still have two of each."""
     hour, minute = (
         Counter(truth_of(each) for each, _ in comparisons(budget_s, "cpu"))
         for budget_s in (3600.0, 10.0)
@@ -80,7 +80,7 @@ def test_more_time_is_more_comparisons() -> None:
 
 
 def test_small_differences_get_more_time() -> None:
-    """A comparison's weight is its kind's; a control's is that of identical arms."""
+    """A comparison has its kind's weight; a control has the weight of identical arms."""
     weights = {kind.truth: kind.weight for kind in STACK_PAIRS}
     for each, weight in comparisons(TEN_MINUTES_S, "cpu"):
         assert weight == weights[truth_of(each) or 1.0]
@@ -88,7 +88,7 @@ def test_small_differences_get_more_time() -> None:
 
 
 def measured(comparison: Comparison, index: int) -> Sample:
-    """A pass that measured what is true of the stacks."""
+    """Build a sample whose times have the known speed-up of the stacks."""
     baseline_s = 0.01 * (truth_of(comparison) or 1.0)
     wave = [1 + 0.001 * ((place * 7 + index) % 5 - 2) for place in range(12)]
     return make_sample(
@@ -100,7 +100,7 @@ def measured(comparison: Comparison, index: int) -> Sample:
 
 
 def calibration_in(folder: Path, chosen: Sequence[Comparison], samples: Sequence[Sample]) -> Path:
-    """A run's folder over some comparisons, with its journal."""
+    """Create a run's folder with these comparisons and samples."""
     create_run_folder(folder, make_plan(comparisons=tuple(chosen)), make_environment())
     for sample in samples:
         append_sample(folder / "journal.jsonl", sample)
@@ -108,7 +108,7 @@ def calibration_in(folder: Path, chosen: Sequence[Comparison], samples: Sequence
 
 
 def test_a_calibration_is_scored_again_from_its_journal(tmp_path: Path) -> None:
-    """From the journal alone every method's rates follow, for every kind of trial."""
+    """Every method's rates for every kind of trial follow from the journal alone."""
     chosen = [each for each, _ in comparisons(60.0, "cpu")]
     samples = [measured(each, index) for index in range(2) for each in chosen]
     found = calibrate.read(calibration_in(tmp_path / "run", chosen, samples))
@@ -129,8 +129,8 @@ def test_a_calibration_is_scored_again_from_its_journal(tmp_path: Path) -> None:
     ],
     ids=["crashed", "one pair"],
 )
-def test_what_was_not_measured_is_no_trial(tmp_path: Path, changes: dict[str, Any]) -> None:
-    """Comparisons that failed, had no turn, or have too few pairs for a method, are in no rate."""
+def test_unmeasured_comparisons_are_not_trials(tmp_path: Path, changes: dict[str, Any]) -> None:
+    """Failed, skipped and too short comparisons do not count in any rate."""
     chosen = [each for each, _ in comparisons(60.0, "cpu")]
     candidates = [each for each in chosen if not each.is_control]
     samples = [measured(each, 0) for each in chosen if each not in candidates[:1]]
@@ -147,7 +147,7 @@ def test_what_was_not_measured_is_no_trial(tmp_path: Path, changes: dict[str, An
 def test_only_stacks_of_known_speed_up_are_trials(
     tmp_path: Path, baseline: str, arm: str, trials: int
 ) -> None:
-    """Other pairs of stacks are no trial; the number of a copy does not matter."""
+    """Other pairs of stacks are not trials; the number of a copy is ignored."""
     arms = [Arm(factory=f"old.place:{name}") for name in (baseline, arm)]
     other = replace(CANDIDATES[0], baseline=arms[0], arm=arms[1])
     samples = [measured(each, 0) for each in CALIBRATION] + [make_sample(other)]
@@ -170,8 +170,10 @@ OTHERS = [make_comparison("mha"), make_comparison("manual")]
     ],
     ids=["nothing measured", "no controls", "another run"],
 )
-def test_no_calibration(tmp_path: Path, chosen: list[Comparison], samples: list[Sample]) -> None:
-    """A run that holds no calibration is refused, with how to make one."""
+def test_a_run_without_a_calibration_is_refused(
+    tmp_path: Path, chosen: list[Comparison], samples: list[Sample]
+) -> None:
+    """The error has the command that makes a calibration."""
     folder = calibration_in(tmp_path / "run", chosen, samples)
     with pytest.raises(InputError, match=r"holds no calibration .*make one with: vitbench calibr"):
         calibrate.read(folder)

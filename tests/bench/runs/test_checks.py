@@ -1,4 +1,4 @@
-"""bench.runs.checks and the benchmark modules: what is found, what is refused before it starts."""
+"""bench.runs.checks and the benchmark modules: discovery, and refusals before a run starts."""
 
 from collections.abc import Callable
 from importlib import import_module
@@ -20,7 +20,7 @@ MODULES = sorted(Path(suite.__path__[0]).glob("bench_*.py"))
 
 
 def test_one_grid_for_each_factor() -> None:
-    """Every factor has one benchmark module; one has no grid: what only a plan names."""
+    """Every factor has one benchmark module; one further module has no grid."""
     assert sorted(grid.factor for grid in grids()) == sorted(FACTORS)
     assert len(MODULES) == len(FACTORS) + 1
 
@@ -33,7 +33,7 @@ def test_module_is_short(path: Path) -> None:
 
 @pytest.mark.parametrize("path", MODULES, ids=lambda path: path.stem)
 def test_module_measures_once(path: Path) -> None:
-    """A benchmark module has a grid and one function, which measures the comparison it is given."""
+    """A benchmark module has a grid and one function that measures its comparison."""
     module: Any = import_module(f"bench.suite.{path.stem}")
     assert isinstance(grid_of(module), Grid) == (path.stem != "bench_given")
     functions: list[Callable[..., None]]
@@ -45,14 +45,14 @@ def test_module_measures_once(path: Path) -> None:
 
 
 def test_comparisons_are_those_of_all_grids() -> None:
-    """A selection's comparisons are every grid's, one grid after the other."""
+    """A selection expands to the comparisons of every grid, in the grids' order."""
     selection = Selection(variants=("B/16", "L/32"), modes=("train",))
     expected = [each for grid in grids() for each in expand(grid, selection)]
     assert list(comparisons(selection)) == expected
 
 
-def test_nothing_is_chosen_by_what_cannot_be_measured() -> None:
-    """Not after ten minutes but at once, with the reason; other objectives need no meter."""
+def test_an_energy_objective_needs_a_meter() -> None:
+    """An unmeasurable objective is refused with the reason; others need no meter."""
     blind = make_environment(no_energy={"cpu": "no RAPL"})
     for objective in ("latency", "throughput", "memory"):
         check_objective(objective, ("cpu",), blind)
@@ -64,7 +64,7 @@ def test_nothing_is_chosen_by_what_cannot_be_measured() -> None:
 
 @pytest.mark.parametrize(("passes", "import_torch_s", "need_s"), [(3, 4.0, 33.5), (1, 1.0, 10.5)])
 def test_budget(passes: int, import_torch_s: float, need_s: float) -> None:
-    """The least budget starts every pass and measures something in each; less is refused."""
+    """The least budget is accepted; any smaller one is refused with the remedy."""
     environment = make_environment(import_torch_s=import_torch_s)
     check_budget(need_s, passes, environment)
     with pytest.raises(InputError, match="give a larger --budget or fewer --passes"):
@@ -73,5 +73,5 @@ def test_budget(passes: int, import_torch_s: float, need_s: float) -> None:
 
 @given(import_torch_s=st.floats(0.5, 60))
 def test_starting_takes_longer_than_importing_torch(import_torch_s: float) -> None:
-    """A pass starts Python, torch and pytest: its start is a multiple of what torch takes."""
+    """The estimated start of a pass exceeds the import time of torch."""
     assert startup_s(make_environment(import_torch_s=import_torch_s)) > import_torch_s

@@ -1,4 +1,4 @@
-"""A real run that chooses, measures what it chose, and tells it in every form."""
+"""A real run that chooses a combination, measures it and reports it in every format."""
 
 import re
 from pathlib import Path
@@ -15,8 +15,8 @@ from helpers.runs import FinishedRun
 pytestmark = [pytest.mark.slow, pytest.mark.long]
 
 
-def test_what_was_chosen_is_measured(finished: FinishedRun) -> None:
-    """After everything else, once, beside the default arm's own control; and so it is told."""
+def test_the_choice_is_measured(finished: FinishedRun) -> None:
+    """The choice is measured last, once, beside the default arm's control, and reported."""
     events, _ = read_events(finished.folder / "journal.jsonl")
     (choice,) = choices_from(events)
     assert [each.arm_name for each in choice.comparisons] == ["plain", "bf16"]
@@ -30,14 +30,16 @@ def test_what_was_chosen_is_measured(finished: FinishedRun) -> None:
     assert re.match(r"Choose for B/32 b1 forward 32px: .*bf16", last)
 
 
-def test_a_jobs_page_has_it(finished: FinishedRun) -> None:
-    """What to choose, and the tables, as Markdown."""
+def test_the_job_summary_has_the_choice(finished: FinishedRun) -> None:
+    """The job summary has the choice and the tables as Markdown."""
     assert finished.summary.startswith("**What to choose by memory")
     assert "**precision**, against `fp32`" in finished.summary
 
 
-def test_the_page_is_made_again(finished: FinishedRun, tmp_path: Path) -> None:
-    """With another objective too; nothing half-written is left."""
+def test_the_page_is_made_again_for_another_objective(
+    finished: FinishedRun, tmp_path: Path
+) -> None:
+    """``report`` writes the page anew and leaves no partial file."""
     run = finished.copied(tmp_path)
     (run / "report.html").unlink()
     done = vitbench("report", "run", "--objective", "latency", cwd=tmp_path)
@@ -46,8 +48,8 @@ def test_the_page_is_made_again(finished: FinishedRun, tmp_path: Path) -> None:
     assert not list(run.glob("*.part"))
 
 
-def test_it_is_exported(finished: FinishedRun, tmp_path: Path) -> None:
-    """To standard output, or to a file that is not there yet."""
+def test_the_run_is_exported(finished: FinishedRun, tmp_path: Path) -> None:
+    """The export goes to standard output or to a new file; an existing file is refused."""
     run = finished.copied(tmp_path)
     done = vitbench("export", "run", "--format", "csv", cwd=tmp_path)
     assert done.stdout == (run / "results.csv").read_text()
@@ -58,8 +60,8 @@ def test_it_is_exported(finished: FinishedRun, tmp_path: Path) -> None:
     assert (tmp_path / "junit.xml").stat().st_size > 500
 
 
-def test_it_is_kept_in_a_history_once(finished: FinishedRun, tmp_path: Path) -> None:
-    """Every arm but the choice, beside the yardstick; one run has no trend yet."""
+def test_the_run_is_added_to_a_history_once(finished: FinishedRun, tmp_path: Path) -> None:
+    """The history has every arm but the choice; a second add is refused; one run has no trend."""
     run = finished.copied(tmp_path)
     for code in (0, 2):
         done = vitbench("history", "add", "run", "--file", "history.csv", cwd=tmp_path)
@@ -74,7 +76,7 @@ def test_it_is_kept_in_a_history_once(finished: FinishedRun, tmp_path: Path) -> 
 
 
 def test_an_interrupted_choice_is_finished(finished: FinishedRun, tmp_path: Path) -> None:
-    """What was chosen stands in the journal: a run that ended before it was measured goes on."""
+    """A run that ended after its choice, before measuring it, resumes from the journal."""
     lines = (finished.folder / "journal.jsonl").read_bytes().splitlines(keepends=True)
     place = next(n for n, line in enumerate(lines) if b'"kind": "choice"' in line)
     cut = tmp_path / "cut"

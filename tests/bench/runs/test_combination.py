@@ -1,4 +1,4 @@
-"""combination: what a run measures as a whole, in how many passes, and after a resume."""
+"""bench.runs.combination: the chosen combination, its passes, and its state after a resume."""
 
 from dataclasses import asdict, replace
 from pathlib import Path
@@ -21,12 +21,12 @@ from helpers.records import make_comparison, make_plan, make_sample
 
 
 def chosen(plan: Any = None, **changes: Any) -> list[Comparison]:
-    """What the rows of the small run let measure."""
+    """Return the comparisons that follow from the rows of the small run."""
     return wanted(plan or make_plan(), [replace(row, **changes) for row in run()])
 
 
 def test_the_plain_arm_is_every_factors_baseline() -> None:
-    """What a choice is compared with is what its parts were compared with."""
+    """The plain arm has the baseline level of every factor."""
     usual = [grid for grid in grids() if grid.arms and grid.factor not in ("kernel", "layout")]
     assert len(usual) == 6
     assert {grid.factor: grid.arms[0] for grid in usual} == {
@@ -35,13 +35,13 @@ def test_the_plain_arm_is_every_factors_baseline() -> None:
 
 
 def test_levels_have_names_of_their_own() -> None:
-    """No two factors share one beyond the default arm: a combination's name says all."""
+    """Levels beyond the baselines have distinct names, so a combination's name is unique."""
     names = [level for grid in grids() for level in grid.arms[1:]]
     assert len(names) == len(set(names))
 
 
-def test_a_choice_is_compared_with_the_plain_arm_and_that_with_itself() -> None:
-    """On a model where that is quick, as every benchmark of a whole is."""
+def test_a_choice_is_compared_with_the_plain_arm() -> None:
+    """A small model is compared as a whole with warm caches, beside the plain arm's control."""
     pair = chosen()
     assert [each.factor for each in pair] == [CHOICE, CHOICE]
     assert [each.baseline for each in pair] == [DEFAULT_ARM, DEFAULT_ARM]
@@ -53,8 +53,8 @@ def test_a_choice_is_compared_with_the_plain_arm_and_that_with_itself() -> None:
     assert {(each.workload.component, each.cache) for each in pair} == {("model", "warm")}
 
 
-def test_large_models_are_chosen_for_by_their_block() -> None:
-    """With caches as the run's other blocks have them; the cheapest comes first."""
+def test_large_models_are_compared_by_their_block() -> None:
+    """Blocks use the run's cache mode, and the cheapest comparison comes first."""
     rows = [replace(row, variant=name) for name in ("L/16", "B/16") for row in run()]
     found = wanted(make_plan(comparisons=(make_comparison(cache="warm"),)), rows)
     assert [(c.workload.variant, c.workload.component) for c in found[::2]] == [
@@ -64,37 +64,37 @@ def test_large_models_are_chosen_for_by_their_block() -> None:
     assert found[0].cache == "warm"
 
 
-def test_the_runs_own_whole_is_taken() -> None:
-    """Somebody who asked for blocks gets blocks."""
+def test_the_runs_own_component_is_used() -> None:
+    """A run of blocks compares its choice on blocks."""
     block = make_comparison("bf16", factor="precision", baseline="fp32", component="block")
     pair = chosen(make_plan(comparisons=(block,)))
     assert {each.workload.component for each in pair} == {"block"}
     assert {each.cache for each in pair} == {"cold"}
 
 
-def test_where_the_plain_arm_is_chosen_nothing_is_measured() -> None:
-    """It would be compared with itself."""
+def test_the_plain_arm_as_choice_is_not_measured() -> None:
+    """A chosen plain arm would be compared with itself."""
     assert wanted(make_plan(), [control("patcher")]) == []
 
 
-def test_what_the_plan_has_is_not_wanted_again() -> None:
-    """Until the rows let choose something else."""
+def test_a_planned_choice_is_not_repeated() -> None:
+    """A choice in the plan is not repeated; a different one is measured."""
     plan = make_plan(comparisons=tuple(chosen()))
     assert chosen(plan) == []
     bound = replace(plan, max_error=1e-4)
     assert [each.arm_name for each in chosen(bound)] == ["linear"]
 
 
-def test_a_run_chooses_by_what_its_plan_says() -> None:
-    """Objective and bound of errors."""
+def test_a_run_chooses_by_its_plans_aim() -> None:
+    """Objective and error bound come from the plan."""
     assert aim_of(make_plan()) == Aim()
     plan = make_plan(objective="memory", max_error=0.1)
     assert aim_of(plan) == Aim(objective="memory", max_error=0.1)
     assert [each.arm_name for each in chosen(plan)] == ["plain", "bf16"]
 
 
-def test_what_fits_is_measured_in_as_many_passes_as_fit() -> None:
-    """A control and its candidate at a time; never in more passes than the run's."""
+def test_affordable_pairs_fill_the_time_left() -> None:
+    """Controls and candidates fit in pairs, in at most the run's number of passes."""
     four = chosen() + chosen(image_size=256)
     enough = affordable(four, 10_000, 5.0, 3)
     assert enough is not None
@@ -108,15 +108,15 @@ def test_what_fits_is_measured_in_as_many_passes_as_fit() -> None:
 
 
 def journal_of(path: Path, *groups: tuple[list[Comparison], int]) -> list[Choice]:
-    """What the journal of a run tells that chose so."""
+    """Write choices to a journal and return them as read."""
     for group, passes in groups:
         plain = [asdict(each) for each in group]
         append_event(path, CHOICE, comparisons=plain, passes=passes)
     return choices_from(read_events(path)[0])
 
 
-def test_what_was_chosen_outlives_the_process(tmp_path: Path) -> None:
-    """A plan that is read again has it, once, with lighter controls."""
+def test_choices_are_restored_from_the_journal(tmp_path: Path) -> None:
+    """The plan has each choice once, with a lighter control."""
     events = journal_of(tmp_path / "j", (chosen(), 2), (chosen(), 1))
     plan = with_choices(make_plan(), events)
     assert list(plan.comparisons) == [*make_plan().comparisons, *chosen()]
@@ -126,8 +126,8 @@ def test_what_was_chosen_outlives_the_process(tmp_path: Path) -> None:
     assert with_choices(make_plan(), []) == make_plan()
 
 
-def test_what_is_no_comparison_is_told(tmp_path: Path) -> None:
-    """A line that was changed by hand, with a checksum to match."""
+def test_an_invalid_choice_in_the_journal_is_refused(tmp_path: Path) -> None:
+    """A choice edited by hand is refused even with a valid checksum."""
     path = tmp_path / "j"
     append_event(path, CHOICE, comparisons=[{"factor": 3}], passes=1)
     with pytest.raises(InputError, match="choice"):
@@ -135,14 +135,14 @@ def test_what_is_no_comparison_is_told(tmp_path: Path) -> None:
 
 
 def test_a_half_written_choice_is_made_again(tmp_path: Path) -> None:
-    """Whoever was killed while choosing left half a line, which spoils nothing."""
+    """A half-written choice from a killed process is ignored."""
     path = tmp_path / "j"
     path.write_bytes(b'{"schema": 4, "kind": "choi')
     assert with_choices(make_plan(), journal_of(path, (chosen(), 1))).choice_passes == 1
 
 
-def test_choices_are_measured_after_all_else_in_their_own_passes() -> None:
-    """The planned passes stay as they were; then come those of the choice, and no more of them."""
+def test_choices_are_measured_last_in_their_own_passes() -> None:
+    """The planned passes are unchanged, and the choice's passes follow."""
     first = make_comparison()
     plan = make_plan(comparisons=(first, *chosen()), choice_passes=2, precision=0.01)
     done = [make_sample(first, index) for index in range(3)]
@@ -157,7 +157,7 @@ def test_choices_are_measured_after_all_else_in_their_own_passes() -> None:
 
 
 def test_choices_take_their_time_from_the_planned_passes() -> None:
-    """Where a run is to choose, the passes before get less."""
+    """The planned passes of a run that chooses are shorter."""
     first = make_comparison()
     plans = [make_plan(comparisons=(first,), choose=choose) for choose in (False, True)]
     alone, before = (next_pass(plan, [], {}, 0.0, 1.0) for plan in plans)
@@ -166,8 +166,8 @@ def test_choices_take_their_time_from_the_planned_passes() -> None:
     assert before.seconds == pytest.approx(0.88 * alone.seconds)
 
 
-def test_nobody_can_ask_for_a_choice() -> None:
-    """What is chosen is known only when all else is measured."""
+def test_choice_cannot_be_selected_as_a_factor() -> None:
+    """A choice follows from measurements and cannot be selected."""
     assert CHOICE not in {each.factor for each in comparisons(Selection())}
     with pytest.raises(InputError, match="unknown factor"):
         Selection(factors=(CHOICE,))
@@ -182,6 +182,6 @@ def test_nobody_can_ask_for_a_choice() -> None:
         ("block", "patcher", 0),
     ],
 )
-def test_how_often_a_part_stands_in_a_whole(whole: str, part: str, times: int) -> None:
-    """As the configuration says."""
+def test_repeats_of_a_part_in_a_whole(whole: str, part: str, times: int) -> None:
+    """The number of repeats follows from the model's configuration."""
     assert repeats("L/16", whole, part) == times

@@ -1,4 +1,4 @@
-"""bench.runs.compare: from what a user named to comparisons, and what cannot be compared."""
+"""bench.runs.compare: comparisons from named arms, and refusals."""
 
 from itertools import product
 from pathlib import Path
@@ -22,7 +22,7 @@ NAMES = ["a.py:f", "a.py:f#2", "a.py:f#3", "a.py:g", "a.py:f2"]
 
 @pytest.fixture(name="own")
 def _own(tmp_path: Path) -> str:
-    """A user's file, which is never run here."""
+    """Return an arm in a user's file that is never executed here."""
     (tmp_path / "arms.py").write_text("def fast(): ...\n")
     return f"{tmp_path / 'arms.py'}:fast"
 
@@ -30,7 +30,7 @@ def _own(tmp_path: Path) -> str:
 def request_of(
     *names: str, inputs: str | None = None, dtype: str = "float32", **changes: Any
 ) -> CompareRequest:
-    """Two attentions of vitcore on the CPU, parsed as the command line does."""
+    """Build a request of two vitcore attentions on the CPU, parsed like a command line."""
     arms = tuple(map(read_arm, names or (SDPA, MANUAL)))
     asked: dict[str, Any] = {
         "arms": arms,
@@ -47,7 +47,7 @@ def request_of(
 
 
 def test_the_control_comes_first() -> None:
-    """The baseline is compared with its copy, then with each candidate in its order."""
+    """The baseline is compared with its copy, then with each candidate in order."""
     mha = "vitcore:attention=mha"
     found = request_of(SDPA, MANUAL, mha).comparisons
     assert [each.arm_name for each in found] == [SDPA, MANUAL, mha]
@@ -55,8 +55,8 @@ def test_the_control_comes_first() -> None:
     assert {each.baseline_name for each in found} == {SDPA}
 
 
-def test_what_was_asked_for_is_in_every_comparison() -> None:
-    """Inputs, type, mode, cache and what is accepted are those of the request."""
+def test_every_comparison_has_the_requests_settings() -> None:
+    """Inputs, dtype, mode, cache and allow_different come from the request."""
     asked = request_of(
         inputs=" 2,8 ", dtype="bfloat16", mode="train", cache="cold", allow_different=True
     )
@@ -67,15 +67,15 @@ def test_what_was_asked_for_is_in_every_comparison() -> None:
         assert (each.factor, each.cache, each.allow_different) == ("factory", "cold", True)
 
 
-def test_parts_of_vitcore_tell_their_inputs(own: str) -> None:
-    """Where a part of vitcore is among the arms the others get the inputs that it takes."""
+def test_inputs_follow_from_a_vitcore_part(own: str) -> None:
+    """Without given inputs every arm gets the shape that the vitcore part takes."""
     for baseline, candidate in ((SDPA, own), (own, SDPA)):
         (workload,) = {each.workload for each in request_of(baseline, candidate).comparisons}
         assert workload.inputs == "1,197,768"
 
 
-def test_a_copy_of_the_baseline_is_a_candidate_of_its_own() -> None:
-    """The baseline named again is measured as a candidate, beside the control."""
+def test_a_copy_of_the_baseline_is_a_candidate() -> None:
+    """A repeated baseline is measured as a candidate beside the control."""
     found = request_of(SDPA, SDPA, MANUAL, MANUAL).comparisons
     assert [each.arm_name for each in found] == [SDPA, f"{SDPA}#2", MANUAL, f"{MANUAL}#2"]
     assert [each.is_control for each in found] == [True, False, False, False]
@@ -83,7 +83,7 @@ def test_a_copy_of_the_baseline_is_a_candidate_of_its_own() -> None:
 
 @pytest.mark.parametrize("given", list(product((SDPA, f"{SDPA}#2"), repeat=3)))
 def test_keys_are_unique(given: tuple[str, str, str]) -> None:
-    """However copies are named, no two comparisons share a key, and only the first is a control."""
+    """Keys are distinct for any names of copies, and only the first is a control."""
     found = request_of(*given).comparisons
     assert len({each.key for each in found}) == 3
     assert [each.is_control for each in found] == [True, False, False]
@@ -92,7 +92,7 @@ def test_keys_are_unique(given: tuple[str, str, str]) -> None:
 @settings(deadline=None)
 @given(names=st.lists(st.sampled_from(NAMES), max_size=8))
 def test_distinct_names(names: list[str]) -> None:
-    """Names given again are numbered, those given once stay, and no two are the same."""
+    """Repeated names are numbered, single names are unchanged, and all are distinct."""
     found = distinct(names)
     assert len(set(found)) == len(found)
     for before, after in zip(names, found, strict=True):
@@ -114,8 +114,8 @@ def test_distinct_names(names: list[str]) -> None:
         ((SDPA, MANUAL, "--input", "8", "--inputs", "a.py:f"), "are mutually exclusive"),
     ],
 )
-def test_what_cannot_be_compared(words: tuple[str, ...], message: str) -> None:
-    """The command refuses it before anything is measured, with what to do."""
+def test_invalid_comparisons_are_refused(words: tuple[str, ...], message: str) -> None:
+    """The command refuses the arguments before any measurement, with the remedy."""
     done = CliRunner().invoke(cli, ["compare", *words])
     assert done.exit_code != 0
     assert done.stdout == ""
@@ -123,6 +123,6 @@ def test_what_cannot_be_compared(words: tuple[str, ...], message: str) -> None:
 
 
 def test_own_arms_need_inputs(own: str) -> None:
-    """Arms that do not tell what they take need inputs, and the error says how to give them."""
+    """Own arms without inputs are refused with both options that give them."""
     with pytest.raises(InputError, match=r"no inputs given.*--input with a shape.*--inputs with a"):
         request_of(own, own)

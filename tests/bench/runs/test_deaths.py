@@ -1,4 +1,4 @@
-"""bench.runs.processes: how a process ended, in one line, by real exit codes and counters."""
+"""bench.runs.processes: the cause of a process's end, by real exit codes and counters."""
 
 import signal
 import subprocess
@@ -15,8 +15,8 @@ LOG = Path("run/passes/pass-1.log")
 
 
 def exit_code(code: str) -> int:
-    """How a real process ends that runs this code."""
-    # Without a core file: the crash is meant.
+    """Return the exit code of a real process that runs this code."""
+    # The crash is intended: write no core file.
     quiet = "import os, resource, signal; resource.setrlimit(resource.RLIMIT_CORE, (0, 0)); "
     return subprocess.run([sys.executable, "-c", quiet + code], check=False).returncode
 
@@ -62,7 +62,7 @@ def exit_code(code: str) -> int:
     ],
 )
 def test_causes(code: str, expected: Death, *, out_of_memory: bool) -> None:
-    """Each way to end has its status and one line that names the log."""
+    """Each kind of end has its status and one line that names the log."""
     found = death(exit_code(code), out_of_memory=out_of_memory, log=LOG)
     assert found == expected
     assert found.status in STATUSES
@@ -70,20 +70,20 @@ def test_causes(code: str, expected: Death, *, out_of_memory: bool) -> None:
 
 @pytest.mark.parametrize("number", sorted(signal.valid_signals()))
 def test_every_signal_has_a_cause(number: int) -> None:
-    """Whatever signal ends a process, real-time ones too, the cause is one line."""
+    """Every signal, real-time ones included, gives status crashed and a one-line cause."""
     found = death(-number, out_of_memory=False, log=LOG)
     assert found.status == "crashed"
     assert found.cause.startswith("the process was ended by ")
 
 
 def counter(path: Path, text: str) -> Path:
-    """A file of counters."""
+    """Write a file of counters."""
     path.write_text(text, encoding="ascii")
     return path
 
 
 def test_killed_processes_are_counted(tmp_path: Path) -> None:
-    """The kernel's killer is counted where the machine and the container count it."""
+    """Kills by the kernel are read from the machine's and the container's counters."""
     counters = (
         counter(tmp_path / "vmstat", "pgfault 12\noom_kill 3\ncompact_fail 7\n"),
         counter(tmp_path / "events", "low 0\noom 9\noom_kill 2\noom_group_kill 5\n"),
@@ -92,12 +92,12 @@ def test_killed_processes_are_counted(tmp_path: Path) -> None:
     assert oom_kills(counters[:1]) == 3
 
 
-def test_counters_that_are_not_there(tmp_path: Path) -> None:
-    """Where nothing is counted no kill is known: not an error."""
+def test_missing_counters_count_as_zero(tmp_path: Path) -> None:
+    """Missing counters count as no kill and raise no error."""
     assert oom_kills((tmp_path / "none", counter(tmp_path / "events", "low 0\n"))) == 0
 
 
 def test_this_machines_counters_can_be_read() -> None:
-    """On this machine the count is a number that does not fall."""
+    """The count of this machine is a number that never decreases."""
     before = oom_kills()
     assert 0 <= before <= oom_kills()

@@ -1,4 +1,4 @@
-"""First calls of an arm that compiles: cold in a run's first pass, warm in the next, both real."""
+"""First calls of a compiled arm: cold in the first pass of a run, warm in the next."""
 
 import os
 import time
@@ -29,7 +29,7 @@ LIMIT_S = 240.0
 
 
 class Run:
-    """A run's folder, and passes as processes that share what compilers made."""
+    """A run's folder, and passes in processes that share the compiled code."""
 
     def __init__(self, folder: Path) -> None:
         self.folder, self.compiled = folder, folder / "compiled"
@@ -37,7 +37,7 @@ class Run:
         create_run_folder(folder, plan, make_environment())
 
     def measure(self, pass_index: int) -> dict[str, Sample]:
-        """One pass in a process of its own; its samples by arm."""
+        """Measure one pass in a process of its own; return its samples by arm."""
         changes = {"pass_index": pass_index, "measure_s": 0.1}
         task = make_pass_task(
             self.folder / "journal.jsonl",
@@ -55,19 +55,19 @@ class Run:
         return {arms[each.key]: each for each in samples if each.pass_index == pass_index}
 
     def code(self) -> dict[Path, int]:
-        """What a compiler of C++ has made, and when."""
+        """Return the compiled libraries and their modification times."""
         return {path: path.stat().st_mtime_ns for path in self.compiled.rglob("*.so")}
 
 
 @pytest.fixture(scope="module")
 def run(tmp_path_factory: pytest.TempPathFactory) -> Run:
-    """A run that has no pass yet."""
+    """Return a run without a pass."""
     return Run(tmp_path_factory.mktemp("first") / "run")
 
 
 @pytest.fixture(scope="module")
 def passes(run: Run) -> tuple[list[dict[str, Sample]], list[dict[Path, int]]]:
-    """The samples of two passes, and the code that there was after each."""
+    """Return the samples of two passes, and the compiled code after each."""
     samples, code = [], []
     for index in (0, 1):
         samples.append(run.measure(index))
@@ -78,7 +78,7 @@ def passes(run: Run) -> tuple[list[dict[str, Sample]], list[dict[Path, int]]]:
 def test_the_first_call_is_cold_and_then_warm(
     passes: tuple[list[dict[str, Sample]], list[dict[Path, int]]],
 ) -> None:
-    """Each process loads the compiler and calls once, before anything else calls the arm."""
+    """Each process times the compiler's start and the arm's first call."""
     samples = [each["compile_blocks"] for each in passes[0]]
     assert [each.status for each in samples] == ["ok", "ok"]
     assert [each.first_call_cache for each in samples] == ["cold", "warm"]
@@ -91,7 +91,7 @@ def test_the_first_call_is_cold_and_then_warm(
 def test_the_second_process_compiles_nothing(
     passes: tuple[list[dict[str, Sample]], list[dict[Path, int]]],
 ) -> None:
-    """What the first one made is there, whole, and is used as it is."""
+    """The second process reuses the compiled code of the first unchanged."""
     first, second = passes[1]
     assert first
     assert second == first
@@ -100,17 +100,17 @@ def test_the_second_process_compiles_nothing(
 def test_the_measured_call_is_the_compiled_one(
     passes: tuple[list[dict[str, Sample]], list[dict[Path, int]]],
 ) -> None:
-    """The rehearsal changes neither what is checked nor what is timed."""
+    """The first call changes neither the checked output nor the timed pairs."""
     sample = passes[0][0]["compile_blocks"]
     assert sample.output_error is not None
     assert 0 < sample.output_error < 1e-5
     assert len(sample.arm_s) == len(sample.baseline_s) > 0
 
 
-def test_what_does_not_compile_has_no_first_call(
+def test_an_eager_arm_has_no_first_call(
     passes: tuple[list[dict[str, Sample]], list[dict[Path, int]]],
 ) -> None:
-    """An eager arm is as fast at the first call as later: its cells are empty, not 0."""
+    """The first-call cells of an eager arm are empty, not 0."""
     for samples in passes[0]:
         eager = samples["eager"]
         assert (eager.first_call_s, eager.first_call_cache) == (None, None)

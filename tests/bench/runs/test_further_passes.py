@@ -1,4 +1,4 @@
-"""bench.runs.schedule: passes beyond those planned."""
+"""bench.runs.schedule: passes beyond the planned ones."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
@@ -18,13 +18,13 @@ STARTUP_S = 4.0
 
 
 def plan_of(**changes: Any) -> Plan:
-    """A run of two passes over four comparisons that asks for one percent."""
+    """Build the plan of two passes over four comparisons with a precision of 1 %."""
     asked = {"comparisons": RUN, "budget_s": 600.0, "passes": 2, "precision": 0.01}
     return make_plan(**asked | changes)
 
 
 def sample(comparison: Comparison, index: int, **changes: Any) -> Sample:
-    """Six pairs in two seconds, after half a second to get ready."""
+    """Build a sample of six pairs in 2 s after 0.5 s of preparation."""
     return make_sample(comparison, index, **{"prepare_s": 0.5, "measure_s": 2.0, **changes})
 
 
@@ -34,46 +34,46 @@ PLANNED = [sample(each, index) for index in range(2) for each in RUN]
 def following(
     widths: Sequence[float], spent: float = 100.0, samples: Sequence[Sample] = PLANNED
 ) -> NextPass | None:
-    """What follows the planned passes, with these half-widths."""
+    """Return the pass after the planned ones, given these half-widths."""
     by_key = dict(zip(KEYS, widths, strict=True))
     return next_pass(plan_of(), samples, by_key, spent, STARTUP_S)
 
 
 def keys_of(coming: NextPass | None) -> set[str]:
-    """Which comparisons a pass measures."""
+    """Return the keys of the comparisons that a pass measures."""
     return {each.key for each in coming.comparisons} if coming else set()
 
 
 @settings(deadline=None)
 @given(widths=st.lists(st.floats(0, 0.2), min_size=4, max_size=4))
 def test_only_the_wide_are_measured_again(widths: list[float]) -> None:
-    """With time for all of them, a further pass holds what is wider than asked for, exactly."""
+    """A further pass holds exactly the comparisons wider than the requested precision."""
     wide = {key for key, width in zip(KEYS, widths, strict=True) if width > 0.01}
     coming = following(widths)
     assert keys_of(coming) == wide
     assert coming is None or coming.index == 2
 
 
-def test_narrow_is_the_end() -> None:
-    """Where every interval is as narrow as was asked for the run is complete."""
+def test_a_run_ends_once_every_interval_is_narrow() -> None:
+    """A run is complete once every interval has the requested precision."""
     assert following([0.01, 0.005, 0.002, 0.0]) is None
 
 
-def test_a_comparison_without_width_is_left() -> None:
-    """What no pass could measure has no width and is not tried beyond the planned passes."""
+def test_a_comparison_without_width_is_left_out() -> None:
+    """Comparisons without an interval are not measured beyond the planned passes."""
     coming = next_pass(plan_of(), PLANNED, {KEYS[0]: 0.5}, 100.0, STARTUP_S)
     assert keys_of(coming) == {KEYS[0]}
 
 
-def test_the_hopeless_are_dropped() -> None:
-    """However wide, what ran out of memory in one pass is not measured again."""
+def test_out_of_memory_comparisons_are_dropped() -> None:
+    """A comparison that ran out of memory in one pass is not measured again."""
     lost = sample(RUN[0], 1, status="oom", baseline_s=(), arm_s=())
     samples = [each for each in PLANNED if (each.key, each.pass_index) != (lost.key, 1)]
     assert keys_of(following([0.1] * 4, samples=[*samples, lost])) == set(KEYS[1:])
 
 
-def test_the_widest_come_first_where_time_is_short() -> None:
-    """Where not all get a useful time, those with the widest intervals do."""
+def test_the_widest_come_first_if_time_is_short() -> None:
+    """Comparisons with the widest intervals share the time if it is too short for all."""
     # 17 s are left: 13 after the start. Each needs 0.5 s to get ready and 10 pairs, 3.33 s.
     coming = following([0.02, 0.05, 0.03, 0.04], spent=600 - REPORT_S - 17)
     assert keys_of(coming) == {KEYS[1], KEYS[2], KEYS[3]}
@@ -82,8 +82,8 @@ def test_the_widest_come_first_where_time_is_short() -> None:
 
 
 @pytest.mark.parametrize(("left_s", "goes_on"), [(7.8, False), (7.9, True), (-50.0, False)])
-def test_a_spent_budget_is_the_end(left_s: float, *, goes_on: bool) -> None:
-    """Without time to start and to measure ten pairs nothing more is begun."""
+def test_a_spent_budget_ends_the_run(left_s: float, *, goes_on: bool) -> None:
+    """A further pass needs time to start and to measure ten pairs."""
     coming = following([0.1] * 4, spent=600 - REPORT_S - left_s)
     assert (coming is not None) is goes_on
     assert len(keys_of(coming)) == int(goes_on)
@@ -93,7 +93,7 @@ def test_a_spent_budget_is_the_end(left_s: float, *, goes_on: bool) -> None:
     ("left_s", "seconds"), [(40.0, 40.0), (90.0, 45.0), (100.0, 50.0), (450.0, 45.0)]
 )
 def test_further_passes_are_of_a_useful_length(left_s: float, seconds: float) -> None:
-    """What is left is shared by as many passes as last about 45 seconds each."""
+    """The time left is divided into passes of about 45 s each."""
     coming = following([0.1] * 4, spent=600 - REPORT_S - left_s)
     assert coming is not None
     assert coming.seconds == pytest.approx(seconds)
@@ -103,8 +103,8 @@ def test_further_passes_are_of_a_useful_length(left_s: float, seconds: float) ->
     ("width", "weight"),
     [(0.02, 3.0), (0.015, 2.25), (0.011, 1.21), (0.1, 3.0), (0.009, 0.81), (0.001, 0.3)],
 )
-def test_time_goes_where_the_interval_is_wide(width: float, weight: float) -> None:
-    """The share of the time grows with the square of the width, within bounds."""
+def test_weights_grow_with_the_interval(width: float, weight: float) -> None:
+    """Weights grow with the square of the width, within bounds."""
     plan = plan_of(weights={KEYS[0]: 2.0})
     samples, widths = PLANNED[:4], dict.fromkeys(KEYS, width)
     coming = next_pass(plan, samples, widths, 100.0, STARTUP_S)
@@ -113,8 +113,8 @@ def test_time_goes_where_the_interval_is_wide(width: float, weight: float) -> No
     assert coming.weights == pytest.approx({**dict.fromkeys(KEYS, weight), KEYS[0]: 2 * weight})
 
 
-def test_without_a_precision_weights_are_the_plans() -> None:
-    """Where nobody looks at widths the plan's own weights hold, one where it gives none."""
+def test_without_precision_the_plans_weights_apply() -> None:
+    """Without a requested precision weights come from the plan, with default one."""
     plan = plan_of(precision=None, weights={KEYS[0]: 8.0})
     coming = next_pass(plan, PLANNED[:4], dict.fromkeys(KEYS, 0.5), 100.0, STARTUP_S)
     assert coming is not None
@@ -128,7 +128,7 @@ def test_without_a_precision_weights_are_the_plans() -> None:
     cuts=st.lists(st.integers(0, 4), min_size=1, max_size=6).filter(any),
 )
 def test_a_run_ends(budget_s: float, noise: list[float], cuts: list[int]) -> None:
-    """Cut or not, a run measures a comparison once a pass, and ends by width or by budget."""
+    """Interrupted or not, a run measures a comparison once a pass and ends by width or budget."""
     plan = plan_of(budget_s=budget_s)
     samples: list[Sample] = []
     spent, turn = 0.0, _turns(cuts)

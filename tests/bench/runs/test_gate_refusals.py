@@ -1,4 +1,4 @@
-"""vitbench regress: what cannot be gated is refused in one line, before anything is measured."""
+"""vitbench regress: one-line refusals before any measurement."""
 
 from pathlib import Path
 
@@ -28,10 +28,10 @@ TARGET = ("--target", "layers.work:make", "--input", "256,64")
         ),
     ],
 )
-def test_what_cannot_be_gated_is_refused(
+def test_invalid_gates_are_refused(
     tmp_path: Path, arguments: tuple[str, ...], message: str
 ) -> None:
-    """With exit code 2, before anything is measured."""
+    """Invalid arguments are refused with exit code 2 before any measurement."""
     folder = make_repository(tmp_path / "project", PACKAGE)
     (tmp_path / "mine.py").write_text("def f(): return abs\n")
     done = vitbench("regress", *arguments, cwd=folder)
@@ -41,7 +41,7 @@ def test_what_cannot_be_gated_is_refused(
 
 
 def test_an_absolute_path_is_refused(tmp_path: Path) -> None:
-    """It would be the same file in both trees."""
+    """An absolute path would be the same file in both trees."""
     folder = make_repository(tmp_path / "project", {"flat.py": "def f(): return abs\n"})
     target = f"{folder}/flat.py:f"
     done = vitbench("regress", "--base", "HEAD", "--target", target, "--input", "1", cwd=folder)
@@ -50,7 +50,7 @@ def test_an_absolute_path_is_refused(tmp_path: Path) -> None:
 
 
 def test_a_target_of_neither_tree_is_refused(tmp_path: Path) -> None:
-    """It is a mistake, and not new."""
+    """A target missing in both trees is an error, not a new target."""
     folder = make_repository(tmp_path / "project", PACKAGE)
     target = ("--target", "layers.work:mkae", "--input", "256,64")
     done = vitbench("regress", "--base", "HEAD", *target, cwd=folder)

@@ -1,4 +1,4 @@
-"""The runs kept in results/reference are still readable, and come to the results kept there."""
+"""The runs kept in results/reference stay readable and give the kept results."""
 
 import csv
 from dataclasses import asdict
@@ -15,22 +15,22 @@ from bench.runs.state import load
 ROOT = Path(__file__).parents[3]
 RUN = ROOT / "results/reference/amd-epyc-zen4-2-cores"
 CALIBRATION = ROOT / "results/reference/calibration-amd-epyc-zen4-2-cores"
-# Another processor may round the last digit of a sum differently.
+# Processors may differ in the last digit of a sum.
 PRECISION = 1e-9
 
 
 def numbers(row: Record) -> dict[str, float]:
-    """The cells of a row that are measured or computed."""
+    """Return the measured and computed cells of a row."""
     return {name: cell for name, cell in asdict(row).items() if isinstance(cell, float)}
 
 
 def words(row: Record) -> dict[str, object]:
-    """The other cells: names, counts, verdicts, and those that are empty."""
+    """Return the other cells of a row: names, counts, verdicts and empty cells."""
     return {name: cell for name, cell in asdict(row).items() if not isinstance(cell, float)}
 
 
 def test_the_kept_run_gives_the_kept_rows() -> None:
-    """Verdicts and intervals follow from the journal as they stand in results.csv."""
+    """Verdicts and intervals computed from the journal equal those of results.csv."""
     kept, found = read_csv(RUN / "results.csv"), load(RUN).records
     assert len(found) == len(kept) > 50
     for row, again in zip(kept, found, strict=True):
@@ -39,7 +39,7 @@ def test_the_kept_run_gives_the_kept_rows() -> None:
 
 
 def test_the_kept_calibration_gives_the_kept_rates() -> None:
-    """The rates of each method, and the sentence in the README, follow from an older journal."""
+    """The kept journal gives each method's kept rates and the README's sentence."""
     found = calibrate.read(CALIBRATION).rates
     with (CALIBRATION / "calibration.csv").open(encoding="utf-8", newline="") as file:
         kept = list(csv.DictReader(file))

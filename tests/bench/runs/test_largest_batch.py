@@ -1,4 +1,4 @@
-"""bench.runs.memory: the largest number within a limit, against trying every one."""
+"""bench.runs.memory: the search for the largest batch within a limit."""
 
 import math
 
@@ -10,7 +10,7 @@ from bench.runs.memory import largest, largest_near
 
 @st.composite
 def costs(draw: st.DrawFn) -> list[float]:
-    """What each number from 1 on costs: it grows by leaps of any size, or stays."""
+    """Draw nondecreasing costs with steps of any size."""
     steps = draw(st.lists(st.floats(0, 1e12), min_size=1, max_size=200))
     total, found = 0.0, []
     for step in steps:
@@ -20,8 +20,8 @@ def costs(draw: st.DrawFn) -> list[float]:
 
 
 @given(costs(), st.floats(0, 1e13))
-def test_it_is_the_largest_that_fits(given_costs: list[float], limit: float) -> None:
-    """As if every number had been tried."""
+def test_the_result_is_the_largest_that_fits(given_costs: list[float], limit: float) -> None:
+    """The result equals that of an exhaustive search."""
     fitting = [place + 1 for place, cost in enumerate(given_costs) if cost <= limit]
     found = largest(lambda number: given_costs[number - 1], limit, len(given_costs))
     assert found == max(fitting, default=0)
@@ -33,10 +33,10 @@ def test_it_is_the_largest_that_fits(given_costs: list[float], limit: float) -> 
     corner=st.integers(1, 1000),
     limit=st.floats(1e10, 1e12),
 )
-def test_a_nearly_straight_cost_is_looked_at_seldom(
+def test_a_nearly_linear_cost_needs_few_predictions(
     fixed: float, each: float, corner: int, limit: float
 ) -> None:
-    """Memory is the larger of two straight lines: a prediction takes seconds, so few are made."""
+    """A cost of two linear parts needs at most 25 predictions, none repeated."""
     looked = []
 
     def cost(number: int) -> float:
@@ -49,8 +49,8 @@ def test_a_nearly_straight_cost_is_looked_at_seldom(
 
 
 @given(border=st.integers(0, 1000), guess=st.integers(0, 2000), most=st.integers(1, 1000))
-def test_around_a_guess_it_is_the_largest_that_fits(border: int, guess: int, most: int) -> None:
-    """Wherever the guess lies, beyond the ends too; nothing is tried twice."""
+def test_the_result_does_not_depend_on_the_guess(border: int, guess: int, most: int) -> None:
+    """Any guess, also out of range, gives the largest number, and no trial is repeated."""
     tried = []
 
     def fits(number: int) -> bool:
@@ -63,8 +63,8 @@ def test_around_a_guess_it_is_the_largest_that_fits(border: int, guess: int, mos
 
 
 @given(border=st.integers(100, 10**5), off=st.floats(-0.05, 0.05))
-def test_near_a_good_guess_little_is_tried(border: int, off: float) -> None:
-    """A prediction is off by five percent at most, and each trial is a process."""
+def test_a_good_guess_needs_few_trials(border: int, off: float) -> None:
+    """A guess within five percent needs a logarithmic number of trials."""
     tried = []
 
     def fits(number: int) -> bool:

@@ -1,4 +1,4 @@
-"""bench.runs.memory and bench.runs.tasks: predicted, and measured in a process of its own."""
+"""bench.runs.memory and bench.runs.tasks: predicted memory, and memory measured in a process."""
 
 from dataclasses import replace
 from pathlib import Path
@@ -18,7 +18,7 @@ GIBI = 2**30
 
 
 def request_of(**changes: Any) -> MemoryRequest:
-    """One small model in inference, predicted only."""
+    """Build a request for the prediction of one small model in inference."""
     asked: dict[str, Any] = {
         "variants": ("B/32",),
         "arm": Arm(),
@@ -32,13 +32,13 @@ def request_of(**changes: Any) -> MemoryRequest:
 
 
 def found(**changes: Any) -> MemoryReport:
-    """The one footprint of a request."""
+    """Return the one report of a request."""
     (only,) = memory_reports(request_of(**changes))
     return only
 
 
 def test_predicted_beside_measured() -> None:
-    """A process of its own finds what was predicted; its resident memory is more than that."""
+    """Measured memory equals the prediction within 5 %; resident memory exceeds it."""
     footprint = found(measure=True)
     assert footprint.note is None
     assert footprint.measured is not None
@@ -48,42 +48,42 @@ def test_predicted_beside_measured() -> None:
     assert footprint.measured.unexplained_bytes > 0
 
 
-def test_what_has_no_room_is_not_tried() -> None:
-    """The note says how much it needs and how much is free."""
+def test_a_case_larger_than_free_memory_is_not_measured() -> None:
+    """The note has the needed and the free memory."""
     footprint = found(measure=True, mode="train", batch_size=100_000)
     assert footprint.measured is None
     assert "needs " in str(footprint.note)
     assert "are free: not measured" in str(footprint.note)
 
 
-def test_want_of_memory_is_a_result() -> None:
-    """A case that does not fit has a status, and the program goes on."""
-    # More than there are addresses, so that no machine would try.
+def test_out_of_memory_is_a_status() -> None:
+    """A case that does not fit has status oom."""
+    # More than the address space, so that no machine tries the allocation.
     (case,) = request_of(batch_size=10**10).cases
     measured = measure_memory(case, 120.0)
     assert measured.status == "oom"
     assert measured.allocated_bytes is None
 
 
-def test_what_takes_too_long_is_a_result() -> None:
-    """A case that hangs is ended."""
+def test_a_timeout_is_a_status() -> None:
+    """A case that hangs is ended and has status timeout."""
     (case,) = request_of(variants=("H/14",), image_size=224).cases
     measured = measure_memory(case, 0.01)
     assert measured.status == "timeout"
     assert measured.error == "no result within 0.01 s, so it was ended; --case-timeout gives more"
 
 
-def test_a_worker_that_does_not_start_is_a_result(monkeypatch: pytest.MonkeyPatch) -> None:
-    """The status has the last line of its output, since its log is deleted."""
-    monkeypatch.setattr("os.getpid", lambda: 1)  # A worker ends at once without its parent.
+def test_a_worker_that_does_not_start_is_a_status(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The error has the worker's exit code, since the log is deleted."""
+    monkeypatch.setattr("os.getpid", lambda: 1)  # A worker without its parent exits at once.
     (case,) = request_of().cases
     measured = measure_memory(case, 60.0)
     assert measured.status == "crashed"
     assert measured.error == "memory measured nothing: the process ended with code 1"
 
 
-def test_one_measures_at_a_time(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """While another process holds the device nothing is measured beside it; predictions are."""
+def test_a_locked_device_is_not_measured(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Another process's device lock refuses measurements; predictions still work."""
     monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
     asked = request_of(measure=True)
     with device_locks(["cpu"], "vitbench run"):
@@ -99,7 +99,7 @@ def test_one_measures_at_a_time(tmp_path: Path, monkeypatch: pytest.MonkeyPatch)
 
 @pytest.mark.parametrize("mode", ["forward", "train"])
 def test_the_largest_batch_fits_and_the_next_does_not(mode: str) -> None:
-    """With a limit the batch size is the largest that is predicted to be within it."""
+    """The batch size is the largest with predicted memory within the limit."""
     limit = 4 * GIBI
     footprint = found(mode=mode, limit_bytes=limit)
     batch_size = footprint.case.workload.batch_size
@@ -112,17 +112,17 @@ def test_the_largest_batch_fits_and_the_next_does_not(mode: str) -> None:
 
 @pytest.mark.slow
 @pytest.mark.long
-def test_the_largest_batch_is_found_where_the_device_is_here() -> None:
-    """Tried in processes of their own, around the predicted one, which is nearly right."""
-    # A batch of about forty: each trial is a process.
+def test_the_largest_batch_is_measured_near_the_prediction() -> None:
+    """The measured largest batch is within five percent of the predicted one."""
+    # A batch of about forty keeps the number of trials low: each is a process.
     footprint = found(mode="forward", limit_bytes=420 * 2**20, measure=True, image_size=224)
     predicted = footprint.case.workload.batch_size
     assert predicted is not None
     assert footprint.largest_batch == pytest.approx(predicted, rel=0.05)
 
 
-def test_a_limit_that_holds_nothing() -> None:
-    """The error says what one image needs."""
+def test_a_limit_below_one_image_is_refused() -> None:
+    """The error has the memory that one image needs."""
     with pytest.raises(InputError, match=r"needs \d+ MiB for one image, more than the limit of"):
         found(limit_bytes=2**20)
 
@@ -137,22 +137,22 @@ def test_a_limit_that_holds_nothing() -> None:
         ({"arm": Arm(precision="int8")}, "unknown precision 'int8'"),
     ],
 )
-def test_what_cannot_be_asked_for(changes: dict[str, Any], says: str) -> None:
-    """A request that cannot be met is refused at its birth."""
+def test_invalid_requests_are_refused(changes: dict[str, Any], says: str) -> None:
+    """The constructor refuses an invalid request."""
     with pytest.raises(InputError, match=says):
         request_of(**changes)
 
 
-def test_a_gpu_that_is_not_here_is_predicted_for(monkeypatch: pytest.MonkeyPatch) -> None:
-    """The note says that there is none."""
+def test_memory_is_predicted_for_an_absent_gpu(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The prediction is made without the GPU, and the note has the reason."""
     monkeypatch.setattr(memory, "room_bytes", lambda _: None)
     footprint = found(device="cuda", measure=True)
     assert footprint.note == "no cuda here: not measured"
     assert footprint.predicted.total_bytes >= found().predicted.total_bytes
 
 
-def test_cases_have_names_of_their_own() -> None:
-    """Two cases of a run differ in their names wherever they differ."""
+def test_cases_have_distinct_keys() -> None:
+    """Cases that differ in their arm have distinct keys."""
     (case,) = request_of().cases
     others = [replace(case, arm=Arm(optimizer="sgd")), replace(case, arm=Arm(checkpoint="blocks"))]
     assert len({case.key, *(each.key for each in others)}) == 3
@@ -166,15 +166,15 @@ def test_cases_have_names_of_their_own() -> None:
         ({"arm": Arm(checkpoint="blocks")}, "--checkpoint has no effect with --mode forward"),
     ],
 )
-def test_what_says_nothing_is_refused(changes: dict[str, Any], says: str) -> None:
-    """An option that would change no number is a mistake of whoever gives it."""
+def test_an_option_without_effect_is_refused(changes: dict[str, Any], says: str) -> None:
+    """An option that would change no number is refused."""
     with pytest.raises(InputError, match=says):
         request_of(**changes)
     assert request_of(**changes, device="cuda", mode="train").mode == "train"
 
 
-def test_what_is_under_way_is_told() -> None:
-    """Predicted at once, and that a measurement takes its time."""
+def test_progress_is_reported() -> None:
+    """The prediction is reported first, then the start of the measurement."""
     said: list[str] = []
     list(memory_reports(request_of(measure=True), said.append))
     predicted, measuring = said
@@ -184,7 +184,7 @@ def test_what_is_under_way_is_told() -> None:
 
 
 def test_a_prediction_outlives_an_interrupt(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Whoever does not wait for the measurement has the prediction all the same."""
+    """An interrupted measurement still yields the prediction, then raises."""
 
     def interrupted(*_: object) -> None:
         raise KeyboardInterrupt

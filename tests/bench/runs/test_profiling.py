@@ -40,25 +40,25 @@ cli.main(["profile", "--again", sys.argv[1], "--top", "3"], standalone_mode=Fals
 
 
 def request_of(folder: Path, **changes: Any) -> ProfileRequest:
-    """A profile of two calls of a small attention; keywords change the workload."""
+    """Build a profile of two calls of a small attention; keywords change the workload."""
     case = Case(workload=replace(ATTENTION, **changes), arm=Arm())
     return ProfileRequest(case=case, calls=2, folder=folder, command="vitbench profile", lock=False)
 
 
 def ignore(_: str) -> None:
-    """Nobody listens."""
+    """Discard progress."""
 
 
 @pytest.fixture(name="made", scope="module")
 def _made(tmp_path_factory: pytest.TempPathFactory) -> tuple[ProfileFolder, list[str]]:
-    """One profile by a worker, and its progress."""
+    """Return one profile made by a worker, and its progress."""
     said: list[str] = []
     folder = tmp_path_factory.mktemp("profile") / "new" / "folder"
     return profile(request_of(folder), said.append), said
 
 
 def test_a_worker_measures(made: tuple[ProfileFolder, list[str]]) -> None:
-    """The folder has the data of the case; the progress comes while the worker runs."""
+    """The folder has the data of the case; progress is reported during the work."""
     found, said = made
     assert {path.name for path in found.folder.iterdir()} == DATA
     assert (found.profiled.case.workload, found.profiled.calls) == (ATTENTION, 2)
@@ -69,7 +69,7 @@ def test_a_worker_measures(made: tuple[ProfileFolder, list[str]]) -> None:
 
 
 def test_plots_are_drawn_again(made: tuple[ProfileFolder, list[str]], tmp_path: Path) -> None:
-    """From profile.json alone, in a copy of the folder."""
+    """Plots are drawn from profile.json alone, in a copy of the folder."""
     found, _ = made
     shutil.copy(found.folder / "profile.json", tmp_path)
     again = read(tmp_path)
@@ -81,7 +81,7 @@ def test_plots_are_drawn_again(made: tuple[ProfileFolder, list[str]], tmp_path: 
 def test_the_command_draws_again_without_torch(
     made: tuple[ProfileFolder, list[str]], tmp_path: Path
 ) -> None:
-    """Tables and plots, in a process that cannot import torch."""
+    """Tables and plots are made in a process that cannot import torch."""
     shutil.copy(made[0].folder / "profile.json", tmp_path)
     words = [sys.executable, "-c", AGAIN, str(tmp_path)]
     done = subprocess.run(words, capture_output=True, text=True, check=False)
@@ -100,7 +100,7 @@ def test_the_command_draws_again_without_torch(
         ('{"schema": 1, "calls": "five"}', "was changed by hand"),
     ],
 )
-def test_a_folder_that_holds_no_profile(tmp_path: Path, text: str | None, says: str) -> None:
+def test_a_folder_without_a_profile_is_refused(tmp_path: Path, text: str | None, says: str) -> None:
     """The error names the file, and what was expected or what to do."""
     if text is not None:
         (tmp_path / "profile.json").write_text(text, "utf-8")
@@ -109,7 +109,7 @@ def test_a_folder_that_holds_no_profile(tmp_path: Path, text: str | None, says: 
 
 
 def test_a_folder_that_exists_is_refused(tmp_path: Path) -> None:
-    """Before anything is measured; nothing is overwritten."""
+    """An existing folder is refused before any measurement and stays unchanged."""
     (tmp_path / "kept.txt").write_text("kept")
     with pytest.raises(InputError, match="exists; give --out a new name"):
         profile(request_of(tmp_path), ignore)
@@ -117,7 +117,7 @@ def test_a_folder_that_exists_is_refused(tmp_path: Path) -> None:
 
 
 def test_an_arm_that_does_not_fit(tmp_path: Path) -> None:
-    """One line has the status and the cause; no folder is left."""
+    """The error has status and cause in one line, and no folder is left."""
     request = request_of(tmp_path / "p", batch_size=10**10)
     says = r"B/32-attention-b10000000000-forward-cpu did not run \(oom\): "
     with pytest.raises(RunError, match=says):
@@ -125,16 +125,16 @@ def test_an_arm_that_does_not_fit(tmp_path: Path) -> None:
     assert not request.folder.exists()
 
 
-def test_one_measures_at_a_time(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """While another process holds the device nothing is measured beside it."""
+def test_a_locked_device_is_not_profiled(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Another process's device lock refuses a profile."""
     monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
     request = replace(request_of(tmp_path / "p"), lock=True)
     with device_locks(["cpu"], "vitbench run"), pytest.raises(InputError, match="--no-lock"):
         profile(request, ignore)
 
 
-def test_everything_is_in_the_data(made: tuple[ProfileFolder, list[str]]) -> None:
-    """Schema, machine, time and command stand beside the numbers."""
+def test_the_data_has_its_origin(made: tuple[ProfileFolder, list[str]]) -> None:
+    """profile.json has schema, machine, time and command beside the numbers."""
     found, _ = made
     data = json.loads((found.folder / "profile.json").read_text("utf-8"))
     assert {"schema", "command", "started", "environment", "components"} <= set(data)

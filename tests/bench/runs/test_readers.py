@@ -1,4 +1,4 @@
-"""bench.runs.readers: rows and points as pandas.DataFrame, typed, with what is missing as NA."""
+"""bench.runs.readers: runs and histories as typed pandas.DataFrame with NA for missing values."""
 
 import math
 import shutil
@@ -21,7 +21,7 @@ STARTED = "2026-01-02T03:04:05+01:00"
 
 @pytest.fixture(name="history")
 def _history(tmp_path: Path) -> Path:
-    """A history of two runs, of which the second has no interval."""
+    """Write a history of two runs, the second without an interval."""
     path, row = tmp_path / "history.csv", make_record(yardstick_ratio=0.4, yardstick_low=0.39)
     environment = make_environment()
     append(path, points([row], environment, STARTED))
@@ -41,8 +41,8 @@ def test_a_run_is_read_with_and_without_its_csv(tmp_path: Path) -> None:
     pd.testing.assert_frame_equal(kept, again, rtol=1e-9)
 
 
-def test_columns_have_types_and_what_is_missing_is_na(tmp_path: Path) -> None:
-    """Missing is NA in every type, never 0 or an empty word; infinite stays infinite."""
+def test_columns_are_typed_and_missing_values_are_na(tmp_path: Path) -> None:
+    """Missing values are NA in every type, never 0 or empty text; infinity stays infinite."""
     row = make_record(break_even_images=math.inf, allocated_bytes=None, note=None, status="ok")
     write_csv(tmp_path / "results.csv", [row, make_record(allocated_bytes=12)])
     frame = bench.read_run(tmp_path)
@@ -57,13 +57,13 @@ def test_columns_have_types_and_what_is_missing_is_na(tmp_path: Path) -> None:
 
 
 def test_a_folder_without_a_run_is_refused(tmp_path: Path) -> None:
-    """With what was expected."""
+    """The error has what was expected."""
     with pytest.raises(InputError, match="expected the folder of a run"):
         bench.read_run(tmp_path)
 
 
 def test_a_history_has_times(history: Path) -> None:
-    """In UTC, whatever zone the runs were made in, so that runs can be sorted and plotted."""
+    """Times are in UTC regardless of the runs' time zones."""
     frame = bench.read_history(history)
     assert tuple(frame.columns) == HISTORY_COLUMNS
     assert list(frame["time"]) == [
@@ -74,11 +74,11 @@ def test_a_history_has_times(history: Path) -> None:
     assert frame["ratio"].mean() == pytest.approx(0.4)
 
 
-def test_a_time_that_is_none_is_named(history: Path) -> None:
-    """A history that was edited by hand is refused in one line."""
+def test_an_invalid_time_is_refused(history: Path) -> None:
+    """A history with an invalid time is refused in one line."""
     history.write_text(history.read_text("utf-8").replace(STARTED, "yesterday"), "utf-8")
     with pytest.raises(
         InputError, match=r"history\.csv has a time that is not in ISO 8601"
-    ) as told:
+    ) as raised:
         bench.read_history(history)
-    assert "\n" not in str(told.value)
+    assert "\n" not in str(raised.value)

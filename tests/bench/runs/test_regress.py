@@ -1,4 +1,4 @@
-"""The gate as a program: this tree against a revision, in real repositories and processes."""
+"""The gate as a program: the working tree against a revision, in real repositories."""
 
 import json
 import signal
@@ -14,8 +14,8 @@ from helpers.repositories import git, make_repository
 
 pytestmark = pytest.mark.slow
 
-# Repeats its work as often as both its own import and a late one say, and sleeps as long: a sleep
-# is never shorter than asked for, however busy the machine is.
+# Works and sleeps by the smaller of the repeats from an early and a late import: a sleep is never
+# shorter than requested, even on a busy machine.
 WORK = """
 import time
 from torch import nn
@@ -75,14 +75,14 @@ TARGETS = (
     *("benchmarks.py:make", *NEW),
 )
 TARGET = ("--target", "layers.work:slower", "--input", "256,64")
-# Far from every change above, so that one pass or two decide.
+# Far from every change above, so that one or two passes decide.
 QUICK = ("--budget", "2m", "--passes", "1", "--threshold", "90%", "--no-lock")
 ALONE = ("--budget", "1m", "--no-survey")
 
 
 @dataclass(frozen=True)
 class Gate:
-    """What the gate said of a repository: its checks by target and metric, and a job's summary."""
+    """Result of the gate on a repository: checks by target and metric, and the job summary."""
 
     folder: Path
     done: subprocess.CompletedProcess[str]
@@ -91,7 +91,7 @@ class Gate:
 
 
 def regress(folder: Path, *arguments: str) -> Gate:
-    """Run the gate as JSON in a job that keeps a summary; the package in src can be imported."""
+    """Run the gate with --json and a job summary, with src on the import path."""
     summary = folder / "tmp" / "summary.md"
     summary.unlink(missing_ok=True)
     given = {**environment(folder), "PYTHONPATH": "src", "GITHUB_STEP_SUMMARY": str(summary)}
@@ -105,7 +105,7 @@ def regress(folder: Path, *arguments: str) -> Gate:
 
 @pytest.fixture(scope="module")
 def gate(tmp_path_factory: pytest.TempPathFactory) -> Gate:
-    """A tree with changes of every kind, none of them committed, against its last commit."""
+    """Gate uncommitted changes of every kind against the last commit."""
     folder = make_repository(tmp_path_factory.mktemp("gate") / "project", PACKAGE)
     for name, text in CHANGES.items():
         (folder / name).write_text(text)
@@ -114,7 +114,7 @@ def gate(tmp_path_factory: pytest.TempPathFactory) -> Gate:
 
 
 def test_more_work_is_stopped(gate: Gate) -> None:
-    """With exit code 1, and Markdown that says so first."""
+    """More work exits with code 1, and the summary's first line has the targets."""
     assert gate.done.returncode == 1, gate.done.stderr
     found = gate.checks["layers.work:slower"]
     assert (found["latency"]["outcome"], found["flops"]["outcome"]) == ("worse", "worse")
@@ -125,8 +125,8 @@ def test_more_work_is_stopped(gate: Gate) -> None:
     assert "- ✗ layers.work:slower, flops: " in gate.summary
 
 
-def test_less_work_is_not(gate: Gate) -> None:
-    """Every check is ok, with its numbers; what is not committed belongs to this tree."""
+def test_less_work_is_ok(gate: Gate) -> None:
+    """Every check is ok with its numbers, and uncommitted changes are included."""
     found = gate.checks["layers.work:faster"]
     assert {each["outcome"] for each in found.values()} == {"ok"}
     assert found["latency"]["high"] < 0
@@ -136,56 +136,56 @@ def test_less_work_is_not(gate: Gate) -> None:
 
 
 def test_other_results_are_stopped(gate: Gate) -> None:
-    """However fast they are."""
+    """A numeric error is worse, even if the arm is faster."""
     assert gate.checks["layers.wrong:make"]["numeric error"]["outcome"] == "worse"
     assert "layers.wrong:make (numeric error)" in gate.summary.splitlines()[0]
 
 
-def test_a_package_beside_the_factory_is_the_bases_too(gate: Gate) -> None:
-    """The factory is as it was; what it imports from elsewhere in the repository does more work."""
+def test_imports_of_the_factory_are_the_bases_too(gate: Gate) -> None:
+    """More work in a package that an unchanged factory imports is found."""
     found = gate.checks["benchmarks.py:make"]
     assert found["flops"]["change"] == pytest.approx(3)
     assert found["latency"]["outcome"] == "worse"
 
 
-def test_what_cannot_be_made_is_unknown(gate: Gate) -> None:
-    """A target that does not import says why, and the others are measured all the same."""
+def test_a_target_that_does_not_import_is_unknown(gate: Gate) -> None:
+    """Its check has outcome unknown with the reason."""
     (check,) = gate.checks["layers.broken:make"].values()
     assert check["outcome"] == "unknown"
     assert "broken" in check["reason"]
 
 
 @pytest.mark.parametrize("target", NEW)
-def test_what_is_new_stands_beside_what_is_not(gate: Gate, target: str) -> None:
-    """A function, a module or a file that the base lacks is said to be new."""
+def test_targets_missing_in_the_base_are_new(gate: Gate, target: str) -> None:
+    """A function, module or file missing in the base has outcome new."""
     (check,) = gate.checks[target].values()
     assert check["outcome"] == "new"
 
 
 def test_nothing_is_left_in_the_repository(gate: Gate) -> None:
-    """No worktree, and no change but the user's own."""
+    """No worktree and no other change is left in the repository."""
     assert len(git(gate.folder, "worktree", "list").splitlines()) == 1
     changed = git(gate.folder, "status", "--short", "--untracked-files=all").splitlines()
     assert {line.split()[-1] for line in changed} == set(CHANGES)
 
 
-def test_what_is_new_alone_cannot_be_worse(gate: Gate) -> None:
-    """No reason to stop a change; nothing is measured."""
+def test_new_targets_alone_are_ok(gate: Gate) -> None:
+    """With new targets only, the exit code is 0."""
     targets = (word for target in NEW for word in ("--target", target))
     done = regress(gate.folder, "--base", "HEAD", *targets, "--input", "256,64", *QUICK).done
     assert done.returncode == 0, done.stdout + done.stderr
 
 
-def test_what_cannot_be_measured_has_a_code_of_its_own(gate: Gate) -> None:
-    """A tree that does not import ends with 2."""
+def test_an_unmeasurable_gate_exits_with_2(gate: Gate) -> None:
+    """A tree that does not import exits with code 2."""
     broken = ("--target", "layers.broken:make", "--input", "256,64")
     found = regress(gate.folder, "--base", "HEAD", *broken, *QUICK, *ALONE)
     assert found.done.returncode == 2, found.done.stdout + found.done.stderr
     assert "Could not be measured" in found.summary
 
 
-def test_how_far_outputs_may_be_is_ones_own_choice(tmp_path: Path) -> None:
-    """Further than the precision explains too; without a survey the rest is not gated."""
+def test_max_error_sets_the_accepted_difference(tmp_path: Path) -> None:
+    """--max-error may exceed the tolerance; without a survey other metrics are not gated."""
     near = {"layers/wrong.py": CHANGES["layers/wrong.py"]}
     folder = make_repository(tmp_path / "project", PACKAGE, near)
     asked = ("--target", "layers.wrong:make", "--input", "256,64", "--max-error", "0.05")
@@ -201,7 +201,7 @@ def test_how_far_outputs_may_be_is_ones_own_choice(tmp_path: Path) -> None:
 
 
 def test_an_interrupt_leaves_nothing(tmp_path: Path) -> None:
-    """Neither a worktree nor a folder, and no advice to go on with what is gone."""
+    """An interrupt leaves no worktree and no folder, and no advice to resume."""
     folder = make_repository(tmp_path / "project", PACKAGE)
     asked = command("regress", "--base", "HEAD", *TARGET, "--no-lock")
     with started(*asked, cwd=folder) as process:

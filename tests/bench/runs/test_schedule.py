@@ -1,4 +1,4 @@
-"""bench.runs.schedule: which pass comes next, as a function of what was measured so far."""
+"""bench.runs.schedule: the next pass as a function of the samples so far."""
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
@@ -16,32 +16,32 @@ from helpers.records import make_comparison, make_plan, make_sample
 RUN = tuple(make_comparison(name) for name in ("mha", "manual", "sdpa", "mha_weights"))
 KEYS = [each.key for each in RUN]
 STARTUP_S = 4.0
-# The statuses of which a test here says that the process ended.
+# Statuses that mean that the process died.
 DEADLY = ("crashed",)
 Widths = Callable[[Sequence[Sample]], Mapping[str, float]]
 
 
 def plan_of(**changes: object) -> Plan:
-    """A run over four comparisons."""
+    """Build the plan of a run over four comparisons."""
     return make_plan(**{"comparisons": RUN, "budget_s": 600.0, **changes})
 
 
 def sample(
     comparison: Comparison, index: int, status: str = "ok", measure_s: float = 2.0
 ) -> Sample:
-    """What a pass measured: six pairs, or nothing where it failed."""
+    """Build a sample of six pairs, or an empty one with a failed status."""
     times = {} if status == "ok" else {"baseline_s": (), "arm_s": ()}
     found = make_sample(comparison, index, status=status, **times)
     return replace(found, prepare_s=0.5, measure_s=measure_s, died=status in DEADLY)
 
 
 def no_widths(_: Sequence[Sample]) -> Mapping[str, float]:
-    """Nobody looks at the intervals."""
+    """Return no widths."""
     return {}
 
 
 def shrinking(samples: Sequence[Sample]) -> dict[str, float]:
-    """Half-widths of 3, 4, 5 and 6 percent after a pass, that shrink with the root of passes."""
+    """Return half-widths of 3 to 6 percent that shrink with the root of the passes."""
     counts = {key: sum(each.key == key for each in samples) for key in KEYS}
     return {
         key: 0.01 * (3 + place) / counts[key] ** 0.5
@@ -57,9 +57,9 @@ def passes_of(
     statuses: Mapping[tuple[str, int], str] | None = None,
     cuts: Iterator[int] | None = None,
 ) -> Iterator[tuple[NextPass, list[Sample]]]:
-    """Every pass of a run until it ends, and what it measured.
+    """Yield every pass of a run and its samples until the run ends.
 
-    Each pass takes its time, and is killed after as many comparisons as the next of ``cuts`` says.
+    Each pass takes its whole time, or is killed after the next of ``cuts`` comparisons.
     """
     samples: list[Sample] = []
     spent = 0.0
@@ -75,7 +75,7 @@ def passes_of(
 
 
 def names_of(run: Iterator[tuple[NextPass, list[Sample]]]) -> list[tuple[str, int]]:
-    """Which comparison was measured in which pass, in order."""
+    """Return (key, pass) of every sample in order."""
     return [(each.key, each.pass_index) for _, measured in run for each in measured]
 
 
@@ -86,7 +86,7 @@ FAILURES = st.dictionaries(
 
 
 def again_and_again(cuts: list[int]) -> Iterator[int]:
-    """These numbers, over and over."""
+    """Repeat these numbers forever."""
     while True:
         yield from cuts
 
@@ -96,7 +96,7 @@ def again_and_again(cuts: list[int]) -> Iterator[int]:
 def test_a_run_cut_anywhere_is_the_same_run(
     passes: int, cuts: list[int], failures: dict[tuple[str, int], str]
 ) -> None:
-    """However often a run is killed, in the end each comparison stands once for each pass."""
+    """A run killed at any points measures each comparison once in each pass."""
     plan = plan_of(passes=passes)
     whole = names_of(passes_of(plan, statuses=failures))
     cut = names_of(passes_of(plan, statuses=failures, cuts=again_and_again(cuts)))
@@ -108,16 +108,16 @@ def test_a_run_cut_anywhere_is_the_same_run(
 
 @pytest.mark.parametrize("widths", [no_widths, shrinking])
 @pytest.mark.parametrize("changes", [{}, {"precision": 0.01, "each_s": 20.0}])
-def test_without_a_precision_there_are_no_further_passes(
+def test_without_precision_there_are_no_further_passes(
     widths: Widths, changes: dict[str, float]
 ) -> None:
-    """A run that asks for no precision, or gives each comparison its time, has its passes only."""
+    """Runs without a precision, or with a fixed time per comparison, end after their passes."""
     run = list(passes_of(plan_of(**changes), widths))
     assert [coming.index for coming, _ in run] == [0, 1, 2]
 
 
-def test_what_raises_is_not_tried_again() -> None:
-    """A call that raised does so again, unlike a process that something ended."""
+def test_a_comparison_that_raised_is_not_repeated() -> None:
+    """A raised exception is permanent, unlike the end of a process."""
     raised = replace(sample(RUN[1], 0, "crashed"), died=False)
     samples = [raised, *(sample(each, 0) for each in (RUN[0], *RUN[2:]))]
     coming = next_pass(plan_of(), samples, {}, 10.0, STARTUP_S)
@@ -126,9 +126,9 @@ def test_what_raises_is_not_tried_again() -> None:
 
 
 def test_a_control_is_measured_beside_candidates_only() -> None:
-    """Where every candidate of a baseline failed its control is of no use, nor is a further pass.
+    """A control is dropped once every candidate of its baseline failed.
 
-    A run of controls alone, such as a calibration may be, is another matter.
+    A run of controls alone, such as a calibration, keeps them.
     """
     failed = dict.fromkeys(product(KEYS[1:], (0,)), "wrong")
     assert [len(measured) for _, measured in passes_of(plan_of(), statuses=failed)] == [4]
@@ -137,28 +137,28 @@ def test_a_control_is_measured_beside_candidates_only() -> None:
 
 
 @pytest.mark.parametrize("status", ["oom", "timeout", "wrong", "skipped"])
-def test_the_hopeless_are_dropped(status: str) -> None:
-    """What cannot run here is not tried again, in no pass; the others go on."""
+def test_permanent_failures_are_dropped(status: str) -> None:
+    """A comparison with a permanent failure is dropped from later passes; the others stay."""
     run = list(passes_of(plan_of(), statuses={(KEYS[1], 0): status}))
     assert [len(measured) for _, measured in run] == [4, 3, 3]
     assert {each.key for _, measured in run[1:] for each in measured} == {*KEYS} - {KEYS[1]}
 
 
-def test_a_crash_may_have_been_anothers_fault() -> None:
-    """A comparison whose process ended is tried again in the next pass."""
+def test_a_crashed_process_is_tried_again() -> None:
+    """A comparison whose process died is measured again in the next pass."""
     run = list(passes_of(plan_of(), statuses={(KEYS[1], 0): "crashed"}))
     assert [len(measured) for _, measured in run] == [4, 4, 4]
 
 
-def test_nothing_hopeful_is_the_end() -> None:
-    """Where nothing can run there is no second pass."""
+def test_a_run_ends_if_nothing_can_run() -> None:
+    """There is no second pass if every comparison ran out of memory."""
     statuses = dict.fromkeys(product(KEYS, (0,)), "oom")
     assert len(list(passes_of(plan_of(precision=0.01), shrinking, statuses=statuses))) == 1
 
 
 @pytest.mark.parametrize(("precision", "share"), [(None, 1.0), (0.001, 0.75)])
 def test_planned_passes_share_the_time(precision: float | None, share: float) -> None:
-    """Passes share the budget, without what the report needs; further ones get a quarter of it."""
+    """Planned passes share the budget without report time; a precision reserves a quarter."""
     plan = plan_of(precision=precision)
     run = [coming for coming, _ in passes_of(plan, shrinking) if coming.index < plan.passes]
     for_passes_s = share * (600 - REPORT_S)
@@ -167,8 +167,8 @@ def test_planned_passes_share_the_time(precision: float | None, share: float) ->
 
 @settings(deadline=None)
 @given(spent=st.floats(0, 2000), done=st.integers(0, 3))
-def test_a_pass_ends_where_it_would_have(spent: float, done: int) -> None:
-    """A pass that follows a slow one gets what is left until its own end, and never less than 0."""
+def test_a_late_pass_keeps_its_planned_end(spent: float, done: int) -> None:
+    """A pass after a slow one gets the time to its planned end, at least 0."""
     samples = [sample(each, 0) for each in RUN[:done]]
     coming = next_pass(plan_of(), samples, {}, spent, STARTUP_S)
     assert coming is not None
@@ -176,8 +176,8 @@ def test_a_pass_ends_where_it_would_have(spent: float, done: int) -> None:
     assert coming.seconds == pytest.approx(max((600 - REPORT_S) / 3 - spent, 0.0))
 
 
-def test_the_order_is_the_seeds() -> None:
-    """Every pass has an order of its own, which the seed decides."""
+def test_the_seed_sets_the_order() -> None:
+    """Passes have different orders, reproducible from the seed."""
     orders = [[each.key for each in coming.comparisons] for coming, _ in passes_of(plan_of(seed=1))]
     again = [[each.key for each in coming.comparisons] for coming, _ in passes_of(plan_of(seed=1))]
     other = [[each.key for each in coming.comparisons] for coming, _ in passes_of(plan_of(seed=5))]

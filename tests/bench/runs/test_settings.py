@@ -1,4 +1,4 @@
-"""bench.runs.settings: the plan that follows from a command's settings, and the run's folder."""
+"""bench.runs.settings: a plan from a command's settings, and the run's folder."""
 
 from contextlib import suppress
 from dataclasses import replace
@@ -19,7 +19,7 @@ SETTINGS = RunSettings(
 
 
 def test_the_plan_has_the_settings() -> None:
-    """It starts now, is named after its folder, and leaves the rest at its default."""
+    """The plan starts now, has the folder's name, and keeps defaults for the rest."""
     plan = SETTINGS.plan(Path("results/mine"), COMPARISONS)
     age = datetime.now().astimezone() - datetime.fromisoformat(plan.started)
     assert timedelta() <= age < timedelta(minutes=1)
@@ -33,10 +33,10 @@ def test_the_plan_has_the_settings() -> None:
     )
 
 
-def test_the_plan_of_own_arms_says_whose_they_are(
+def test_the_plan_of_own_arms_has_their_origin(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Folder, revision and changes of the tree, digests of the files; controls get less time."""
+    """The plan has folder, commit, changes and digests; controls get less time."""
     repository = make_repository(tmp_path / "project", {"a.py": "A = 1\n"})
     monkeypatch.chdir(repository)
     plan = SETTINGS.own_plan(tmp_path / "run", COMPARISONS, {"a.py": "0123"}, repository)
@@ -50,7 +50,7 @@ def test_the_plan_of_own_arms_says_whose_they_are(
 
 
 def test_an_existing_folder_is_refused(tmp_path: Path) -> None:
-    """Where the run's files are to be kept, nothing may be overwritten; a new folder is fine."""
+    """An existing folder is refused; a new one is not created before the run."""
     with pytest.raises(InputError, match="exists; give --out a new name"):
         replace(SETTINGS, folder=tmp_path)
     new = replace(SETTINGS, folder=tmp_path / "new")
@@ -59,8 +59,8 @@ def test_an_existing_folder_is_refused(tmp_path: Path) -> None:
     assert not folder.exists()
 
 
-def test_a_temporary_folder_stays_with_what_is_left_in_it() -> None:
-    """Of a run that was removed, or never made, nothing stays."""
+def test_a_temporary_folder_is_removed_unless_used() -> None:
+    """A removed or unused run folder takes its parent along; a used one is kept."""
     with run_folder(None) as removed:
         assert removed.parent.is_dir()
         removed.mkdir()

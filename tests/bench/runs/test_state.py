@@ -1,4 +1,4 @@
-"""bench.runs.state: events become records once, and every question is answered from them."""
+"""bench.runs.state: a run's state from the events of its journal."""
 
 from collections.abc import Callable
 from dataclasses import asdict, replace
@@ -33,23 +33,23 @@ SAMPLE, SURVEY = make_sample(CANDIDATE), make_survey("a")
 
 
 def event(kind: str, time_s: float = 0.0, **content: Any) -> Event:
-    """An event of a journal; a sample or a survey is a whole one."""
+    """Build an event of a journal; samples and surveys are complete."""
     whole = {"sample": asdict(SAMPLE), "survey": asdict(SURVEY)}.get(kind, {})
     return {**whole, "kind": kind, "time_s": time_s, **content}
 
 
 def sampled(sample: Sample) -> Event:
-    """The event of a sample."""
+    """Build the event of a sample."""
     return {"kind": "sample", "time_s": 0.0, **asdict(sample)}
 
 
 def choice_of(*comparisons: Comparison, passes: int = 1) -> Event:
-    """The event of a choice."""
+    """Build the event of a choice."""
     return event(CHOICE, comparisons=[asdict(each) for each in comparisons], passes=passes)
 
 
 def test_an_event_becomes_its_record() -> None:
-    """What was measured or chosen is returned; what only began adds nothing."""
+    """Samples, surveys and choices are returned; start events add nothing."""
     state = make_state()
     assert state.add(event("sample")) == SAMPLE
     assert state.add(event("survey", died=False)) == SURVEY
@@ -60,8 +60,8 @@ def test_an_event_becomes_its_record() -> None:
     assert (state.samples, state.surveys) == ([SAMPLE], {"a": SURVEY})
 
 
-def test_the_first_counts() -> None:
-    """Of two samples of a comparison in a pass, and of two surveys of a case; none is returned."""
+def test_duplicate_records_are_ignored() -> None:
+    """A second sample of a comparison in a pass, or survey of a case, is ignored."""
     state = make_state([event("sample"), event("survey")])
     assert state.add(event("sample", prepare_s=9.0)) is None
     assert state.add(event("survey", flop=1.0)) is None
@@ -70,8 +70,8 @@ def test_the_first_counts() -> None:
     assert state.surveys == {"a": SURVEY}
 
 
-def test_what_was_chosen_is_in_the_plan() -> None:
-    """Beside what was asked for, which the state still has alone; a later choice adds to it."""
+def test_choices_extend_the_plan() -> None:
+    """Each choice adds to the plan; first_plan stays as requested."""
     first, second = (replace(each, factor=CHOICE) for each in (CONTROL, CANDIDATE))
     state = make_state([choice_of(first, passes=2), choice_of(first, second)], PLAN)
     assert state.plan.comparisons == (CONTROL, CANDIDATE, first, second)
@@ -102,13 +102,13 @@ def test_what_was_chosen_is_in_the_plan() -> None:
         ([event("process", 100), event("sample", 50), event("sample", 60)], 10.0),
     ],
 )
-def test_spent_time_is_what_led_to_samples(events: list[Event], seconds: float) -> None:
-    """What a killed process had begun, and the time until the run was resumed, do not count."""
+def test_spent_time_counts_finished_work(events: list[Event], seconds: float) -> None:
+    """Unfinished work of a killed process and the time before a resume do not count."""
     assert make_state(events).spent_s == seconds
 
 
-def test_rows_are_computed_when_asked_for_and_once(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Events alone compute nothing; between two records the rows are the same object."""
+def test_rows_are_computed_lazily_and_cached(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Events compute nothing; rows are cached until the next record."""
     calls = count()
 
     def counted(*arguments: Any) -> Any:
@@ -117,7 +117,7 @@ def test_rows_are_computed_when_asked_for_and_once(monkeypatch: pytest.MonkeyPat
 
     monkeypatch.setattr("bench.runs.state.analyse", counted)
     state = make_state([sampled(make_sample(CONTROL)), sampled(SAMPLE)], PLAN)
-    state.next_step()  # Without a precision nobody needs an interval.
+    state.next_step()  # Without a precision no interval is needed.
     assert next(calls) == 0
     analysis = state.analysis
     state.add(event("start", key=CANDIDATE.key, pass_index=1))
@@ -126,8 +126,8 @@ def test_rows_are_computed_when_asked_for_and_once(monkeypatch: pytest.MonkeyPat
     assert [row.passes for row in state.records] == [1, 2]
 
 
-def test_a_gate_leaves_what_is_decided() -> None:
-    """Further passes may go to every comparison, with a gate only to those that are open."""
+def test_a_gate_remeasures_undecided_comparisons_only() -> None:
+    """A gate's further passes exclude comparisons with a decided outcome."""
     samples = [
         sampled(make_sample(each, index, arm_s=(0.010 if each.is_control else 0.008,) * 6))
         for each in PLAN.comparisons
@@ -141,7 +141,7 @@ def test_a_gate_leaves_what_is_decided() -> None:
 
 
 def kinds(step: object) -> str:
-    """What a step is, in one word."""
+    """Return the kind of a step as a word."""
     match step:
         case None:
             return "end"
@@ -153,7 +153,7 @@ def kinds(step: object) -> str:
 
 
 def test_the_order_of_steps() -> None:
-    """Planned passes, the survey, further passes, the end; what failed ends a run early."""
+    """Steps are planned passes, survey, further passes and end; failures end a run early."""
     plan = replace(PLAN, passes=1, survey=True, precision=1e-6, budget_s=600.0)
     state = make_state(plan=plan)
     assert (kinds(state.next_step()), state.left) == ("pass 0", 4)
@@ -172,13 +172,13 @@ def test_the_order_of_steps() -> None:
 
 @pytest.fixture(name="kept")
 def _kept() -> tuple[RunState, list[Event]]:
-    """The state of the kept run before its first event, and its events."""
+    """Return the kept run's state before its first event, and its events."""
     events, _ = read_events(KEPT / "journal.jsonl")
     return RunState(KEPT, read_plan(KEPT), read_environment(KEPT)), events
 
 
 def test_the_kept_run_would_take_the_same_steps(kept: tuple[RunState, list[Event]]) -> None:
-    """Before each process, and each choice, the next step is the one that the run took."""
+    """Replayed events give the kept run's steps before each process and choice."""
     state, events = kept
     steps: list[str] = []
     for place, each in enumerate(events):
@@ -193,13 +193,13 @@ def test_the_kept_run_would_take_the_same_steps(kept: tuple[RunState, list[Event
 
 
 def keys_of(step: NextPass | Choice | list[SurveyJob] | None) -> list[str]:
-    """The keys of what a step measures, in order."""
+    """Return the keys of the comparisons or cases of a step, in order."""
     found = step.comparisons if isinstance(step, NextPass | Choice) else step or []
     return [each.key for each in found]
 
 
 def taken(events: list[Event]) -> list[str]:
-    """The keys of what the first of these events began, in order."""
+    """Return the keys that the first of these events started, in order."""
     first, *rest = events
     if first["kind"] == CHOICE:
         return [each.key for each in make_state([first]).plan.comparisons[1:]]
@@ -207,10 +207,10 @@ def taken(events: list[Event]) -> list[str]:
     return [each["key"] for each in rest[:until] if each["kind"].endswith("start")]
 
 
-def test_a_state_that_followed_a_run_is_the_one_that_is_read(
+def test_a_live_state_equals_the_loaded_state(
     kept: tuple[RunState, list[Event]],
 ) -> None:
-    """However often it was asked meanwhile, it ends like a state that reads the folder."""
+    """A state queried during a run ends equal to the state loaded from its folder."""
     state, events = kept
     for place, each in enumerate(events):
         if place % 100 == 0:
@@ -229,7 +229,7 @@ def test_a_state_that_followed_a_run_is_the_one_that_is_read(
     ids=["sample", "survey"],
 )
 def test_a_folder_is_read(tmp_path: Path, append: Callable[[Path], None]) -> None:
-    """Plan, machine and journal; half a line at its end is left out."""
+    """Plan, machine and journal are loaded; a half-written last line is ignored."""
     run = tmp_path / "run"
     create_run_folder(run, PLAN, make_environment())
     assert (load(run).samples, load(run).measuring_share) == ([], None)
@@ -241,7 +241,7 @@ def test_a_folder_is_read(tmp_path: Path, append: Callable[[Path], None]) -> Non
     assert (state.plan, state.environment, state.folder) == (PLAN, make_environment(), run)
 
 
-def test_another_folder_is_refused(tmp_path: Path) -> None:
-    """A folder without a plan is not a run's."""
+def test_a_folder_without_a_plan_is_refused(tmp_path: Path) -> None:
+    """A folder without a plan is refused."""
     with pytest.raises(InputError, match=r"plan\.json cannot be read"):
         load(tmp_path)

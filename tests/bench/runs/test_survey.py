@@ -1,4 +1,4 @@
-"""bench.runs.survey: which cases are looked at, for how long, and what becomes of those lost."""
+"""bench.runs.survey: the cases of a survey, their time limits, and lost cases."""
 
 import os
 import time
@@ -25,17 +25,17 @@ from helpers.processes import with_arms
 from helpers.records import make_comparison, make_environment, make_plan, make_sample, make_survey
 from helpers.tasks import make_survey_job
 
-# No case here takes so long.
+# Longer than any case here.
 LIMIT_S = 120.0
 
 
 def by_arm(*chosen: Comparison) -> dict[str, SurveyJob]:
-    """The items of some comparisons by the level of their factor."""
+    """Return the survey jobs of some comparisons by arm name."""
     return {each.comparison.arm_name: each for each in survey_jobs(chosen)}
 
 
-def test_every_case_of_a_run_is_looked_at_once() -> None:
-    """Each arm on each workload, though it may be the baseline of several comparisons."""
+def test_every_case_of_a_run_is_surveyed_once() -> None:
+    """A case is surveyed once, even as the baseline of several comparisons."""
     selection = Selection(devices=("cpu", "cuda"), factors=("compile", "precision"))
     chosen = comparisons(selection)
     found = [each.key for each in survey_jobs(chosen)]
@@ -43,8 +43,8 @@ def test_every_case_of_a_run_is_looked_at_once() -> None:
     assert len(found) < len(chosen)
 
 
-def test_baselines_tell_the_limits_of_what_is_compared_with_them() -> None:
-    """In every precision that a rival computes in, its own first; rivals measure no limit."""
+def test_baselines_measure_limits_in_every_precision() -> None:
+    """A baseline measures limits in every precision of its candidates, its own first."""
     levels = ("fp32", "amp_bf16", "bf16")
     found = by_arm(*(make_comparison(each, factor="precision", baseline="fp32") for each in levels))
     assert {name: item.limits for name, item in found.items()} == {
@@ -54,22 +54,22 @@ def test_baselines_tell_the_limits_of_what_is_compared_with_them() -> None:
     }
 
 
-def test_a_baseline_of_two_factors_tells_the_limits_of_both() -> None:
-    """Of one comparison it is the candidate, too, which adds nothing."""
+def test_a_shared_baseline_measures_the_limits_of_both() -> None:
+    """A case that is also a candidate adds no limit for that comparison."""
     first = make_comparison("sdpa", baseline="mha")
     control = replace(first, factor="kernel", baseline=first.arm)
     other = replace(control, arm=replace(control.arm, precision="bf16"))
     assert by_arm(first, control, other)["sdpa"].limits == ("fp32", "bf16")
 
 
-def test_arms_of_ones_own_have_no_limit() -> None:
-    """Nobody knows their products."""
+def test_own_arms_have_no_limit() -> None:
+    """The products of own arms are unknown, so no limit is measured."""
     control = compare("a.py:f", "a.py:f")
     assert [each.limits for each in survey_jobs([control, compare("a.py:f", "a.py:g")])] == [(), ()]
 
 
-def test_the_smallest_come_first_and_whole_models_that_compile_last() -> None:
-    """Where the time is over before all had their turn, most have had it."""
+def test_small_cases_come_first_and_compiled_wholes_last() -> None:
+    """A survey that runs out of time has covered most cases."""
     levels, compiled = ("compile", "eager", "compile_blocks"), {"factor": "compile"}
     chosen = [make_comparison(each, baseline="eager", **compiled) for each in levels]
     large = make_comparison("eager", baseline="eager", **compiled, component="model")
@@ -79,8 +79,8 @@ def test_the_smallest_come_first_and_whole_models_that_compile_last() -> None:
     assert {level for _, level in whole[:-2]} == {"eager", "compile_blocks"}
 
 
-def test_what_is_left_to_look_at() -> None:
-    """Without a survey nothing; else what the journal has not."""
+def test_unsurveyed_cases_are_left() -> None:
+    """Cases missing in the journal are left; without a survey none are."""
     chosen = tuple(make_comparison(each) for each in ("mha", "manual"))
     plan = make_plan(comparisons=chosen, survey=True)
     first, second = survey_jobs(chosen)
@@ -102,10 +102,10 @@ def test_what_is_left_to_look_at() -> None:
         (("timeout", "skipped"), False, False),
     ],
 )
-def test_what_failed_in_every_pass_is_not_tried_again(
+def test_cases_that_always_failed_are_not_surveyed(
     statuses: tuple[str, ...], *, is_left: bool, shapes_only: bool
 ) -> None:
-    """Of what lacked memory the need is told by shapes; other arms are none the worse for it."""
+    """Out-of-memory cases are surveyed by shapes only; other arms are unaffected."""
     chosen = (make_comparison("mha"), make_comparison("manual"))
     plan = make_plan(comparisons=chosen, survey=True)
     samples = [
@@ -118,8 +118,8 @@ def test_what_failed_in_every_pass_is_not_tried_again(
     )
 
 
-def test_a_case_of_two_comparisons_is_tried_where_one_of_them_ran() -> None:
-    """As a baseline's copy it was measured, as a candidate it had no time."""
+def test_a_case_measured_in_one_comparison_is_surveyed() -> None:
+    """One measured comparison of a case is enough for its survey."""
     control = make_comparison("sdpa", baseline="sdpa")
     other = replace(control, factor="kernel", baseline=replace(control.arm, kernel="math"))
     samples = [make_sample(control), make_sample(other, status="skipped")]
@@ -133,7 +133,7 @@ def test_a_case_of_two_comparisons_is_tried_where_one_of_them_ran() -> None:
     [
         ({"budget_s": 600.0}, 400.0, 120.0),  # a fifth
         ({"budget_s": 60.0}, 10.0, 30.0),  # at least half a minute …
-        ({"budget_s": 60.0}, 40.0, 20.0),  # … where the budget has it left
+        ({"budget_s": 60.0}, 40.0, 20.0),  # … if the budget has it left
         ({"budget_s": 60.0}, 99.0, 12.0),
         ({"each_s": 1.0}, 500.0, 60.0),  # 20 s for each of three cases
         ({"each_s": 45.0}, 500.0, 135.0),
@@ -141,12 +141,12 @@ def test_a_case_of_two_comparisons_is_tried_where_one_of_them_ran() -> None:
     ],
 )
 def test_time_for_a_survey(changes: dict[str, Any], spent_s: float, expected_s: float) -> None:
-    """A share of the budget; what must be told gets as much as each case may need."""
+    """A survey gets a share of the budget; with a fixed time or a gate, enough for each case."""
     assert seconds(make_plan(**changes), 3, spent_s) == pytest.approx(expected_s)
 
 
-def test_a_task_of_the_cases_that_are_left() -> None:
-    """Its workers run in the user's folder, and end with this process and with the time."""
+def test_the_task_of_a_survey() -> None:
+    """The task has the user's folder, this process as its parent, and the end time."""
     place = Place(journal=Path("/run/journal.jsonl"), compiled=Path("/run/compiled"), threads=2)
     plan = make_plan(directory=Path("/arms"), each_s=1.0, case_timeout_s=7.0)
     jobs = [make_survey_job(make_comparison("mha")), make_survey_job(None, "fp32")]
@@ -160,8 +160,8 @@ def test_a_task_of_the_cases_that_are_left() -> None:
     assert task.end_s - before_s == pytest.approx(40.0, abs=1.0)
 
 
-def test_a_case_that_was_lost_says_how() -> None:
-    """Its status and cause are those of the process; nothing else is known."""
+def test_a_lost_case_has_its_cause() -> None:
+    """A lost case has the process's status and cause, and no numbers."""
     job = make_survey_job()
     survey = job.failed("oom", "the kernel killed the process")
     assert (survey.key, survey.measured.status) == (job.key, "oom")
@@ -170,7 +170,7 @@ def test_a_case_that_was_lost_says_how() -> None:
 
 
 class Surveyed:
-    """Some of the failing arms, looked at in real processes in a run's folder."""
+    """Failing arms surveyed in real processes in a run's folder."""
 
     def __init__(self, folder: Path, *names: str, **plan: Any) -> None:
         arms = with_arms(folder) / "arms.py"
@@ -184,7 +184,7 @@ class Surveyed:
         self.seen: list[str] = []
 
     def look(self, limit_s: float = LIMIT_S) -> list[Any]:
-        """Look at every case; what the journal then has of them, by status and error."""
+        """Survey every case; return status and error of each from the journal."""
         reader = JournalReader(self.place.journal)
         reader.new_events(final=True)
         plan = replace(self.plan, case_timeout_s=limit_s)
@@ -194,15 +194,15 @@ class Surveyed:
         return self.measured(chosen)
 
     def measured(self, chosen: Sequence[SurveyJob]) -> list[Any]:
-        """Status and error of every case, in order."""
+        """Return status and error of every case, in order."""
         events, _ = read_events(self.place.journal)
         found = surveys_from(events)
         return [(found[e.key].measured.status, found[e.key].measured.error) for e in chosen]
 
 
 @pytest.mark.slow
-def test_a_killed_process_takes_one_case_with_it(tmp_path: Path) -> None:
-    """The case under way is lost with the cause; the rest is looked at, each once."""
+def test_a_killed_process_costs_one_case(tmp_path: Path) -> None:
+    """The current case is lost with its cause; the rest is surveyed once."""
     surveyed = Surveyed(tmp_path, "right#2", "leaves_alone", "right#3")
     assert surveyed.look() == [
         ("ok", None),
@@ -215,8 +215,8 @@ def test_a_killed_process_takes_one_case_with_it(tmp_path: Path) -> None:
 
 @pytest.mark.slow
 @pytest.mark.long
-def test_however_a_process_ends_the_next_one_goes_on(tmp_path: Path) -> None:
-    """A signal, half a line in the journal and a hang each cost one case, and say so."""
+def test_any_end_of_a_process_costs_one_case(tmp_path: Path) -> None:
+    """A signal, a half-written line and a hang cost one case each, with the cause."""
     surveyed = Surveyed(tmp_path, "faults_alone", "tears_alone", "waits_alone", "right")
     assert surveyed.look(limit_s=2.0) == [
         ("crashed", "the process was ended by SIGSEGV; see passes/survey.log"),
@@ -227,8 +227,8 @@ def test_however_a_process_ends_the_next_one_goes_on(tmp_path: Path) -> None:
 
 
 @pytest.mark.slow
-def test_without_time_a_case_says_so(tmp_path: Path) -> None:
-    """What a survey does not reach is no gap, and has the remedy."""
+def test_a_case_without_time_is_skipped(tmp_path: Path) -> None:
+    """A case that the survey did not reach has status skipped and the remedy."""
     surveyed = Surveyed(tmp_path, "right", "right#2")
     surveyed.plan = replace(surveyed.plan, each_s=None, budget_s=0.0)
     late = ("skipped", "out of time; give a larger --budget")
@@ -236,8 +236,8 @@ def test_without_time_a_case_says_so(tmp_path: Path) -> None:
 
 
 @pytest.mark.slow
-def test_a_process_that_looks_at_nothing_is_an_error(tmp_path: Path) -> None:
-    """It is not tried for ever, and the message says where its output is."""
+def test_a_process_without_a_survey_is_an_error(tmp_path: Path) -> None:
+    """The process is not restarted forever, and the error names its log."""
     surveyed = Surveyed(tmp_path, "right")
     surveyed.place = replace(surveyed.place, threads=0)
     with pytest.raises(RunError, match=r"survey measured nothing: .*see passes/survey\.log"):

@@ -1,4 +1,4 @@
-"""bench.runs.targets and target_rows: targets parsed once, and the time that each of them took."""
+"""bench.runs.targets and target_rows: parsed targets, and the time spent on each."""
 
 from collections.abc import Sequence
 from dataclasses import asdict
@@ -21,14 +21,14 @@ WORKLOAD = Workload(component="callable", mode="forward", device="cpu", inputs="
 
 @pytest.fixture(name="folder", autouse=True)
 def _folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Two files of which the name of one ends with the name of the other."""
+    """Create two files, one's name ending with the other's name."""
     for name in ("a.py", "my-a.py"):
         write(tmp_path / name, "def make(): return abs")
     monkeypatch.chdir(tmp_path)
 
 
 def comparisons(target: str) -> list[Comparison]:
-    """A target at the base against its own copy, and in this tree against the base."""
+    """Build the comparisons of a target: the base's control, and the tree with the base."""
     base, tree = Arm(factory=f"{target}@main", tree="base"), Arm(factory=target, tree="here")
     return [
         Comparison(factor="factory", workload=WORKLOAD, baseline=base, arm=arm)
@@ -37,7 +37,7 @@ def comparisons(target: str) -> list[Comparison]:
 
 
 def results(targets: Sequence[Target], seconds: dict[str, float], spent_s: float) -> RunState:
-    """A run in one pass, in which each arm took so many seconds."""
+    """Build the state of a run of one pass with these seconds per arm."""
     compared = tuple(each for target in targets for each in comparisons(target.name))
     samples = [make_sample(each, measure_s=seconds[each.arm_name]) for each in compared]
     events = [{"kind": "sample", "time_s": spent_s, **asdict(each)} for each in samples]
@@ -45,7 +45,7 @@ def results(targets: Sequence[Target], seconds: dict[str, float], spent_s: float
 
 
 def test_a_target_is_charged_for_its_own_comparison_alone() -> None:
-    """Names that end alike are told apart, and time outside of measuring is shared out."""
+    """Names with a common suffix are kept apart; time outside measuring is shared."""
     targets = read_targets(["a.py:make", "my-a.py:make"], "2,8")
     seconds = {"a.py:make": 3.0, "a.py:make@main": 1.0, "my-a.py:make": 5.0}
     run = results(targets, seconds | {"my-a.py:make@main": 1.0}, spent_s=20.0)
@@ -59,8 +59,8 @@ def test_a_target_is_charged_for_its_own_comparison_alone() -> None:
     ]
 
 
-def test_targets_share_the_inputs_that_were_given() -> None:
-    """Without any each takes those of its own part; a target named again is the same."""
+def test_targets_share_the_given_inputs() -> None:
+    """Without given inputs each part has its own; repeated targets are merged."""
     given = read_targets(["a.py:make", "vitcore:attention=sdpa", "a.py:make"], " 2,8 ")
     assert [each.name for each in given] == ["a.py:make", "vitcore:attention=sdpa"]
     assert {each.inputs.text for each in given} == {"2,8"}
@@ -80,7 +80,7 @@ def test_targets_share_the_inputs_that_were_given() -> None:
         (["a.py:make"], "2x8", "'2x8' is not a shape"),
     ],
 )
-def test_what_cannot_be_a_target(names: list[str], inputs: str | None, message: str) -> None:
-    """It is refused before a revision is checked out."""
+def test_invalid_targets_are_refused(names: list[str], inputs: str | None, message: str) -> None:
+    """An invalid target is refused before a revision is checked out."""
     with pytest.raises(InputError, match=message):
         read_targets(names, inputs)

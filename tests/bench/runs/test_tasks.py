@@ -1,4 +1,4 @@
-"""Passes as real processes: what they measure, and what is left when one is killed."""
+"""Passes as real processes: their samples, and their results after a kill."""
 
 import os
 import time
@@ -31,7 +31,7 @@ COMPARISONS = tuple(expand(GRID, SELECTION))
 def task_in(
     folder: Path, comparisons: tuple[Comparison, ...], seconds: float = 3.0, **changes: Any
 ) -> Task[PassJob]:
-    """A pass over some comparisons, in a new run's folder; keywords change its jobs."""
+    """Build a pass over comparisons in a new run's folder; keywords change its jobs."""
     create_run_folder(folder, make_plan(comparisons=comparisons), make_environment())
     return make_pass_task(
         folder / "journal.jsonl",
@@ -43,7 +43,7 @@ def task_in(
 
 
 def test_a_pass_is_a_job_for_each_comparison() -> None:
-    """Each has its weight and its time; what an earlier pass checked is not checked again."""
+    """Each job has its weight and time; outputs already checked are not checked again."""
     first, second = comparisons = (make_comparison("mha"), make_comparison("manual"))
     plan = make_plan(each_s=6.0, passes=3, budget_s=100.0, directory=Path("/arms"))
     place = Place(journal=Path("/run/j"), compiled=Path("/run/c"), threads=2, spent_s=30.0)
@@ -67,7 +67,7 @@ def test_a_pass_is_a_job_for_each_comparison() -> None:
 
 
 def test_a_pass_over_chosen_combinations_has_another_name() -> None:
-    """Its files are told from those of the passes before; time is shared where none is given."""
+    """A choice's pass has file names of its own, and shares its time by default."""
     chosen = replace(make_comparison(), factor="choice")
     coming = NextPass(index=3, comparisons=(chosen,), seconds=20.0, weights={})
     place = Place(journal=Path("/run/j"), compiled=Path("/run/c"), threads=2)
@@ -78,7 +78,7 @@ def test_a_pass_over_chosen_combinations_has_another_name() -> None:
 
 @pytest.fixture
 def elsewhere(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A working directory whose modules have the names of ours, of pytest and of the library."""
+    """Change to a directory with modules named like bench, pytest and random."""
     for name in ("bench", "pytest", "random"):
         (tmp_path / name).mkdir()
         (tmp_path / name / "__init__.py").write_text(f"raise ImportError('the other {name}')")
@@ -86,8 +86,8 @@ def elsewhere(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.mark.slow
-def test_a_killed_process_takes_one_comparison_with_it(tmp_path: Path) -> None:
-    """The comparison under way is a row with the cause; the rest is measured all the same."""
+def test_a_killed_process_costs_one_comparison(tmp_path: Path) -> None:
+    """The current comparison has the cause; the rest is measured."""
     arms = with_arms(tmp_path) / "arms.py"
     names = ("right#2", "is_killed", "right#3")
     comparisons = tuple(compare(f"{arms}:right", f"{arms}:{name}") for name in names)
@@ -106,7 +106,7 @@ def test_a_killed_process_takes_one_comparison_with_it(tmp_path: Path) -> None:
 def test_variables_of_pytest_do_not_reach_a_pass(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """In a worker of pytest-xdist, with options and plugins of the user's, pairs are measured."""
+    """The environment of pytest and pytest-xdist does not affect a pass."""
     variables = {"XDIST_WORKER": "gw0", "ADDOPTS": "--benchmark-disable", "PLUGINS": "no.such"}
     for name, value in variables.items():
         monkeypatch.setenv(f"PYTEST_{name}", value)
@@ -119,7 +119,7 @@ def test_variables_of_pytest_do_not_reach_a_pass(
 
 @pytest.mark.slow
 def test_a_process_that_measures_nothing_is_an_error(tmp_path: Path) -> None:
-    """A pass that ends before it begins says where its output is, and does not try for ever."""
+    """A pass that ends before its first comparison is not restarted forever."""
     task = replace(task_in(tmp_path / "run", COMPARISONS), parent=1)
     with pytest.raises(RunError, match=r"measured nothing: .*see passes/pass-1\.log"):
         run_to_completion(task, JournalReader(task.journal), lambda _: None)
@@ -127,10 +127,10 @@ def test_a_process_that_measures_nothing_is_an_error(tmp_path: Path) -> None:
 
 @pytest.mark.slow
 @pytest.mark.usefixtures("elsewhere")
-def test_after_the_deadline_a_pass_says_what_it_left_out(tmp_path: Path) -> None:
-    """Comparisons without time are samples with the remedy, not gaps."""
+def test_comparisons_after_the_deadline_are_skipped(tmp_path: Path) -> None:
+    """Comparisons without time are skipped samples with the remedy."""
     task = task_in(tmp_path / "run", COMPARISONS, seconds=-1)
-    # Half a second is less than torch takes to load, which is no comparison's time.
+    # Half a second is less than the import of torch, which does not count as a comparison's time.
     task = replace(task, limit_s=0.5)
     run_to_completion(task, JournalReader(task.journal), lambda _: None)
     samples = read_samples(tmp_path / "run")
@@ -141,12 +141,12 @@ def test_after_the_deadline_a_pass_says_what_it_left_out(tmp_path: Path) -> None
 
 @pytest.mark.usefixtures("elsewhere")
 def test_the_probe_describes_the_machine() -> None:
-    """The starting program learns the devices without loading torch itself."""
+    """The probe lists the devices from a process of its own."""
     assert "cpu" in probe().devices
 
 
-def test_a_journal_that_takes_no_sample_is_full(tmp_path: Path) -> None:
-    """Where a process could not write its long line, a short one that fits is no comfort."""
+def test_a_journal_without_space_for_a_sample_is_an_error(tmp_path: Path) -> None:
+    """The error is raised even if a short line would still fit."""
     task = task_in(tmp_path / "run", COMPARISONS)
     with pytest.raises(OSError, match="no room for what was measured"):
         _raise_unwritable(task)

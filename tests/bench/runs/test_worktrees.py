@@ -1,4 +1,4 @@
-"""bench.runs.worktrees: revisions beside the working tree, from real repositories."""
+"""bench.runs.worktrees: revisions checked out beside the working tree."""
 
 import os
 import subprocess
@@ -31,8 +31,8 @@ def _repository(tmp_path: Path) -> Path:
     return make_repository(tmp_path / "project", {"a.py": "A = 1\n"}, {"a.py": "A = 2\n"})
 
 
-def test_a_revision_stands_beside_the_tree(repository: Path) -> None:
-    """As it was committed; the tree keeps what it has, also what is not committed."""
+def test_a_revision_is_checked_out_beside_the_tree(repository: Path) -> None:
+    """The worktree has the commit; uncommitted changes of the tree are kept."""
     (repository / "a.py").write_text("A = 3\n")
     with checked_out(repository, commit_of(repository, "HEAD~1")) as base:
         assert (base / "a.py").read_text() == "A = 1\n"
@@ -41,8 +41,8 @@ def test_a_revision_stands_beside_the_tree(repository: Path) -> None:
     assert len(git(repository, "worktree", "list").splitlines()) == 1
 
 
-def test_it_is_taken_away_whatever_happens(repository: Path) -> None:
-    """Also where what was done with it failed."""
+def test_the_worktree_is_always_removed(repository: Path) -> None:
+    """The worktree is removed even if its block raises."""
     with (
         pytest.raises(KeyboardInterrupt),
         checked_out(repository, commit_of(repository, "HEAD")) as base,
@@ -52,27 +52,27 @@ def test_it_is_taken_away_whatever_happens(repository: Path) -> None:
 
 
 @pytest.mark.parametrize("revision", ["nowhere", "--help", "HEAD~9", ""])
-def test_an_unknown_revision_is_told(repository: Path, revision: str) -> None:
-    """With what to do in CI, where history is often left out."""
+def test_an_unknown_revision_is_refused(repository: Path, revision: str) -> None:
+    """The error has the remedy for shallow clones in CI."""
     with pytest.raises(InputError, match=r"is unknown in .*fetch-depth"):
         commit_of(repository, revision)
 
 
-def test_a_folder_without_history_is_told(tmp_path: Path) -> None:
-    """There is nothing to compare with."""
+def test_a_folder_outside_a_repository_is_refused(tmp_path: Path) -> None:
+    """A folder outside a git repository is refused."""
     with pytest.raises(InputError, match="is not in a git repository"):
         repository_of(tmp_path)
 
 
 def test_the_top_is_found_from_anywhere(repository: Path) -> None:
-    """One need not stand in the top folder."""
+    """The repository is found from any folder inside it."""
     inside = repository / "deep" / "er"
     inside.mkdir(parents=True)
     assert repository_of(inside) == repository.resolve()
 
 
-def test_those_of_killed_processes_are_taken_away(repository: Path, tmp_path: Path) -> None:
-    """And no others: neither those of living processes nor a user's own."""
+def test_worktrees_of_killed_processes_are_removed(repository: Path, tmp_path: Path) -> None:
+    """Worktrees of living processes and of the user are kept."""
     with subprocess.Popen([GIT, "--version"], stdout=subprocess.DEVNULL) as process:
         process.wait()
     places = {
@@ -92,8 +92,8 @@ def test_those_of_killed_processes_are_taken_away(repository: Path, tmp_path: Pa
     assert len(git(repository, "worktree", "list").splitlines()) == 3
 
 
-def test_what_is_checked_out(repository: Path, tmp_path: Path) -> None:
-    """Outside of any repository nothing is, and in one without a commit."""
+def test_head_and_changes(repository: Path, tmp_path: Path) -> None:
+    """Outside a repository, or without a commit, HEAD is None and no changes are reported."""
     assert head_of(repository) == commit_of(repository, "HEAD")
     assert head_of(tmp_path) is None
     assert not has_changes(repository)
@@ -105,7 +105,7 @@ def test_what_is_checked_out(repository: Path, tmp_path: Path) -> None:
 
 
 def test_a_hook_of_the_repository_keeps_its_commit(repository: Path, tmp_path: Path) -> None:
-    """A commit hook hands on its index and folder: a worktree made in it leaves both alone."""
+    """A worktree made in a commit hook leaves the hook's index and folder unchanged."""
     (repository / "b.py").write_text("B = 1\n")
     (repository / "a.py").write_text("A = 3\n")
     hook, found = repository / ".git" / "hooks" / "pre-commit", tmp_path / "found"

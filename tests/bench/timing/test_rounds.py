@@ -43,7 +43,7 @@ def run_pairs(
         baseline=lambda: noted("baseline"),
         clock=clock,
         refresh=lambda: noted("refresh"),
-        watch=FakeWatch(told=order),
+        watch=FakeWatch(calls=order),
         stop=lambda: order.count("pair") == stop_before,
     )
     benchmark = Rounds(clock)

@@ -14,8 +14,8 @@ class Work:
 """
 
 
-def test_two_versions_stand_side_by_side(tmp_path: Path) -> None:
-    """Each with its own neighbours; the tables of modules tell them apart."""
+def test_two_versions_are_imported_side_by_side(tmp_path: Path) -> None:
+    """Each version imports its own neighbours and has its own entry in sys.modules."""
     trees = [tmp_path / "one", tmp_path / "two"]
     for number, tree in enumerate(trees):
         write(tree / "layers" / "__init__.py", "")

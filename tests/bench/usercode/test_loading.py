@@ -1,4 +1,4 @@
-"""bench.usercode.loading: a user's code runs as at home and fails in one line."""
+"""bench.usercode.loading: calls of a user's code, and its one-line errors."""
 
 import sys
 from collections.abc import Iterator
@@ -16,7 +16,7 @@ from helpers.own_arms import write
 
 @pytest.fixture(autouse=True)
 def _same_modules() -> Iterator[None]:
-    """What a test imports by name must not be found by the next one."""
+    """Remove the modules that a test imported, so that the next one cannot find them."""
     before = set(sys.modules)
     yield
     for name in set(sys.modules) - before:
@@ -25,12 +25,12 @@ def _same_modules() -> Iterator[None]:
 
 
 def called(path: Path, name: str = "make") -> object:
-    """What a file's function returns."""
+    """Return the result of a file's function."""
     return call(FunctionRef(place=str(path), name=name), "arm 'it'")
 
 
 def refused(path: Path | str, name: str = "make") -> str:
-    """The one line with which a file's or module's function is refused."""
+    """Return the one-line error of a file's or module's function."""
     with pytest.raises(InputError) as raised:
         call(FunctionRef(place=str(path), name=name), "arm 'it'")
     assert "\n" not in str(raised.value)
@@ -38,7 +38,7 @@ def refused(path: Path | str, name: str = "make") -> str:
 
 
 def test_a_function_of_a_file_is_called(tmp_path: Path) -> None:
-    """Its result comes back, whatever it is."""
+    """The function's result is returned unchanged."""
     path = write(tmp_path / "my arms.py", "def make(): return ['made', __name__, __file__]")
     made = called(path)
     assert isinstance(made, list)
@@ -48,21 +48,21 @@ def test_a_function_of_a_file_is_called(tmp_path: Path) -> None:
 
 
 def test_a_file_is_run_afresh_each_time(tmp_path: Path) -> None:
-    """Two copies of an arm share nothing, and a changed file counts at once."""
+    """Two copies of an arm share no state, and a changed file takes effect at once."""
     path = write(tmp_path / "arms.py", "ONE = object()\ndef make(): return ONE")
     assert called(path) is not called(path)
     write(path, "def make(): return 'changed, and longer'")
     assert called(path) == "changed, and longer"
 
 
-def test_a_file_named_as_an_installed_module_takes_nothings_place(tmp_path: Path) -> None:
-    """The file runs, and the module stays what it was."""
+def test_a_file_does_not_replace_an_installed_module(tmp_path: Path) -> None:
+    """A file named like an installed module runs, and the module is unchanged."""
     assert called(write(tmp_path / "click.py", "def make(): return 'mine'")) == "mine"
     assert sys.modules["click"] is click
 
 
 def test_dataclasses_find_their_module(tmp_path: Path) -> None:
-    """What looks a class's module up by name finds it, also after the file was run."""
+    """A class's module is found in sys.modules, also after the file was run."""
     code = """
         from __future__ import annotations
         from dataclasses import dataclass
@@ -81,7 +81,7 @@ def test_dataclasses_find_their_module(tmp_path: Path) -> None:
 
 
 def version(folder: Path, number: int) -> Path:
-    """A project of three files: a factory that imports its neighbours, at once and later."""
+    """Write a project whose factory imports its neighbours at once and later."""
     write(folder / "layers.py", f"NUMBER = {number}")
     write(folder / "parts" / "__init__.py", "")
     write(folder / "parts" / "heads.py", f"NUMBER = {number}")
@@ -97,7 +97,7 @@ def version(folder: Path, number: int) -> Path:
 
 
 def test_two_versions_of_a_project_get_their_own_neighbours(tmp_path: Path) -> None:
-    """Files of the same names in two folders are not taken for each other, and leave no trace."""
+    """Files of the same names in two folders are kept apart; sys.path and modules are restored."""
     old, new = version(tmp_path / "old", 1), version(tmp_path / "new", 2)
     path = list(sys.path)
     assert called(old) == [1, 1, 1]
@@ -110,7 +110,7 @@ def test_two_versions_of_a_project_get_their_own_neighbours(tmp_path: Path) -> N
 def test_a_loaded_version_does_not_hide_the_one_beside_the_file(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A notebook may have imported the old one already, and keeps it."""
+    """A version imported before, as in a notebook, stays loaded but is not used."""
     version(tmp_path / "old", 1)
     monkeypatch.syspath_prepend(tmp_path / "old")
     import layers  # type: ignore[import-not-found] # the test wrote it
@@ -121,7 +121,7 @@ def test_a_loaded_version_does_not_hide_the_one_beside_the_file(
 
 
 def test_a_path_that_a_file_adds_is_its_own(tmp_path: Path) -> None:
-    """A file that reaches for its parent folder does not lend it to the next one."""
+    """A path added by one file does not affect the next one."""
     code = "import sys; sys.path.append('{}')\nimport layers\ndef make(): return layers.NUMBER"
     for number in (1, 2):
         home = tmp_path / str(number)
@@ -130,7 +130,7 @@ def test_a_path_that_a_file_adds_is_its_own(tmp_path: Path) -> None:
 
 
 def test_torch_and_the_standard_library_are_never_hidden(tmp_path: Path) -> None:
-    """A second torch in one process would crash it."""
+    """A file named torch or random does not hide the real module."""
     torch = sys.modules["torch"]
     for name in ("torch", "random"):
         write(tmp_path / f"{name}.py", "raise SystemExit")
@@ -141,7 +141,7 @@ def test_torch_and_the_standard_library_are_never_hidden(tmp_path: Path) -> None
 def test_a_module_of_the_working_directory_is_called(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A package is imported as ever, once, with its relative imports."""
+    """A package is imported normally and once, with its relative imports."""
     write(tmp_path / "own_package" / "__init__.py", "")
     write(tmp_path / "own_package" / "sizes.py", "SIZE = 3")
     code = "from .sizes import SIZE\ndef make(): return SIZE"
@@ -151,8 +151,8 @@ def test_a_module_of_the_working_directory_is_called(
     assert "own_package.arms" in sys.modules
 
 
-def test_what_is_imported_by_name_stays(tmp_path: Path) -> None:
-    """Only a file's neighbours are forgotten."""
+def test_modules_imported_by_name_stay_loaded(tmp_path: Path) -> None:
+    """Only the neighbours of a file are unloaded."""
     write(tmp_path / "stays.py", "")
     with at_home(tmp_path, alone=False):
         import stays  # type: ignore[import-not-found] # the test wrote it
@@ -193,7 +193,7 @@ def test_what_is_imported_by_name_stays(tmp_path: Path) -> None:
     ],
 )
 def test_every_mistake_is_one_line(tmp_path: Path, code: str, said: str) -> None:
-    """The line begins with the arm, and names the user's own error and place."""
+    """The line starts with the arm and has the user's error and its place."""
     before = set(sys.modules)
     message = refused(write(tmp_path / "arms.py", code))
     assert message.startswith("arm 'it'")
@@ -204,33 +204,33 @@ def test_every_mistake_is_one_line(tmp_path: Path, code: str, said: str) -> None
         assert set(sys.modules) == before, "a module that did not load stays in the table"
 
 
-def test_the_users_own_line_is_named_not_the_librarys(tmp_path: Path) -> None:
-    """The error came up in torch; the line to look at is the file's."""
+def test_the_error_has_the_users_line(tmp_path: Path) -> None:
+    """For an error raised in torch, the line is that of the user's file."""
     code = "from torch import nn\n\ndef make():\n    return nn.Linear(-1, 'x')"
     assert "(arms.py, line 4)" in refused(write(tmp_path / "arms.py", code))
 
 
 def test_many_functions_are_not_all_listed(tmp_path: Path) -> None:
-    """Enough to see what the file is."""
+    """Eight functions are listed."""
     code = "\n".join(f"def f{number}(): pass" for number in range(20))
     assert "it has f0, f1, f2, f3, f4, f5, f6, f7, …" in refused(write(tmp_path / "a.py", code))
 
 
-def test_a_module_that_is_not_there() -> None:
-    """A missing submodule is told from one that the module itself lacks."""
+def test_a_missing_module_is_refused() -> None:
+    """A missing submodule is distinguished from a missing import of the module."""
     message = refused("json.no_such_module")
     assert "no module 'json.no_such_module' here; install it, run from the folder" in message
 
 
-def test_want_of_memory_is_no_mistake_of_the_user(tmp_path: Path) -> None:
-    """It stays what it is, so that the row says ``oom``."""
+def test_a_memory_error_is_not_an_input_error(tmp_path: Path) -> None:
+    """MemoryError passes through, so that the row has status ``oom``."""
     path = write(tmp_path / "arms.py", "def make(): raise MemoryError('full')")
     with pytest.raises(MemoryError, match="full"):
         called(path)
 
 
 def test_an_interrupt_goes_through(tmp_path: Path) -> None:
-    """Ctrl-C while a user's code runs ends the run."""
+    """Ctrl-C during a user's code raises KeyboardInterrupt."""
     path = write(tmp_path / "arms.py", "def make(): raise KeyboardInterrupt")
     with pytest.raises(KeyboardInterrupt):
         called(path)

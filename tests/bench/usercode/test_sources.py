@@ -1,4 +1,4 @@
-"""sources: files of own arms are found without being run, and watched for changes."""
+"""bench.usercode.sources: files of own arms are found without execution and checked for changes."""
 
 import sys
 from pathlib import Path
@@ -13,7 +13,7 @@ from helpers.own_arms import write
 
 @pytest.fixture(name="package")
 def _package(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A package in the working directory, which must not be run."""
+    """Create a package in the working directory that must not be executed."""
     write(tmp_path / "own_package" / "__init__.py", "raise SystemExit")
     write(tmp_path / "own_package" / "inner" / "arms.py", "raise SystemExit")
     monkeypatch.chdir(tmp_path)
@@ -22,7 +22,7 @@ def _package(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 @pytest.mark.parametrize("name", ["own_package", "own_package.inner", "own_package.inner.arms"])
 def test_a_module_is_found_at_any_depth(package: Path, name: str) -> None:
-    """With or without ``__init__.py`` on the way; nothing of it is imported."""
+    """A module is found with or without ``__init__.py``, and nothing is imported."""
     before = list(sys.path)
     assert module_spec(name) is not None
     assert package.name not in sys.modules
@@ -31,15 +31,15 @@ def test_a_module_is_found_at_any_depth(package: Path, name: str) -> None:
 
 @pytest.mark.parametrize("name", ["own_package.outer", "own_package.inner.arms.more", "no.module"])
 @pytest.mark.usefixtures("package")
-def test_what_is_not_there_is_told_early(name: str) -> None:
-    """A typing error anywhere in a dotted name is found before a process starts."""
+def test_a_misspelt_module_is_refused_early(name: str) -> None:
+    """A misspelt part of a dotted name is refused before a process starts."""
     assert module_spec(name) is None
     with pytest.raises(InputError, match=f"no module '{name}' here"):
         read_arm(f"{name}:make")
 
 
 def test_the_file_of_an_arm(package: Path) -> None:
-    """A file's and a module's; a module that is no file has none."""
+    """A file's and a module's arm have their file; a built-in module has None."""
     arms = package / "inner" / "arms.py"
     places = {"own_package.inner.arms": arms, str(arms): arms, "sys": None}
     for place, file in places.items():
@@ -71,7 +71,7 @@ def test_the_file_of_an_arm(package: Path) -> None:
     ],
 )
 def test_a_name_is_bound(tmp_path: Path, text: str) -> None:
-    """By whatever binds names; what reading cannot tell may be there."""
+    """Every binding statement counts, and a name that cannot be ruled out is accepted."""
     assert binds(write(tmp_path / "arms.py", text), "make")
 
 
@@ -88,13 +88,13 @@ def test_a_name_is_bound(tmp_path: Path, text: str) -> None:
     ],
 )
 def test_a_name_is_not_bound(tmp_path: Path, text: str) -> None:
-    """What is only used, or belongs to a function or class, is no name of the module."""
+    """Uses of a name and names inside functions or classes do not bind it."""
     assert not binds(write(tmp_path / "arms.py", text), "make")
     assert not binds(tmp_path / "gone.py", "make")
 
 
-def test_files_are_told_by_their_content(tmp_path: Path) -> None:
-    """Written again with the same content a file is the same; any other content is another."""
+def test_files_are_identified_by_their_content(tmp_path: Path) -> None:
+    """The same content is unchanged; other content or a missing file is refused."""
     path = write(tmp_path / "arms.py", "def make(): ...")
     before = digests([path], tmp_path)
     write(path, "def make(): ...")

@@ -1,4 +1,4 @@
-"""spec: arms and inputs as a user writes them, refused before anything is imported."""
+"""bench.usercode.spec: arms and inputs as text, refused before anything is imported."""
 
 import subprocess
 import sys
@@ -44,7 +44,7 @@ OWN_ARM = ArmSpec(text="json:loads", code=FunctionRef(place="json", name="loads"
 
 
 def refused(text: str) -> str:
-    """The one line with which an arm is refused."""
+    """Return the one-line error of an arm."""
     with pytest.raises(InputError) as raised:
         read_arm(text)
     return str(raised.value)
@@ -54,7 +54,7 @@ def refused(text: str) -> str:
     "name", ["model.py", "my models/vit model.py", "modèle.py", "a:b/c=d,e.py", "#1/model.py"]
 )
 def test_a_file_may_have_any_path(tmp_path: Path, name: str) -> None:
-    """Spaces, other letters and colons in a path are part of it: the last colon counts."""
+    """A path may contain spaces, other letters and colons; the last colon separates."""
     path = write(tmp_path / name, "")
     function = function_of(f"{path}:make")
     assert function == FunctionRef(place=str(path), name="make")
@@ -62,15 +62,15 @@ def test_a_file_may_have_any_path(tmp_path: Path, name: str) -> None:
     assert str(function) == read_arm(f"{path}:make").text == f"{path}:make"
 
 
-def test_a_relative_path_starts_here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A path is looked up from the working directory, and kept as it was written."""
+def test_a_relative_path_is_kept(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A path is relative to the working directory and kept as written."""
     write(tmp_path / "sub" / "model.py", "")
     monkeypatch.chdir(tmp_path)
     assert function_of("sub/model.py:make") == FunctionRef(place="sub/model.py", name="make")
 
 
-def test_blanks_around_do_not_count(tmp_path: Path) -> None:
-    """What a shell or a file leaves around an arm is taken off."""
+def test_surrounding_blanks_are_removed(tmp_path: Path) -> None:
+    """Blanks and newlines around an arm are removed."""
     path = write(tmp_path / "model.py", "")
     assert function_of(f"  {path}:make\n") == FunctionRef(place=str(path), name="make")
     assert read_arm(f"  {path}:make\n").text == f"{path}:make"
@@ -79,12 +79,12 @@ def test_blanks_around_do_not_count(tmp_path: Path) -> None:
 @pytest.mark.parametrize("copy", ["#2", "#3", "#12"])
 @pytest.mark.parametrize("text", ["json:loads", "vitcore:attention=sdpa"])
 def test_a_further_copy_is_the_same_arm(text: str, copy: str) -> None:
-    """The number of a copy tells names apart, and nothing else."""
+    """The number of a copy changes the name only."""
     assert read_arm(text + copy) == ArmSpec(text=text + copy, code=read_arm(text).code)
 
 
 def test_an_installed_module_is_found_without_being_imported() -> None:
-    """A name is taken as it is where its module is installed."""
+    """An installed module is found and not imported."""
     function = function_of("this:make")
     assert function == FunctionRef(place="this", name="make")
     assert not function.is_file
@@ -96,7 +96,7 @@ def test_an_installed_module_is_found_without_being_imported() -> None:
 def test_a_module_of_the_working_directory_is_found(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A package here counts though no path names it, and is not run yet."""
+    """A package in the working directory is found and not executed."""
     write(tmp_path / "own_package" / "arms.py", "raise SystemExit")
     monkeypatch.chdir(tmp_path)
     before = list(sys.path)
@@ -107,15 +107,15 @@ def test_a_module_of_the_working_directory_is_found(
     assert "own_package" not in sys.modules
 
 
-def test_what_the_notebook_holds_is_a_module() -> None:
-    """``__main__`` has no file to find, but is there."""
+def test_main_is_a_module() -> None:
+    """``__main__`` is accepted as a module without a file."""
     function = function_of("__main__:make")
     assert function == FunctionRef(place="__main__", name="make")
     assert function.file is None
 
 
 def test_parsing_alone_looks_nothing_up() -> None:
-    """The names in an old journal are parsed though their module is gone; other text is refused."""
+    """Names are parsed although their module is missing; other text is refused."""
     arm = parse_arm("no_such_package.arms:make#2")
     assert arm.text == "no_such_package.arms:make#2"
     assert arm.code == FunctionRef(place="no_such_package.arms", name="make")
@@ -147,8 +147,8 @@ def test_parsing_alone_looks_nothing_up() -> None:
         ("x" * 5000 + ".py:make", "there is no file 'xxx"),
     ],
 )
-def test_what_is_no_arm_is_refused(text: str, said: str) -> None:
-    """The message begins with what came, and says what was expected."""
+def test_invalid_arms_are_refused(text: str, said: str) -> None:
+    """The error starts with the text and has what was expected."""
     message = refused(text)
     assert message.startswith(f"arm {text!r}")
     assert said in message
@@ -156,13 +156,13 @@ def test_what_is_no_arm_is_refused(text: str, said: str) -> None:
 
 
 def test_a_misspelt_file_is_guessed(tmp_path: Path) -> None:
-    """A file of nearly that name beside it is named."""
+    """The error suggests a file with a similar name."""
     meant = write(tmp_path / "model.py", "")
     assert refused(f"{tmp_path}/modle.py:make").endswith(f"did you mean {meant}?")
 
 
-def test_a_folder_is_no_file(tmp_path: Path) -> None:
-    """A folder that ends in .py cannot be run."""
+def test_a_folder_is_not_a_file(tmp_path: Path) -> None:
+    """A folder that ends in .py is refused."""
     (tmp_path / "model.py").mkdir()
     assert "there is no file" in refused(f"{tmp_path}/model.py:make")
 
@@ -170,7 +170,7 @@ def test_a_folder_is_no_file(tmp_path: Path) -> None:
 @settings(deadline=None)
 @given(parts=st.lists(ALPHABET, max_size=12))
 def test_any_text_is_read_or_refused_in_one_line(parts: list[str]) -> None:
-    """No text ends in another error."""
+    """Any text is parsed or raises a one-line InputError."""
     for read in (read_arm, read_inputs):
         said = ""
         try:
@@ -191,19 +191,19 @@ def test_any_text_is_read_or_refused_in_one_line(parts: list[str]) -> None:
     ],
 )
 def test_shapes(text: str, shapes: tuple[tuple[int, ...], ...]) -> None:
-    """Numbers with commas make a shape; a semicolon begins that of the next argument."""
+    """Commas separate dimensions, semicolons the arguments' shapes."""
     assert read_inputs(text) == InputSpec(text=text.strip(), code=Shapes(shapes=shapes))
 
 
 @given(shapes=st.lists(st.lists(st.integers(1, 10**12 - 1), min_size=1), min_size=1))
-def test_any_shape_is_understood(shapes: list[list[int]]) -> None:
-    """What is written as documented comes back as numbers."""
+def test_any_shape_is_parsed(shapes: list[list[int]]) -> None:
+    """Shapes written as documented are parsed to the same numbers."""
     text = ";".join(",".join(map(str, shape)) for shape in shapes)
     assert read_inputs(text).code == Shapes(shapes=tuple(tuple(shape) for shape in shapes))
 
 
 def test_inputs_may_be_a_function(tmp_path: Path) -> None:
-    """A file or module with a function that makes them is named as an arm is."""
+    """A function that makes the inputs is named like an arm."""
     path = write(tmp_path / "inputs.py", "")
     made = read_inputs(f"{path}:make_inputs").code
     assert made == FunctionRef(place=str(path), name="make_inputs")
@@ -226,38 +226,38 @@ def test_inputs_may_be_a_function(tmp_path: Path) -> None:
         (":", "'' is not the name of a function"),
     ],
 )
-def test_what_is_no_input_is_refused(text: str, said: str) -> None:
-    """The message begins with what came, and says what was expected."""
+def test_invalid_inputs_are_refused(text: str, said: str) -> None:
+    """The error starts with the text and has what was expected."""
     with pytest.raises(InputError) as raised:
         read_inputs(text)
     assert str(raised.value).startswith(f"input {text!r}")
     assert said in str(raised.value)
 
 
-def test_inputs_are_those_given() -> None:
-    """What the user gives is checked and kept, whatever the arms take."""
+def test_given_inputs_take_precedence() -> None:
+    """Given inputs are checked and kept, regardless of the arms."""
     found = inputs_for(" 4,8 ", [part(component="model")])
     assert found == InputSpec(text="4,8", code=Shapes(shapes=((4, 8),)))
     with pytest.raises(InputError, match="is not a shape"):
         inputs_for("4x8", [part(component="model")])
 
 
-def test_without_inputs_a_part_of_vitcore_tells_them() -> None:
-    """One part is enough; the arm beside it takes the same."""
+def test_inputs_default_to_those_of_a_vitcore_part() -> None:
+    """One part among the arms sets the inputs of all."""
     attention = part(component="attention", variant="L/16")
     assert inputs_for(None, [OWN_ARM, attention]) == read_inputs("1,197,1024")
     model = part(component="model", image_size=32)
     assert inputs_for(None, [model, OWN_ARM]) == read_inputs("1,3,32,32")
 
 
-def test_without_inputs_nobody_else_tells_them() -> None:
-    """The message names both options."""
+def test_own_arms_without_inputs_are_refused() -> None:
+    """The error names both options."""
     with pytest.raises(InputError, match=r"give --input with a shape .* or --inputs with a func"):
         inputs_for(None, [OWN_ARM] * 2)
 
 
-def test_parts_that_take_different_inputs_do_not_compare() -> None:
-    """Two shapes are no default."""
+def test_parts_with_different_inputs_are_refused() -> None:
+    """Two different shapes give no default."""
     with pytest.raises(InputError, match="one arm takes 1,197,768 and another 1,3,224,224"):
         inputs_for(None, [part(component="block"), part(component="model")])
 
@@ -266,18 +266,18 @@ def test_parts_that_take_different_inputs_do_not_compare() -> None:
     ("dtype", "precision"), [("float32", "fp32"), ("bfloat16", "bf16"), ("int64", "int64")]
 )
 def test_precision_of_a_dtype(dtype: str, precision: str) -> None:
-    """A type's name in torch becomes the suite's; whole numbers have only the one."""
+    """A dtype of torch maps to a precision; integer dtypes keep their name."""
     assert precision_of(dtype) == precision
 
 
 def test_an_unknown_dtype_lists_the_known() -> None:
-    """A misspelt type is refused."""
+    """The error for an unknown dtype lists the valid ones."""
     with pytest.raises(InputError, match="unknown dtype 'float'; known: float32, float64, float16"):
         precision_of("float")
 
 
 def test_no_torch_is_imported() -> None:
-    """The command line can refuse a spec without the seconds that torch takes."""
+    """Parsing an arm does not import torch."""
     code = "import sys; from bench.usercode.spec import *; read_arm('vitcore:head=mlp')"
     code += "; print('torch' in sys.modules)"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)

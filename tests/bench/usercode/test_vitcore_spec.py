@@ -1,4 +1,4 @@
-"""bench.usercode.vitcore_spec: parts of vitcore by name, and what each takes."""
+"""bench.usercode.vitcore_spec: parts of vitcore by name, and their input shapes."""
 
 import pytest
 from hypothesis import given
@@ -53,8 +53,8 @@ from vitcore.config import ATTENTIONS, HEADS, PATCHERS, VARIANTS
         (" attention = sdpa , variant = B/16 ", VitcorePart(component="attention")),
     ],
 )
-def test_the_component_is_what_the_keys_are_about(text: str, part: VitcorePart) -> None:
-    """An attention alone is an attention, a patcher a patcher, everything else a model."""
+def test_the_component_follows_from_the_keys(text: str, part: VitcorePart) -> None:
+    """A lone attention or patcher key gives that component, anything else a model."""
     assert read_part("arm", text) == part
 
 
@@ -69,8 +69,8 @@ def test_the_component_is_what_the_keys_are_about(text: str, part: VitcorePart) 
     checkpoint=st.sampled_from(LEVELS["checkpoint"]),
     optimizer=st.sampled_from(LEVELS["optimizer"]),
 )
-def test_every_level_is_known(head: str, variant: str, how: str, **levels: str) -> None:
-    """Whatever vitcore and the grid know can be named, and becomes the arm's levels."""
+def test_every_level_is_accepted(head: str, variant: str, how: str, **levels: str) -> None:
+    """Every level of vitcore and of the grid is accepted and set on the arm."""
     named = {"head": head, "variant": variant, "compile": how, **levels}
     part = read_part("arm", ",".join(f"{key}={level}" for key, level in named.items()))
     assert (part.head, part.config.head, part.variant) == (head, head, variant)
@@ -87,8 +87,8 @@ KERNELS = {
 
 @pytest.mark.parametrize("attention", ATTENTIONS)
 @pytest.mark.parametrize("kernel", LEVELS["kernel"])
-def test_an_attention_is_held_to_the_kernels_that_it_could_use(attention: str, kernel: str) -> None:
-    """What would make no difference is refused: two arms would be the same, and look like two."""
+def test_an_attention_accepts_only_its_kernels(attention: str, kernel: str) -> None:
+    """A kernel that the attention cannot use is refused with the valid ones."""
     text = f"attention={attention},kernel={kernel}"
     if kernel in KERNELS[attention]:
         assert read_part("arm", text).arm("fp32") == Arm(attention=attention, kernel=kernel)
@@ -97,8 +97,8 @@ def test_an_attention_is_held_to_the_kernels_that_it_could_use(attention: str, k
         read_part("arm", text)
 
 
-def test_without_a_precision_a_part_takes_that_of_the_inputs() -> None:
-    """``--dtype`` is for parts of vitcore too."""
+def test_a_part_has_the_precision_of_the_inputs() -> None:
+    """Without a precision of its own a part uses ``--dtype``."""
     assert VitcorePart(component="model").arm("bf16").precision == "bf16"
 
 
@@ -129,8 +129,8 @@ def test_without_a_precision_a_part_takes_that_of_the_inputs() -> None:
         ("image_size=0", "expected a whole number of at least 1"),
     ],
 )
-def test_what_is_no_part_is_refused(text: str, said: str) -> None:
-    """The message begins with the arm, and lists what is known."""
+def test_invalid_parts_are_refused(text: str, said: str) -> None:
+    """The error starts with the arm and lists the valid names."""
     with pytest.raises(InputError) as raised:
         read_part("arm 'vitcore:…'", text)
     assert str(raised.value).startswith("arm 'vitcore:…'")
@@ -149,7 +149,7 @@ def test_what_is_no_part_is_refused(text: str, said: str) -> None:
     ],
 )
 def test_a_level_without_effect_is_refused(text: str, key: str) -> None:
-    """Two arms that differ in it alone would be the same, and look like two."""
+    """A level that does not change the component is refused."""
     with pytest.raises(InputError, match=f"'{key}' has no effect on component"):
         read_part("arm", text)
 
@@ -163,6 +163,6 @@ def test_a_level_without_effect_is_refused(text: str, key: str) -> None:
         ("model", (1, 3, 64, 64)),
     ],
 )
-def test_what_a_part_takes(component: str, shape: tuple[int, ...]) -> None:
+def test_the_input_shape_of_a_part(component: str, shape: tuple[int, ...]) -> None:
     """Parts of the encoder take tokens, the others an image."""
     assert VitcorePart(component=component, variant="B/32", image_size=64).shape == shape

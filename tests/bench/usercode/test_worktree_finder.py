@@ -1,4 +1,4 @@
-"""worktree_finder: of two versions of a repository each gets all of its own, and no more."""
+"""bench.usercode.worktree_finder: each version of a repository imports its own modules only."""
 
 import sys
 from collections.abc import Iterator
@@ -16,7 +16,7 @@ from bench.usercode.worktree_finder import Worktrees
 from helpers.own_arms import write
 from helpers.repositories import commit, git, make_repository
 
-# A factory, and the package that it measures, in another folder of the repository.
+# A factory, and the measured package in another folder of the repository.
 FACTORY = """
 from parts_of_mine.layers import NUMBER
 
@@ -29,7 +29,7 @@ NAMES = ("benchmarks.factory", "benchmarks/factory.py")
 
 
 def files(number: int) -> dict[str, str]:
-    """A repository in which every module has this number."""
+    """Return the files of a repository whose modules all have this number."""
     modules = ("layers", "late", "later")
     package = {f"src/parts_of_mine/{name}.py": f"NUMBER = {number}\n" for name in modules}
     init = {"src/parts_of_mine/__init__.py": "", "benchmarks/__init__.py": ""}
@@ -38,7 +38,7 @@ def files(number: int) -> dict[str, str]:
 
 @pytest.fixture(name="trees")
 def _trees(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[tuple[Path, Path]]:
-    """A repository, worked in and installed as with ``pip install -e``, and its first commit."""
+    """Yield a repository installed as with ``pip install -e``, and its first commit."""
     here = make_repository(tmp_path / "mine", files(1), files(2))
     monkeypatch.chdir(here)
     monkeypatch.syspath_prepend(str(here / "src"))
@@ -51,13 +51,13 @@ def _trees(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[tuple[Pa
 
 
 def made(place: str, tree: Path) -> object:
-    """What the factory returns in one of the trees."""
+    """Return the factory's result in one of the trees."""
     return call(FunctionRef(place=place, name="make"), "arm 'it'", tree)
 
 
 @pytest.mark.parametrize("place", NAMES)
-def test_each_version_gets_all_of_its_own(trees: tuple[Path, Path], place: str) -> None:
-    """Also what lies in another folder than the factory, whenever the factory imports it."""
+def test_each_version_imports_its_own_modules(trees: tuple[Path, Path], place: str) -> None:
+    """Modules in other folders, imported at once or later, come from the factory's tree."""
     here, base = trees
     path, finders = list(sys.path), list(sys.meta_path)
     assert made(place, base) == [1, 1, 1]
@@ -68,10 +68,8 @@ def test_each_version_gets_all_of_its_own(trees: tuple[Path, Path], place: str) 
 
 
 @pytest.mark.parametrize("place", NAMES)
-def test_what_is_loaded_already_is_not_taken_for_the_bases(
-    trees: tuple[Path, Path], place: str
-) -> None:
-    """Inputs may have been made by this tree's version; it stays where it was."""
+def test_loaded_modules_are_not_used_for_the_base(trees: tuple[Path, Path], place: str) -> None:
+    """A module loaded from this tree is not used for the base, and stays loaded."""
     here, base = trees
     mine = import_module("parts_of_mine.layers")
     assert made(place, base) == [1, 1, 1]
@@ -80,13 +78,13 @@ def test_what_is_loaded_already_is_not_taken_for_the_bases(
 
 
 class Editable:
-    """What some installers put at the end of the finders, instead of a path."""
+    """Meta path finder that some installers use for an editable package."""
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
 
     def find_spec(self, fullname: str, path: object = None, target: object = None) -> object:
-        """The package that was installed."""
+        """Return the spec of the installed package, else None."""
         from importlib.util import spec_from_file_location
 
         del path, target
@@ -97,10 +95,10 @@ class Editable:
         )
 
 
-def test_a_package_that_a_finder_knows_is_moved_too(
+def test_a_package_of_an_editable_finder_is_moved(
     trees: tuple[Path, Path], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """As setuptools installs a package with pip install -e."""
+    """A package installed through a finder is imported from the base too."""
     here, base = trees
     monkeypatch.setattr(sys, "path", [each for each in sys.path if str(here) not in each])
     finder = Editable(here / "src" / "parts_of_mine")
@@ -109,8 +107,8 @@ def test_a_package_that_a_finder_knows_is_moved_too(
     assert made(NAMES[0], here) == [2, 2, 2]
 
 
-def test_what_the_base_lacks_is_not_taken_from_here(trees: tuple[Path, Path]) -> None:
-    """A module that is new."""
+def test_a_module_new_in_this_tree_is_not_in_the_base(trees: tuple[Path, Path]) -> None:
+    """A new module is missing in the base."""
     here, base = trees
     write(here / "src" / "parts_of_mine" / "fresh.py", "NUMBER = 3")
     with in_tree(here):
@@ -119,8 +117,8 @@ def test_what_the_base_lacks_is_not_taken_from_here(trees: tuple[Path, Path]) ->
         import_module("parts_of_mine.fresh")
 
 
-def test_what_this_tree_has_lost_is_still_the_bases(trees: tuple[Path, Path]) -> None:
-    """A module that was taken away."""
+def test_a_removed_module_is_still_in_the_base(trees: tuple[Path, Path]) -> None:
+    """A removed module is imported in the base only."""
     here, base = trees
     write(base / "src" / "gone_of_mine.py", "NUMBER = 5")
     with in_tree(base):
@@ -129,10 +127,10 @@ def test_what_this_tree_has_lost_is_still_the_bases(trees: tuple[Path, Path]) ->
         import_module("gone_of_mine")
 
 
-def test_what_comes_from_the_other_tree_nonetheless_is_an_error(
+def test_a_module_of_the_other_tree_is_an_error(
     trees: tuple[Path, Path], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Such as what a module loads after it has changed the path itself; nothing of it is left."""
+    """A module loaded through a changed path is refused and unloaded."""
     here, base = trees
     write(here / "elsewhere" / "stray_of_mine.py", "")
     monkeypatch.setattr(sys, "path", list(sys.path))
@@ -148,8 +146,8 @@ def test_what_comes_from_the_other_tree_nonetheless_is_an_error(
     assert "stray_of_mine" not in sys.modules
 
 
-def test_installed_packages_are_everyones(trees: tuple[Path, Path]) -> None:
-    """Wherever the environment lies, in the repository too."""
+def test_installed_packages_are_shared(trees: tuple[Path, Path]) -> None:
+    """Installed packages are shared, even from an environment inside the repository."""
     here, base = trees
     inside = here / ".venv" / "lib" / "site-packages"
     write(inside / "installed_of_others.py", "NUMBER = 7")
@@ -167,8 +165,8 @@ def test_installed_packages_are_everyones(trees: tuple[Path, Path]) -> None:
         del sys.modules["installed_of_others"]
 
 
-def test_a_generated_module_stands_in_both(trees: tuple[Path, Path]) -> None:
-    """Git ignores it, and its package would not import without; other ignored files stay here."""
+def test_a_generated_module_is_in_both_trees(trees: tuple[Path, Path]) -> None:
+    """Ignored files inside a package are copied to the worktree; others are not."""
     here, _ = trees
     commit(here, {".gitignore": "_version.py\nbuild/\n__pycache__/\n", "CHANGES": ""})
     write(here / "src" / "parts_of_mine" / "_version.py", "VERSION = 9")
@@ -179,8 +177,8 @@ def test_a_generated_module_stands_in_both(trees: tuple[Path, Path]) -> None:
         assert git(again, "status", "--short") == ""
 
 
-def test_a_folder_without_repository_is_its_own(tmp_path: Path) -> None:
-    """Nothing is found elsewhere for it."""
+def test_a_folder_outside_a_repository_is_unchanged(tmp_path: Path) -> None:
+    """A folder without a repository is imported from directly."""
     write(tmp_path / "alone_of_mine.py", "NUMBER = 4")
     assert import_from(tmp_path, "alone_of_mine").NUMBER == 4
     assert "alone_of_mine" not in sys.modules

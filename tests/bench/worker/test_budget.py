@@ -1,4 +1,4 @@
-"""Shares of a pass's time among its comparisons."""
+"""bench.worker.budget: each comparison's share of a pass's time."""
 
 import time
 from dataclasses import replace
@@ -23,7 +23,7 @@ OWN = make_comparison(
 
 
 def task_of(*jobs: PassJob | Comparison, **changes: Any) -> Task[PassJob]:
-    """A pass that has a thousand seconds, of a run that has two."""
+    """Build a pass with 1000 s left, in a run with 2000 s left."""
     times = {"deadline_s": time.time() + 1000, "end_s": time.time() + 2000}
     made = (each if isinstance(each, PassJob) else make_pass_job(each) for each in jobs)
     return make_pass_task(Path("none"), *made, **times | changes)
@@ -31,7 +31,7 @@ def task_of(*jobs: PassJob | Comparison, **changes: Any) -> Task[PassJob]:
 
 @given(works=st.lists(st.floats(0.1, 10), min_size=1, max_size=8))
 def test_shares_are_in_proportion_and_leave_a_margin(works: list[float]) -> None:
-    """A share is its part of the time left, a little less: overruns must not starve the last."""
+    """Shares are proportional with a margin, so that overruns do not starve the last one."""
     needs = {str(place): TimeEstimate(1.0, work) for place, work in enumerate(works)}
     allotment = TimeBudget(time.time() + 1e6, time.time() + 2e6, needs)
     exact_s = (1e6 - len(works)) * works[0] / sum(works)
@@ -39,35 +39,35 @@ def test_shares_are_in_proportion_and_leave_a_margin(works: list[float]) -> None
     assert "0" not in needs
 
 
-def test_getting_ready_is_set_aside_for_all() -> None:
-    """What a later comparison needs to compile is not given to an earlier one."""
+def test_preparation_is_reserved_for_all() -> None:
+    """The compile time of a later comparison is reserved from the start."""
     needs = {"plain": TimeEstimate(0.0, 1.0), "compiled": TimeEstimate(600.0, 1.0)}
     allotment = TimeBudget(time.time() + 1000, time.time() + 2000, needs)
     assert 150 < allotment.take("plain") < 200
 
 
 def test_after_the_end_nothing_is_measured() -> None:
-    """A spent budget is an error that says what to do."""
+    """A spent budget raises an error with the remedy."""
     allotment = TimeBudget(time.time() - 1, time.time() - 1, {"a": TimeEstimate(1.0, 1.0)})
     with pytest.raises(BudgetSpentError, match="larger --budget"):
         allotment.take("a")
 
 
 def test_a_late_pass_still_measures_the_least() -> None:
-    """Between a pass's deadline and the run's end a comparison gets its fewest pairs."""
+    """Between a pass's deadline and the run's end a comparison gets its minimum."""
     allotment = TimeBudget(time.time() - 1, time.time() + 1e6, {"a": TimeEstimate(0.25, 1.0)})
     assert allotment.take("a") == 0.25
 
 
-def test_a_share_covers_getting_ready() -> None:
-    """What is left to measure is the share without what it took to get ready."""
+def test_a_share_includes_preparation() -> None:
+    """The measuring time is the share less the preparation."""
     left_s = TimeBudget.of(task_of(CONTROL)).measuring(CONTROL.key)
     assert left_s(200.0) - left_s(300.0) == pytest.approx(100.0)
     assert 800 < left_s(0.0) < 1000
 
 
-def test_what_is_not_needed_to_get_ready_goes_to_the_others() -> None:
-    """Whoever compiles faster than was feared measures no longer for it."""
+def test_unused_preparation_goes_to_the_others() -> None:
+    """A compile faster than estimated does not extend the comparison's own time."""
     compiled = replace(CANDIDATE, arm=Arm(compile="compile_blocks"))
     allotment = TimeBudget.of(task_of(compiled, CONTROL))
     ready_s = allotment.estimates[compiled.key].ready_s
@@ -77,16 +77,16 @@ def test_what_is_not_needed_to_get_ready_goes_to_the_others() -> None:
     assert left_s(ready_s + 1.0) == pytest.approx(left_s(ready_s) - 1.0)
 
 
-def test_what_it_took_before_is_better_than_a_guess() -> None:
-    """A later pass sets aside what an earlier one needed."""
+def test_earlier_preparation_replaces_the_estimate() -> None:
+    """A later pass reserves the preparation time of an earlier one."""
     task = task_of(CONTROL, make_pass_job(CANDIDATE, ready_s=7.5))
     needs = TimeBudget.of(task).estimates
     assert needs[CANDIDATE.key].ready_s == 7.5
     assert needs[CONTROL.key] == TimeEstimate.of(CONTROL)
 
 
-def test_each_its_time_whatever_it_takes_to_get_ready() -> None:
-    """A comparison with a time of its own gets it, after the deadline too."""
+def test_a_fixed_time_ignores_preparation() -> None:
+    """A comparison with a fixed time gets it, also after the deadline."""
     times_s = {CONTROL: 1.0, CANDIDATE: 4.0}
     jobs = [make_pass_job(each, measure_s=time_s) for each, time_s in times_s.items()]
     allotment = TimeBudget.of(task_of(*jobs, deadline_s=0.0, end_s=0.0))
@@ -96,7 +96,7 @@ def test_each_its_time_whatever_it_takes_to_get_ready() -> None:
 
 
 def test_weights_multiply_the_work() -> None:
-    """A comparison of three times the weight gets three times the time to measure."""
+    """Three times the weight gives three times the measuring time."""
     task = task_of(CONTROL, make_pass_job(CANDIDATE, weight=3.0))
     ready_s = TimeEstimate.of(CONTROL).ready_s
     light = TimeBudget.of(task).measuring(CONTROL.key)(ready_s)
@@ -105,15 +105,15 @@ def test_weights_multiply_the_work() -> None:
 
 
 def test_larger_work_needs_more() -> None:
-    """Needs grow with the FLOPs of the workload and with compiling."""
+    """Estimates grow with the workload's FLOPs and with compilation."""
     large = replace(CONTROL, workload=replace(CONTROL.workload, variant="H/14", patch_size=14))
     compiled = replace(CONTROL, arm=Arm(compile="compile_blocks"))
     assert TimeEstimate.of(large).work > TimeEstimate.of(CONTROL).work
     assert TimeEstimate.of(compiled).ready_s > TimeEstimate.of(CONTROL).ready_s
 
 
-def test_nothing_is_known_of_a_users_own_arms() -> None:
-    """Own arms all need the same, whatever their inputs are."""
+def test_own_arms_have_one_estimate() -> None:
+    """The estimate of an own arm does not depend on its inputs."""
     other = replace(OWN, workload=replace(OWN.workload, inputs="4096,4096"))
     assert TimeEstimate.of(OWN) == TimeEstimate.of(other)
     assert TimeEstimate.of(OWN).work > 0

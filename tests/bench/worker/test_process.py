@@ -1,4 +1,4 @@
-"""bench.worker in real processes: orphans die, unwritable journals end, interrupts wait."""
+"""bench.worker in real processes: orphans, unwritable journals and interrupts."""
 
 import os
 import signal
@@ -21,7 +21,7 @@ from helpers.tasks import make_pass_job, make_pass_task, make_survey_job, make_s
 
 PASS_JOB, SURVEY_JOB = make_pass_job(pass_index=2), make_survey_job()
 SAMPLE = make_sample(PASS_JOB.comparison, 2, status="crashed", error="SIGSEGV")
-# The worker says that it is ready, and that it lives on if nobody ends it.
+# The worker prints that it is ready, and later that it is still alive if not killed.
 WORKER = """
 import os, time
 from bench.worker.process import end_with
@@ -76,17 +76,17 @@ def python(*words: str) -> subprocess.CompletedProcess[str]:
 
 
 def test_an_orphan_is_killed() -> None:
-    """When the runner is killed, so is the process that measures for it, at once."""
+    """The worker dies with its runner at once."""
     with subprocess.Popen([sys.executable, "-c", RUNNER], stdout=subprocess.PIPE) as runner:
         assert runner.stdout is not None
         assert runner.stdout.readline() == b"ready\n"
         runner.kill()
-        # Both write there: it ends when both have.
+        # Both processes write to this pipe: it closes when both have ended.
         assert runner.stdout.read() == b""
 
 
 def test_a_process_of_another_parent_ends_at_once(tmp_path: Path) -> None:
-    """A worker whose parent died before it could look measures nothing."""
+    """A worker whose parent is already dead exits without a measurement."""
     task = make_survey_task(tmp_path / "journal.jsonl", parent=1)
     write_json(tmp_path / "task.json", task)
     done = python("-m", "bench.worker", str(tmp_path / "task.json"))
@@ -94,8 +94,8 @@ def test_a_process_of_another_parent_ends_at_once(tmp_path: Path) -> None:
     assert not task.journal.exists()
 
 
-def test_a_worker_obeys_interrupts_that_a_shell_ignored(tmp_path: Path) -> None:
-    """Started in the background, where shells ignore interrupts, a worker can be interrupted."""
+def test_a_worker_restores_ignored_interrupts(tmp_path: Path) -> None:
+    """A worker started by a shell that ignores SIGINT can be interrupted."""
     (tmp_path / "arms.py").write_text(INTERRUPTING_ARM, "utf-8")
     comparison = compare("arms.py:interrupts", "arms.py:interrupts")
     job = make_survey_job(comparison)
@@ -122,7 +122,7 @@ def test_a_worker_obeys_interrupts_that_a_shell_ignored(tmp_path: Path) -> None:
     ("fault", "says"),
     [("disk full", "No space left on device"), ("folder removed", "No such file or directory")],
 )
-def test_what_cannot_be_written_ends_the_process(
+def test_an_unwritable_journal_ends_the_process(
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
     make: Callable[[Path], Task[Any]],
@@ -130,7 +130,7 @@ def test_what_cannot_be_written_ends_the_process(
     fault: str,
     says: str,
 ) -> None:
-    """Where the journal cannot be written the process says so and ends with its own exit code."""
+    """The process prints the reason and exits with its own code."""
     journal = tmp_path / "run" / "journal.jsonl"
     if fault == "disk full":
         journal.parent.mkdir()
@@ -142,8 +142,8 @@ def test_what_cannot_be_written_ends_the_process(
     assert (done.stdout, done.stderr) == ("", f"{journal}: {says}\n")
 
 
-def test_what_is_written(tmp_path: Path) -> None:
-    """The start of a comparison and its sample are in the journal, in order."""
+def test_the_journal_of_a_pass(tmp_path: Path) -> None:
+    """The journal has the comparison's start and its sample, in order."""
     task = make_pass_task(tmp_path / "journal.jsonl", PASS_JOB)
     announce(task, PASS_JOB)
     keep(task, PASS_JOB, SAMPLE)
@@ -156,8 +156,8 @@ def test_what_is_written(tmp_path: Path) -> None:
     assert read_samples(tmp_path) == [SAMPLE]
 
 
-def test_what_is_written_of_a_survey(tmp_path: Path) -> None:
-    """The jobs of a survey are done in order; their lines have nothing of a pass."""
+def test_the_journal_of_a_survey(tmp_path: Path) -> None:
+    """Jobs are done in order, and their events have no pass index."""
     other = make_survey_job(make_comparison("sdpa"))
     task = make_survey_task(tmp_path / "journal.jsonl", SURVEY_JOB, other)
     work(task, lambda job: make_survey(job.key))
@@ -170,15 +170,15 @@ def test_what_is_written_of_a_survey(tmp_path: Path) -> None:
 
 
 def test_progress_inside_a_job(tmp_path: Path) -> None:
-    """One line of text, between the start and the outcome."""
+    """A progress event has one line of text."""
     task = make_survey_task(tmp_path / "journal.jsonl")
     report(task, "call 1 of 5")
     events, _ = read_events(task.journal)
     assert [(event["kind"], event["text"]) for event in events] == [("progress", "call 1 of 5")]
 
 
-def test_the_first_interrupt_waits_and_the_second_does_not() -> None:
-    """The first interrupt is only noted, so that the pair under way ends; the second raises."""
+def test_the_second_interrupt_raises() -> None:
+    """The first interrupt sets a flag, so that the current pair ends; the second raises."""
     done = python("-c", INTERRUPTED)
     assert done.stdout.splitlines() == ["before False", "first True", "second"], done.stderr
     assert done.returncode == 0

@@ -1,4 +1,4 @@
-"""Inside a pass: statuses, what a sample holds, and an interrupt between pairs."""
+"""One comparison inside a pass: statuses, the contents of a sample, and interrupts."""
 
 from dataclasses import replace
 from itertools import chain, repeat
@@ -24,12 +24,12 @@ CONTROL, UNFOLD, LINEAR = expand(GRID, SMALL)
 
 
 def sample_of(comparison: Comparison, *, check: bool = True) -> Sample:
-    """Measure a comparison for a tenth of a second, with the wall's clock."""
+    """Measure a comparison for 0.1 s by the wall clock."""
     return measure(make_job(comparison, WallClock(), 0.1, check=check))
 
 
 def test_a_sample_holds_pairs_and_errors() -> None:
-    """Both arms have as many times as there were pairs, all positive, and an error against fp64."""
+    """Both arms have one positive time per pair, and the arm has its error against float64."""
     sample = sample_of(UNFOLD)
     assert sample.status == "ok"
     assert len(sample.arm_s) == len(sample.baseline_s) >= MIN_ROUNDS
@@ -41,13 +41,13 @@ def test_a_sample_holds_pairs_and_errors() -> None:
     assert 0 < sample.timed_s <= sample.measure_s
 
 
-def test_only_a_checking_pass_looks_at_the_error() -> None:
-    """Later passes do not spend time on float64."""
+def test_only_a_checking_pass_computes_the_error() -> None:
+    """Without check a pass computes no float64 reference."""
     assert sample_of(LINEAR, check=False).output_error is None
 
 
 def test_training_also_checks_gradients() -> None:
-    """In train mode the sample has both errors."""
+    """In train mode the sample has the output's and the gradients' error."""
     train = replace(LINEAR, workload=replace(LINEAR.workload, mode="train"))
     sample = sample_of(train)
     assert sample.gradient_error is not None
@@ -55,7 +55,7 @@ def test_training_also_checks_gradients() -> None:
 
 
 def test_beyond_its_tolerance_an_arm_is_wrong(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A wrong arm gets its error and no times, so that no verdict can be made of it."""
+    """An arm beyond its tolerance has its error and no times."""
     monkeypatch.setitem(TOLERANCES, "fp32", 1e-12)
     sample = sample_of(UNFOLD)
     assert sample.status == "wrong"
@@ -65,7 +65,7 @@ def test_beyond_its_tolerance_an_arm_is_wrong(monkeypatch: pytest.MonkeyPatch) -
 
 
 def test_too_large_an_input_is_out_of_memory() -> None:
-    """An allocation that cannot be met becomes a status, not an exception."""
+    """A failed allocation becomes status oom."""
     workload = replace(UNFOLD.workload, batch_size=10**10)
     sample = sample_of(replace(UNFOLD, workload=workload))
     assert sample.status == "oom"
@@ -73,14 +73,14 @@ def test_too_large_an_input_is_out_of_memory() -> None:
 
 
 def test_an_exception_in_an_arm_is_a_crash() -> None:
-    """Whatever else an arm raises is its result, with one line of cause."""
+    """Any other exception of an arm becomes status crashed with a one-line cause."""
     sample = sample_of(replace(UNFOLD, arm=Arm(attention="none")))
     assert sample.status == "crashed"
     assert str(sample.error).startswith("ValueError: unknown attention 'none'")
 
 
 def test_without_a_compiler_the_arm_is_skipped(monkeypatch: pytest.MonkeyPatch) -> None:
-    """The rest of the run goes on; the row says what to install."""
+    """The error has the package to install."""
     monkeypatch.setenv("CXX", "no-such-compiler")
     sample = sample_of(replace(UNFOLD, arm=Arm(compile="compile_blocks")))
     assert sample.status == "skipped"
@@ -88,18 +88,18 @@ def test_without_a_compiler_the_arm_is_skipped(monkeypatch: pytest.MonkeyPatch) 
 
 
 class Timed:
-    """A comparison whose calls take the times that a test gives, by a clock that they move."""
+    """A comparison whose calls advance a fake clock by given times."""
 
     def __init__(self, baseline_s: list[float], arm_s: list[float], **watch: Any) -> None:
         self.clock = FakeClock(wall_offset_s=0.5)
         self.watch = FakeWatch(**watch)
         self.prepared_s: list[float] = []
-        # Of calls beyond those that a test is about each takes a second.
+        # Calls beyond the given times take a second each.
         works = [self.clock.work(chain(times, repeat(1.0))) for times in (baseline_s, arm_s)]
         self.arms = [Candidate(Arm(), CONTROL.workload, work, Inputs()) for work in works]
 
     def sample(self, left_s: float, last: int | None = None) -> Sample:
-        """What is measured in ``left_s``; after ``last`` pairs an interrupt comes."""
+        """Measure for ``left_s``; an interrupt comes after ``last`` pairs."""
 
         def measuring_s(prepare_s: float) -> float:
             self.prepared_s.append(prepare_s)
@@ -111,22 +111,22 @@ class Timed:
             watch=self.watch,
             measuring_s=measuring_s,
             check=False,
-            stop=lambda: self.watch.told.count("pair") == last,
+            stop=lambda: self.watch.calls.count("pair") == last,
             build=lambda _: (self.arms[0], self.arms[1]),
         )
         return measure(job)
 
 
 def test_pairs_fill_the_time() -> None:
-    """After the first calls and settling, as many pairs follow as fit: here of two seconds."""
+    """After first calls and settling, pairs fill the time left."""
     sample = Timed([], []).sample(100.5 + 4.0)
     assert (sample.baseline_s, sample.arm_s) == ((1.0,) * 52, (1.0,) * 52)
     assert (sample.baseline_wall_s, sample.arm_wall_s) == ((1.5,) * 52, (1.5,) * 52)
     assert (sample.unsettled, sample.status) == ((), "ok")
 
 
-def test_the_time_to_measure_follows_from_that_to_get_ready() -> None:
-    """Whoever gives the time is asked once, with what building and the first calls took."""
+def test_the_measuring_time_follows_from_the_preparation() -> None:
+    """measuring_s is called once, with the duration of building and the first calls."""
     timed = Timed([], [])
     sample = timed.sample(20.0)
     assert timed.prepared_s == [sample.prepare_s]
@@ -147,12 +147,12 @@ def test_the_time_to_measure_follows_from_that_to_get_ready() -> None:
 def test_unsettled_arms_are_named(
     baseline_s: list[float], arm_s: list[float], unsettled: tuple[str, ...]
 ) -> None:
-    """An arm whose warm-up ended for want of time is named, whichever it is."""
+    """The sample names each arm whose warm-up ran out of time."""
     assert Timed(baseline_s, arm_s).sample(8.0).unsettled == unsettled
 
 
 def test_disturbed_pairs_are_kept_with_their_causes() -> None:
-    """What the watch saw stands in the sample, beside the times of all pairs."""
+    """The sample has the disturbed pairs and their causes, and all times."""
     sample = Timed([], [], disturbed=(0, 3), causes={"steal": 2}).sample(20.0)
     assert (sample.disturbed, sample.causes) == ((0, 3), {"steal": 2})
     assert len(sample.arm_s) >= MIN_ROUNDS
@@ -160,18 +160,18 @@ def test_disturbed_pairs_are_kept_with_their_causes() -> None:
 
 @pytest.mark.parametrize(("last", "kept"), [(0, 0), (1, 0), (2, 2), (5, 4)])
 def test_interrupted_pairs_are_kept(last: int, kept: int) -> None:
-    """An interrupt leaves the pairs that ended, as many in which either arm went first."""
+    """An interrupt keeps the finished pairs, with each arm first equally often."""
     timed = Timed([], [], disturbed=(1, 4))
     sample = timed.sample(200.0, last)
     assert sample.status == "ok"
     assert len(sample.baseline_s) == len(sample.arm_s) == kept
     assert len(sample.baseline_wall_s) == len(sample.arm_wall_s) == kept
     assert sample.disturbed == ((1,) if kept else ())
-    assert timed.watch.told.count("pair") == last
+    assert timed.watch.calls.count("pair") == last
 
 
-def test_what_a_user_names_wrongly_is_skipped() -> None:
-    """Arms that cannot be made are skipped with the whole message; the run goes on."""
+def test_an_input_error_is_skipped() -> None:
+    """An InputError gives status skipped with the whole message."""
 
     def build(_: Comparison) -> tuple[Candidate, Candidate]:
         raise InputError("arm 'a.py:f' takes an argument; expected none")
@@ -191,10 +191,10 @@ def test_what_a_user_names_wrongly_is_skipped() -> None:
         (InputError("no such file"), "skipped", "no such file"),
     ],
 )
-def test_what_is_raised_is_told_whole_and_in_one_line(
+def test_an_exception_is_reported_in_one_line(
     raised: BaseException, status: str, said: str
 ) -> None:
-    """The sample has the cause and the user's own line; whoever keeps a log gets the exception."""
+    """The sample has a one-line cause; the callback gets the exception."""
 
     def build(_: Comparison) -> tuple[Candidate, Candidate]:
         raise raised

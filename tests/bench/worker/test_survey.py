@@ -1,4 +1,4 @@
-"""bench.worker.survey: what one look at a case tells, and what is said of the rest."""
+"""bench.worker.survey: the survey of one case, and notes on missing values."""
 
 import math
 import sys
@@ -23,64 +23,66 @@ SMALL = {"component": "block", "variant": "B/32", "patch_size": 32, "image_size"
 
 
 def item(*limits: str, mode: str = "forward", **levels: str) -> SurveyJob:
-    """A small block that is compared with itself."""
+    """Build the survey job of a small block compared with itself."""
     arm, workload = Arm(**levels), make_workload(mode=mode, **SMALL)
     comparison = Comparison(factor="compile", workload=workload, baseline=arm, arm=arm)
     return SurveyJob(comparison=comparison, limits=limits)
 
 
 def look(each: SurveyJob, compiled: Path | None = None, end_s: float = math.inf) -> Survey:
-    """What one look tells."""
+    """Return the survey of one case."""
     return ArmSurvey(each, compiled, end_s).survey()
 
 
 def reasons(found: Survey) -> list[str]:
-    """The notes, but for that of a machine without a meter."""
+    """Return the notes other than on energy, since most machines have no meter."""
     return [
         str(note) for note in found.notes if isinstance(note, Note) and note.subject != "energy"
     ]
 
 
 @pytest.fixture(scope="module")
-def told() -> Survey:
-    """A look at a block that is a baseline of others in float32 and bfloat16."""
+def surveyed() -> Survey:
+    """Return the survey of a block that is a baseline in float32 and bfloat16."""
     return look(item("fp32", "bf16"))
 
 
-def test_what_shapes_tell(told: Survey) -> None:
-    """Memory within five percent, and work: six tokens' worth of 7 million weights."""
-    assert told.predicted is not None
-    assert told.measured.status == "ok"
-    assert told.measured.allocated_bytes == pytest.approx(told.predicted.total_bytes, rel=0.05)
-    assert told.flop is not None
-    assert 2 * 5 * 7.07e6 < told.flop < 2 * 5 * 7.2e6
-    assert told.moved_bytes is not None
-    assert told.moved_bytes > 4 * 7.07e6
-    assert told.error is None
-    assert told.graphs is None
+def test_values_computed_from_shapes(surveyed: Survey) -> None:
+    """Memory is within five percent, and FLOPs and bytes match 7 million weights."""
+    assert surveyed.predicted is not None
+    assert surveyed.measured.status == "ok"
+    assert surveyed.measured.allocated_bytes == pytest.approx(
+        surveyed.predicted.total_bytes, rel=0.05
+    )
+    assert surveyed.flop is not None
+    assert 2 * 5 * 7.07e6 < surveyed.flop < 2 * 5 * 7.2e6
+    assert surveyed.moved_bytes is not None
+    assert surveyed.moved_bytes > 4 * 7.07e6
+    assert surveyed.error is None
+    assert surveyed.graphs is None
 
 
-def test_what_running_tells(told: Survey) -> None:
-    """Kernels, answers, and how far the products alone could go, in each precision asked for."""
-    assert FLASH in told.kernels
-    assert told.top1_agreement == 1.0
-    assert list(told.limits) == ["fp32", "bf16"]
-    assert all(limit.time_ratio > 0 for limit in told.limits.values())
-    assert all(limit.gflop_per_s > 0 for limit in told.limits.values())
-    assert told.copy_bytes_per_s is not None
-    assert told.copy_bytes_per_s > 1e8
-    assert told.seconds > 0
+def test_values_measured_by_running(surveyed: Survey) -> None:
+    """Kernels, agreement of answers and the limit in each precision are measured."""
+    assert FLASH in surveyed.kernels
+    assert surveyed.top1_agreement == 1.0
+    assert list(surveyed.limits) == ["fp32", "bf16"]
+    assert all(limit.time_ratio > 0 for limit in surveyed.limits.values())
+    assert all(limit.gflop_per_s > 0 for limit in surveyed.limits.values())
+    assert surveyed.copy_bytes_per_s is not None
+    assert surveyed.copy_bytes_per_s > 1e8
+    assert surveyed.seconds > 0
 
 
-def test_whatever_lacks_has_a_reason(told: Survey) -> None:
-    """A number or a note of energy; nothing else lacks."""
-    subjects = [note.subject for note in told.notes if isinstance(note, Note)]
-    assert (told.joules_per_image is None) is ("energy" in subjects)
-    assert reasons(told) == []
+def test_missing_values_have_a_reason(surveyed: Survey) -> None:
+    """Only energy may be missing, with a note."""
+    subjects = [note.subject for note in surveyed.notes if isinstance(note, Note)]
+    assert (surveyed.joules_per_image is None) is ("energy" in subjects)
+    assert reasons(surveyed) == []
 
 
 def test_a_training_step() -> None:
-    """It has more memory and work, and no answers; where nobody asks there is no limit."""
+    """A training step has more memory and work, no answers, and no limit unless requested."""
     found, forward = look(item(mode="train")), look(item())
     assert found.flop == pytest.approx(3 * (forward.flop or 0), rel=0.01)
     assert (found.measured.allocated_bytes or 0) > 3 * (forward.measured.allocated_bytes or 0)
@@ -89,12 +91,12 @@ def test_a_training_step() -> None:
 
 
 def test_a_pinned_kernel() -> None:
-    """The kernel that was pinned is the one that is told."""
+    """The pinned kernel is listed."""
     assert MATH in look(item(kernel="math")).kernels
 
 
-def test_what_is_pinned_to_what_the_device_lacks() -> None:
-    """The arm's own failure is its status; what shapes tell is told all the same."""
+def test_an_unavailable_kernel_is_skipped() -> None:
+    """The status is skipped, and values from shapes are still present."""
     found = look(item(kernel="cudnn"))
     assert found.measured.status == "skipped"
     assert str(found.measured.error).startswith("this device has no such kernel")
@@ -104,7 +106,7 @@ def test_what_is_pinned_to_what_the_device_lacks() -> None:
 
 @pytest.mark.slow
 def test_a_compiled_arm(tmp_path: Path) -> None:
-    """What the compiler made is in its own folder; its memory is not predicted, with the reason."""
+    """Compiled code is in the given folder; predicted memory is missing with a reason."""
     each = item(compile="compile_blocks")
     found = look(each, tmp_path)
     assert found.graphs == Graphs(breaks=0, recompiles=1)
@@ -117,10 +119,10 @@ def test_a_compiled_arm(tmp_path: Path) -> None:
     assert len(list(tmp_path.iterdir())) == 2
 
 
-def test_without_a_compiler_the_rest_is_told(
+def test_without_a_compiler_the_rest_is_surveyed(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The arm is skipped with the remedy; Dynamo alone needs no compiler."""
+    """The arm is skipped with the remedy; graph breaks need no compiler."""
     monkeypatch.setenv("CXX", "no-such-compiler")
     found = look(item(compile="compile_blocks"), tmp_path)
     assert found.measured.status == "skipped"
@@ -129,8 +131,8 @@ def test_without_a_compiler_the_rest_is_told(
     assert found.flop
 
 
-def test_without_scikit_learn_the_rest_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Top-1 stays empty, and one note names the remedy."""
+def test_without_scikit_learn_the_rest_is_surveyed(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Top-1 is empty, and one note has the remedy."""
     monkeypatch.setitem(sys.modules, "sklearn.datasets", None)
     monkeypatch.setattr(digits, "trained", digits.trained.__wrapped__)
     monkeypatch.setattr(digits, "_answers", digits._answers.__wrapped__)
@@ -142,14 +144,14 @@ def test_without_scikit_learn_the_rest_is_told(monkeypatch: pytest.MonkeyPatch) 
     assert reason.endswith("install vitbench[digits]")
 
 
-def test_arithmetic_that_is_wrong_is_an_error(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Where PyTorch counts another number of FLOPs than we do, the look says so in one line."""
+def test_a_wrong_flop_count_is_an_error(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A difference from PyTorch's FLOP counter is reported in one line."""
     monkeypatch.setattr("bench.costs.flops.flops", lambda _: 1.0)
     assert str(look(item()).error).startswith("FLOPs: 1 by arithmetic, ")
 
 
-def test_what_lacked_memory_in_a_pass_is_told_by_shapes() -> None:
-    """It is not run again; what it would have needed is predicted."""
+def test_an_out_of_memory_case_is_predicted_only() -> None:
+    """The case is not run, and its memory is predicted."""
     found = look(replace(item("fp32"), shapes_only=True))
     assert found.measured.status == "oom"
     assert (found.measured.allocated_bytes, found.kernels, found.limits) == (None, (), {})
@@ -157,8 +159,8 @@ def test_what_lacked_memory_in_a_pass_is_told_by_shapes() -> None:
     assert found.flop
 
 
-def test_after_its_time_only_arithmetic_is_told() -> None:
-    """A case that comes too late says what to do, and is not even built."""
+def test_a_late_case_has_computed_values_only() -> None:
+    """A case after the deadline is skipped with the remedy and not built."""
     late = look(item(compile="compile"), end_s=time.time() - 1)
     assert (late.measured.status, late.measured.error) == (
         *("skipped", "out of time; give a larger --budget"),
@@ -167,8 +169,8 @@ def test_after_its_time_only_arithmetic_is_told() -> None:
     assert (late.predicted, late.graphs, late.kernels, late.notes) == (None, None, (), ())
 
 
-def test_digits_are_not_learnt_in_the_last_seconds(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Whoever has too little time for that has no top-1, with the remedy; once learnt, it has."""
+def test_training_on_digits_needs_time_left(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Near the deadline top-1 is empty with the remedy, unless training is already done."""
     learnt = digits.trained()
     trained = cache(lambda: learnt)
     monkeypatch.setattr(survey, "trained", trained)

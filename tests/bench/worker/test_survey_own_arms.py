@@ -1,4 +1,4 @@
-"""bench.worker.survey with a user's own arms: what they do, and how they fail, alone."""
+"""bench.worker.survey with a user's own arms: measured values, and failures."""
 
 import time
 from pathlib import Path
@@ -14,7 +14,7 @@ from helpers.own_arms import compare, write
 
 
 def reasons(found: Survey) -> list[str]:
-    """The notes, but for that of a machine without a meter."""
+    """Return the notes other than on energy, since most machines have no meter."""
     return [
         str(note) for note in found.notes if isinstance(note, Note) and note.subject != "energy"
     ]
@@ -40,14 +40,14 @@ def number(): return 3
 
 
 def own(folder: Path, name: str) -> Survey:
-    """What a look at a user's own arm tells."""
+    """Return the survey of a user's own arm."""
     file = write(folder / "arms.py", ARMS)
     item = SurveyJob(comparison=compare(f"{file}:right", f"{file}:{name}"))
     return ArmSurvey(item, None).survey()
 
 
-def test_an_arm_of_ones_own(tmp_path: Path) -> None:
-    """Its memory is measured; what only vitcore's shapes tell is empty, with the reason."""
+def test_an_own_arm(tmp_path: Path) -> None:
+    """Memory is measured; values that need vitcore's shapes are empty with a reason."""
     found = own(tmp_path, "right")
     assert found.measured.status == "ok"
     assert (found.flop, found.moved_bytes, found.predicted, found.graphs) == (None,) * 4
@@ -59,8 +59,8 @@ def test_an_arm_of_ones_own(tmp_path: Path) -> None:
     ]
 
 
-def test_what_an_own_module_computes_is_counted(tmp_path: Path) -> None:
-    """As it runs: two operations for each product of a Linear."""
+def test_the_flops_of_an_own_module_are_counted(tmp_path: Path) -> None:
+    """FLOPs are counted as the module runs: two per product of a Linear."""
     file = write(tmp_path / "arms.py", "from torch import nn\ndef make(): return nn.Linear(8, 3)\n")
     item = SurveyJob(comparison=compare(f"{file}:make", f"{file}:make"))
     found = ArmSurvey(item, None).survey()
@@ -80,8 +80,8 @@ def test_what_an_own_module_computes_is_counted(tmp_path: Path) -> None:
         ("nothing", "skipped", "nothing"),
     ],
 )
-def test_what_ends_an_arm_is_its_status(tmp_path: Path, name: str, status: str, says: str) -> None:
-    """One line says what happened, and there are no numbers."""
+def test_a_failed_arm_has_a_status(tmp_path: Path, name: str, status: str, says: str) -> None:
+    """The error has the cause in one line, and there are no numbers."""
     found = own(tmp_path, name)
     assert found.measured.status == status
     assert says in str(found.measured.error)
@@ -89,8 +89,8 @@ def test_what_ends_an_arm_is_its_status(tmp_path: Path, name: str, status: str, 
     assert found.kernels == ()
 
 
-def test_what_fails_later_costs_that_alone(tmp_path: Path) -> None:
-    """Memory was measured; the kernels are missing, in one note, and the rest goes on."""
+def test_a_later_failure_keeps_earlier_values(tmp_path: Path) -> None:
+    """Memory is kept; missing kernels have one note, and the survey continues."""
     found = own(tmp_path, "tires")
     assert found.measured.allocated_bytes
     assert found.kernels == ()
@@ -99,8 +99,8 @@ def test_what_fails_later_costs_that_alone(tmp_path: Path) -> None:
 
 
 @pytest.mark.slow
-def test_a_part_of_vitcore_that_a_user_names_compiles_in_its_own_folder(tmp_path: Path) -> None:
-    """Its compile mode stands in its name alone; no other run's cache is found or changed."""
+def test_a_named_vitcore_part_compiles_in_its_own_folder(tmp_path: Path) -> None:
+    """The compile mode of a named part selects a cache of its own."""
     part = "vitcore:component=block,variant=B/32,image_size=32"
     each = compare(part, f"{part},compile=compile_blocks", None)
     found = ArmSurvey(SurveyJob(comparison=each), tmp_path).survey()
@@ -109,8 +109,8 @@ def test_a_part_of_vitcore_that_a_user_names_compiles_in_its_own_folder(tmp_path
     assert len(list(tmp_path.iterdir())) == 2
 
 
-def test_after_its_time_nothing_is_told_of_an_arm_of_ones_own() -> None:
-    """Not even whether it can be made."""
+def test_a_late_own_arm_is_skipped() -> None:
+    """An own arm after the deadline is not even loaded."""
     item = SurveyJob(comparison=compare("a.py:f", "a.py:g"))
     late = ArmSurvey(item, None, end_s=time.time() - 1).survey()
     assert (late.measured.status, late.flop, late.moved_bytes) == ("skipped", None, None)
