@@ -143,7 +143,7 @@ def test_of_what_was_not_measured_nothing_is_claimed() -> None:
     found = compare(linear(), lambda x_BND: x_BND.no_such_thing)
     assert found.status == "crashed"
     assert found.rounds == 0
-    assert not any("process" in text for text in found.leaves_open)
+    assert not any("process" in text for text in found.limits)
 
 
 def test_what_cannot_be_called_is_refused() -> None:

@@ -172,7 +172,7 @@ def test_a_note_that_is_no_note_is_not_believed(tmp_path: Path, note: bytes) -> 
     """Who is refused hears that another holds it, whatever stands in the file."""
     with cpu_lock(tmp_path):
         (tmp_path / "vitbench-locks/cpu.lock.json").write_bytes(note)
-        assert "another process without a note" in refusal(cpu_lock(tmp_path))
+        assert "an unidentified process" in refusal(cpu_lock(tmp_path))
 
 
 @pytest.mark.parametrize("pid", [0, -1, 10**30])
@@ -253,4 +253,4 @@ def test_a_folder_that_is_gone_cannot_be_locked(tmp_path: Path) -> None:
 def test_a_disk_without_room_for_notes_still_locks(tmp_path: Path) -> None:
     """The note is for people; the lock holds without it."""
     with files_of_at_most(0), cpu_lock(tmp_path):
-        assert "another process without a note" in refusal(cpu_lock(tmp_path))
+        assert "an unidentified process" in refusal(cpu_lock(tmp_path))

@@ -32,28 +32,28 @@ def request_of(**changes: Any) -> MemoryRequest:
 
 
 def found(**changes: Any) -> MemoryReport:
-    """The one footprint of a request."""
+    """The one memory report of a request."""
     (only,) = memory_reports(request_of(**changes))
     return only
 
 
 def test_predicted_beside_measured() -> None:
     """A process of its own finds what was predicted; its resident memory is more than that."""
-    footprint = found(measure=True)
-    assert footprint.note is None
-    assert footprint.measured is not None
-    assert footprint.measured.status == "ok"
-    assert footprint.error == pytest.approx(0, abs=0.05)
-    assert footprint.measured.unexplained_bytes is not None
-    assert footprint.measured.unexplained_bytes > 0
+    report = found(measure=True)
+    assert report.note is None
+    assert report.measured is not None
+    assert report.measured.status == "ok"
+    assert report.error == pytest.approx(0, abs=0.05)
+    assert report.measured.unexplained_bytes is not None
+    assert report.measured.unexplained_bytes > 0
 
 
 def test_what_has_no_room_is_not_tried() -> None:
     """The note says how much it needs and how much is free."""
-    footprint = found(measure=True, mode="train", batch_size=100_000)
-    assert footprint.measured is None
-    assert "needs " in str(footprint.note)
-    assert "are free: not measured" in str(footprint.note)
+    report = found(measure=True, mode="train", batch_size=100_000)
+    assert report.measured is None
+    assert "needs " in str(report.note)
+    assert "are free: not measured" in str(report.note)
 
 
 def test_want_of_memory_is_a_result() -> None:
@@ -70,7 +70,7 @@ def test_what_takes_too_long_is_a_result() -> None:
     (case,) = request_of(variants=("H/14",), image_size=224).cases
     measured = measure_memory(case, 0.01)
     assert measured.status == "timeout"
-    assert measured.error == "no result within 0.01 s, so it was ended; --case-timeout gives more"
+    assert measured.error == "no result within 0.01 s; the process was killed; raise --case-timeout"
 
 
 def test_a_worker_that_does_not_start_is_a_result(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -101,11 +101,11 @@ def test_one_measures_at_a_time(tmp_path: Path, monkeypatch: pytest.MonkeyPatch)
 def test_the_largest_batch_fits_and_the_next_does_not(mode: str) -> None:
     """With a limit the batch size is the largest that is predicted to be within it."""
     limit = 4 * GIBI
-    footprint = found(mode=mode, limit_bytes=limit)
-    batch_size = footprint.case.workload.batch_size
+    report = found(mode=mode, limit_bytes=limit)
+    batch_size = report.case.workload.batch_size
     assert batch_size is not None
     assert batch_size > 1
-    assert footprint.predicted.total_bytes <= limit
+    assert report.predicted.total_bytes <= limit
     more = found(mode=mode, batch_size=batch_size + 1)
     assert more.predicted.total_bytes > limit
 
@@ -115,10 +115,10 @@ def test_the_largest_batch_fits_and_the_next_does_not(mode: str) -> None:
 def test_the_largest_batch_is_found_where_the_device_is_here() -> None:
     """Tried in processes of their own, around the predicted one, which is nearly right."""
     # A batch of about forty: each trial is a process.
-    footprint = found(mode="forward", limit_bytes=420 * 2**20, measure=True, image_size=224)
-    predicted = footprint.case.workload.batch_size
+    report = found(mode="forward", limit_bytes=420 * 2**20, measure=True, image_size=224)
+    predicted = report.case.workload.batch_size
     assert predicted is not None
-    assert footprint.largest_batch == pytest.approx(predicted, rel=0.05)
+    assert report.largest_batch == pytest.approx(predicted, rel=0.05)
 
 
 def test_a_limit_that_holds_nothing() -> None:
@@ -146,9 +146,9 @@ def test_what_cannot_be_asked_for(changes: dict[str, Any], says: str) -> None:
 def test_a_gpu_that_is_not_here_is_predicted_for(monkeypatch: pytest.MonkeyPatch) -> None:
     """The note says that there is none."""
     monkeypatch.setattr(memory, "room_bytes", lambda _: None)
-    footprint = found(device="cuda", measure=True)
-    assert footprint.note == "no cuda here: not measured"
-    assert footprint.predicted.total_bytes >= found().predicted.total_bytes
+    report = found(device="cuda", measure=True)
+    assert report.note == "no cuda here: not measured"
+    assert report.predicted.total_bytes >= found().predicted.total_bytes
 
 
 def test_cases_have_names_of_their_own() -> None:
@@ -191,8 +191,8 @@ def test_a_prediction_outlives_an_interrupt(monkeypatch: pytest.MonkeyPatch) -> 
 
     monkeypatch.setattr(memory, "measure_memory", interrupted)
     looking = memory_reports(request_of(measure=True))
-    footprint = next(looking)
-    assert footprint.predicted.total_bytes > 0
-    assert footprint.note == "interrupted: not measured"
+    report = next(looking)
+    assert report.predicted.total_bytes > 0
+    assert report.note == "interrupted: not measured"
     with pytest.raises(KeyboardInterrupt):
         next(looking)

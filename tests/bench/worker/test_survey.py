@@ -161,10 +161,19 @@ def test_after_its_time_only_arithmetic_is_told() -> None:
     """A case that comes too late says what to do, and is not even built."""
     late = look(item(compile="compile"), end_s=time.time() - 1)
     assert (late.measured.status, late.measured.error) == (
-        *("skipped", "out of time; give a larger --budget"),
+        *("skipped", "no time left in the budget; give a larger --budget"),
     )
     assert late.flop == look(item()).flop
     assert (late.predicted, late.graphs, late.kernels, late.notes) == (None, None, (), ())
+
+
+def test_a_precision_of_unknown_width_is_a_note(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A level missing from the table of bytes leaves one value empty; the survey ends as usual."""
+    monkeypatch.setattr("bench.suite.work._BYTES", {})
+    late = look(item(), end_s=time.time() - 1)
+    assert (late.moved_bytes, late.measured.status) == (None, "skipped")
+    assert late.flop
+    assert reasons(late) == ["moved bytes not available: KeyError: 'fp32'"]
 
 
 def test_digits_are_not_learnt_in_the_last_seconds(monkeypatch: pytest.MonkeyPatch) -> None:
