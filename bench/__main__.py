@@ -108,7 +108,7 @@ def _resume_hint(cause: BaseException | None) -> str:
 
 
 def main() -> None:
-    """Run the command line. An error that a user can mend is one line on stderr and exit code 2."""
+    """Run the command line. An error that a user can fix is one line on stderr and exit code 2."""
     _install_signal_handlers()
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):

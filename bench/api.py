@@ -93,8 +93,8 @@ def compare(
     analysis = analyse("in this process", comparisons, samples, read_environment(), delta)
     record = _in_python(analysis.records[1], samples[1])
     notes = analysis.notes[comparisons[1].key]
-    leaves_open = tuple(_open(record, analysis.records[0], notes))
-    return ComparisonResult(**asdict(record), leaves_open=leaves_open)
+    limits = tuple(_open(record, analysis.records[0], notes))
+    return ComparisonResult(**asdict(record), limits=limits)
 
 
 def _sample(
@@ -203,11 +203,11 @@ def _open(record: Record, control: Record, notes: Iterable[Note]) -> Iterator[st
     if not record.rounds:
         return
     yield (
-        "one process: the variation between processes was not measured but assumed as "
+        "one process: the variation between processes was not measured but assumed to be "
         f"{PRIOR_SD:.0%} (one standard deviation); vitbench compare measures it"
     )
     if control.verdict in ("faster", "slower"):
-        yield "the baseline was judged different from itself: the machine is too restless"
+        yield "the baseline was judged different from itself: the machine is too noisy"
     if record.unsteady:
         yield f"warm-up had not ended: {record.unsteady}; give a larger budget_s"
     if record.disturbed:

@@ -14,7 +14,8 @@ from bench.records.notes import Note, NoteKind, joined
 from bench.records.row import Record
 
 METRICS = ("latency", "memory", "flops", "parameters", "compile time", "numeric error")
-OUTCOMES = ("ok", "worse", "undecided", "unknown", "new")
+# The worst outcome first.
+OUTCOMES = ("worse", "unknown", "undecided", "ok", "new")
 # Upper bound on suggested extra time.
 _MOST_S = 86_400.0
 _ROUNDING = 1e-9
@@ -97,8 +98,7 @@ def new_target(target: str) -> Check:
 def outcome(found: Sequence[Check]) -> str:
     """Return the worst outcome of several checks."""
     outcomes = {check.outcome for check in found}
-    order = ("worse", "unknown", "undecided", "ok", "new")
-    return next((each for each in order if each in outcomes), "unknown")
+    return next((each for each in OUTCOMES if each in outcomes), "unknown")
 
 
 def _checks(each: TargetRows, thresholds: Thresholds) -> Iterator[Check]:

@@ -29,7 +29,7 @@ def outcome(samples: Sequence[Sample]) -> tuple[str, str | None]:
         return "ok", None
     if samples:
         return "skipped", samples[0].error
-    return "skipped", "the run ended before its turn"
+    return "skipped", "the run ended first; resume it or give a larger --budget"
 
 
 def _error(sample: Sample) -> str | None:
@@ -89,7 +89,8 @@ def cost_notes(record: Record, survey: Survey, baseline: Survey) -> Iterator[Not
         yield Note(kind=NoteKind.SURVEY, subject="cost survey", text=text)
     yield from _inconsistencies(record)
     if found.status == "ok" and other.status != "ok":
-        text = f"no memory ratio and no limit: cost survey of {record.baseline} {other.status}"
+        ending = f"cost survey of {record.baseline} ended with {other.status}"
+        text = f"no memory ratio and no limit: {ending}"
         yield Note(kind=NoteKind.UNAVAILABLE, subject="memory ratio", text=text)
 
 

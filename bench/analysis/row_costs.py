@@ -50,7 +50,8 @@ def _key(comparison: Comparison, arm: Arm) -> str:
 
 
 def _not_reached(key: str) -> Survey:
-    late = MeasuredMemory(status="skipped", error="the run ended before its turn")
+    error = "the run ended first; resume it or give a larger --budget"
+    late = MeasuredMemory(status="skipped", error=error)
     return Survey(key=key, measured=late)
 
 

@@ -121,8 +121,8 @@ def simulate(scenario: Scenario, runs: int, seed: int = 0) -> Score:
 
 
 def _share(outcomes: Sequence[SimulatedResult], truth: float, verdicts: Sequence[str]) -> float:
-    said = [each.verdict in verdicts for each in outcomes if each.truth == truth]
-    return fmean(said) if said else math.nan
+    hits = [each.verdict in verdicts for each in outcomes if each.truth == truth]
+    return fmean(hits) if hits else math.nan
 
 
 def _covers(interval: Interval, truth: float) -> bool:

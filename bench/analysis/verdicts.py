@@ -101,8 +101,8 @@ def check_controls(effects: Sequence[Effect], delta: float = DELTA) -> Controls:
 
     If they do, the sum of squares of their normal scores is chi-square distributed.
     """
-    said = [verdict(each.interval, delta, differs=each.p_value <= FALSE_SHARE) for each in effects]
-    strayed = sum(each in ("faster", "slower") for each in said)
+    verdicts = [verdict(e.interval, delta, differs=e.p_value <= FALSE_SHARE) for e in effects]
+    strayed = sum(each in ("faster", "slower") for each in verdicts)
     squares = [float(ndtri(max(each.p_value, 1e-300) / 2)) ** 2 for each in effects]
     total, count = math.fsum(squares), len(effects)
     surprising = count > 0 and float(chdtrc(count, total)) < _STRAY_P
@@ -121,7 +121,7 @@ def judge(
     bar = FALSE_SHARE * max(found, 1) / max(len(different), 1)
     judged = {}
     for (key, each), p_differs, p_agrees in zip(widened.items(), different, alike, strict=True):
-        said = verdict(
+        decided = verdict(
             each.interval,
             delta,
             differs=p_differs <= FALSE_SHARE,
@@ -129,7 +129,7 @@ def judge(
         )
         judged[key] = Judgement(
             effect=each,
-            verdict="undecided" if controls.withheld else said,
+            verdict="undecided" if controls.withheld else decided,
             p_value=p_differs,
             detectable=max(each.detectable(bar), delta),
         )

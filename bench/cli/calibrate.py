@@ -72,11 +72,11 @@ def calibrate(**options: Unpack[CalibrateOptions]) -> None:
 
 
 def _calibration(options: CalibrateOptions) -> "Calibration":
-    from bench.runs import calibrate as runner
+    from bench.runs import calibrate as calibration
     from bench.runs.settings import RunSettings
 
     if options["again"] is not None:
-        return runner.read(options["again"])
+        return calibration.read(options["again"])
     name = datetime.now(UTC).strftime("calibration-%Y%m%d-%H%M%S")
     settings = RunSettings(
         budget_s=options["budget"],
@@ -86,7 +86,7 @@ def _calibration(options: CalibrateOptions) -> "Calibration":
         folder=options["out"] or Path("results") / name,
         lock=not options["no_lock"],
     )
-    return runner.calibrate(settings, options["device"], progress())
+    return calibration.calibrate(settings, options["device"], progress())
 
 
 @click.command()

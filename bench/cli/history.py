@@ -53,7 +53,10 @@ def add(folder: Path, path: Path) -> None:
     found = points(results.records, results.environment, plan.started, plan.commit)
     statuses = {record.status for record in results.records} - {"ok"}
     if not found and statuses == {record.status for record in results.records}:
-        raise InputError(f"{folder} has no arm that is ok: {', '.join(sorted(statuses))}")
+        raise InputError(
+            f"{folder} has no arm with status ok, only {', '.join(sorted(statuses))}; see the "
+            "column error of its results.csv and measure again"
+        )
     if not found:
         raise InputError(
             f"{folder} has no arm that was measured together with the yardstick; measure it again "

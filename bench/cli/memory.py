@@ -48,7 +48,12 @@ class MemoryOptions(TypedDict):
 @click.option("--patcher", default="conv", show_default=True)
 @click.option("--attention", default="sdpa", show_default=True)
 @click.option("--optimizer", default="adamw", show_default=True)
-@click.option("--checkpoint", default="none", show_default=True, help="blocks: compute again.")
+@click.option(
+    "--checkpoint",
+    default="none",
+    show_default=True,
+    help="blocks: recompute activations in backward.",
+)
 @click.option("--image-size", type=pixels, default="224", show_default=True)
 @click.option(
     "--device",

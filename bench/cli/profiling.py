@@ -57,8 +57,18 @@ class ProfileOptions(TypedDict):
 @click.option("--precision", default="fp32", show_default=True)
 @click.option("--attention", default="sdpa", show_default=True)
 @click.option("--patcher", default="conv", show_default=True)
-@click.option("--compile", default="eager", show_default=True, help="compile_blocks, or compile.")
-@click.option("--checkpoint", default="none", show_default=True, help="blocks: compute again.")
+@click.option(
+    "--compile",
+    default="eager",
+    show_default=True,
+    help="How to compile: eager, compile_blocks or compile.",
+)
+@click.option(
+    "--checkpoint",
+    default="none",
+    show_default=True,
+    help="blocks: recompute activations in backward.",
+)
 @click.option("--optimizer", default="adamw", show_default=True)
 @click.option("--batch-size", type=_COUNT, default=1, show_default=True)
 @click.option("--image-size", type=pixels, default="224", show_default=True)

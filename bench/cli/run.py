@@ -180,7 +180,9 @@ def _refuse_others(context: click.Context) -> None:
     ]
     if others:
         name = others[0].replace("_", "-")
-        raise click.UsageError(f"--{name} has no effect with --resume: the run's own plan counts")
+        raise click.UsageError(
+            f"--{name} has no effect with --resume: the run's plan applies; leave it out"
+        )
 
 
 def _resume(folder: Path, *, lock: bool) -> "RunState":

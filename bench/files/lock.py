@@ -157,6 +157,6 @@ def _holder_of(refused: Timeout) -> str:
     except (OSError, ValueError, TypeError, KeyError, OverflowError):
         alive = False
     if not alive:
-        return "another process without a note"
+        return "an unidentified process"
     user, since, holder = (" ".join(str(word).split())[:_LONGEST] for word in words)
     return f"process {pid} of {user} since {since} ({holder})"

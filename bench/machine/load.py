@@ -27,23 +27,6 @@ _UNREADABLE = (OSError, ValueError, IndexError, ImportError)
 Sources = Sequence[Source[Any]]
 
 
-class NoWatch:
-    """Null watch: detects no load."""
-
-    disturbed: tuple[int, ...] = ()
-
-    @property
-    def causes(self) -> dict[str, int]:
-        """Number of disturbed pairs by cause: empty."""
-        return {}
-
-    def begin(self) -> None:
-        """Do nothing."""
-
-    def pair(self) -> None:
-        """Do nothing."""
-
-
 @dataclass
 class _Reading:
     """The last reading of a source: time, number of pairs until then, counters."""

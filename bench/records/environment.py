@@ -10,7 +10,7 @@ from bench.records.notes import Note, NoteKind
 # Limits of foreign load before a run: share of the cores, percent of the last ten seconds.
 _BUSY_SHARE = 0.5
 _WAITING_PERCENT = 10
-_STOP_OTHERS = "stop other programs (top shows them)"
+_STOP_OTHERS = "stop other programs (list them with top)"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -141,7 +141,7 @@ def _threads(environment: Environment) -> Note | None:
     cores, threads = environment.usable_cores, environment.threads
     if threads <= cores:
         return None
-    text = f"{threads} torch threads share {cores} of the cores and wait for each other"
+    text = f"{threads} torch threads on {cores} usable {'core' if cores == 1 else 'cores'}"
     return _warning("threads", text, f"set OMP_NUM_THREADS={cores}")
 
 
@@ -181,11 +181,11 @@ def _other_processes(environment: Environment) -> Note | None:
     if not count:
         return None
     text = f"other processes on the GPU: {count}"
-    return _warning("GPU processes", text, "end them (nvidia-smi shows them)")
+    return _warning("GPU processes", text, "end them (list them with nvidia-smi)")
 
 
 def _mig(environment: Environment) -> Note | None:
     if not environment.gpu_mig:
         return None
     text = "the GPU is divided (MIG): its parts share power and memory bandwidth"
-    return _warning("MIG", text, "end that with: sudo nvidia-smi -mig 0")
+    return _warning("MIG", text, "disable MIG with: sudo nvidia-smi -mig 0")

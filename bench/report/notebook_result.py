@@ -1,4 +1,4 @@
-"""Result of ``bench.compare``: shows itself as text, as HTML in a notebook, as a data frame."""
+"""Result of ``bench.compare``, with text and HTML displays and as a data frame."""
 
 import html
 from dataclasses import dataclass
@@ -29,9 +29,9 @@ _HEADING_WIDTH = max(len(column.heading) for column in _COLUMNS)
 
 @dataclass(frozen=True, kw_only=True, repr=False)
 class ComparisonResult(Record):
-    """A row of results that shows itself; ``leaves_open`` says what one process cannot decide."""
+    """A row of results with text and HTML displays; ``limits`` restrict what it shows."""
 
-    leaves_open: tuple[str, ...] = ()
+    limits: tuple[str, ...] = ()
 
     def facts(self) -> dict[str, str]:
         """Texts to show, by their headings; a missing value is ''."""
@@ -39,7 +39,7 @@ class ComparisonResult(Record):
 
     def __repr__(self) -> str:
         facts = [(name, value) for name, value in self.facts().items() if value]
-        notes = [("leaves open", each) for each in self.leaves_open]
+        notes = [("limits", each) for each in self.limits]
         return "\n".join(f"{name:>{_HEADING_WIDTH}}  {text}" for name, text in [*facts, *notes])
 
     def _repr_html_(self) -> str:
@@ -49,8 +49,8 @@ class ComparisonResult(Record):
             for name, value in self.facts().items()
             if value
         )
-        notes = "".join(f"<li>{html.escape(each)}</li>" for each in self.leaves_open)
-        return f"<table>{cells}</table><p>Left open:</p><ul>{notes}</ul>"
+        notes = "".join(f"<li>{html.escape(each)}</li>" for each in self.limits)
+        return f"<table>{cells}</table><p>Limits:</p><ul>{notes}</ul>"
 
     def to_frame(self) -> "pd.DataFrame":
         """Return one row with the columns of ``results.csv``; a missing value is ``pandas.NA``."""

@@ -133,7 +133,7 @@ def signed_percent(value: float | None) -> str:
 
 
 def escaped(text: str) -> str:
-    """Text escaped for a Markdown table or list: ``|`` ends no column, ``<`` begins no HTML."""
+    """Return text with ``|`` and ``<`` escaped for a Markdown table or list."""
     return text.replace("|", "\\|").replace("<", "&lt;")
 
 

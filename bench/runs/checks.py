@@ -15,8 +15,8 @@ def check_objective(objective: str, devices: tuple[str, ...], environment: Envir
     for device in devices:
         if objective == "energy" and (reason := environment.no_energy.get(device)):
             raise InputError(
-                f"objective 'energy' asked for, but no energy is measured on {device} here "
-                f"({reason}); give another --objective"
+                f"objective 'energy' is not available on {device} ({reason}); choose another "
+                "--objective"
             )
 
 

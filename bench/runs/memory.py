@@ -11,6 +11,7 @@ from bench.machine.host import room_bytes
 from bench.records.arm_costs import Case, MemoryReport, PredictedMemory
 from bench.records.comparison import Arm, Workload
 from bench.records.errors import InputError
+from bench.report.labels import case_name
 from bench.report.units import memory as text
 from bench.runs.tasks import measure_memory
 from bench.suite.availability import check_arm
@@ -181,7 +182,10 @@ def _with_largest_batch(
         notify(f"{case.workload.variant}: trying batch {batch_size} in a process of its own")
         tried = measure_memory(_sized(case, batch_size), request.case_timeout_s)
         if tried.status not in ("ok", "oom"):
-            raise InputError(f"{case.workload} at batch {batch_size} {tried.status}: {tried.error}")
+            raise InputError(
+                f"{case_name(_sized(case, batch_size))} ended with {tried.status}: {tried.error}; "
+                "give --no-measure for the predicted batch size alone"
+            )
         return tried.status == "ok" and (tried.allocated_bytes or 0) <= limit_bytes
 
     guess = case.workload.batch_size or 1

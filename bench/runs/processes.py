@@ -155,7 +155,7 @@ def _run_process(task: Task[Any], reader: JournalReader, watch: OnEvent) -> Deat
     if process.returncode == UNWRITABLE:
         _raise_unwritable(task)
     if late:
-        cause = f"no result within {task.limit_s:g} s, so it was ended; --case-timeout gives more"
+        cause = f"no result within {task.limit_s:g} s; the process was killed; raise --case-timeout"
         return Death("timeout", cause)
     log_kept = None if task.is_temporary else log_file
     return death(process.returncode, out_of_memory=oom_kills() > kills_before, log=log_kept)

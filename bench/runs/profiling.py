@@ -23,7 +23,14 @@ from bench.records.call_profile import PROFILE_SCHEMA, CallProfile
 from bench.records.environment import Environment
 from bench.records.errors import InputError, RunError
 from bench.records.task import Ending, ProfileJob
+from bench.report.labels import case_name
 from bench.runs.tasks import run_alone
+
+# What to do about an arm that failed; the message of a time limit names its option.
+_REMEDIES = {
+    "oom": "give a smaller --batch-size",
+    "crashed": "try another --precision, --attention or --compile",
+}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -81,7 +88,8 @@ def profile(request: ProfileRequest, notify: Callable[[str], object]) -> Profile
     if ending.status == "skipped":
         raise InputError(str(ending.error))
     if ending.status != "ok":
-        raise RunError(f"{workload} did not run ({ending.status}): {ending.error}")
+        reason = f"{case_name(request.case)} was not profiled ({ending.status}): {ending.error}"
+        raise RunError("; ".join(filter(None, (reason, _REMEDIES.get(ending.status)))))
     return read(request.folder)
 
 

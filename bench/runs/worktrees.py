@@ -23,8 +23,10 @@ def _git(folder: Path, *arguments: str) -> str:
     except FileNotFoundError as error:
         raise InputError(f"{error}; install it to compare with a revision") from error
     if done.returncode:
-        said = done.stderr.strip().splitlines() or ["no message"]
-        raise InputError(f"git {arguments[0]} failed in {folder}: {said[-1]}")
+        message = done.stderr.strip().splitlines() or ["no message"]
+        raise InputError(
+            f"git {arguments[0]} failed in {folder}: {message[-1]}; correct the cause and try again"
+        )
     return done.stdout.strip()
 
 

@@ -16,8 +16,7 @@ def check_devices(asked: Iterable[str], found: Sequence[str]) -> None:
     for device in asked:
         if device not in found:
             raise InputError(
-                f"device {device!r} asked for, but torch finds none here; give a device that is "
-                f"here: {', '.join(found)}"
+                f"device {device!r} is not available here; choose from: {', '.join(found)}"
             )
 
 

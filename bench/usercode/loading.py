@@ -57,7 +57,7 @@ def _one_line_errors(what: str) -> Iterator[None]:
         if is_out_of_memory(error):
             raise
         raise InputError(
-            f"{what} cannot be made: {one_line(error)}{own_line(error)}; {_remedy(error)}"
+            f"{what} cannot be built: {one_line(error)}{own_line(error)}; {_remedy(error)}"
         ) from error
 
 
@@ -65,7 +65,7 @@ def _remedy(error: BaseException) -> str:
     if "relative import" in str(error):
         return "name its package, package.module:factory, so that relative imports work"
     if isinstance(error, ModuleNotFoundError):
-        return "install what it imports; what must be built first is in no other revision"
+        return "install what it imports; compiled extensions are not built for another revision"
     return "expected code that imports and runs without an argument: correct it there"
 
 
@@ -109,8 +109,8 @@ def _function(module: ModuleType, function: FunctionRef, what: str) -> Callable[
     found: Any = getattr(module, function.name)
     if isinstance(found, nn.Module) or not callable(found):
         raise InputError(
-            f"{what}: {function.name} is {described(found)}; expected a function that returns what "
-            f"is wanted: def make(): return {function.name}"
+            f"{what}: {function.name} is {described(found)}; expected a function without "
+            f"arguments: def make(): return {function.name}"
         )
     try:
         inspect.signature(found).bind()

@@ -76,7 +76,7 @@ def check_unchanged(sources: Mapping[str, str], directory: Path) -> None:
     """Raise InputError if a file is missing or does not match its digest."""
     if not directory.is_dir():
         raise InputError(
-            f"folder {directory}, where the paths of the arms start, is missing; restore it and "
+            f"folder {directory}, the working directory of the run, is missing; restore it and "
             "resume, or compare again"
         )
     for name, expected in sources.items():

@@ -84,7 +84,7 @@ class TimeBudget:
         """Return the seconds of one comparison and remove it. Raises BudgetSpentError."""
         now_s, left = time.time(), self.estimates.values()
         if now_s >= self.end_s:
-            raise BudgetSpentError("budget spent before its turn; give a larger --budget")
+            raise BudgetSpentError("no time left in the budget; give a larger --budget")
         to_share_s = max(0.0, self.deadline_s - now_s - sum(estimate.ready_s for estimate in left))
         total = sum(estimate.work for estimate in left)
         estimate = self.estimates.pop(key)

@@ -23,5 +23,5 @@ def measure(case: Case) -> MeasuredMemory:
                 arm.once()
                 return memory_of(arm)
     except (Exception, SystemExit) as error:  # noqa: BLE001 (whatever an arm raises is its result)
-        status, said = failure(error)
-        return MeasuredMemory(status=status, error=said)
+        status, message = failure(error)
+        return MeasuredMemory(status=status, error=message)

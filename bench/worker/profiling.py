@@ -50,8 +50,8 @@ def profile(job: ProfileJob, notify: Notify) -> Ending:
         _measure(job, notify)
     except (Exception, SystemExit) as error:  # noqa: BLE001 (whatever an arm raises is its result)
         traceback.print_exception(error)
-        status, said = failure(error)
-        return Ending(status=status, error=said)
+        status, message = failure(error)
+        return Ending(status=status, error=message)
     return Ending()
 
 

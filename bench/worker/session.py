@@ -72,8 +72,8 @@ def measure(session: Session) -> Sample:
             return _measure(session, sample)
     except (Exception, SystemExit) as error:  # noqa: BLE001 (whatever an arm raises is its result)
         session.failed(error)
-        status, said = failure(error)
-        return replace(sample, status=status, error=said)
+        status, message = failure(error)
+        return replace(sample, status=status, error=message)
 
 
 def _measure(session: Session, sample: Sample) -> Sample:

@@ -73,7 +73,9 @@ class ArmSurvey:
         elif time.time() < self.end_s:
             found = {**self._by_shapes(), **self._by_running()}
         else:
-            late = MeasuredMemory(status="skipped", error="out of time; give a larger --budget")
+            late = MeasuredMemory(
+                status="skipped", error="no time left in the budget; give a larger --budget"
+            )
             found = {"measured": late, **({} if self.is_own else self._by_arithmetic())}
         return Survey(
             key=self.case.key,
@@ -111,9 +113,9 @@ class ArmSurvey:
 
     def _by_arithmetic(self) -> dict[str, Any]:
         return {
-            "flop": flops(self.workload),
-            "moved_bytes": least_bytes(self.workload, self.arm),
-            "parameters": parameters(self.workload),
+            "flop": self._try("FLOPs", partial(flops, self.workload)),
+            "moved_bytes": self._try("moved bytes", partial(least_bytes, self.workload, self.arm)),
+            "parameters": self._try("parameters", partial(parameters, self.workload)),
         }
 
     def _graphs(self) -> Any:
@@ -130,8 +132,8 @@ class ArmSurvey:
                 return self._run()
         except (Exception, SystemExit) as error:  # noqa: BLE001 (it is the arm's result)
             traceback.print_exception(error)
-            status, said = failure(error)
-            return {"measured": MeasuredMemory(status=status, error=said)}
+            status, message = failure(error)
+            return {"measured": MeasuredMemory(status=status, error=message)}
 
     def _run(self) -> dict[str, Any]:
         arm = build_one(self.job.comparison)

@@ -143,7 +143,7 @@ def test_a_failed_comparison_has_no_note_on_processes() -> None:
     found = compare(linear(), lambda x_BND: x_BND.no_such_thing)
     assert found.status == "crashed"
     assert found.rounds == 0
-    assert not any("process" in text for text in found.leaves_open)
+    assert not any("process" in text for text in found.limits)
 
 
 def test_a_candidate_must_be_callable() -> None:

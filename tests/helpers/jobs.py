@@ -2,10 +2,26 @@
 
 from typing import Any
 
-from bench.machine.load import NoWatch
 from bench.records.comparison import Comparison
 from bench.timing.rounds import Rounds
 from bench.worker.session import Session
+
+
+class NoWatch:
+    """Null watch: no pair is disturbed."""
+
+    disturbed: tuple[int, ...] = ()
+
+    @property
+    def causes(self) -> dict[str, int]:
+        """Number of disturbed pairs by cause: empty."""
+        return {}
+
+    def begin(self) -> None:
+        """Do nothing."""
+
+    def pair(self) -> None:
+        """Do nothing."""
 
 
 def make_job(comparison: Comparison, clock: Any, seconds: float = 0.0, **changes: Any) -> Session:

@@ -37,7 +37,7 @@ HEADINGS = {
 }
 # Kinds that the page shows as figures; the others are tables (``bench.report.page.forest``).
 FIGURES = ("error", "roofline", "compile", "trend")
-_CAPTIONS = {
+CAPTIONS = {
     "speedup": "Right of ×1 is faster than the baseline. Lines are 95 % intervals over processes, "
     "the band holds differences too small to matter, hollow marks are the baseline against its own "
     "copy.",
@@ -138,4 +138,4 @@ def heading(name: str) -> str:
 
 def caption(name: str) -> str:
     """Return how to read a figure."""
-    return _CAPTIONS[figure_kind(name)]
+    return CAPTIONS[figure_kind(name)]

@@ -69,12 +69,9 @@ def known_views(names: Sequence[str]) -> tuple[str, ...]:
         return tuple(name for name in VIEWS if name != USUAL_VIEW)
     for name in names:
         if name in ("all", "none"):
-            raise InputError(f"{name!r} is given with others to show; expected it alone")
+            raise InputError(f"view {name!r} cannot be combined; give it alone")
         if name not in VIEWS:
-            raise InputError(
-                f"nothing called {name!r} to show; expected all or none alone, or some of "
-                + ", ".join(VIEWS)
-            )
+            raise InputError(f"unknown view {name!r}; known: {', '.join((*VIEWS, 'all', 'none'))}")
     return tuple(names)
 
 

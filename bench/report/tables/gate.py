@@ -23,7 +23,7 @@ from bench.report.units import (
 # The checks of one target by their metric.
 TargetChecks = dict[str, Check]
 _SIGNS = {"ok": "✓", "worse": "✗", "undecided": "?", "unknown": "!", "new": "+"}
-_SAYS = {
+_SENTENCES = {
     "ok": "No target is worse than at {base}.",
     "worse": "Worse than at {base}: {names}.",
     "undecided": "Undecided against {base}: {names}.",
@@ -52,15 +52,15 @@ def gate_markdown(checks: Sequence[Check], base: str, *, survey: bool = True) ->
     Each metric shows its change, or the error; metrics that no target has are left out.
     Without a survey the last line names the metrics that were not gated.
     """
-    said = outcome(checks)
-    names = dict.fromkeys(f"{c.target} ({c.metric})" for c in checks if c.outcome == said)
-    first = _SAYS[said].format(base=f"`{base}`", names=", ".join(names))
+    result = outcome(checks)
+    names = dict.fromkeys(f"{c.target} ({c.metric})" for c in checks if c.outcome == result)
+    first = _SENTENCES[result].format(base=f"`{base}`", names=", ".join(names))
     targets: dict[str, TargetChecks] = {}
     for check in checks:
         targets.setdefault(check.target, {})[check.metric] = check
     metrics = [name for name in METRICS if any(name in found for found in targets.values())]
     lines = [
-        f"**{_SIGNS[said]} {first}**",
+        f"**{_SIGNS[result]} {first}**",
         "",
         *markdown_table(_columns(metrics), targets.values()),
         "",

@@ -32,11 +32,11 @@ def memory_table(found: Sequence[MemoryReport]) -> Table:
     return table
 
 
-def component_table(footprint: MemoryReport) -> Table:
+def component_table(report: MemoryReport) -> Table:
     """Rich table with a row for each component of one case: its memory at the peak, by kind."""
-    parts = footprint.predicted.by_component
+    parts = report.predicted.by_component
     kinds = [kind for kind in MEMORY_KINDS if any(kind in part for part in parts.values())]
-    title = f"{case_name(footprint.case)}: predicted memory at its peak, by component"
+    title = f"{case_name(report.case)}: predicted memory at its peak, by component"
     table = Table(title=title, title_justify="left", title_style="bold", box=box.HEAVY_HEAD)
     table.add_column("component")
     for name in (*kinds, "all"):
@@ -47,32 +47,32 @@ def component_table(footprint: MemoryReport) -> Table:
     return table
 
 
-def _measured(footprint: MemoryReport) -> tuple[str, str, str]:
-    found = footprint.measured
+def _measured(report: MemoryReport) -> tuple[str, str, str]:
+    found = report.measured
     if found is None:
         return "", "", ""
     if found.status != "ok":
         return found.status, "", ""
     allocated, process = memory(found.allocated_bytes), memory(found.process_bytes)
-    return allocated, signed_percent(footprint.error), process
+    return allocated, signed_percent(report.error), process
 
 
 def notes(found: Sequence[MemoryReport]) -> list[str]:
     """Return reasons for missing measurements, and the largest batches, predicted and found."""
-    said = [(each.case, each.note or _error(each)) for each in found]
-    said += [(each.case, _largest(each)) for each in found]
-    lines = [f"{case_name(case)}: {text}" for case, text in said if text]
+    texts = [(each.case, each.note or _error(each)) for each in found]
+    texts += [(each.case, _largest(each)) for each in found]
+    lines = [f"{case_name(case)}: {text}" for case, text in texts if text]
     if any("gradients" in each.predicted.by_kind for each in found):
         lines.append("Each kind is shown at the peak of their sum, where gradients may be small.")
     return lines
 
 
-def _error(footprint: MemoryReport) -> str | None:
-    return footprint.measured.error if footprint.measured else None
+def _error(report: MemoryReport) -> str | None:
+    return report.measured.error if report.measured else None
 
 
-def _largest(footprint: MemoryReport) -> str | None:
-    if footprint.largest_batch is None:
+def _largest(report: MemoryReport) -> str | None:
+    if report.largest_batch is None:
         return None
-    predicted = footprint.case.workload.batch_size
-    return f"largest batch that fits: {footprint.largest_batch} by trying, {predicted} by shapes"
+    predicted = report.case.workload.batch_size
+    return f"largest batch that fits: {report.largest_batch} by trying, {predicted} by shapes"

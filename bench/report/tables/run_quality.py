@@ -31,19 +31,20 @@ def trust(analysis: Analysis) -> list[str]:
 def _controls(controls: Controls, where: str) -> str:
     if not controls.count:
         return f"Controls{where}: none measured."
-    said = f"Controls{where}: {controls.strayed} of {controls.count} copies of a baseline were "
-    said += "called different"
+    message = f"Controls{where}: {controls.strayed} of {controls.count} copies of a baseline were "
+    message += "called different"
     if controls.withheld:
         return (
-            f"{said}; they differ {controls.widening:.1f} times as much as their intervals allow, "
-            "so NO VERDICT IS GIVEN: stop other programs or give more time, and measure again."
+            f"{message}; they differ {controls.widening:.1f} times as much as their intervals "
+            "allow, so no verdict is given: stop other programs or give more time, and measure "
+            "again."
         )
     if controls.widening > 1:
         return (
-            f"{said}; they differ more than their intervals allow, so every interval was widened "
-            f"to {controls.widening:.2f} times its width."
+            f"{message}; they differ more than their intervals allow, so every interval was "
+            f"widened to {controls.widening:.2f} times its width."
         )
-    return f"{said}."
+    return f"{message}."
 
 
 def _falls_short(record: Record) -> bool:

@@ -46,8 +46,8 @@ _SPARED = "detectable effect"
 # A remark on more arms gives their number.
 _NAMED_ARMS = 3
 SINGLE = (
-    "One pass: how much processes differ was not measured but taken as 2 % (one standard "
-    "deviation). Several passes measure it."
+    "One pass: the variation between processes was not measured; 2 % (one standard deviation) is "
+    "assumed. Several passes measure it."
 )
 
 
@@ -152,6 +152,6 @@ def share_line(share: float | None, spent_s: float) -> str:
     if share is None:
         return "Nothing was measured."
     return (
-        f"{share:.0%} of {duration(spent_s)} of measuring was inside timed calls "
-        "(without imports, builds, checks, compiles and first calls)."
+        f"Timed calls took {100 * share:.0f} % of the {duration(spent_s)} of measuring (imports, "
+        "builds, checks, compiles and first calls apart)."
     )

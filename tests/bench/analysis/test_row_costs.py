@@ -60,6 +60,9 @@ def alone(status: str = "ok", **changes: Any) -> Survey:
     return Survey(key="", measured=MeasuredMemory(status=status, error=error), **changes)
 
 
+NOT_REACHED = "the run ended first; resume it or give a larger --budget"
+
+
 def costs(record: Record, *names: str) -> dict[str, Any]:
     """Values of some columns of costs, or of all of them."""
     return {name: getattr(record, name) for name in names or COSTS}
@@ -75,7 +78,7 @@ def test_nothing_surveyed() -> None:
 @pytest.mark.parametrize(
     ("survey", "said"),
     [
-        (None, "cost survey skipped: the run ended before its turn"),
+        (None, f"cost survey skipped: {NOT_REACHED}"),
         (alone("skipped"), "cost survey skipped: skipped, alone"),
         (alone("crashed"), "cost survey crashed: crashed, alone"),
         (alone("oom"), "cost survey oom: oom, alone"),
@@ -127,7 +130,7 @@ def test_a_baseline_that_failed_is_named() -> None:
     found = row(make_survey(), alone("crashed"))
     assert (found.memory_ratio, found.limit_share) == (None, None)
     assert found.allocated_bytes == 100 * MEBI
-    assert found.note == "no memory ratio and no limit: cost survey of mha crashed"
+    assert found.note == "no memory ratio and no limit: cost survey of mha ended with crashed"
 
 
 @given(allocated=BYTES, other=BYTES, predicted=BYTES)

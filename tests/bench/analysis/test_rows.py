@@ -114,7 +114,7 @@ def test_rows_keep_the_order_of_the_comparisons() -> None:
         ("ok skipped skipped", "ok", None),
         ("skipped wrong", "wrong", "wrong in pass 1"),
         ("skipped skipped", "skipped", "skipped in pass 0"),
-        ("", "skipped", "the run ended before its turn"),
+        ("", "skipped", "the run ended first; resume it or give a larger --budget"),
     ],
 )
 def test_status(statuses: str, status: str, error: str | None) -> None:

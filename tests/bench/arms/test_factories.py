@@ -170,7 +170,7 @@ def test_random_inputs_of_a_function_are_the_same_for_every_pass(tmp_path: Path)
     [
         ("def make(): pass", "returned None; expected a tensor, a tuple of what the arm takes"),
         ("def make(): return 'x'", "returned an object of type str; expected a tensor"),
-        ("def make(): return 1 / 0", "cannot be made: ZeroDivisionError: division by zero"),
+        ("def make(): return 1 / 0", "cannot be built: ZeroDivisionError: division by zero"),
         ("def mak(): pass", "has no 'make'; did you mean 'mak'?"),
     ],
 )

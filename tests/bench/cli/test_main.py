@@ -127,7 +127,10 @@ def _is_help(parameter: click.Parameter) -> bool:
         ("run --precision 1", "'1' is not a fraction; expected e.g. 2% or 0.02"),
         ("run --case-timeout 300", "'300' is not a duration; expected e.g. 90s, 10m or 1.5h"),
         ("run --resume nowhere", "nowhere/plan.json cannot be read (No such file or directory); "),
-        ("run --resume run --passes 2", "--passes has no effect with --resume: the run's own plan"),
+        (
+            "run --resume run --passes 2",
+            "--passes has no effect with --resume: the run's plan applies; leave it out",
+        ),
         ("compare mine.py:old", "Missing argument 'CANDIDATE...'"),
         ("compare mine.py:old mine.py:new", "arm 'mine.py:old': there is no file 'mine.py'; "),
         ("compare vitcore:attention=sdpa vitcore:attention=flash", "unknown attention 'flash'; "),
@@ -198,7 +201,7 @@ def test_no_output_folder_is_overwritten(
     ("arguments", "says"),
     [
         (["--budget", "1s"], "budget is 1s; expected at least"),
-        (["--devices", "cuda"], "device 'cuda' asked for, but torch"),
+        (["--devices", "cuda"], "device 'cuda' is not available here; choose from: "),
     ],
 )
 def test_an_impossible_run_is_refused(

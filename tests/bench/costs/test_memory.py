@@ -10,7 +10,7 @@ from torch import nn
 
 from bench.arms.candidate import Candidate, Work
 from bench.arms.tensors import Inputs
-from bench.costs import memory as footprints
+from bench.costs import memory
 from bench.costs.memory import memory_of
 from bench.records.arm_costs import MeasuredMemory
 from bench.records.comparison import Arm, Workload
@@ -61,7 +61,7 @@ def test_a_process_has_more_than_its_tensors() -> None:
 
 def test_without_a_peak_reset_process_memory_is_empty(monkeypatch: pytest.MonkeyPatch) -> None:
     """If the resident peak cannot be reset, the process columns are empty."""
-    monkeypatch.setattr(footprints, "reset_peak_resident", lambda: False)
+    monkeypatch.setattr(memory, "reset_peak_resident", lambda: False)
     found = measured(lambda x_ND: x_ND + 1)
     assert (found.process_bytes, found.unexplained_bytes) == (None, None)
     assert found.allocated_bytes == pytest.approx(2 * MEBI, abs=NUMBERS)

@@ -26,10 +26,10 @@ LONG = {
     "is_killed": ("crashed", "ended by SIGKILL; see passes/pass-1"),
     "leaves_at_once": ("crashed", "ended with code 3; see passes/pass-1"),
     "leaves_late": ("crashed", ""),
-    "hangs": ("timeout", "no result within 4 s, so it was ended; --case-timeout gives more"),
+    "hangs": ("timeout", "no result within 4 s; the process was killed; raise --case-timeout"),
     "ignores_signals": (
         "timeout",
-        "no result within 4 s, so it was ended; --case-timeout gives more",
+        "no result within 4 s; the process was killed; raise --case-timeout",
     ),
 }
 HOW = ("--input", "2,8", "--budget", "1s", "--passes", "1", "--case-timeout", "4s", "--json")

@@ -58,7 +58,7 @@ def test_a_measurement_that_hangs_is_a_status(tmp_path: Path) -> None:
         done = ended(process)
         assert none_left(tmp_path)
     assert done.returncode == 1
-    assert "no result within 1 s, so it was ended; --case-timeout gives more" in done.stdout
+    assert "no result within 1 s; the process was killed; raise --case-timeout" in done.stdout
 
 
 def test_a_second_measurement_is_refused(tmp_path: Path) -> None:
@@ -96,8 +96,9 @@ def test_a_crash_inside_a_profile_is_one_line(tmp_path: Path) -> None:
     assert "Traceback" not in done.stderr
     assert done.stdout == ""
     last = done.stderr.splitlines()[-1]
-    assert last.startswith("vitbench: L/16-model-b1-forward-cpu did not run (crashed): ")
+    assert last.startswith("vitbench: L/16 b1 forward was not profiled (crashed): ")
     assert "the process was ended by SIGSEGV" in last
+    assert last.endswith("; try another --precision, --attention or --compile")
     assert not (tmp_path / "p").exists()
 
 

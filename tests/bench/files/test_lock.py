@@ -170,7 +170,7 @@ def test_invalid_note_is_ignored(tmp_path: Path, note: bytes) -> None:
     """With any invalid note, the refusal names another process without a note."""
     with cpu_lock(tmp_path):
         (tmp_path / "vitbench-locks/cpu.lock.json").write_bytes(note)
-        assert "another process without a note" in refusal(cpu_lock(tmp_path))
+        assert "an unidentified process" in refusal(cpu_lock(tmp_path))
 
 
 @pytest.mark.parametrize("pid", [0, -1, 10**30])
@@ -251,4 +251,4 @@ def test_missing_folder_cannot_be_locked(tmp_path: Path) -> None:
 def test_full_disk_still_locks(tmp_path: Path) -> None:
     """A lock holds without its note where the disk has no room for it."""
     with files_of_at_most(0), cpu_lock(tmp_path):
-        assert "another process without a note" in refusal(cpu_lock(tmp_path))
+        assert "an unidentified process" in refusal(cpu_lock(tmp_path))

@@ -14,7 +14,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from bench.machine.counters import OTHERS, PREEMPTED, WAITING, CoreTimes, RunQueue
-from bench.machine.load import LoadWatch, NoWatch, cpu_sources, cuda_sources, watch_for
+from bench.machine.load import LoadWatch, cpu_sources, cuda_sources, watch_for
 from helpers.machine import FakeSource, FakeTime
 
 PAIR_S = 0.01
@@ -164,14 +164,6 @@ def test_marked_pairs_lie_between_two_readings(
     ]
     assert list(watch.disturbed) == expected
     assert watch.causes == ({"noise": len(expected)} if expected else {})
-
-
-def test_null_watch_finds_nothing() -> None:
-    """NoWatch has the interface of a watch and never finds a disturbance."""
-    watch = NoWatch()
-    watch.begin()
-    watch.pair()
-    assert (watch.disturbed, watch.causes) == ((), {})
 
 
 @pytest.mark.parametrize("device", ["cpu", "cuda"])

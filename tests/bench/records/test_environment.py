@@ -111,14 +111,14 @@ def test_a_quiet_machine_warns_of_nothing() -> None:
 @pytest.mark.parametrize(
     ("changes", "words", "remedy"),
     [
-        ({"threads": 4}, "4 torch threads share 2", "OMP_NUM_THREADS=2"),
-        ({"quota_cores": 1.5}, "2 torch threads share 1", "OMP_NUM_THREADS=1"),
-        ({"quota_cores": 0.5}, "share 1", "OMP_NUM_THREADS=1"),
+        ({"threads": 4}, "4 torch threads on 2 usable cores", "OMP_NUM_THREADS=2"),
+        ({"quota_cores": 1.5}, "2 torch threads on 1 usable core", "OMP_NUM_THREADS=1"),
+        ({"quota_cores": 0.5}, "on 1 usable core", "OMP_NUM_THREADS=1"),
         ({"governor": "powersave"}, "powersave", "cpupower frequency-set -g performance"),
         ({"load_1min": 1.5}, "load average is 1.5 on 2 cores", "stop other programs"),
         ({"waiting_percent": 33.3}, "33 %", "stop other programs"),
         ({"gpu_persistence": False}, "persistence", "nvidia-smi -pm 1"),
-        ({"gpu_other_processes": 2}, "2", "nvidia-smi shows"),
+        ({"gpu_other_processes": 2}, "2", "list them with nvidia-smi"),
         ({"gpu_mig": True}, "MIG", "nvidia-smi -mig 0"),
     ],
 )

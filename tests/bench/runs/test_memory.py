@@ -32,28 +32,28 @@ def request_of(**changes: Any) -> MemoryRequest:
 
 
 def found(**changes: Any) -> MemoryReport:
-    """Return the one report of a request."""
+    """The one memory report of a request."""
     (only,) = memory_reports(request_of(**changes))
     return only
 
 
 def test_predicted_beside_measured() -> None:
-    """Measured memory equals the prediction within 5 %; resident memory exceeds it."""
-    footprint = found(measure=True)
-    assert footprint.note is None
-    assert footprint.measured is not None
-    assert footprint.measured.status == "ok"
-    assert footprint.error == pytest.approx(0, abs=0.05)
-    assert footprint.measured.unexplained_bytes is not None
-    assert footprint.measured.unexplained_bytes > 0
+    """A process of its own finds what was predicted; its resident memory is more than that."""
+    report = found(measure=True)
+    assert report.note is None
+    assert report.measured is not None
+    assert report.measured.status == "ok"
+    assert report.error == pytest.approx(0, abs=0.05)
+    assert report.measured.unexplained_bytes is not None
+    assert report.measured.unexplained_bytes > 0
 
 
-def test_a_case_larger_than_free_memory_is_not_measured() -> None:
-    """The note has the needed and the free memory."""
-    footprint = found(measure=True, mode="train", batch_size=100_000)
-    assert footprint.measured is None
-    assert "needs " in str(footprint.note)
-    assert "are free: not measured" in str(footprint.note)
+def test_what_has_no_room_is_not_tried() -> None:
+    """The note says how much it needs and how much is free."""
+    report = found(measure=True, mode="train", batch_size=100_000)
+    assert report.measured is None
+    assert "needs " in str(report.note)
+    assert "are free: not measured" in str(report.note)
 
 
 def test_out_of_memory_is_a_status() -> None:
@@ -70,7 +70,7 @@ def test_a_timeout_is_a_status() -> None:
     (case,) = request_of(variants=("H/14",), image_size=224).cases
     measured = measure_memory(case, 0.01)
     assert measured.status == "timeout"
-    assert measured.error == "no result within 0.01 s, so it was ended; --case-timeout gives more"
+    assert measured.error == "no result within 0.01 s; the process was killed; raise --case-timeout"
 
 
 def test_a_worker_that_does_not_start_is_a_status(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -101,11 +101,11 @@ def test_a_locked_device_is_not_measured(tmp_path: Path, monkeypatch: pytest.Mon
 def test_the_largest_batch_fits_and_the_next_does_not(mode: str) -> None:
     """The batch size is the largest with predicted memory within the limit."""
     limit = 4 * GIBI
-    footprint = found(mode=mode, limit_bytes=limit)
-    batch_size = footprint.case.workload.batch_size
+    report = found(mode=mode, limit_bytes=limit)
+    batch_size = report.case.workload.batch_size
     assert batch_size is not None
     assert batch_size > 1
-    assert footprint.predicted.total_bytes <= limit
+    assert report.predicted.total_bytes <= limit
     more = found(mode=mode, batch_size=batch_size + 1)
     assert more.predicted.total_bytes > limit
 
@@ -114,11 +114,11 @@ def test_the_largest_batch_fits_and_the_next_does_not(mode: str) -> None:
 @pytest.mark.long
 def test_the_largest_batch_is_measured_near_the_prediction() -> None:
     """The measured largest batch is within five percent of the predicted one."""
-    # A batch of about forty keeps the number of trials low: each is a process.
-    footprint = found(mode="forward", limit_bytes=420 * 2**20, measure=True, image_size=224)
-    predicted = footprint.case.workload.batch_size
+    # A batch of about forty: each trial is a process.
+    report = found(mode="forward", limit_bytes=420 * 2**20, measure=True, image_size=224)
+    predicted = report.case.workload.batch_size
     assert predicted is not None
-    assert footprint.largest_batch == pytest.approx(predicted, rel=0.05)
+    assert report.largest_batch == pytest.approx(predicted, rel=0.05)
 
 
 def test_a_limit_below_one_image_is_refused() -> None:
@@ -146,9 +146,9 @@ def test_invalid_requests_are_refused(changes: dict[str, Any], says: str) -> Non
 def test_memory_is_predicted_for_an_absent_gpu(monkeypatch: pytest.MonkeyPatch) -> None:
     """The prediction is made without the GPU, and the note has the reason."""
     monkeypatch.setattr(memory, "room_bytes", lambda _: None)
-    footprint = found(device="cuda", measure=True)
-    assert footprint.note == "no cuda here: not measured"
-    assert footprint.predicted.total_bytes >= found().predicted.total_bytes
+    report = found(device="cuda", measure=True)
+    assert report.note == "no cuda here: not measured"
+    assert report.predicted.total_bytes >= found().predicted.total_bytes
 
 
 def test_cases_have_distinct_keys() -> None:
@@ -191,8 +191,8 @@ def test_a_prediction_outlives_an_interrupt(monkeypatch: pytest.MonkeyPatch) -> 
 
     monkeypatch.setattr(memory, "measure_memory", interrupted)
     looking = memory_reports(request_of(measure=True))
-    footprint = next(looking)
-    assert footprint.predicted.total_bytes > 0
-    assert footprint.note == "interrupted: not measured"
+    report = next(looking)
+    assert report.predicted.total_bytes > 0
+    assert report.note == "interrupted: not measured"
     with pytest.raises(KeyboardInterrupt):
         next(looking)

@@ -221,7 +221,7 @@ def test_any_end_of_a_process_costs_one_case(tmp_path: Path) -> None:
     assert surveyed.look(limit_s=2.0) == [
         ("crashed", "the process was ended by SIGSEGV; see passes/survey.log"),
         ("crashed", "the process ended with code 3; see passes/survey-again-1.log"),
-        ("timeout", "no result within 2 s, so it was ended; --case-timeout gives more"),
+        ("timeout", "no result within 2 s; the process was killed; raise --case-timeout"),
         ("ok", None),
     ]
 

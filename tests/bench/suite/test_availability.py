@@ -20,7 +20,7 @@ def test_available_devices(gpus: tuple[str, ...]) -> None:
 
 def test_unavailable_device() -> None:
     """CUDA without a GPU is refused with the requested and the available devices."""
-    with pytest.raises(InputError, match=r"'cuda' asked for, but torch finds none .* here: cpu$"):
+    with pytest.raises(InputError, match=r"'cuda' is not available here; choose from: cpu$"):
         check_devices(("cpu", "cuda"), make_environment().devices)
 
 

@@ -22,12 +22,22 @@ from bench.records.errors import InputError
 from bench.suite.bench_attention import GRID as ATTENTION
 from bench.suite.bench_compile import GRID as COMPILE
 from bench.suite.bench_precision import GRID as PRECISION
-from bench.suite.grid import Grid, Selection, comparisons, expand, shuffled
+from bench.suite.grid import LEVELS, Grid, Selection, comparisons, expand, shuffled
 from bench.suite.work import config_for, flops, least_bytes
 from helpers.records import make_workload
 from vitcore import costs
 from vitcore.config import VARIANTS
 
+# Bytes of a parameter and of a value, by precision.
+WIDTHS = {
+    "fp32": (4, 4),
+    "tf32": (4, 4),
+    "amp_bf16": (4, 2),
+    "amp_fp16": (4, 2),
+    "bf16": (2, 2),
+}
+# Reads and writes of each parameter in a step of training, by optimizer.
+PASSES = {"adamw": 7, "adamw_loop": 7, "adamw_foreach": 7, "adamw_fused": 7, "sgd": 5}
 EVERYWHERE = comparisons(Selection(devices=DEVICES))
 
 
@@ -125,15 +135,11 @@ def test_cuda_arms_are_left_out_on_a_cpu(device: str) -> None:
     assert arms & cuda_only == (cuda_only if device == "cuda" else set())
 
 
-@pytest.mark.parametrize(
-    ("precision", "parameter_bytes", "value_bytes"),
-    [("fp32", 4, 4), ("tf32", 4, 4), ("amp_bf16", 4, 2), ("amp_fp16", 4, 2), ("bf16", 2, 2)],
-)
-@pytest.mark.parametrize(("optimizer", "passes"), [("adamw", 7), ("adamw_fused", 7), ("sgd", 5)])
-def test_least_bytes(
-    precision: str, parameter_bytes: int, value_bytes: int, optimizer: str, passes: int
-) -> None:
-    """Parameters count at their stored width, values at the computed width."""
+@pytest.mark.parametrize("precision", LEVELS["precision"])
+@pytest.mark.parametrize("optimizer", LEVELS["optimizer"])
+def test_least_bytes(precision: str, optimizer: str) -> None:
+    """Parameters count at their stored width, values at the computed width, at every level."""
+    parameter_bytes, value_bytes = WIDTHS[precision]
     workload = make_workload(component="block", mode="train", batch_size=3)
     assert least_bytes(
         workload, Arm(precision=precision, optimizer=optimizer)
@@ -144,7 +150,7 @@ def test_least_bytes(
         mode="train",
         parameter_bytes=parameter_bytes,
         value_bytes=value_bytes,
-        optimizer_passes=passes,
+        optimizer_passes=PASSES[optimizer],
     )
 
 

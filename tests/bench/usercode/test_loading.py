@@ -174,19 +174,19 @@ def test_modules_imported_by_name_stay_loaded(tmp_path: Path) -> None:
         ("raise ValueError('one\\ntwo')", "ValueError: one (arms.py, line 1)"),
         (
             "class Odd(Exception): pass\ndef make(): raise Odd",
-            "cannot be made: Odd (arms.py, line 2)",
+            "cannot be built: Odd (arms.py, line 2)",
         ),
         (
             "import json\ndef make(): json.loads('{')",
             "(arms.py, line 2); expected code that imports",
         ),
         ("from . import layers", "name its package, package.module:factory, so that relative"),
-        ("\0", "cannot be made: SyntaxError: source code string cannot contain null bytes"),
+        ("\0", "cannot be built: SyntaxError: source code string cannot contain null bytes"),
         ("def makes(): pass", "has no 'make'; did you mean 'makes'?"),
         ("", "has no 'make'; it has no function; write one: def make(): return …"),
         ("def other(): pass\nimport math", "has no 'make'; it has other"),
-        ("make = 3", "make is an object of type int; expected a function that returns"),
-        ("make = None", "make is None; expected a function that returns what is wanted"),
+        ("make = 3", "make is an object of type int; expected a function without"),
+        ("make = None", "make is None; expected a function without arguments: def make"),
         ("from torch import nn\nmake = nn.ReLU()", "make is an object of type ReLU; expected"),
         ("def make(x): pass", "make takes arguments (missing a required argument: 'x')"),
         ("class make:\n  def __init__(self, *, n): ...", "missing a required argument: 'n'"),
@@ -200,7 +200,7 @@ def test_every_mistake_is_one_line(tmp_path: Path, code: str, said: str) -> None
     assert said in message
     if "ModuleNotFoundError" in message:
         assert "install what it imports" in message
-    if "cannot be made" in message and "def make" not in code:
+    if "cannot be built" in message and "def make" not in code:
         assert set(sys.modules) == before, "a module that did not load stays in the table"
 
 

@@ -171,7 +171,7 @@ def test_an_absent_gpu_is_skipped(tmp_path: Path, monkeypatch: pytest.MonkeyPatc
     monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
     ending = profile(job_of(tmp_path / "p", device="cuda"), ignore)
     assert ending.status == "skipped"
-    assert "'cuda' asked for, but torch finds none here; give" in str(ending.error)
+    assert "'cuda' is not available here; choose from: " in str(ending.error)
 
 
 def test_an_arm_that_does_not_fit(tmp_path: Path) -> None:

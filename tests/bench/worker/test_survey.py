@@ -163,10 +163,19 @@ def test_a_late_case_has_computed_values_only() -> None:
     """A case after the deadline is skipped with the remedy and not built."""
     late = look(item(compile="compile"), end_s=time.time() - 1)
     assert (late.measured.status, late.measured.error) == (
-        *("skipped", "out of time; give a larger --budget"),
+        *("skipped", "no time left in the budget; give a larger --budget"),
     )
     assert late.flop == look(item()).flop
     assert (late.predicted, late.graphs, late.kernels, late.notes) == (None, None, (), ())
+
+
+def test_a_precision_of_unknown_width_is_a_note(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A level missing from the table of bytes leaves one value empty; the survey ends as usual."""
+    monkeypatch.setattr("bench.suite.work._BYTES", {})
+    late = look(item(), end_s=time.time() - 1)
+    assert (late.moved_bytes, late.measured.status) == (None, "skipped")
+    assert late.flop
+    assert reasons(late) == ["moved bytes not available: KeyError: 'fp32'"]
 
 
 def test_training_on_digits_needs_time_left(monkeypatch: pytest.MonkeyPatch) -> None:

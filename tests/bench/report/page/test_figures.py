@@ -3,9 +3,18 @@
 import math
 
 from bench.records.comparison import OWN_FACTOR
-from bench.report.page.figures import finding
+from bench.report.page.figures import CAPTIONS, FIGURES, HEADINGS, finding
 from helpers.decisions import arm, control
 from helpers.records import make_record
+
+# Kinds that the page shows as tables.
+FORESTS = {"speedup", "latency", "memory"}
+
+
+def test_every_kind_has_a_section_and_a_caption() -> None:
+    """Headings, captions, and figures with tables name the same kinds, each once."""
+    assert list(CAPTIONS) == list(HEADINGS)
+    assert sorted([*FIGURES, *FORESTS]) == sorted(HEADINGS)
 
 
 def test_the_fastest_of_each_factor_with_its_error() -> None:

@@ -9,7 +9,7 @@ from helpers.records import make_analysis, make_controls, make_record
 
 SAID = "2 of 9 copies of a baseline were called different"
 FURTHER = f"{SAID}; they differ more than their intervals allow, so every interval was widened"
-BEYOND = f"{SAID}; they differ 3.3 times as much as their intervals allow, so NO VERDICT IS GIVEN"
+BEYOND = f"{SAID}; they differ 3.3 times as much as their intervals allow, so no verdict is given"
 DISTURBED = (
     "36 of 240 pairs were disturbed by foreign load (steal 30, memory 9): 30 were left out, 6 kept "
     "where less than half of a pass was calm (the median is robust to them)."
