@@ -26,6 +26,7 @@ from bench.records.comparison import (
     FACTORS,
     OWN_FACTOR,
     USUAL_FACTORS,
+    USUAL_PIXELS,
     Comparison,
     Sample,
 )
@@ -63,7 +64,9 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     group.addoption("--devices", type=names, default=("cpu",), help="cpu,cuda; default: cpu")
     group.addoption("--modes", type=names, help="default: forward; on cuda forward,train")
     group.addoption("--batch-sizes", type=_numbers, help="default: each module's own")
-    group.addoption("--image-size", type=int, default=224, help="in pixels; default: 224")
+    group.addoption(
+        "--image-size", type=int, default=USUAL_PIXELS, help=f"in pixels; default: {USUAL_PIXELS}"
+    )
     group.addoption("--component", choices=COMPONENT_CHOICES, default="auto", help="default: auto")
     group.addoption("--cache", choices=CACHES, default="cold", help="default: cold")
     group.addoption("--seconds", type=float, default=1.0, help="for each comparison; default: 1")

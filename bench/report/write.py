@@ -93,7 +93,7 @@ def _write_page(folder: Path, text: str) -> Path:
 
 def source_of(results: Any) -> str:
     """Return hardware, versions, commit, time and command of a run."""
-    from bench.report.tables.verdicts import provenance
+    from bench.report.provenance import provenance
 
     plan = results.plan
     own = (plan.commit, plan.has_changes)

@@ -10,7 +10,7 @@ from matplotlib.figure import Figure
 from bench.records.row import Record
 from bench.report.labels import arm_name, by_factor, factor_name, workload
 from bench.report.plots.canvas import STYLE, figure_kind
-from bench.report.units import bounds, counted, images, percent, scientific, times
+from bench.report.units import bounds, counted, pays_off, percent, scientific, times
 
 _MOST = 6
 # Colours of matplotlib that follow the page, light or dark.
@@ -93,9 +93,7 @@ def _compiling(records: Sequence[Record]) -> Iterator[str]:
     """Yield the number of images after which each way of compiling has paid off."""
     shown = [record for record in records if record.break_even_images is not None]
     for record in shown[:_MOST]:
-        after = images(record.break_even_images)
-        outcome = "never pays off" if after == "never" else f"pays off after {after} images"
-        yield f"{arm_name(record)} of {workload(record)} {outcome}."
+        yield f"{arm_name(record)} of {workload(record)} {pays_off(record.break_even_images)}."
     if shown[_MOST:]:
         yield f"{counted(len(shown) - _MOST, 'more case')} in the table of all rows."
 
