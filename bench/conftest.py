@@ -13,8 +13,8 @@ from typing import Any
 import click
 import pytest
 
+from bench.arms.build_and_check import build_arms
 from bench.arms.building import is_arm_first
-from bench.arms.pairs import build_pair
 from bench.cli.options import names, numbers
 from bench.files.lock import device_locks
 from bench.files.run_folder import read_task
@@ -210,7 +210,7 @@ def _sample(
         most_rounds=MAX_ROUNDS if job.measure_s is None else MAX_OWN_ROUNDS,
         compiled=task.compiled,
         yardstick=partial(yardstick_s, job.device),
-        build=partial(build_pair, arm_first=is_arm_first(job.key, job.pass_index)),
+        build=partial(build_arms, arm_first=is_arm_first(job.key, job.pass_index)),
     )
     return replace(measure(session), pass_index=job.pass_index)
 
@@ -237,5 +237,5 @@ def _session(
         most_rounds=MAX_ROUNDS,
         stop=request.config.stash[INTERRUPT].is_set,
         failed=traceback.print_exception,
-        build=partial(build_pair, arm_first=is_arm_first(comparison.key, 0)),
+        build=partial(build_arms, arm_first=is_arm_first(comparison.key, 0)),
     )

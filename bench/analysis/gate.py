@@ -94,7 +94,7 @@ def new_target(target: str) -> Check:
     return Check(target=target, metric="latency", outcome="new", reason=reason)
 
 
-def outcome(found: Sequence[Check]) -> str:
+def worst_outcome(found: Sequence[Check]) -> str:
     """Return the worst outcome of several checks."""
     outcomes = {check.outcome for check in found}
     order = ("worse", "unknown", "undecided", "ok", "new")

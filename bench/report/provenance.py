@@ -1,7 +1,6 @@
 """Provenance of a result: hardware, versions, commit, time and command. No torch."""
 
-from bench.records.environment import Environment
-from bench.report.labels import short_commit
+from bench.records.environment import Environment, short_commit
 
 
 def hardware(environment: Environment) -> str:

@@ -12,7 +12,7 @@ from rich.text import Text
 from bench.analysis.change_points import Change
 from bench.analysis.simulated_history import MethodScore
 from bench.files.history_csv import Point
-from bench.report.labels import short_commit
+from bench.records.environment import short_commit
 from bench.report.plots.canvas import COLOURS, new_figure, shortened
 from bench.report.tables.layout import new_table
 from bench.report.units import counted, digits, percent, signed_percent

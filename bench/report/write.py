@@ -21,7 +21,7 @@ def write_drawings(results: Any, aim: Any) -> int:
     """Write a run's page and every plot; return the number of plot files."""
     from bench.report.page.document import page
     from bench.report.page.figures import inlined
-    from bench.report.plots.speed import draw, write_plots
+    from bench.report.plots.run_figures import draw, write_plots
 
     source = source_of(results)
     drawn = draw(results.records, source, results.plan.delta) + _trend(results.folder.parent)
@@ -35,7 +35,7 @@ def drawing_beside() -> Iterator[Executor]:
     # A fork starts at once, and no library is loaded yet that a fork would break.
     how = "fork" if "fork" in get_all_start_methods() else None
     with ProcessPoolExecutor(1, mp_context=get_context(how)) as beside:
-        beside.submit(import_module, "bench.report.plots.speed")
+        beside.submit(import_module, "bench.report.plots.run_figures")
         yield beside
 
 
@@ -54,7 +54,7 @@ def _drawings(
     records: Sequence[Any], source: str, delta: float, folder: Path
 ) -> list[tuple[str, str]]:
     from bench.report.page.figures import FIGURES, inlined
-    from bench.report.plots.speed import draw
+    from bench.report.plots.run_figures import draw
 
     return inlined(draw(records, source, delta, FIGURES) + _trend(folder))
 

@@ -17,7 +17,7 @@ from bench.report.columns import Column, used
 from bench.report.page import figures as captions
 from bench.report.page.figures import finding
 from bench.report.page.forest import Forest, latencies, memories, speedups
-from bench.report.page.rows import PAGE_COLUMNS, Row, page_columns, row_of
+from bench.report.page.table_rows import PAGE_COLUMNS, Row, page_columns, row_of
 from bench.report.plots.canvas import figure_kind
 from bench.report.provenance import hardware, revision, versions
 from bench.report.report_data import ReportData

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import matplotlib as mpl
+from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
@@ -95,6 +96,14 @@ def arm_mark(arms: Sequence[str], arm: str) -> Line2D:
     place = arms.index(arm)
     colour, marker = COLOURS[place % 6], MARKERS[place % 6]
     return Line2D([], [], color=colour, marker=marker, lw=0, label=shortened(arm))
+
+
+def divide(axis: Axes, records: Sequence[Record]) -> None:
+    """Draw a line between the rows of two workloads; each record has a row, from the top."""
+    for place, (one, other) in enumerate(pairwise(records)):
+        if one.workload.name != other.workload.name:
+            axis.axhline(place + 0.5, color="#cccccc", lw=0.6)
+    axis.grid(visible=False, axis="y")
 
 
 def figure_kind(name: str) -> str:

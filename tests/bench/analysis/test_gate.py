@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bench.analysis.gate import Check, TargetRows, Thresholds, checks, is_open, outcome
+from bench.analysis.gate import Check, TargetRows, Thresholds, checks, is_open, worst_outcome
 from bench.records.notes import Note, NoteKind
 from bench.records.row import Record
 from helpers.records import NOT_MEASURED, make_note, make_record
@@ -188,7 +188,7 @@ def test_what_one_tree_alone_tells_is_unknown(column: str, *, is_base: bool) -> 
     (unknown,) = [each for each in found if each.outcome == "unknown"]
     where = "in this tree" if is_base else "at the base"
     assert unknown.reason == f"not measured {where} (no time)"
-    assert outcome(found) == "unknown"
+    assert worst_outcome(found) == "unknown"
 
 
 def test_what_neither_tells_has_no_check_but_memory() -> None:
@@ -236,7 +236,9 @@ def test_something_out_of_nothing_is_worse() -> None:
 )
 def test_the_worst_counts(said: list[str], all_: str) -> None:
     """A tree is as bad as its worst target."""
-    assert outcome([Check(target="t", metric="latency", outcome=each) for each in said]) == all_
+    assert (
+        worst_outcome([Check(target="t", metric="latency", outcome=each) for each in said]) == all_
+    )
 
 
 def test_a_control_is_never_open() -> None:

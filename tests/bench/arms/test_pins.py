@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 from torch.backends import cuda, mha
 
-from bench.arms.building import build_candidate, build_pair, check
+from bench.arms.building import build_arms, build_candidate, check
 from bench.arms.candidate import Candidate
 from bench.arms.levels import laid_out, lay_out, pinned_kernel
 from bench.costs.kernels import FLASH, MATH, NATIVE_MHA, kernels_of
@@ -87,7 +87,7 @@ def test_every_kernel_computes_the_same(mode: str, attention: str, kernel: str) 
     """Outputs and gradients are those of float64, by itself and inside a block."""
     for component in ("attention", "block"):
         each = comparison("kernel", kernel, component, mode, attention=attention)
-        assert check(each, *build_pair(each)).error is None
+        assert check(each, *build_arms(each)).error is None
 
 
 @pytest.mark.parametrize("name", [each for each in LEVELS["kernel"] if each != "auto"])
@@ -136,7 +136,7 @@ def is_channels_last(value: Tensor) -> bool:
 def test_weights_and_images_lie_as_they_should(mode: str, precision: str) -> None:
     """The convolution's weight and the image lie pixel by pixel, whatever their type."""
     each = comparison("layout", "channels_last", "patcher", mode, precision=precision)
-    baseline, arm = build_pair(each)
+    baseline, arm = build_arms(each)
     for found, expected in ((baseline, False), (arm, True)):
         assert list(map(is_channels_last, images(found))) == [expected, expected]
 
@@ -152,7 +152,7 @@ def images(arm: Candidate) -> list[Tensor]:
 def test_every_layout_computes_the_same(mode: str, patcher: str) -> None:
     """Outputs and gradients are those of float64."""
     each = comparison("layout", "channels_last", "patcher", mode, patcher=patcher)
-    assert check(each, *build_pair(each)).error is None
+    assert check(each, *build_arms(each)).error is None
 
 
 def test_what_is_no_image_keeps_its_layout() -> None:
