@@ -6,12 +6,15 @@ from contextlib import contextmanager
 from importlib import import_module
 from multiprocessing import get_all_start_methods, get_context
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from bench.files.atomic import write_atomically
 from bench.records.errors import InputError
+
+if TYPE_CHECKING:
+    from bench.report.plots.canvas import FigureName
 
 # A history of fewer runs has no chart.
 _LEAST_RUNS = 3
@@ -52,14 +55,14 @@ def page_alone(results: Any, aim: Any, beside: Executor) -> Path:
 
 def _drawings(
     records: Sequence[Any], source: str, delta: float, folder: Path
-) -> list[tuple[str, str]]:
+) -> "list[tuple[FigureName, str]]":
     from bench.report.page.figures import FIGURES, inlined
     from bench.report.plots.run_figures import draw
 
     return inlined(draw(records, source, delta, FIGURES) + _trend(folder))
 
 
-def _trend(folder: Path) -> list[tuple[str, Any]]:
+def _trend(folder: Path) -> "list[tuple[FigureName, Any]]":
     """The chart of the history beside the run's folder, if it has enough runs."""
     from bench.files.history_csv import USUAL_NAME, read
 
@@ -75,13 +78,13 @@ def _trend(folder: Path) -> list[tuple[str, Any]]:
     import matplotlib as mpl
 
     from bench.analysis.change_points import changes
-    from bench.report.plots.canvas import STYLE
+    from bench.report.plots.canvas import STYLE, FigureName
     from bench.report.trend import by_series, trend_figure
 
     series = by_series(points)
     ratios = {name: [point.ratio for point in each] for name, each in series.items()}
     with mpl.rc_context(STYLE):
-        return [("trend", trend_figure(series, changes(ratios), str(path)))]
+        return [(FigureName(kind="trend"), trend_figure(series, changes(ratios), str(path)))]
 
 
 def _write_page(folder: Path, text: str) -> Path:

@@ -18,7 +18,7 @@ from bench.report.page import figures as captions
 from bench.report.page.figures import finding
 from bench.report.page.forest import Forest, latencies, memories, speedups
 from bench.report.page.table_rows import PAGE_COLUMNS, Row, page_columns, row_of
-from bench.report.plots.canvas import figure_kind
+from bench.report.plots.canvas import FigureName
 from bench.report.provenance import hardware, revision, versions
 from bench.report.report_data import ReportData
 from bench.report.tables import decision
@@ -83,7 +83,7 @@ class Page:
     commands: str
 
 
-def page(data: ReportData, drawings: Sequence[tuple[str, str]]) -> str:
+def page(data: ReportData, drawings: Sequence[tuple[FigureName, str]]) -> str:
     """Return the page's HTML; ``drawings`` are names of figures and their SVG.
 
     All text that comes from outside is escaped.
@@ -102,7 +102,7 @@ def _templates() -> Templates:
     )
 
 
-def _page(data: ReportData, drawings: Sequence[tuple[str, str]]) -> Page:
+def _page(data: ReportData, drawings: Sequence[tuple[FigureName, str]]) -> Page:
     records, machine = data.analysis.records, data.environment
     decisions = used(decision.DECISION_COLUMNS.values(), data.decisions)
     columns = page_columns(records)
@@ -144,7 +144,7 @@ def _unfinished(left: int) -> list[str]:
     return [f"This run is not finished: {counted(left, 'planned measurement')} missing."]
 
 
-def _sections(data: ReportData, drawings: Sequence[tuple[str, str]]) -> Iterator[Section]:
+def _sections(data: ReportData, drawings: Sequence[tuple[FigureName, str]]) -> Iterator[Section]:
     records = data.analysis.records
     forests = {
         "speedup": tuple(speedups(records, data.delta)),
@@ -153,7 +153,7 @@ def _sections(data: ReportData, drawings: Sequence[tuple[str, str]]) -> Iterator
     }
     yield Section(name="decision", heading="What to choose")
     for kind, heading in captions.HEADINGS.items():
-        own = (each for each in drawings if figure_kind(each[0]) == kind)
+        own = (each for each in drawings if each[0].kind == kind)
         section = Section(
             name=kind,
             heading=heading,
@@ -169,11 +169,11 @@ def _sections(data: ReportData, drawings: Sequence[tuple[str, str]]) -> Iterator
     yield Section(name="reproduce", heading="Reproduce")
 
 
-def _inline(name: str, svg: str, records: Sequence[Record]) -> InlineFigure:
+def _inline(name: FigureName, svg: str, records: Sequence[Record]) -> InlineFigure:
     shows, heading = finding(name, records), captions.heading(name)
     return InlineFigure(
         heading=heading,
-        alt=f"{heading}. {captions.caption(name)} {shows}".rstrip(),
+        alt=f"{heading}. {captions.caption(name.kind)} {shows}".rstrip(),
         finding=shows,
         svg=Markup(svg),  # noqa: S704 (matplotlib escapes what it writes)
     )

@@ -9,7 +9,7 @@ from matplotlib.figure import Figure
 
 from bench.records.row import Record
 from bench.report.labels import arm_name, by_factor, factor_name, workload
-from bench.report.plots.canvas import STYLE, figure_kind
+from bench.report.plots.canvas import STYLE, FigureName
 from bench.report.units import bounds, counted, pays_off, percent, scientific, times
 
 _MOST = 6
@@ -56,11 +56,10 @@ _CAPTIONS = {
 }
 
 
-def finding(name: str, records: Sequence[Record]) -> str:
+def finding(name: FigureName, records: Sequence[Record]) -> str:
     """Return the finding of the figure of this name, from a run's rows; '' if there is none."""
-    find = _FINDINGS.get(figure_kind(name))
-    device = name.partition("-")[2]
-    shown = [record for record in records if device in ("", record.device)]
+    find = _FINDINGS.get(name.kind)
+    shown = [record for record in records if name.device in ("", record.device)]
     return " ".join(find(shown)) if find else ""
 
 
@@ -105,11 +104,9 @@ _FINDINGS: dict[str, Callable[[Sequence[Record]], Iterator[str]]] = {
 }
 
 
-def inlined(drawn: Sequence[tuple[str, Figure]]) -> list[tuple[str, str]]:
+def inlined(drawn: Sequence[tuple[FigureName, Figure]]) -> list[tuple[FigureName, str]]:
     """Return name and SVG element of each figure that the page shows."""
-    return [
-        (name, inline_svg(figure, name)) for name, figure in drawn if figure_kind(name) in FIGURES
-    ]
+    return [(name, inline_svg(figure, str(name))) for name, figure in drawn if name.kind in FIGURES]
 
 
 def inline_svg(figure: Figure, name: str) -> str:
@@ -128,12 +125,12 @@ def inline_svg(figure: Figure, name: str) -> str:
     return text.replace("<svg ", '<svg aria-hidden="true" focusable="false" ', 1)
 
 
-def heading(name: str) -> str:
+def heading(name: FigureName) -> str:
     """Return a figure's heading: ``Verdicts, cpu patcher``."""
-    first, _, rest = name.partition("-")
-    return f"{HEADINGS[first]}, {rest.replace('-', ' ')}" if rest else HEADINGS[first]
+    rows = " ".join(filter(None, (name.device, name.factor)))
+    return f"{HEADINGS[name.kind]}, {rows}" if rows else HEADINGS[name.kind]
 
 
-def caption(name: str) -> str:
+def caption(kind: str) -> str:
     """Return how to read a figure."""
-    return _CAPTIONS[figure_kind(name)]
+    return _CAPTIONS[kind]

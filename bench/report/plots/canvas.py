@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Sequence
+from dataclasses import dataclass
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
@@ -42,6 +43,19 @@ MARKERS = "osD^vP"
 _LEAST_INCH = 8.0
 # Longer labels would leave no room for the plot.
 MOST_SIGNS = 48
+
+
+@dataclass(frozen=True, kw_only=True)
+class FigureName:
+    """Name of a figure of a run: its kind, and the device and factor of its rows, if one."""
+
+    kind: str
+    device: str = ""
+    factor: str = ""
+
+    def __str__(self) -> str:
+        """Name of its files: ``speedup-cpu-patcher``."""
+        return "-".join(filter(None, (self.kind, self.device, self.factor)))
 
 
 def ticks(
@@ -104,8 +118,3 @@ def divide(axis: Axes, records: Sequence[Record]) -> None:
         if one.workload.name != other.workload.name:
             axis.axhline(place + 0.5, color="#cccccc", lw=0.6)
     axis.grid(visible=False, axis="y")
-
-
-def figure_kind(name: str) -> str:
-    """Return a figure's kind by its name: ``speedup`` of ``speedup-cpu-patcher``."""
-    return name.partition("-")[0]

@@ -16,7 +16,7 @@ from bench.records.arm_costs import computed_in
 from bench.records.row import Record
 from bench.report.labels import arm_name, distinct, grouped, workload
 from bench.report.plots.break_even import compile_figure
-from bench.report.plots.canvas import COLOURS, MARKERS, divide, new_figure, shortened
+from bench.report.plots.canvas import COLOURS, MARKERS, FigureName, divide, new_figure, shortened
 from bench.report.units import digits, memory
 
 _ROW_INCH = 0.2
@@ -192,12 +192,14 @@ def _computed(record: Record) -> str:
     return computed_in(record.precision)
 
 
-def cost_figures(records: Sequence[Record], source: str) -> dict[str, Callable[[], Figure | None]]:
+def cost_figures(
+    records: Sequence[Record], source: str
+) -> dict[FigureName, Callable[[], Figure | None]]:
     """Return a function for every plot of costs by name; it returns None without data."""
     return {
-        f"{name}-{device}": partial(make, rows, source)
+        FigureName(kind=kind, device=device): partial(make, rows, source)
         for device, rows in grouped(records, lambda record: record.device).items()
-        for name, make in (
+        for kind, make in (
             ("memory", memory_figure),
             ("roofline", roofline_figure),
             ("compile", compile_figure),
