@@ -15,9 +15,9 @@ from torch import Tensor, nn
 
 from bench.analysis.replication import PRIOR_SD
 from bench.analysis.rows import analyse
+from bench.arms.build_and_check import BuiltArm, ready_arms
 from bench.arms.candidate import Candidate, Work
-from bench.arms.pairs import BuiltArm, pair_of
-from bench.arms.tensors import Inputs
+from bench.arms.tensors import Inputs, inputs_of
 from bench.files.lock import device_locks
 from bench.machine.environment import read_environment
 from bench.machine.load import watch_for
@@ -107,7 +107,7 @@ def _sample(
     def build(_: Comparison) -> tuple[Candidate, Candidate]:
         sides = (comparison.baseline, comparison.arm)
         made = [BuiltArm(work=_own(w), levels=arm) for w, arm in zip(works, sides, strict=True)]
-        return pair_of(comparison, made[0], made[1], inputs)
+        return ready_arms(comparison, made[0], made[1], inputs)
 
     clock = clock_for(comparison.workload.device)
     session = Session(
@@ -149,12 +149,8 @@ def _own(work: Work) -> Work:
 
 
 def _inputs(given: object) -> Inputs:
-    if isinstance(given, Tensor):
-        return Inputs(args=(given,))
-    if isinstance(given, Mapping):
-        return Inputs(kwargs=dict(given))
-    if isinstance(given, list | tuple):
-        return Inputs(args=tuple(given))
+    if (inputs := inputs_of(given)) is not None:
+        return inputs
     raise InputError(
         f"inputs are a {type(given).__name__}; expected a tensor, a tuple of what a call takes by "
         "position, or a dict of what it takes by name"

@@ -13,8 +13,8 @@ from typing import Any
 import click
 import pytest
 
+from bench.arms.build_and_check import build_arms
 from bench.arms.building import is_arm_first
-from bench.arms.pairs import build_pair
 from bench.cli.options import names, numbers
 from bench.files.lock import device_locks
 from bench.files.run_folder import read_task
@@ -26,6 +26,7 @@ from bench.records.comparison import (
     FACTORS,
     OWN_FACTOR,
     USUAL_FACTORS,
+    USUAL_PIXELS,
     Comparison,
     Sample,
 )
@@ -63,7 +64,9 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     group.addoption("--devices", type=names, default=("cpu",), help="cpu,cuda; default: cpu")
     group.addoption("--modes", type=names, help="default: forward; on cuda forward,train")
     group.addoption("--batch-sizes", type=_numbers, help="default: each module's own")
-    group.addoption("--image-size", type=int, default=224, help="in pixels; default: 224")
+    group.addoption(
+        "--image-size", type=int, default=USUAL_PIXELS, help=f"in pixels; default: {USUAL_PIXELS}"
+    )
     group.addoption("--component", choices=COMPONENT_CHOICES, default="auto", help="default: auto")
     group.addoption("--cache", choices=CACHES, default="cold", help="default: cold")
     group.addoption("--seconds", type=float, default=1.0, help="for each comparison; default: 1")
@@ -207,7 +210,7 @@ def _sample(
         most_rounds=MAX_ROUNDS if job.measure_s is None else MAX_OWN_ROUNDS,
         compiled=task.compiled,
         yardstick=partial(yardstick_s, job.device),
-        build=partial(build_pair, arm_first=is_arm_first(job.key, job.pass_index)),
+        build=partial(build_arms, arm_first=is_arm_first(job.key, job.pass_index)),
     )
     return replace(measure(session), pass_index=job.pass_index)
 
@@ -234,5 +237,5 @@ def _session(
         most_rounds=MAX_ROUNDS,
         stop=request.config.stash[INTERRUPT].is_set,
         failed=traceback.print_exception,
-        build=partial(build_pair, arm_first=is_arm_first(comparison.key, 0)),
+        build=partial(build_arms, arm_first=is_arm_first(comparison.key, 0)),
     )

@@ -12,7 +12,7 @@ from bench.records.row import Record
 Repeats = Callable[[Record, str], int]
 
 # Components that are the whole: their speed-up applies to all of its time.
-_WHOLES = ("block", "model")
+WHOLES = ("block", "model")
 # Minimum gains by objectives that have no interval.
 LEAST = {"memory": 1.01, "energy": 1.05}
 
@@ -57,7 +57,7 @@ def expected_speedup(
     saved, squares = 0.0, 0.0
     for part in parts:
         share = 1.0
-        if part.component not in _WHOLES:
+        if part.component not in WHOLES:
             alone_ms = (part.baseline_ms or 0.0) * batch_size / part.batch_size
             share = min(repeats(whole, part.component) * alone_ms / default_ms, 1.0)
         saved += _log_saved(part.speedup.value, share)

@@ -95,7 +95,7 @@ def new_target(target: str) -> Check:
     return Check(target=target, metric="latency", outcome="new", reason=reason)
 
 
-def outcome(found: Sequence[Check]) -> str:
+def worst_outcome(found: Sequence[Check]) -> str:
     """Return the worst outcome of several checks."""
     outcomes = {check.outcome for check in found}
     return next((each for each in OUTCOMES if each in outcomes), "unknown")

@@ -20,7 +20,7 @@ _CPU_INSTRUCTIONS = {
 }
 
 
-def outcome(samples: Sequence[Sample]) -> tuple[str, str | None]:
+def status_and_error(samples: Sequence[Sample]) -> tuple[str, str | None]:
     """Return status and error of a row: a failure in any pass, else success, else skipped."""
     failed = [sample for sample in samples if sample.status not in ("ok", "skipped")]
     if failed:

@@ -11,10 +11,11 @@ from bench.analysis.notes import cost_notes
 from bench.records.arm_costs import Case, Limit, MeasuredMemory, Survey, computed_in
 from bench.records.comparison import Arm, Comparison, Sample
 from bench.records.notes import SEPARATOR, Note
-from bench.records.row import Record
+from bench.records.row import KERNEL_SEPARATOR, Record
 
 _GIBI = 2**30
-_BETWEEN_KERNELS = "; "
+# Names of an arm, or of kernels.
+_Key = tuple[str, ...]
 
 
 def with_costs(
@@ -121,7 +122,7 @@ def _survey_values(survey: Survey) -> dict[str, Any]:
         "top1_agreement": survey.top1_agreement,
         "graph_breaks": graphs.breaks if graphs else None,
         "recompiles": graphs.recompiles if graphs else None,
-        "kernels": _BETWEEN_KERNELS.join(survey.kernels) or None,
+        "kernels": KERNEL_SEPARATOR.join(survey.kernels) or None,
         "joules_per_image": survey.joules_per_image,
     }
 
@@ -178,13 +179,13 @@ def kernel_changes(records: Iterable[Record]) -> list[str]:
     Kernels common to all workloads are left out. The usual arm, which several factors share, has
     the name of the first one.
     """
-    found: dict[tuple[str, ...], dict[str, list[str]]] = defaultdict(lambda: defaultdict(list))
-    names: dict[tuple[str, ...], str] = {}
+    found: dict[_Key, dict[_Key, list[str]]] = defaultdict(lambda: defaultdict(list))
+    names: dict[_Key, str] = {}
     for record in records:
         if record.kernels:
             arm = () if record.is_usual else (record.factor, record.arm)
             key = (record.device, record.component, *arm)
-            places = found[key][record.kernels]
+            places = found[key][record.kernel_names]
             places += [place for place in [_place(record)] if place not in places]
             name = f"{record.factor} {record.arm} ({record.component}, {record.device})"
             names.setdefault(key, name)
@@ -201,9 +202,9 @@ def _place(record: Record) -> str:
     return f"{record.variant} b{record.batch_size} {record.mode}"
 
 
-def _differing(by_kernels: Mapping[str, Sequence[str]]) -> Iterator[str]:
+def _differing(by_kernels: Mapping[_Key, Sequence[str]]) -> Iterator[str]:
     """Yield the kernels that only some workloads dispatched, with those workloads."""
-    sets = [set(kernels.split(_BETWEEN_KERNELS)) for kernels in by_kernels]
+    sets = [set(kernels) for kernels in by_kernels]
     common = set.intersection(*sets)
     for kernels, places in zip(sets, by_kernels.values(), strict=True):
         others = ", ".join(sorted(kernels - common)) or "nothing else"

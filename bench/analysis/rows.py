@@ -8,7 +8,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from bench.analysis.estimates import Interval, PassEstimate, estimate_pass, geometric
-from bench.analysis.notes import outcome, row_notes, unsteady
+from bench.analysis.notes import row_notes, status_and_error, unsteady
 from bench.analysis.ratios import with_throughput, with_yardstick
 from bench.analysis.replication import effect, fit_spread
 from bench.analysis.row_costs import with_costs
@@ -145,7 +145,7 @@ def _row(
     environment: Environment,
 ) -> Record:
     workload, measured = comparison.workload, [s for s in samples if s.arm_s]
-    status, error = outcome(samples)
+    status, error = status_and_error(samples)
     return Record(
         schema=SCHEMA,
         run_id=run_id,

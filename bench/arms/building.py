@@ -30,7 +30,7 @@ from vitcore.patchers import build_patcher
 from vitcore.weights import transfer
 
 T = TypeVar("T")
-Pair = tuple[T, T]
+Both = tuple[T, T]
 # Module and builder of each component, unchanged in every revision that has a table of variants.
 _BUILDERS = {
     "patcher": ("vitcore.patchers", "build_patcher"),
@@ -55,7 +55,7 @@ def is_arm_first(key: str, pass_index: int) -> bool:
     return (zlib.crc32(key.encode()) + pass_index) % 2 == 1
 
 
-def in_turn(baseline: Callable[[], T], arm: Callable[[], T], *, arm_first: bool) -> Pair[T]:
+def in_turn(baseline: Callable[[], T], arm: Callable[[], T], *, arm_first: bool) -> Both[T]:
     """Return what both builders make, the baseline's first; ``arm_first`` builds the arm first."""
     if arm_first:
         made = arm()
@@ -149,7 +149,7 @@ def build_candidate(arm: Arm, workload: Workload) -> Candidate:
     return _candidate(arm, workload, build_module(arm, workload), random_inputs(workload))
 
 
-def build_pair(comparison: Comparison, *, arm_first: bool = False) -> Pair[Candidate]:
+def build_arms(comparison: Comparison, *, arm_first: bool = False) -> Both[Candidate]:
     """Build baseline and candidate with equal weights and inputs.
 
     Raises UnavailableError if this machine cannot run one of them.

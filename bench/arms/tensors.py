@@ -49,6 +49,17 @@ class Inputs:
         return dict([*leaves(self.args, "input"), *leaves(self.kwargs, "input")])
 
 
+def inputs_of(given: object) -> Inputs | None:
+    """Return a tensor, or a sequence or mapping of arguments, as inputs; None for another type."""
+    if isinstance(given, Tensor):
+        return Inputs(args=(given,))
+    if isinstance(given, Mapping):
+        return Inputs(kwargs={str(name): value for name, value in given.items()})
+    if isinstance(given, list | tuple):
+        return Inputs(args=tuple(given))
+    return None
+
+
 def _mapped(value: Any, change: Callable[[Tensor], Tensor]) -> Any:
     if isinstance(value, Tensor):
         return change(value)

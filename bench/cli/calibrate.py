@@ -72,12 +72,13 @@ def calibrate(**options: Unpack[CalibrateOptions]) -> None:
 
 
 def _calibration(options: CalibrateOptions) -> "Calibration":
+    from bench.files.run_folder import new_run_id
     from bench.runs import calibrate as calibration
     from bench.runs.settings import RunSettings
 
     if options["again"] is not None:
         return calibration.read(options["again"])
-    name = datetime.now(UTC).strftime("calibration-%Y%m%d-%H%M%S")
+    name = f"calibration-{new_run_id(datetime.now(UTC))}"
     settings = RunSettings(
         budget_s=options["budget"],
         passes=options["passes"],

@@ -16,7 +16,7 @@ from bench.cli.options import (
     settings_of,
     show_option,
 )
-from bench.cli.output import append_job_summary, progress, show_verdicts
+from bench.cli.output import append_job_summary, progress, show_logs, show_verdicts
 from bench.records.comparison import CACHES, DEVICES, MODES
 from bench.records.errors import InputError
 from bench.records.row import Record
@@ -139,7 +139,7 @@ def compare(**options: Unpack[CompareOptions]) -> None:
         count = write_drawings(results, results.aim)
         click.echo(f"Written: {folder}/report.html, results.csv, {count} plots.", err=as_json)
     if any(record.status not in ("ok", "wrong") for record in results.records):
-        click.echo(f"output and errors of the arms: {results.folder}/passes/*.log", err=True)
+        show_logs(results.folder)
     _end(candidates)
 
 

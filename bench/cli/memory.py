@@ -9,7 +9,7 @@ import click
 
 from bench.cli.options import duration, no_lock_option, pixels, size
 from bench.cli.output import command_line, output
-from bench.records.comparison import DEVICES, FACTORS, MODES
+from bench.records.comparison import DEVICES, FACTORS, MODES, USUAL_PIXELS
 
 if TYPE_CHECKING:
     from bench.records.arm_costs import MemoryReport
@@ -54,7 +54,7 @@ class MemoryOptions(TypedDict):
     show_default=True,
     help="blocks: recompute activations in backward.",
 )
-@click.option("--image-size", type=pixels, default="224", show_default=True)
+@click.option("--image-size", type=pixels, default=str(USUAL_PIXELS), show_default=True)
 @click.option(
     "--device",
     type=click.Choice(DEVICES),

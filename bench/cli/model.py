@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, TypedDict, TypeVar, Unpack
 import click
 
 from bench.cli.options import pixels
+from bench.records.comparison import USUAL_PIXELS
 from bench.records.errors import InputError
 
 if TYPE_CHECKING:
@@ -19,7 +20,7 @@ _MODEL_OPTIONS = (
     click.option("--attention", default="sdpa", show_default=True),
     click.option("--head", default="linear", show_default=True),
     click.option("--classes", "num_classes", type=_SIZE, default=1000, show_default=True),
-    click.option("--image-size", type=pixels, default="224", show_default=True),
+    click.option("--image-size", type=pixels, default=str(USUAL_PIXELS), show_default=True),
     click.option("--channels", type=_SIZE, default=3, show_default=True),
     click.option("--heads", type=_SIZE, help="Attention heads  [default: the variant's]"),
     click.option("--batch-size", type=_SIZE, default=1, show_default=True),

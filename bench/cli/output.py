@@ -104,6 +104,11 @@ def show_run(results: "RunState", views: Sequence[str], aim: "Aim | None" = None
         append_job_summary(as_markdown(results.report_data(aim or results.aim)))
 
 
+def show_logs(folder: Path) -> None:
+    """Print where the output and the errors of the arms of a run are."""
+    click.echo(f"output and errors of the arms: {folder}/passes/*.log", err=True)
+
+
 def append_job_summary(text: str) -> None:
     """Append to the summary of a GitHub job, if this is one."""
     path = os.environ.get(_JOB_SUMMARY)

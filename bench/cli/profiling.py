@@ -9,7 +9,7 @@ import click
 
 from bench.cli.options import duration, no_lock_option, pixels
 from bench.cli.output import command_line, output
-from bench.records.comparison import DEVICES, FACTORS, MODES
+from bench.records.comparison import DEVICES, FACTORS, MODES, USUAL_PIXELS
 
 if TYPE_CHECKING:
     from bench.records.arm_costs import Case
@@ -71,7 +71,7 @@ class ProfileOptions(TypedDict):
 )
 @click.option("--optimizer", default="adamw", show_default=True)
 @click.option("--batch-size", type=_COUNT, default=1, show_default=True)
-@click.option("--image-size", type=pixels, default="224", show_default=True)
+@click.option("--image-size", type=pixels, default=str(USUAL_PIXELS), show_default=True)
 @click.option(
     "--calls",
     type=click.IntRange(1, 1000),

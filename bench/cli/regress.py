@@ -18,7 +18,7 @@ from bench.cli.options import (
     settings_of,
     tolerance,
 )
-from bench.cli.output import append_job_summary, progress
+from bench.cli.output import append_job_summary, progress, show_logs
 from bench.records.comparison import DEVICES, MODES
 from bench.records.errors import InputError
 from bench.report.write import source_of
@@ -152,7 +152,7 @@ def regress(**options: Unpack[RegressOptions]) -> None:
                2  something could not be measured
                3  undecided; the output has an estimate of the time to a decision
     """  # noqa: D301 (click wants the character itself)
-    from bench.analysis.gate import outcome
+    from bench.analysis.gate import worst_outcome
     from bench.report.tables.gate import gate_markdown
 
     gated = _measure(options)
@@ -166,8 +166,8 @@ def regress(**options: Unpack[RegressOptions]) -> None:
         click.echo(text)
     folder = gated.results.folder if gated.results else None
     if folder and folder.exists() and any(each.outcome == "unknown" for each in gated.checks):
-        click.echo(f"output and errors of the arms: {folder}/passes/*.log", err=True)
-    code = _EXITS[outcome(gated.checks)]
+        show_logs(folder)
+    code = _EXITS[worst_outcome(gated.checks)]
     if code == _EXITS["undecided"] and options["undecided"] == "ok":
         code = 0
     click.get_current_context().exit(code)

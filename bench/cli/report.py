@@ -65,14 +65,19 @@ def export(
     text = FORMATS[kind](results.report_data(other_aim(results.aim, objective, max_error)))
     if out is None:
         click.echo(text, nl=False)
-        return
+    else:
+        _write_new(out, text)
+
+
+def _write_new(out: Path, text: str) -> None:
+    """Write a file whole or not at all. Raises InputError if it exists or cannot be written."""
+    from bench.files.atomic import write_atomically
+
     try:
-        with out.open("x", encoding="utf-8") as file:
-            file.write(text)
-    except FileExistsError as error:
-        raise InputError(
-            f"{out} exists; give --out a new name (nothing was overwritten)"
-        ) from error
+        # A link without a target does not exist, but would be replaced.
+        if out.exists() or out.is_symlink():
+            raise InputError(f"{out} exists; give --out a new name (nothing was overwritten)")
+        write_atomically(out, text)
     except OSError as error:
         raise InputError(
             f"{out} cannot be written ({error.strerror}); give --out another"

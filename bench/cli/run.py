@@ -20,7 +20,7 @@ from bench.cli.options import (
     show_option,
 )
 from bench.cli.output import progress, show_run
-from bench.records.comparison import ASKED_FACTORS, USUAL_FACTORS
+from bench.records.comparison import ASKED_FACTORS, USUAL_FACTORS, USUAL_PIXELS
 from bench.records.errors import RunError
 
 if TYPE_CHECKING:
@@ -69,7 +69,9 @@ class RunOptions(MeasuringOptions):
 @click.option("--devices", type=names, help="cpu,cuda  [default: all on this machine]")
 @click.option("--modes", type=names, help="forward,train  [default: forward; on cuda both]")
 @click.option("--batch-sizes", type=numbers, help="E.g. 1,8  [default: those of each benchmark]")
-@click.option("--image-size", type=int, default=224, show_default=True, help="In pixels, square.")
+@click.option(
+    "--image-size", type=int, default=USUAL_PIXELS, show_default=True, help="In pixels, square."
+)
 @click.option(
     "--component",
     default="auto",

@@ -15,6 +15,8 @@ from tempfile import TemporaryFile
 import torch
 from torch.profiler import ProfilerActivity, profile
 
+from bench.records.call_profile import COMPILED_GRAPH
+
 _STDOUT = 1
 # A library's line, which may follow an unfinished line of other output.
 _LINE = re.compile(r"(?:onednn_verbose,|MKL_VERBOSE )[^\n]*\n?")
@@ -77,7 +79,7 @@ _LIBRARY_LINES = _table(
 )
 
 # Region around inductor's code; other backends have none.
-_INDUCTOR = re.compile(r"^## Call CompiledFxGraph ")
+_INDUCTOR = f"{COMPILED_GRAPH} "
 _FUSED = frozenset((FLASH, EFFICIENT, CUDNN_ATTENTION, NATIVE_MHA, ENCODER_LAYER))
 _BATCHED = frozenset(("aten::bmm", "aten::baddbmm"))
 _SOFTMAX = frozenset(("aten::_softmax", "aten::_safe_softmax"))
@@ -117,7 +119,7 @@ def condense(
         found |= _library_names(verbose)
         if ran & _PRODUCTS and not any(map(_SERVING.match, found)):
             found.add(ATEN_GEMM)
-        if any(map(_INDUCTOR.match, ran)):
+        if any(name.startswith(_INDUCTOR) for name in ran):
             found.add(INDUCTOR_CPP)
     return tuple(sorted(found, key=lambda name: (_TELLING.search(name) is None, name)))
 

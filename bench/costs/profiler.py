@@ -13,11 +13,10 @@ from bench.arms.candidate import Candidate
 from bench.costs.component_ranges import component_ranges
 from bench.costs.memory import live_bytes, persistent_tensors, trace_allocations
 from bench.machine.load import watch_for
-from bench.records.call_profile import RANGE, MemoryTrace, Span
+from bench.records.call_profile import BACKWARD_NODE, RANGE, MemoryTrace, Span
 from bench.timing.clocks import Clock, clock_for
 from bench.timing.rounds import Call, timed, without_collector
 
-_NODE = "autograd::engine::evaluate_function"
 _UNATTRIBUTED = "(kernels of no operator)"
 # Resolution of the profiler; smaller rests are rounding errors of sums.
 _RESOLUTION_S = 1e-9
@@ -43,7 +42,7 @@ def spans_of(events: Iterable[FunctionEvent], device: str) -> list[Span]:
 
 
 def _span(event: FunctionEvent, places: dict[int, int], device: str) -> Span:
-    is_node = event.name.startswith(_NODE)
+    is_node = event.name.startswith(BACKWARD_NODE)
     named = event.is_user_annotation and event.name.startswith(RANGE)
     return Span(
         name=event.name,

@@ -23,7 +23,7 @@ def write_csv(path: Path, records: Iterable[Record]) -> Path | None:
     seal = path.with_name(f".{path.name}.sha256")
     with replacing(path, text):
         kept = _set_aside(path) if _was_changed(path, seal, text) else None
-        seal.write_text(digest(text.encode()), encoding="utf-8")
+        write_atomically(seal, digest(text.encode()))
     return kept
 
 

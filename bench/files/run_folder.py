@@ -14,7 +14,7 @@ import hashlib
 import json
 import os
 import shutil
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import asdict
 from datetime import datetime
 from pathlib import Path
@@ -34,6 +34,7 @@ T = TypeVar("T")
 # Earlier schemas of the files in results/reference: all fields that they lack have defaults. The
 # calibration has 2.
 _KEPT_SCHEMAS = (2,)
+_READABLE = (SCHEMA, *_KEPT_SCHEMAS)
 
 
 def digest(content: bytes) -> str:
@@ -92,27 +93,35 @@ def write_json(path: Path, record: Plan | Task[Any] | Environment) -> None:
     write_atomically(path, text + "\n")
 
 
-def _read_json(path: Path) -> dict[str, Any]:
+def read_json(
+    path: Path,
+    folder: str = "a run, such as results/<run>",
+    schemas: Sequence[int] = _READABLE,
+) -> dict[str, Any]:
+    """Read a JSON object without its schema, which must be one of ``schemas``.
+
+    ``folder`` describes the expected folder. Raises InputError for a file that is missing, not a
+    JSON object, or of another schema.
+    """
     try:
         plain: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
     except OSError as error:
         raise InputError(
-            f"{path} cannot be read ({error.strerror}); expected the folder of a run, such as "
-            "results/<run>"
+            f"{path} cannot be read ({error.strerror}); expected the folder of {folder}"
         ) from error
     except ValueError as error:
         raise InputError(f"{path} is not JSON ({error}); restore it or run again") from error
     if not isinstance(plain, dict):
         raise InputError(f"{path} is not a JSON object; restore it or run again")
-    check_schema(path, plain.pop("schema", None))
+    check_schema(path, plain.pop("schema", None), schemas)
     return plain
 
 
-def check_schema(path: Path, schema: object) -> None:
-    """Raise InputError for a file whose schema this version cannot read."""
-    if schema not in (SCHEMA, *_KEPT_SCHEMAS):
+def check_schema(path: Path, schema: object, schemas: Sequence[int] = _READABLE) -> None:
+    """Raise InputError for a file whose schema is none of ``schemas``, the current one first."""
+    if schema not in schemas:
         raise InputError(
-            f"{path} has schema {schema}; this vitbench reads schema {SCHEMA}: "
+            f"{path} has schema {schema}; this vitbench reads schema {schemas[0]}: "
             "use the version that wrote it"
         )
 
@@ -124,7 +133,7 @@ def read_plan(run: Path) -> Plan:
 
 def read_task(path: Path) -> Task[Any]:
     """Read the task of a worker process. Raises InputError for a file without one."""
-    plain = _read_json(path)
+    plain = read_json(path)
     kind = plain.get("kind")
     if kind not in TASKS:
         raise _changed(path, f"kind is {kind!r}; expected one of {', '.join(TASKS)}")
@@ -150,7 +159,7 @@ def _other(kind: type[Any], value: Any) -> Any:
 
 
 def _read(path: Path, kind: type[T]) -> T:
-    return _record(path, _read_json(path), kind)
+    return _record(path, read_json(path), kind)
 
 
 def _record(path: Path, plain: dict[str, Any], kind: type[T]) -> T:

@@ -22,6 +22,10 @@ CALL_COMPONENTS = (
 PROFILE_SCHEMA = 1
 # Prefix of the names of component ranges, in traces too.
 RANGE = "vitbench::"
+# Start of the profiler's name for a backward node; the node's name follows.
+BACKWARD_NODE = "autograd::engine::evaluate_function"
+# Start of the compiler's name for a graph; a hash follows.
+COMPILED_GRAPH = "## Call CompiledFxGraph"
 # Name for the time between operators, as if it were an operator.
 PYTHON = "(Python)"
 

@@ -10,6 +10,7 @@ from bench.records.notes import Note, NoteKind
 # Limits of foreign load before a run: share of the cores, percent of the last ten seconds.
 _BUSY_SHARE = 0.5
 _WAITING_PERCENT = 10
+_COMMIT_DIGITS = 10
 _STOP_OTHERS = "stop other programs (list them with top)"
 
 
@@ -90,8 +91,9 @@ def _names(names: tuple[str, ...]) -> str:
     return ", ".join(names) or "none"
 
 
-def _short(digest: str) -> str:
-    return digest[:10]
+def short_commit(commit: str) -> str:
+    """Return the first digits of a git revision, or of another digest."""
+    return commit[:_COMMIT_DIGITS]
 
 
 # Fields that must stay the same during a run, with a label and a formatter of their values.
@@ -104,8 +106,8 @@ _IDENTITY: dict[str, tuple[str, Callable[[Any], str]]] = {
     "threads": ("number of torch threads", str),
     "torch": ("torch", str),
     "python": ("Python", str),
-    "commit": ("commit", _short),
-    "code": ("code of vitbench", _short),
+    "commit": ("commit", short_commit),
+    "code": ("code of vitbench", short_commit),
 }
 # None means unknown in these, which is not a difference; in the others it means absent.
 _UNKNOWN = ("commit", "code")

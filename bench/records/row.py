@@ -4,6 +4,9 @@ from dataclasses import dataclass, fields
 
 from bench.records.comparison import FACTORS, OWN_FACTOR, Arm, Workload, comparison_key
 
+# Between the names in a cell of kernels.
+KERNEL_SEPARATOR = "; "
+
 
 @dataclass(frozen=True, kw_only=True)
 class Record:
@@ -203,6 +206,11 @@ class Record:
     def is_control(self) -> bool:
         """Whether the row is the baseline against its own copy."""
         return self.arm == self.baseline
+
+    @property
+    def kernel_names(self) -> tuple[str, ...]:
+        """The names of the kernels; none if there were none or they are unknown."""
+        return tuple(self.kernels.split(KERNEL_SEPARATOR)) if self.kernels else ()
 
     @property
     def is_usual(self) -> bool:

@@ -12,7 +12,7 @@ from bench.analysis.simulated_runs import Score
 from bench.records.calibration import Method, Rate
 from bench.report.columns import Column, words
 from bench.report.plots.canvas import STYLE, new_figure
-from bench.report.tables.layout import justified, markdown_table
+from bench.report.tables.layout import add_columns, markdown_table, new_table
 from bench.report.units import percent
 
 
@@ -36,9 +36,8 @@ SCORE_COLUMNS: tuple[Column[Score], ...] = (
 
 def simulated_runs_table(scores: Sequence[Score]) -> Table:
     """Rich table of the scores."""
-    table = Table(title="Simulated runs: how often intervals and verdicts are right")
-    for column in SCORE_COLUMNS:
-        table.add_column(column.heading, justify=justified(column))
+    table = new_table("Simulated runs: how often intervals and verdicts are right")
+    add_columns(table, SCORE_COLUMNS, scores)
     for score in scores:
         table.add_row(*(column.text(score) for column in SCORE_COLUMNS))
     return table
@@ -66,7 +65,7 @@ def count(rate: Rate) -> int:
 
 def rates_table(rates: Sequence[Rate]) -> Table:
     """Rich table of every method's rates, a block for each kind of trial."""
-    table = Table(title="Verdicts of each method on comparisons whose answer is known")
+    table = new_table("Verdicts of each method on comparisons whose answer is known")
     for heading in ("truth", "method"):
         table.add_column(heading)
     for heading in ("called different", "called slower", "interval holds the truth", "± median"):

@@ -1,7 +1,5 @@
 """Formats for other tools: Markdown, CSV, JSON, JUnit, github-action-benchmark."""
 
-import csv
-import io
 import json
 import math
 from collections.abc import Callable, Iterator
@@ -10,14 +8,15 @@ from itertools import groupby
 from typing import Any
 from xml.etree import ElementTree as ET
 
+from bench.files.csv_rows import csv_text
 from bench.records.comparison import SCHEMA
 from bench.records.row import COLUMNS, Record
 from bench.report.columns import ROW_COLUMNS
 from bench.report.labels import factor_name, verdict, workload
+from bench.report.provenance import provenance
 from bench.report.report_data import ReportData
 from bench.report.tables.decision import decision_markdown
 from bench.report.tables.markdown import markdown
-from bench.report.tables.verdicts import provenance
 
 # Characters that XML forbids, escaped or not.
 _CONTROL = dict.fromkeys([*range(9), 11, 12, *range(14, 32)], "\N{REPLACEMENT CHARACTER}")
@@ -38,11 +37,7 @@ def as_markdown(data: ReportData) -> str:
 
 def as_csv(data: ReportData) -> str:
     """Return the rows, as in ``results.csv``."""
-    file = io.StringIO()
-    writer = csv.DictWriter(file, COLUMNS, lineterminator="\n")
-    writer.writeheader()
-    writer.writerows(asdict(record) for record in data.analysis.records)
-    return file.getvalue()
+    return csv_text(COLUMNS, map(asdict, data.analysis.records))
 
 
 def as_json(data: ReportData) -> str:

@@ -9,7 +9,6 @@ from bench.records.comparison import CHOICE, DEFAULT_ARM, FACTORS, Arm, Workload
 from bench.records.row import Record
 
 K = TypeVar("K")
-_COMMIT_DIGITS = 10
 _SIGNS = {"faster": "▲", "slower": "▼", "equivalent": "=", "undecided": "?"}
 _DEFAULT = "default"
 # The default arm, with the levels of those factors that differ from model to model.
@@ -96,11 +95,6 @@ def verdict(record: Record) -> str:
         return record.status
     text = f"{_SIGNS[record.verdict]} {record.verdict}"
     return f"{text} (control)" if record.is_control else text
-
-
-def short_commit(commit: str) -> str:
-    """First digits of a git revision."""
-    return commit[:_COMMIT_DIGITS]
 
 
 def grouped(records: Iterable[Record], key: Callable[[Record], K]) -> dict[K, list[Record]]:

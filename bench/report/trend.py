@@ -12,9 +12,10 @@ from rich.text import Text
 from bench.analysis.change_points import Change
 from bench.analysis.simulated_history import MethodScore
 from bench.files.history_csv import Point
-from bench.report.labels import short_commit
+from bench.records.environment import short_commit
+from bench.report.columns import Column, words
 from bench.report.plots.canvas import COLOURS, new_figure, shortened
-from bench.report.tables.layout import new_table
+from bench.report.tables.layout import add_columns, new_table
 from bench.report.units import counted, digits, percent, signed_percent
 
 Series = Mapping[str, Sequence[Point]]
@@ -30,6 +31,15 @@ _CHANGE_HEADINGS = (
     "most likely",
     "runs after",
     "also changed",
+)
+_SCORE_COLUMNS: tuple[Column[MethodScore], ...] = (
+    words("method", lambda score: score.method),
+    Column(heading="slower by", text=lambda score: percent(score.change)),
+    Column(heading="found (±3 runs)", text=lambda score: percent(score.found)),
+    Column(heading="at the exact run", text=lambda score: percent(score.exact)),
+    Column(heading="within the 95 % range", text=lambda score: percent(score.held)),
+    Column(heading="false alarms per history", text=lambda score: f"{score.false_alarms:.2f}"),
+    Column(heading="false of all found", text=lambda score: percent(score.false_share)),
 )
 _SLOWER, _FASTER = "#D55E00", "#009E73"
 
@@ -84,27 +94,9 @@ def trend_table(series: Series, changes: Sequence[Change]) -> Table:
 def simulation_table(found: Sequence[MethodScore]) -> Table:
     """Rich table of each method's hits and false alarms in simulated histories."""
     table = new_table("Simulated histories: 20 series, 40 runs, 5 series slower from the middle on")
-    headings = (
-        "method",
-        "slower by",
-        "found (±3 runs)",
-        "at the exact run",
-        "within the 95 % range",
-        "false alarms per history",
-        "false of all found",
-    )
-    for place, name in enumerate(headings):
-        table.add_column(name, justify="right" if place else "left", overflow="fold")
+    add_columns(table, _SCORE_COLUMNS, found)
     for each in found:
-        table.add_row(
-            each.method,
-            percent(each.change),
-            percent(each.found),
-            percent(each.exact),
-            percent(each.held),
-            f"{each.false_alarms:.2f}",
-            percent(each.false_share),
-        )
+        table.add_row(*(column.text(each) for column in _SCORE_COLUMNS))
     return table
 
 

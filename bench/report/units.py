@@ -80,6 +80,13 @@ def images(count: float | None) -> str:
     return str(whole) if whole < _WIDEST else digits(whole)
 
 
+def pays_off(count: float | None) -> str:
+    """The images after which compiling has paid off: ``pays off after 46 images``."""
+    if count is not None and count > MOST_IMAGES:
+        return "never pays off"
+    return f"pays off after {images(count)} images"
+
+
 def images_per_s(value: float | None) -> str:
     """A throughput: ``81.0 images/s``."""
     return "" if value is None else f"{digits(value)} images/s"

@@ -6,12 +6,15 @@ from contextlib import contextmanager
 from importlib import import_module
 from multiprocessing import get_all_start_methods, get_context
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from bench.files.atomic import write_atomically
 from bench.records.errors import InputError
+
+if TYPE_CHECKING:
+    from bench.report.plots.canvas import FigureName
 
 # A history of fewer runs has no chart.
 _LEAST_RUNS = 3
@@ -21,7 +24,7 @@ def write_drawings(results: Any, aim: Any) -> int:
     """Write a run's page and every plot; return the number of plot files."""
     from bench.report.page.document import page
     from bench.report.page.figures import inlined
-    from bench.report.plots.speed import draw, write_plots
+    from bench.report.plots.run_figures import draw, write_plots
 
     source = source_of(results)
     drawn = draw(results.records, source, results.plan.delta) + _trend(results.folder.parent)
@@ -35,7 +38,7 @@ def drawing_beside() -> Iterator[Executor]:
     # A fork starts at once, and no library is loaded yet that a fork would break.
     how = "fork" if "fork" in get_all_start_methods() else None
     with ProcessPoolExecutor(1, mp_context=get_context(how)) as beside:
-        beside.submit(import_module, "bench.report.plots.speed")
+        beside.submit(import_module, "bench.report.plots.run_figures")
         yield beside
 
 
@@ -52,14 +55,14 @@ def page_alone(results: Any, aim: Any, beside: Executor) -> Path:
 
 def _drawings(
     records: Sequence[Any], source: str, delta: float, folder: Path
-) -> list[tuple[str, str]]:
+) -> "list[tuple[FigureName, str]]":
     from bench.report.page.figures import FIGURES, inlined
-    from bench.report.plots.speed import draw
+    from bench.report.plots.run_figures import draw
 
     return inlined(draw(records, source, delta, FIGURES) + _trend(folder))
 
 
-def _trend(folder: Path) -> list[tuple[str, Any]]:
+def _trend(folder: Path) -> "list[tuple[FigureName, Any]]":
     """The chart of the history beside the run's folder, if it has enough runs."""
     from bench.files.history_csv import USUAL_NAME, read
 
@@ -75,13 +78,13 @@ def _trend(folder: Path) -> list[tuple[str, Any]]:
     import matplotlib as mpl
 
     from bench.analysis.change_points import changes
-    from bench.report.plots.canvas import STYLE
+    from bench.report.plots.canvas import STYLE, FigureName
     from bench.report.trend import by_series, trend_figure
 
     series = by_series(points)
     ratios = {name: [point.ratio for point in each] for name, each in series.items()}
     with mpl.rc_context(STYLE):
-        return [("trend", trend_figure(series, changes(ratios), str(path)))]
+        return [(FigureName(kind="trend"), trend_figure(series, changes(ratios), str(path)))]
 
 
 def _write_page(folder: Path, text: str) -> Path:
@@ -93,7 +96,7 @@ def _write_page(folder: Path, text: str) -> Path:
 
 def source_of(results: Any) -> str:
     """Return hardware, versions, commit, time and command of a run."""
-    from bench.report.tables.verdicts import provenance
+    from bench.report.provenance import provenance
 
     plan = results.plan
     own = (plan.commit, plan.has_changes)

@@ -4,6 +4,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import replace
 
 from bench.analysis.decision import Aim, Decision, decide
+from bench.analysis.gains import WHOLES
 from bench.records.comparison import CHOICE, DEFAULT_ARM, Comparison, Workload
 from bench.records.plan import Choice, Plan
 from bench.records.row import Record
@@ -13,7 +14,6 @@ from bench.worker.budget import TimeEstimate
 
 # Objectives that only the survey measures.
 SURVEYED_OBJECTIVES = ("memory", "energy")
-_WHOLES = ("block", "model")
 # Six pairs and settling, in multiples of a pair's estimated work, which is too large.
 _LEAST_WORK = 4.0
 
@@ -68,7 +68,7 @@ def _workload(decision: Decision, plan: Plan) -> Workload:
         image_size=place.image_size,
         batch_size=place.batch_size,
     )
-    works = (each.workload for each in plan.comparisons if each.workload.component in _WHOLES)
+    works = (each.workload for each in plan.comparisons if each.workload.component in WHOLES)
     known = (work for work in works if replace(work, component="model") == workload)
     return next(known, None) or choose_component(workload, "auto")
 

@@ -9,7 +9,6 @@ The folder holds::
     memory_snapshot.pickle  on CUDA: every allocation of one call, for pytorch.org/memory_viz
 """
 
-import json
 from collections.abc import Callable
 from contextlib import nullcontext
 from dataclasses import dataclass
@@ -17,7 +16,7 @@ from pathlib import Path
 
 from bench.files.journal import Event
 from bench.files.lock import device_locks
-from bench.files.run_folder import check_run_folder, record_from
+from bench.files.run_folder import check_run_folder, read_json, record_from
 from bench.records.arm_costs import Case
 from bench.records.call_profile import PROFILE_SCHEMA, CallProfile
 from bench.records.environment import Environment
@@ -96,27 +95,17 @@ def profile(request: ProfileRequest, notify: Callable[[str], object]) -> Profile
 def read(folder: Path) -> ProfileFolder:
     """Read the data of a profile. Raises InputError for a folder without one."""
     path = folder / "profile.json"
+    plain = read_json(path, "a profile, such as results/profile-<time>", (PROFILE_SCHEMA,))
     try:
-        plain = json.loads(path.read_text(encoding="utf-8"))
-        if (schema := plain["schema"]) != PROFILE_SCHEMA:
-            raise InputError(
-                f"{path} has schema {schema}; this vitbench reads schema {PROFILE_SCHEMA}: use the "
-                "version that wrote it"
-            )
         return record_from({**plain, "folder": str(folder), "profiled": plain}, ProfileFolder)
-    except OSError as error:
-        raise InputError(
-            f"{path} cannot be read ({error.strerror}); expected the folder of a profile, such as "
-            "results/profile-<time>"
-        ) from error
-    except (ValueError, KeyError, TypeError) as error:
+    except ValueError as error:
         raise InputError(f"{path} was changed by hand ({error}); restore it") from error
 
 
 def draw(found: ProfileFolder, top: int) -> list[Path]:
     """Draw the plots of a profile, with the ``top`` operators; return the paths written."""
     from bench.report.plots.call_profile import write_profile_plots
-    from bench.report.tables.verdicts import provenance
+    from bench.report.provenance import provenance
 
     source = provenance(found.environment, found.command, found.started)
     return write_profile_plots(found.folder, found.profiled, top, source)

@@ -17,6 +17,7 @@ from bench.records.comparison import (
     MODEL_ARMS,
     MODES,
     USUAL_FACTORS,
+    USUAL_PIXELS,
     Arm,
     Comparison,
     Workload,
@@ -85,7 +86,7 @@ class Selection:
     devices: tuple[str, ...] = ("cpu",)
     modes: tuple[str, ...] | None = None
     batch_sizes: tuple[int, ...] | None = None
-    image_size: int = 224
+    image_size: int = USUAL_PIXELS
     component: str = "auto"
     cache: str = "cold"
 

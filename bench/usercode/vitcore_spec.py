@@ -6,7 +6,7 @@ from collections.abc import Set as AbstractSet
 from dataclasses import dataclass
 from typing import Any
 
-from bench.records.comparison import Arm
+from bench.records.comparison import USUAL_PIXELS, Arm
 from bench.records.errors import InputError
 from bench.suite.grid import LEVELS
 from vitcore.config import HEADS, VARIANTS, ViTConfig, known
@@ -39,7 +39,7 @@ class VitcorePart:
 
     component: str
     variant: str = "B/16"
-    image_size: int = 224
+    image_size: int = USUAL_PIXELS
     patcher: str = "conv"
     attention: str = "sdpa"
     head: str = "linear"

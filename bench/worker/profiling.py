@@ -17,6 +17,7 @@ from bench.arms.building import build_candidate
 from bench.arms.levels import pinned_precision
 from bench.costs.memory_prediction import trace
 from bench.costs.profiler import Notify, ProfilingResult, profile_calls, spans_of, trace_memory
+from bench.files.atomic import write_atomically
 from bench.machine.environment import read_environment
 from bench.records.arm_costs import MEMORY_KINDS, Case
 from bench.records.call_profile import PROFILE_SCHEMA, CallProfile, MemoryTrace, Stack, Timeline
@@ -129,4 +130,4 @@ def _write(
     if result.snapshot is not None:
         (job.folder / "memory_snapshot.pickle").write_bytes(pickle.dumps(result.snapshot))
     text = json.dumps(everything, allow_nan=False)
-    (job.folder / "profile.json").write_text(f"{text}\n", encoding="utf-8")
+    write_atomically(job.folder / "profile.json", f"{text}\n")

@@ -6,10 +6,10 @@ from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+from bench.arms.build_and_check import build_arms, check
 from bench.arms.candidate import Candidate
 from bench.arms.compiling import mark_complete, start_compiler, use_cache
 from bench.arms.levels import pinned_precision
-from bench.arms.pairs import build_pair, check
 from bench.records.arm_costs import Case
 from bench.records.comparison import Comparison, Sample
 from bench.timing.clocks import Clock
@@ -55,7 +55,7 @@ class Session:
     failed: Callable[[BaseException], None] = lambda _: None
     compiled: Path | None = None
     yardstick: Callable[[], float | None] = lambda: None
-    build: Callable[[Comparison], tuple[Candidate, Candidate]] = build_pair
+    build: Callable[[Comparison], tuple[Candidate, Candidate]] = build_arms
 
     @property
     def device(self) -> str:

@@ -16,10 +16,10 @@ from typing import Any, TypeVar
 
 import torch
 
+from bench.arms.build_and_check import build_one
 from bench.arms.candidate import Candidate
 from bench.arms.compiling import start_compiler, use_cache
 from bench.arms.levels import dtype_of, pinned_precision, tf32
-from bench.arms.pairs import build_one
 from bench.costs.flops import counted_by_running, disagreement
 from bench.costs.graphs import graphs_of
 from bench.costs.kernels import kernels_of

@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from bench.arms.agreement import TOLERANCES, gradient_error, relative_error
-from bench.arms.building import build_pair, build_reference
+from bench.arms.building import build_arms, build_reference
 from bench.costs.memory_prediction import predict
 from bench.machine.environment import read_environment
 from bench.records.arm_costs import Case
@@ -52,7 +52,7 @@ def sample_of(comparison: Comparison) -> Sample:
 @pytest.mark.parametrize("comparison", CASES, ids=lambda c: c.key)
 def test_arm_on_the_gpu_agrees_with_float64_on_the_cpu(comparison: Comparison) -> None:
     """Output and gradients of every arm are within the tolerance of its precision."""
-    baseline, arm = build_pair(comparison)
+    baseline, arm = build_arms(comparison)
     reference = build_reference(comparison, baseline)
     limit = TOLERANCES[comparison.arm.precision]
     if comparison.workload.mode == "forward":
@@ -67,7 +67,7 @@ def test_arm_on_the_gpu_agrees_with_float64_on_the_cpu(comparison: Comparison) -
 def test_fp32_is_not_tf32() -> None:
     """The fp32 arm is far more exact than TF32 could be."""
     comparison = next(c for c in CASES if c.factor == "precision" and c.arm_name == "fp32")
-    baseline, arm = build_pair(comparison)
+    baseline, arm = build_arms(comparison)
     reference = build_reference(comparison, baseline)
     assert relative_error(arm.output(), reference.output()) < 1e-5
 
@@ -77,7 +77,7 @@ def test_tf32_covers_forward_and_backward() -> None:
     case = next(c for c in CASES if c.arm_name == "tf32" and c.workload.mode == "train")
     errors = {}
     for arm in (case.baseline, case.arm, case.baseline):
-        baseline, candidate = build_pair(replace(case, arm=arm))
+        baseline, candidate = build_arms(replace(case, arm=arm))
         _, expected = build_reference(case, baseline).output_and_gradients()
         errors[arm.precision] = gradient_error(candidate.output_and_gradients()[1], expected)
     assert errors["fp32"] < 1e-5 < errors["tf32"]

@@ -9,7 +9,7 @@ from bench.records.environment import Environment
 from bench.records.row import Record
 from bench.report.page.document import page
 from bench.report.page.figures import FIGURES, inlined
-from bench.report.plots.speed import draw
+from bench.report.plots.run_figures import draw
 from bench.report.report_data import ReportData
 from helpers.decisions import arm, control, failed, repeats, run
 from helpers.records import make_analysis, make_environment

@@ -14,12 +14,12 @@ from bench.analysis.row_costs import kernel_changes
 from bench.records.environment import Environment, warnings
 from bench.records.row import Record
 from bench.report.columns import Column, used
-from bench.report.labels import short_commit
 from bench.report.page import figures as captions
 from bench.report.page.figures import finding
 from bench.report.page.forest import Forest, latencies, memories, speedups
-from bench.report.page.rows import PAGE_COLUMNS, Row, page_columns, row_of
-from bench.report.plots.canvas import figure_kind
+from bench.report.page.table_rows import PAGE_COLUMNS, Row, page_columns, row_of
+from bench.report.plots.canvas import FigureName
+from bench.report.provenance import hardware, revision, versions
 from bench.report.report_data import ReportData
 from bench.report.tables import decision
 from bench.report.tables.decision_notes import decision_notes
@@ -83,7 +83,7 @@ class Page:
     commands: str
 
 
-def page(data: ReportData, drawings: Sequence[tuple[str, str]]) -> str:
+def page(data: ReportData, drawings: Sequence[tuple[FigureName, str]]) -> str:
     """Return the page's HTML; ``drawings`` are names of figures and their SVG.
 
     All text that comes from outside is escaped.
@@ -102,7 +102,7 @@ def _templates() -> Templates:
     )
 
 
-def _page(data: ReportData, drawings: Sequence[tuple[str, str]]) -> Page:
+def _page(data: ReportData, drawings: Sequence[tuple[FigureName, str]]) -> Page:
     records, machine = data.analysis.records, data.environment
     decisions = used(decision.DECISION_COLUMNS.values(), data.decisions)
     columns = page_columns(records)
@@ -110,8 +110,8 @@ def _page(data: ReportData, drawings: Sequence[tuple[str, str]]) -> Page:
     return Page(
         run_id=data.run_id,
         started=data.started,
-        device=", ".join([machine.cpu, f"{machine.threads} threads", *machine.gpus]),
-        versions=f"torch {machine.torch}, Python {machine.python}, {_commit(machine)}",
+        device=hardware(machine),
+        versions=f"{versions(machine)}, {_commit(machine, 'commit ')}",
         decision_title=decision.title(data.aim) if data.decisions else "Verdicts",
         decision_headings=_headings(decisions),
         decisions=_cells(decisions, data.decisions),
@@ -144,7 +144,7 @@ def _unfinished(left: int) -> list[str]:
     return [f"This run is not finished: {counted(left, 'planned measurement')} missing."]
 
 
-def _sections(data: ReportData, drawings: Sequence[tuple[str, str]]) -> Iterator[Section]:
+def _sections(data: ReportData, drawings: Sequence[tuple[FigureName, str]]) -> Iterator[Section]:
     records = data.analysis.records
     forests = {
         "speedup": tuple(speedups(records, data.delta)),
@@ -153,7 +153,7 @@ def _sections(data: ReportData, drawings: Sequence[tuple[str, str]]) -> Iterator
     }
     yield Section(name="decision", heading="What to choose")
     for kind, heading in captions.HEADINGS.items():
-        own = (each for each in drawings if figure_kind(each[0]) == kind)
+        own = (each for each in drawings if each[0].kind == kind)
         section = Section(
             name=kind,
             heading=heading,
@@ -169,11 +169,11 @@ def _sections(data: ReportData, drawings: Sequence[tuple[str, str]]) -> Iterator
     yield Section(name="reproduce", heading="Reproduce")
 
 
-def _inline(name: str, svg: str, records: Sequence[Record]) -> InlineFigure:
+def _inline(name: FigureName, svg: str, records: Sequence[Record]) -> InlineFigure:
     shows, heading = finding(name, records), captions.heading(name)
     return InlineFigure(
         heading=heading,
-        alt=f"{heading}. {captions.caption(name)} {shows}".rstrip(),
+        alt=f"{heading}. {captions.caption(name.kind)} {shows}".rstrip(),
         finding=shows,
         svg=Markup(svg),  # noqa: S704 (matplotlib escapes what it writes)
     )
@@ -187,10 +187,8 @@ def _filters(records: Sequence[Record]) -> Iterator[tuple[str, list[str]]]:
             yield column.heading, [value for value in values if value]
 
 
-def _commit(machine: Environment) -> str:
-    if machine.commit is None:
-        return "no commit"
-    return f"commit {short_commit(machine.commit)}{' with changes' if machine.dirty else ''}"
+def _commit(machine: Environment, prefix: str = "") -> str:
+    return revision(machine.commit, has_changes=bool(machine.dirty), prefix=prefix)
 
 
 def _facts(machine: Environment) -> Iterator[tuple[str, str]]:
@@ -209,7 +207,7 @@ def _facts(machine: Environment) -> Iterator[tuple[str, str]]:
         ("torch", machine.torch),
         ("Python", machine.python),
         ("C++ compiler", machine.cxx),
-        ("commit", _commit(machine).removeprefix("commit ")),
+        ("commit", _commit(machine)),
         ("governor", machine.governor),
         ("load before the run", _load(machine.load_1min)),
         ("variables", ", ".join(f"{k}={v}" for k, v in machine.variables.items())),

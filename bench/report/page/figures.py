@@ -9,8 +9,8 @@ from matplotlib.figure import Figure
 
 from bench.records.row import Record
 from bench.report.labels import arm_name, by_factor, factor_name, workload
-from bench.report.plots.canvas import STYLE, figure_kind
-from bench.report.units import bounds, counted, images, percent, scientific, times
+from bench.report.plots.canvas import STYLE, FigureName
+from bench.report.units import bounds, counted, pays_off, percent, scientific, times
 
 _MOST = 6
 # Colours of matplotlib that follow the page, light or dark.
@@ -56,11 +56,10 @@ CAPTIONS = {
 }
 
 
-def finding(name: str, records: Sequence[Record]) -> str:
+def finding(name: FigureName, records: Sequence[Record]) -> str:
     """Return the finding of the figure of this name, from a run's rows; '' if there is none."""
-    find = _FINDINGS.get(figure_kind(name))
-    device = name.partition("-")[2]
-    shown = [record for record in records if device in ("", record.device)]
+    find = _FINDINGS.get(name.kind)
+    shown = [record for record in records if name.device in ("", record.device)]
     return " ".join(find(shown)) if find else ""
 
 
@@ -93,9 +92,7 @@ def _compiling(records: Sequence[Record]) -> Iterator[str]:
     """Yield the number of images after which each way of compiling has paid off."""
     shown = [record for record in records if record.break_even_images is not None]
     for record in shown[:_MOST]:
-        after = images(record.break_even_images)
-        outcome = "never pays off" if after == "never" else f"pays off after {after} images"
-        yield f"{arm_name(record)} of {workload(record)} {outcome}."
+        yield f"{arm_name(record)} of {workload(record)} {pays_off(record.break_even_images)}."
     if shown[_MOST:]:
         yield f"{counted(len(shown) - _MOST, 'more case')} in the table of all rows."
 
@@ -107,11 +104,9 @@ _FINDINGS: dict[str, Callable[[Sequence[Record]], Iterator[str]]] = {
 }
 
 
-def inlined(drawn: Sequence[tuple[str, Figure]]) -> list[tuple[str, str]]:
+def inlined(drawn: Sequence[tuple[FigureName, Figure]]) -> list[tuple[FigureName, str]]:
     """Return name and SVG element of each figure that the page shows."""
-    return [
-        (name, inline_svg(figure, name)) for name, figure in drawn if figure_kind(name) in FIGURES
-    ]
+    return [(name, inline_svg(figure, str(name))) for name, figure in drawn if name.kind in FIGURES]
 
 
 def inline_svg(figure: Figure, name: str) -> str:
@@ -130,12 +125,12 @@ def inline_svg(figure: Figure, name: str) -> str:
     return text.replace("<svg ", '<svg aria-hidden="true" focusable="false" ', 1)
 
 
-def heading(name: str) -> str:
+def heading(name: FigureName) -> str:
     """Return a figure's heading: ``Verdicts, cpu patcher``."""
-    first, _, rest = name.partition("-")
-    return f"{HEADINGS[first]}, {rest.replace('-', ' ')}" if rest else HEADINGS[first]
+    rows = " ".join(filter(None, (name.device, name.factor)))
+    return f"{HEADINGS[name.kind]}, {rows}" if rows else HEADINGS[name.kind]
 
 
-def caption(name: str) -> str:
+def caption(kind: str) -> str:
     """Return how to read a figure."""
-    return CAPTIONS[figure_kind(name)]
+    return CAPTIONS[kind]

@@ -2,11 +2,13 @@
 
 import math
 from collections.abc import Sequence
+from dataclasses import dataclass
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
 import matplotlib as mpl
+from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
@@ -41,6 +43,19 @@ MARKERS = "osD^vP"
 _LEAST_INCH = 8.0
 # Longer labels would leave no room for the plot.
 MOST_SIGNS = 48
+
+
+@dataclass(frozen=True, kw_only=True)
+class FigureName:
+    """Name of a figure of a run: its kind, and the device and factor of its rows, if one."""
+
+    kind: str
+    device: str = ""
+    factor: str = ""
+
+    def __str__(self) -> str:
+        """Name of its files: ``speedup-cpu-patcher``."""
+        return "-".join(filter(None, (self.kind, self.device, self.factor)))
 
 
 def ticks(
@@ -97,6 +112,9 @@ def arm_mark(arms: Sequence[str], arm: str) -> Line2D:
     return Line2D([], [], color=colour, marker=marker, lw=0, label=shortened(arm))
 
 
-def figure_kind(name: str) -> str:
-    """Return a figure's kind by its name: ``speedup`` of ``speedup-cpu-patcher``."""
-    return name.partition("-")[0]
+def divide(axis: Axes, records: Sequence[Record]) -> None:
+    """Draw a line between the rows of two workloads; each record has a row, from the top."""
+    for place, (one, other) in enumerate(pairwise(records)):
+        if one.workload.name != other.workload.name:
+            axis.axhline(place + 0.5, color="#cccccc", lw=0.6)
+    axis.grid(visible=False, axis="y")

@@ -3,7 +3,6 @@
 import math
 from collections.abc import Callable, Iterator, Sequence
 from functools import partial
-from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -17,7 +16,7 @@ from bench.records.arm_costs import computed_in
 from bench.records.row import Record
 from bench.report.labels import arm_name, distinct, grouped, workload
 from bench.report.plots.break_even import compile_figure
-from bench.report.plots.canvas import COLOURS, MARKERS, new_figure, shortened
+from bench.report.plots.canvas import COLOURS, MARKERS, FigureName, divide, new_figure, shortened
 from bench.report.units import digits, memory
 
 _ROW_INCH = 0.2
@@ -46,7 +45,7 @@ def memory_figure(records: Sequence[Record], source: str) -> Figure | None:
     axis.set_yticks(range(len(shown)), labels=[_case(record) for record in shown])
     axis.set_ylim(len(shown) - 0.4, -0.6)
     _sizes_axis(axis)
-    _divide(axis, shown)
+    divide(axis, shown)
     axis.legend(loc="lower left", bbox_to_anchor=(0, 1), ncols=3, frameon=False, fontsize=8)
     return figure
 
@@ -73,14 +72,6 @@ def _sizes_axis(axis: Axes) -> None:
     axis.xaxis.set_minor_locator(NullLocator())
     axis.xaxis.set_major_formatter(FuncFormatter(lambda value, _: memory(value)))
     axis.set_xlabel("memory (logarithmic)")
-
-
-def _divide(axis: Axes, records: Sequence[Record]) -> None:
-    """Draw a line between the rows of two workloads."""
-    for place, (one, other) in enumerate(pairwise(records)):
-        if workload(one) != workload(other):
-            axis.axhline(place + 0.5, color="#cccccc", lw=0.6)
-    axis.grid(visible=False, axis="y")
 
 
 def _case(record: Record) -> str:
@@ -201,12 +192,14 @@ def _computed(record: Record) -> str:
     return computed_in(record.precision)
 
 
-def cost_figures(records: Sequence[Record], source: str) -> dict[str, Callable[[], Figure | None]]:
+def cost_figures(
+    records: Sequence[Record], source: str
+) -> dict[FigureName, Callable[[], Figure | None]]:
     """Return a function for every plot of costs by name; it returns None without data."""
     return {
-        f"{name}-{device}": partial(make, rows, source)
+        FigureName(kind=kind, device=device): partial(make, rows, source)
         for device, rows in grouped(records, lambda record: record.device).items()
-        for name, make in (
+        for kind, make in (
             ("memory", memory_figure),
             ("roofline", roofline_figure),
             ("compile", compile_figure),

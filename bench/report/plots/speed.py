@@ -1,15 +1,8 @@
-"""Figures of a run: speed-up per factor, latency per variant, speed against numeric error.
-
-Each function takes records and returns a figure; ``write_plots`` writes files.
-"""
+"""Figures of speed: speed-up per factor, and latency per variant."""
 
 import math
-from collections.abc import Callable, Collection, Iterator, Sequence
-from functools import partial
-from itertools import groupby
-from pathlib import Path
+from collections.abc import Sequence
 
-import matplotlib as mpl
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
@@ -20,7 +13,6 @@ from bench.records.row import Record
 from bench.report.labels import (
     arm_name,
     baseline_name,
-    by_factor,
     conditions,
     factor_name,
     grouped,
@@ -30,18 +22,14 @@ from bench.report.labels import (
 from bench.report.plots.canvas import (
     DECADES,
     RATIOS,
-    STYLE,
     WIDEST,
     arm_mark,
-    figure_kind,
+    divide,
     new_figure,
     ratio_range,
-    save,
     shortened,
     ticks,
 )
-from bench.report.plots.costs import cost_figures
-from bench.report.plots.error import error_figure
 
 _VERDICT_COLOURS = dict(zip(VERDICTS, ("#009E73", "#D55E00", "#0072B2", "#999999"), strict=True))
 # A legend of more arms cannot be read.
@@ -80,7 +68,7 @@ def speedup_figure(records: Sequence[Record], source: str, delta: float) -> Figu
     axis.set_ylim(len(shown) - 0.4, -0.6)
     _ratio_axis(axis, shown)
     axis.set_xlabel(f"speed-up with 95 % interval (band: ±{delta:.1%})")
-    _divide(axis, shown)
+    divide(axis, shown)
     _verdict_legend(figure)
     return figure
 
@@ -92,14 +80,6 @@ def _speedup_row(axis: Axes, place: int, record: Record) -> None:
         axis.plot([record.speedup_low, record.speedup_high], [place, place], color=colour, lw=1.6)
     face = "white" if record.is_control else colour
     axis.plot(value, place, "o", ms=5, color=colour, markerfacecolor=face)
-
-
-def _divide(axis: Axes, records: Sequence[Record]) -> None:
-    place = 0
-    for _, group in groupby(records, workload):
-        place += len(list(group))
-        axis.axhline(place - 0.5, color="#cccccc", lw=0.6)
-    axis.grid(visible=False, axis="y")
 
 
 def _verdict_legend(figure: Figure) -> None:
@@ -172,32 +152,3 @@ def _shown_interval(record: Record) -> tuple[float, float]:
     if value is None or low is None or high is None:
         return math.nan, math.nan
     return max(low, value / WIDEST), min(high, value * WIDEST)
-
-
-def figures(
-    records: Sequence[Record], source: str, delta: float, kinds: Collection[str] | None = None
-) -> Iterator[tuple[str, Figure]]:
-    """Yield name and figure of every plot, or of some kinds, that the records have data for."""
-    drawn: dict[str, Callable[[], Figure | None]] = {
-        f"speedup-{rows[0].device}-{rows[0].factor}": partial(speedup_figure, rows, source, delta)
-        for rows in by_factor(records)
-    }
-    drawn["latency"] = partial(latency_figure, records, source)
-    drawn["error"] = partial(error_figure, records, source)
-    drawn |= cost_figures(records, source)
-    for name, make in drawn.items():
-        if (kinds is None or figure_kind(name) in kinds) and (figure := make()):
-            yield name, figure
-
-
-def draw(
-    records: Sequence[Record], source: str, delta: float, kinds: Collection[str] | None = None
-) -> list[tuple[str, Figure]]:
-    """Return every figure, or those of some kinds, with its name, in the suite's style."""
-    with mpl.rc_context(STYLE):
-        return list(figures(records, source, delta, kinds))
-
-
-def write_plots(folder: Path, drawn: Sequence[tuple[str, Figure]]) -> list[Path]:
-    """Write each figure as PNG and SVG; return the paths."""
-    return [path for name, figure in drawn for path in save(folder, name, figure)]

@@ -3,23 +3,29 @@
 from collections.abc import Sequence
 from pathlib import Path
 
-from rich import box
 from rich.table import Table
 
-from bench.records.call_profile import BETWEEN, PYTHON, CallProfile, MemoryTrace, Share, Timeline
+from bench.records.call_profile import (
+    BACKWARD_NODE,
+    BETWEEN,
+    COMPILED_GRAPH,
+    PYTHON,
+    CallProfile,
+    MemoryTrace,
+    Share,
+    Timeline,
+)
+from bench.report.tables.layout import new_table
 from bench.report.units import counted, memory, milliseconds, percent, times
 
-_NODE = "autograd::engine::evaluate_function: "
-# Prefix of the compiler's name for a graph; a hash follows.
-_GRAPH = "## Call CompiledFxGraph"
 _LONGEST = 60
 _COMPILED = "compiled"
 
 
 def short(name: str) -> str:
     """An operator's name for a table or a plot, shortened."""
-    name = name.replace(_NODE, "engine: ").replace("torch::autograd::", "")
-    if name.startswith(_GRAPH):
+    name = name.replace(f"{BACKWARD_NODE}: ", "engine: ").replace("torch::autograd::", "")
+    if name.startswith(COMPILED_GRAPH):
         return "compiled graph"
     return name if len(name) <= _LONGEST else f"{name[: _LONGEST - 1]}…"
 
@@ -44,7 +50,7 @@ def _calls(shares: Sequence[Share]) -> float | None:
 
 def component_table(profiled: CallProfile) -> Table:
     """Rich table of one call's time by component; ``operators`` counts calls of operators."""
-    table = _table("By component")
+    table = new_table("By component")
     for name in ("component", "time", "share", "operators"):
         table.add_column(name, justify="left" if name == "component" else "right")
     for each in profiled.components:
@@ -57,7 +63,7 @@ def component_table(profiled: CallProfile) -> Table:
 
 def operator_table(profiled: CallProfile, top: int) -> Table:
     """Rich table of one call's time by operator: the ``top`` longest, and the others as one."""
-    table = _table("By operator, without the operators inside it")
+    table = new_table("By operator, without the operators inside it")
     for name in ("operator", "time", "share", "calls", "mostly in"):
         left = name in ("operator", "mostly in")
         table.add_column(name, justify="left" if left else "right", overflow="fold")
@@ -68,7 +74,7 @@ def operator_table(profiled: CallProfile, top: int) -> Table:
 
 def memory_table(watched: MemoryTrace) -> Table:
     """Rich table of one call's measured memory by component."""
-    table = _table("Memory by component, measured")
+    table = new_table("Memory by component, measured")
     for name in ("component", "peak while it ran", "kept afterwards"):
         table.add_column(name, justify="left" if name == "component" else "right")
     for each in watched.components:
@@ -77,10 +83,6 @@ def memory_table(watched: MemoryTrace) -> Table:
     most, first = max(watched.live_bytes), watched.live_bytes[0]
     table.add_row("total", memory(most), memory(watched.live_bytes[-1] - first))
     return table
-
-
-def _table(title: str) -> Table:
-    return Table(title=title, title_justify="left", title_style="bold", box=box.HEAVY_HEAD)
 
 
 def _cells(share: Share, total_s: float) -> tuple[str, str, str]:

@@ -13,7 +13,7 @@ from bench.records.comparison import DEFAULT_ARM
 from bench.records.row import Record
 from bench.report.columns import ROW_COLUMNS, Column, used, words
 from bench.report.labels import DEFAULT_ARM_TEXT, choice_name, situation_name
-from bench.report.tables.decision_notes import CONTENDERS, decision_notes, ratio, refuted
+from bench.report.tables.decision_notes import decision_notes, ratio, refuted
 from bench.report.tables.layout import add_columns, markdown_table, new_table
 from bench.report.units import bounds, escaped, times
 
@@ -158,13 +158,13 @@ def decision_markdown(decisions: Sequence[Decision], aim: Aim, *, brief: bool = 
     """
     if not decisions:
         return []
-    notes = decision_notes(decisions, aim)
+    notes = decision_notes(decisions, aim, contenders=not brief)
     return [
         f"**{title(aim)}**, on {escaped(decisions[0].situation.device_name)}:",
         "",
         *markdown_table(used(BRIEF_COLUMNS if brief else _COLUMNS, decisions), decisions),
         "",
-        *(f"- {escaped(line)}" for line in notes if not (brief and line == CONTENDERS)),
+        *(f"- {escaped(line)}" for line in notes),
         "",
     ]
 

@@ -7,7 +7,7 @@ from bench.analysis.decision import Aim, Decision
 from bench.analysis.estimates import Interval
 from bench.records.comparison import DEFAULT_ARM, DELTA
 from bench.report.labels import choice_name, combination_name, situation_name
-from bench.report.units import images, percent, scientific, times, times_within
+from bench.report.units import pays_off, percent, scientific, times, times_within
 
 UNMEASURED = (
     "not measured as a whole; a run by this objective measures it if its --budget has time."
@@ -34,16 +34,21 @@ def rule(aim: Aim) -> str:
     return f"Of each factor {how}, if its error is within {bound}; otherwise the default."
 
 
-def decision_notes(decisions: Sequence[Decision], aim: Aim) -> list[str]:
-    """Notes on the decisions, each once with its situations; the rule first."""
+def decision_notes(
+    decisions: Sequence[Decision], aim: Aim, *, contenders: bool = True
+) -> list[str]:
+    """Notes on the decisions, each once with its situations; the rule first.
+
+    ``contenders``: with the note on contenders, if there are any.
+    """
     places: dict[str, list[str]] = defaultdict(list)
     for decision in decisions:
         for note in _notes(decision, aim):
             places[note].append(situation_name(decision.situation))
-    has_contenders = any(part.contenders for decision in decisions for part in decision.parts)
+    has_any = any(part.contenders for decision in decisions for part in decision.parts)
     return [
         rule(aim),
-        *([CONTENDERS] if has_contenders else []),
+        *([CONTENDERS] if contenders and has_any else []),
         *(f"{', '.join(where)}: {note}" for note, where in places.items()),
     ]
 
@@ -71,7 +76,7 @@ def _notes(decision: Decision, aim: Aim) -> Iterator[str]:
         names = " and ".join(part.factor for part in borrowed)
         yield f"{names} chosen by measurements at batch {borrowed[0].batch_size}."
     if whole is not None and whole.break_even_images is not None:
-        yield f"compiling pays off after {images(whole.break_even_images)} images."
+        yield f"compiling {pays_off(whole.break_even_images)}."
 
 
 def _unmeasured(decision: Decision) -> Iterator[str]:

@@ -3,7 +3,7 @@
 from collections.abc import Callable, Iterator, Sequence
 from functools import partial
 
-from bench.analysis.gate import METRICS, SURVEYED_METRICS, Check, outcome
+from bench.analysis.gate import METRICS, SURVEYED_METRICS, Check, worst_outcome
 from bench.report.columns import Column, words
 from bench.report.tables.layout import markdown_table
 from bench.report.units import (
@@ -52,7 +52,7 @@ def gate_markdown(checks: Sequence[Check], base: str, *, survey: bool = True) ->
     Each metric shows its change, or the error; metrics that no target has are left out.
     Without a survey the last line names the metrics that were not gated.
     """
-    result = outcome(checks)
+    result = worst_outcome(checks)
     names = dict.fromkeys(f"{c.target} ({c.metric})" for c in checks if c.outcome == result)
     first = _SENTENCES[result].format(base=f"`{base}`", names=", ".join(names))
     targets: dict[str, TargetChecks] = {}

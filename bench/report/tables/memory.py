@@ -2,12 +2,12 @@
 
 from collections.abc import Sequence
 
-from rich import box
 from rich.table import Table
 
 from bench.records.arm_costs import MEMORY_KINDS, MemoryReport
 from bench.records.call_profile import CALL_COMPONENTS
 from bench.report.labels import case_name
+from bench.report.tables.layout import new_table
 from bench.report.units import memory, signed_percent
 
 # Inputs come first, then the components in the order of a call.
@@ -19,7 +19,7 @@ def memory_table(found: Sequence[MemoryReport]) -> Table:
     kinds = [kind for kind in MEMORY_KINDS if any(kind in each.predicted.by_kind for each in found)]
     device = found[0].case.workload.device
     title = f"Memory of one call at its peak, on {device}"
-    table = Table(title=title, title_justify="left", title_style="bold", box=box.HEAVY_HEAD)
+    table = new_table(title)
     table.add_column("case", overflow="fold")
     measured = ("measured", "error", "process") if any(each.measured for each in found) else ()
     for name in (*kinds, "predicted", *measured):
@@ -37,7 +37,7 @@ def component_table(report: MemoryReport) -> Table:
     parts = report.predicted.by_component
     kinds = [kind for kind in MEMORY_KINDS if any(kind in part for part in parts.values())]
     title = f"{case_name(report.case)}: predicted memory at its peak, by component"
-    table = Table(title=title, title_justify="left", title_style="bold", box=box.HEAVY_HEAD)
+    table = new_table(title)
     table.add_column("component")
     for name in (*kinds, "all"):
         table.add_column(name, justify="right")

@@ -1,4 +1,4 @@
-"""The verdict tables of a run for the terminal, its remarks and its provenance."""
+"""The verdict tables of a run for the terminal, and its remarks."""
 
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -10,7 +10,6 @@ from rich.text import Text
 
 from bench.analysis.row_costs import kernel_changes
 from bench.analysis.rows import Analysis
-from bench.records.environment import Environment
 from bench.records.notes import Note
 from bench.records.row import Record
 from bench.report.columns import ROW_COLUMNS, Column, chosen
@@ -19,7 +18,6 @@ from bench.report.labels import (
     baseline_name,
     by_factor,
     factor_name,
-    short_commit,
     workload,
 )
 from bench.report.tables.layout import add_columns, new_table
@@ -124,27 +122,6 @@ def summary(
     if max((record.passes for record in records), default=0) == 1:
         after.append(SINGLE)
     return Group(*first, *map(Text, before), *tables, *map(Text, after))
-
-
-def provenance(
-    environment: Environment,
-    command: str,
-    started: str,
-    own_commit: str | None = None,
-    has_changes: bool = False,  # noqa: FBT001, FBT002 (whether their tree had any)
-) -> str:
-    """Return hardware, versions, commit, time and command, for a figure or a table.
-
-    ``own_commit`` is the revision of a user's own arms; the other is then vitbench's.
-    """
-    hardware = [environment.cpu, f"{environment.threads} threads", *environment.gpus]
-    commit = f"commit {short_commit(environment.commit)}" if environment.commit else "no commit"
-    dirty = " with changes" if environment.dirty else ""
-    versions = f"torch {environment.torch}, Python {environment.python}"
-    if own_commit is not None:
-        own = f"{short_commit(own_commit)}{' with changes' if has_changes else ''}"
-        commit = f"arms at commit {own}, vitbench at {commit.removeprefix('commit ')}"
-    return f"{', '.join(hardware)}; {versions}; {commit}{dirty}; {started}\n{command}"
 
 
 def share_line(share: float | None, spent_s: float) -> str:

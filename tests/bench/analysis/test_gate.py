@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bench.analysis.gate import Check, TargetRows, Thresholds, checks, is_open, outcome
+from bench.analysis.gate import Check, TargetRows, Thresholds, checks, is_open, worst_outcome
 from bench.records.notes import Note, NoteKind
 from bench.records.row import Record
 from helpers.records import NOT_MEASURED, make_note, make_record
@@ -188,7 +188,7 @@ def test_a_metric_of_one_tree_alone_is_unknown(column: str, *, is_base: bool) ->
     (unknown,) = [each for each in found if each.outcome == "unknown"]
     where = "in this tree" if is_base else "at the base"
     assert unknown.reason == f"not measured {where} (no time)"
-    assert outcome(found) == "unknown"
+    assert worst_outcome(found) == "unknown"
 
 
 def test_a_metric_of_neither_tree_has_no_check() -> None:
@@ -235,8 +235,10 @@ def test_growth_from_zero_is_worse() -> None:
     ],
 )
 def test_the_worst_counts(said: list[str], all_: str) -> None:
-    """The outcome of a tree is that of its worst target."""
-    assert outcome([Check(target="t", metric="latency", outcome=each) for each in said]) == all_
+    """A tree is as bad as its worst target."""
+    assert (
+        worst_outcome([Check(target="t", metric="latency", outcome=each) for each in said]) == all_
+    )
 
 
 def test_a_control_is_never_open() -> None:

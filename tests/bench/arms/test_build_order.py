@@ -6,8 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bench.arms import building
-from bench.arms import pairs as duels
+from bench.arms import build_and_check, building
 from bench.arms.building import in_turn, is_arm_first
 from bench.records.comparison import Arm, Comparison
 from bench.suite.bench_attention import GRID
@@ -62,12 +61,12 @@ def test_both_are_made_in_that_order_with_equal_weights(
 
         return noted
 
-    monkeypatch.setattr("bench.arms.pairs.build_module", noting(building.build_module))
+    monkeypatch.setattr("bench.arms.build_and_check.build_module", noting(building.build_module))
     for name in ("build_module", "_blank"):
         monkeypatch.setattr(building, name, noting(getattr(building, name)))
-    baseline, arm = duels.build_pair(comparison, arm_first=arm_first)
+    baseline, arm = build_and_check.build_arms(comparison, arm_first=arm_first)
     names = [baseline.arm.attention, arm.arm.attention]
     assert order == (names[::-1] if arm_first else names)
     assert names[0] == "mha"
     assert names[0] != names[1]
-    assert duels.check(comparison, baseline, arm).error is None
+    assert build_and_check.check(comparison, baseline, arm).error is None

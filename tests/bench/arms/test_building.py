@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from bench.arms.agreement import TOLERANCES, gradient_error, relative_error
-from bench.arms.building import build_module, build_pair, build_reference, random_inputs
+from bench.arms.building import build_arms, build_module, build_reference, random_inputs
 from bench.arms.levels import pin_precision
 from bench.records.comparison import Arm, Comparison, Workload
 from bench.records.errors import UnavailableError
@@ -35,8 +35,8 @@ def small(*grids: Grid) -> list[Comparison]:
 
 @pytest.mark.parametrize("comparison", small(PATCHERS, ATTENTION, PRECISION), ids=lambda c: c.key)
 def test_arm_agrees_with_float64(comparison: Comparison) -> None:
-    """Outputs, and gradients in training, are within a tenth of the precision's tolerance."""
-    baseline, arm = build_pair(comparison)
+    """Output and, in training, gradients are within a tenth of the tolerance of the precision."""
+    baseline, arm = build_arms(comparison)
     reference = build_reference(comparison, baseline)
     limit = TOLERANCES[comparison.arm.precision] / 10
     if comparison.workload.mode == "forward":
@@ -51,7 +51,7 @@ def test_arm_agrees_with_float64(comparison: Comparison) -> None:
 def test_the_reference_is_float64_without_fused_kernels() -> None:
     """The reference computes in float64 with the hand-written attention."""
     (comparison, *_) = small(ATTENTION)
-    baseline, _ = build_pair(comparison)
+    baseline, _ = build_arms(comparison)
     reference = build_reference(comparison, baseline)
     assert {p.dtype for p in reference.module.parameters()} == {torch.float64}
     assert type(reference.module).__name__ == "ManualAttention"
@@ -76,7 +76,7 @@ def test_every_weight_of_an_arm_is_initialised(
             baseline=Arm(),
             arm=Arm(patcher=patcher, attention=attention),
         )
-        baseline, arm = build_pair(comparison, arm_first=arm_first)
+        baseline, arm = build_arms(comparison, arm_first=arm_first)
     finally:
         torch.use_deterministic_algorithms(mode=False)
     sums = [
@@ -115,7 +115,7 @@ def test_a_training_step_trains() -> None:
     for mode, moves in (("train", True), ("forward", False)):
         workload = replace(WORKLOAD, mode=mode)
         comparison = Comparison(factor="attention", workload=workload, baseline=Arm(), arm=Arm())
-        arm, _ = build_pair(comparison)
+        arm, _ = build_arms(comparison)
         before = [parameter.detach().clone() for parameter in arm.module.parameters()]
         arm()
         after = list(arm.module.parameters())
@@ -132,7 +132,7 @@ def test_compiling_without_a_compiler_names_the_remedy(monkeypatch: pytest.Monke
         arm=Arm(compile="compile_blocks"),
     )
     with pytest.raises(UnavailableError, match=r"'no-such-compiler' is not on the PATH; install"):
-        build_pair(comparison)
+        build_arms(comparison)
 
 
 @pytest.mark.slow
@@ -145,7 +145,7 @@ def test_compiled_arm_agrees_with_float64(mode: str) -> None:
         baseline=Arm(),
         arm=Arm(compile="compile_blocks"),
     )
-    baseline, arm = build_pair(comparison)
+    baseline, arm = build_arms(comparison)
     expected_BX, expected = build_reference(comparison, baseline).output_and_gradients()
     if mode == "forward":
         assert relative_error(arm.output(), expected_BX) < 1e-5

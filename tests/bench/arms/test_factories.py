@@ -1,4 +1,4 @@
-"""bench.arms.pairs: arms and inputs from a user's names."""
+"""bench.arms.build_and_check: arms and inputs made from what a user names."""
 
 from pathlib import Path
 
@@ -6,7 +6,7 @@ import pytest
 import torch
 from torch import nn
 
-from bench.arms.pairs import BuiltArm, make_arm, make_inputs
+from bench.arms.build_and_check import BuiltArm, make_arm, make_inputs
 from bench.arms.tensors import Inputs
 from bench.records.comparison import Arm
 from bench.records.errors import InputError, UnavailableError

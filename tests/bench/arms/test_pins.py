@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 from torch.backends import cuda, mha
 
-from bench.arms.building import build_candidate, build_pair, check
+from bench.arms.building import build_arms, build_candidate, check
 from bench.arms.candidate import Candidate
 from bench.arms.levels import laid_out, lay_out, pinned_kernel
 from bench.costs.kernels import FLASH, MATH, NATIVE_MHA, kernels_of
@@ -85,7 +85,7 @@ def test_every_kernel_computes_the_same(mode: str, attention: str, kernel: str) 
     """With each kernel, outputs and gradients agree with float64, alone and in a block."""
     for component in ("attention", "block"):
         each = comparison("kernel", kernel, component, mode, attention=attention)
-        assert check(each, *build_pair(each)).error is None
+        assert check(each, *build_arms(each)).error is None
 
 
 @pytest.mark.parametrize("name", [each for each in LEVELS["kernel"] if each != "auto"])
@@ -134,7 +134,7 @@ def is_channels_last(value: Tensor) -> bool:
 def test_weights_and_images_have_the_layout(mode: str, precision: str) -> None:
     """The convolution's weight and the image are channels-last in every type."""
     each = comparison("layout", "channels_last", "patcher", mode, precision=precision)
-    baseline, arm = build_pair(each)
+    baseline, arm = build_arms(each)
     for found, expected in ((baseline, False), (arm, True)):
         assert list(map(is_channels_last, images(found))) == [expected, expected]
 
@@ -150,7 +150,7 @@ def images(arm: Candidate) -> list[Tensor]:
 def test_every_layout_computes_the_same(mode: str, patcher: str) -> None:
     """With each layout outputs and gradients agree with float64."""
     each = comparison("layout", "channels_last", "patcher", mode, patcher=patcher)
-    assert check(each, *build_pair(each)).error is None
+    assert check(each, *build_arms(each)).error is None
 
 
 def test_other_tensors_keep_their_layout() -> None:

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bench.records.environment import Environment, differences, warnings
+from bench.records.environment import Environment, differences, short_commit, warnings
 from bench.records.notes import NoteKind
 from helpers.records import ENVIRONMENT, make_environment
 
@@ -161,3 +161,8 @@ def test_the_device_has_a_name() -> None:
     assert (both.device_name("cpu"), both.device_name("cuda")) == ("AMD", "H200")
     assert both.devices == ("cpu", "cuda")
     assert make_environment().devices == ("cpu",)
+
+
+def test_commits_are_short() -> None:
+    """Ten digits, everywhere."""
+    assert short_commit("0123456789abcdef") == "0123456789"

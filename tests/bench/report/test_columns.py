@@ -7,7 +7,7 @@ import pytest
 from bench.records.row import Record
 from bench.report.columns import _COLUMNS, ROW_COLUMNS, Column, chosen, used
 from bench.report.notebook_result import ComparisonResult
-from bench.report.page.rows import PAGE_COLUMNS
+from bench.report.page.table_rows import PAGE_COLUMNS
 from bench.report.tables.costs import VIEWS
 from bench.report.tables.verdicts import VERDICT_COLUMNS
 from helpers.arm_costs import make_costly

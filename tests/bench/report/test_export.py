@@ -3,6 +3,7 @@
 import csv
 import json
 import math
+from pathlib import Path
 from typing import Any
 from xml.etree import ElementTree as ET
 
@@ -10,9 +11,11 @@ import pytest
 
 from bench.cli import report as exporting
 from bench.records.comparison import CHOICE
+from bench.records.errors import InputError
 from bench.records.row import COLUMNS
 from bench.report.export import FORMATS, as_action_benchmark, as_csv, as_json, as_junit, as_markdown
 from helpers.decisions import arm, control, failed, run
+from helpers.disks import files_of_at_most
 from helpers.pages import HOSTILE, make_report_data, rows
 from helpers.records import make_record
 
@@ -29,6 +32,24 @@ def parsed_json(text: str) -> Any:
 def test_the_formats_are_those_of_the_command() -> None:
     """The formats have the names and the order of the command's option."""
     assert tuple(FORMATS) == exporting._FORMATS
+
+
+def test_a_full_disk_leaves_no_part_of_a_file(tmp_path: Path) -> None:
+    """An export is written whole or not at all."""
+    with files_of_at_most(100), pytest.raises(InputError, match="File too large"):
+        exporting._write_new(tmp_path / "out.csv", "row\n" * 100)
+    assert not list(tmp_path.iterdir())
+
+
+def test_an_export_overwrites_nothing(tmp_path: Path) -> None:
+    """A file of this name stays, and so does a link without a target."""
+    (tmp_path / "out.csv").write_text("mine", "utf-8")
+    (tmp_path / "link.csv").symlink_to("nowhere")
+    for name in ("out.csv", "link.csv"):
+        with pytest.raises(InputError, match="exists; give --out a new name"):
+            exporting._write_new(tmp_path / name, "rows")
+    assert (tmp_path / "out.csv").read_text("utf-8") == "mine"
+    assert (tmp_path / "link.csv").is_symlink()
 
 
 def test_json_holds_everything() -> None:

@@ -18,7 +18,6 @@ from bench.report.labels import (
     combination_name,
     conditions,
     part_name,
-    short_commit,
     situation_name,
     workload,
 )
@@ -100,8 +99,3 @@ def test_axes() -> None:
     assert conditions(make_record(batch_size=None, device="cuda")) == "forward, cuda"
     assert part_name(make_record()) == "B/16\nattention"
     assert part_name(make_record(inputs="1,8")) == "1,8"
-
-
-def test_commits_are_short() -> None:
-    """A commit has ten digits everywhere."""
-    assert short_commit("0123456789abcdef") == "0123456789"

@@ -94,8 +94,8 @@ def test_the_command_draws_again_without_torch(
     ("text", "says"),
     [
         (None, r"cannot be read \(No such file or directory\); expected the folder of a profile"),
-        ("{", "was changed by hand"),
-        ("[]", "was changed by hand"),
+        ("{", "is not JSON .*; restore it or run again"),
+        ("[]", "is not a JSON object; restore it or run again"),
         ('{"schema": 9}', "has schema 9; this vitbench reads schema 1: use the version that"),
         ('{"schema": 1, "calls": "five"}', "was changed by hand"),
     ],

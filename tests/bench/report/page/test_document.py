@@ -9,7 +9,7 @@ import pytest
 from bench.report.page import figures as captions
 from bench.report.page.document import page
 from bench.report.page.figures import inline_svg
-from bench.report.page.rows import PAGE_COLUMNS, row_of
+from bench.report.page.table_rows import PAGE_COLUMNS, row_of
 from bench.report.plots.canvas import new_figure
 from helpers.decisions import control, failed
 from helpers.pages import HOSTILE, html, make_report_data, rows

@@ -186,7 +186,7 @@ def test_figures_of_each_device() -> None:
     """Each device has its own figures; empty figures are left out."""
     rows = [*RUN, *ON_CARD, *compiles()]
     found = {
-        name: figure for name, make in cost_figures(rows, SOURCE).items() if (figure := make())
+        str(name): figure for name, make in cost_figures(rows, SOURCE).items() if (figure := make())
     }
     assert list(found) == [
         *("memory-cpu", "roofline-cpu", "compile-cpu", "memory-cuda", "roofline-cuda"),

@@ -3,7 +3,6 @@
 from collections.abc import Iterator
 from functools import partial
 from itertools import product
-from pathlib import Path
 
 import matplotlib as mpl
 import numpy as np
@@ -16,12 +15,11 @@ from bench.records.row import Record
 from bench.report.plots import canvas
 from bench.report.plots import speed as plots
 from bench.report.plots.error import error_figure
-from bench.report.plots.speed import draw, latency_figure, write_plots
+from bench.report.plots.speed import latency_figure
 from helpers.figures import LEVELS, SOURCE, Draw, boxes, drawn, level, lie_apart, on
 from helpers.records import NOT_MEASURED, make_record
 
 speedup_figure = partial(plots.speedup_figure, delta=DELTA)
-KINDS = {"png": b"PNG", "svg": b"<?xml"}
 SPEEDUPS = (1.0, 0.9, 1.3, 2.2)
 DRAWS: list[Draw] = [latency_figure, error_figure, speedup_figure]
 all_figures = pytest.mark.parametrize("draw", DRAWS)
@@ -187,23 +185,6 @@ def test_title_and_legend_do_not_overlap() -> None:
     figure = drawn(speedup_figure, rows("precision"))
     title = next(text for text in figure.texts if text.get_text().startswith("precision: "))
     assert not title.get_window_extent().overlaps(figure.legends[0].get_window_extent())
-
-
-def test_write_plots(tmp_path: Path) -> None:
-    """Each figure is a PNG and an SVG, named by the rows alone."""
-    records = [level("precision", 0, 1.0), level("precision", 1, 0.9, device="cuda")]
-    paths = write_plots(tmp_path / "plots", draw(records, SOURCE, DELTA))
-    stems = ("speedup-cpu-precision", "speedup-cuda-precision", "latency", "error")
-    assert [path.name for path in paths] == [f"{s}.{kind}" for s in stems for kind in KINDS]
-    assert sorted(paths) == sorted((tmp_path / "plots").iterdir())
-    for path in paths:
-        assert KINDS[path.suffix[1:]] in path.read_bytes()[:200]
-    assert write_plots(tmp_path / "plots", draw(records, SOURCE, DELTA)) == paths
-
-
-def test_write_plots_of_nothing(tmp_path: Path) -> None:
-    """A run without measurements has no plots."""
-    assert write_plots(tmp_path / "plots", draw([LOST], SOURCE, DELTA)) == []
 
 
 def test_too_many_arms_for_a_legend() -> None:

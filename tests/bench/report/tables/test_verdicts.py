@@ -14,7 +14,6 @@ from bench.report.labels import by_factor, verdict, workload
 from bench.report.tables.verdicts import (
     SINGLE,
     VERDICT_COLUMNS,
-    provenance,
     remarks,
     share_line,
     summary,
@@ -22,7 +21,6 @@ from bench.report.tables.verdicts import (
 from helpers.records import (
     NOT_MEASURED,
     make_analysis,
-    make_environment,
     make_note,
     make_record,
 )
@@ -175,30 +173,6 @@ def test_brackets_are_not_markup() -> None:
 def test_no_remarks() -> None:
     """A run without problems has no remarks."""
     assert remarks_of([make_record()]) == []
-
-
-@pytest.mark.parametrize(
-    ("changes", "hardware", "commit"),
-    [
-        ({}, "AMD EPYC 7B13, 2 threads", "commit 0123456789"),
-        ({"dirty": True}, "AMD EPYC 7B13, 2 threads", "commit 0123456789 with changes"),
-        ({"commit": None, "dirty": None}, "AMD EPYC 7B13, 2 threads", "no commit"),
-        ({"gpus": ("H200",)}, "AMD EPYC 7B13, 2 threads, H200", "commit 0123456789"),
-    ],
-)
-def test_provenance(changes: dict[str, Any], hardware: str, commit: str) -> None:
-    """Hardware, versions, commit and time precede the command that repeats the run."""
-    text = provenance(make_environment(**changes), "vitbench run --quick", "2026-01-02T03:04:05")
-    versions = "torch 2.9.0, Python 3.12.1"
-    assert text == (f"{hardware}; {versions}; {commit}; 2026-01-02T03:04:05\nvitbench run --quick")
-
-
-def test_own_arms_have_a_commit_of_their_own() -> None:
-    """A user's own arms have their tree's commit, not vitbench's."""
-    text = provenance(make_environment(), "vitbench compare", "2026", "c0ffee" * 6)
-    assert "arms at commit c0ffeec0ff, vitbench at 0123456789" in text
-    text = provenance(make_environment(), "vitbench compare", "2026", "c0ffee" * 6, True)  # noqa: FBT003
-    assert "arms at commit c0ffeec0ff with changes, vitbench at 0123456789;" in text
 
 
 @pytest.mark.parametrize(

@@ -1,4 +1,4 @@
-"""bench.arms.pairs: two arms with equal weights and inputs, and their agreement."""
+"""bench.arms.build_and_check: two arms with equal weights and inputs, and whether they agree."""
 
 import re
 from collections.abc import Callable
@@ -11,7 +11,7 @@ from torch import nn
 
 from bench.arms import building
 from bench.arms.agreement import Agreement
-from bench.arms.pairs import ArmError, build_pair, check, share_weights
+from bench.arms.build_and_check import ArmError, build_arms, check, share_weights
 from bench.records.comparison import OWN_FACTOR, Comparison, Sample
 from bench.records.errors import InputError, Remedy
 from bench.suite import bench_given
@@ -70,7 +70,7 @@ def _own(tmp_path: Path) -> Callable[..., Comparison]:
 
 def checked(comparison: Comparison) -> Agreement:
     """Build both arms and check them."""
-    return check(comparison, *build_pair(comparison))
+    return check(comparison, *build_arms(comparison))
 
 
 def sample_of(comparison: Comparison) -> Sample:
@@ -97,16 +97,16 @@ def test_modules_of_equal_names_and_shapes_get_equal_weights(
 
 
 def test_two_copies_never_share_their_weights(own: Callable[..., Comparison]) -> None:
-    """Copies have separate weights, even if a factory returns the same module again."""
-    baseline, arm = build_pair(own("shared", "shared", mode="train"))
+    """Not even where a factory returns the same module again."""
+    baseline, arm = build_arms(own("shared", "shared", mode="train"))
     arm()
     pairs = zip(baseline.module.parameters(), arm.module.parameters(), strict=True)
     assert not any(torch.equal(first, second) for first, second in pairs)
 
 
 def test_inputs_of_both_arms_are_equal(own: Callable[..., Comparison]) -> None:
-    """Both arms get equal inputs in separate memory."""
-    first, second = (each.inputs.args[0] for each in build_pair(own("linear", "other")))
+    """Equal numbers in memory of their own."""
+    first, second = (each.inputs.args[0] for each in build_arms(own("linear", "other")))
     assert torch.equal(first, second)
     assert first.data_ptr() != second.data_ptr()
 
@@ -198,7 +198,7 @@ def test_out_of_memory_is_a_status(own: Callable[..., Comparison]) -> None:
 def test_a_failing_factory_has_a_one_line_error(own: Callable[..., Comparison]) -> None:
     """A mistake in a file gives the same one-line error as on the command line."""
     with pytest.raises(InputError, match="did you mean 'linear'"):
-        build_pair(own("linear", "lineal"))
+        build_arms(own("linear", "lineal"))
 
 
 def test_vitcores_arms_agree_with_each_other_and_with_torchs() -> None:
@@ -226,7 +226,7 @@ def test_a_users_attention_can_be_compared_with_vitcores(tmp_path: Path) -> None
     """
     path = write(tmp_path / "arms.py", code)
     comparison = compare("vitcore:attention=sdpa", f"{path}:Attention", "1,5,768")
-    outputs = build_pair(comparison)[1].outputs()
+    outputs = build_arms(comparison)[1].outputs()
     assert list(outputs) == ["output[0]", "output[1]"]
     write(path, code.replace("(x, x, x)", "(x, x, x, need_weights=False)"))
     assert checked(comparison).error is None
@@ -245,7 +245,7 @@ def test_vitcores_own_comparisons_are_still_judged_by_float64() -> None:
     """A comparison without a factory is checked against float64."""
     selection = Selection(variants=("B/32",), image_size=32, batch_sizes=(1,))
     (_, comparison, _) = expand(PATCHERS, selection)
-    pair = build_pair(comparison)
+    pair = build_arms(comparison)
     assert check(comparison, *pair) == building.check(comparison, *pair)
     assert check(comparison, *pair).output_error
 

@@ -6,7 +6,7 @@ user's own arms, which are checked against their baseline.
 
 import copy
 import zlib
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
@@ -17,9 +17,9 @@ from torch import Tensor, nn
 
 from bench.arms import building
 from bench.arms.agreement import Agreement, agreement
-from bench.arms.building import Pair, build_module, in_turn
+from bench.arms.building import Both, build_module, in_turn
 from bench.arms.candidate import Candidate, Work, seeded
-from bench.arms.tensors import Inputs, Leaves, named
+from bench.arms.tensors import Inputs, Leaves, inputs_of, named
 from bench.records.comparison import OWN, Arm, Comparison, Workload
 from bench.records.errors import InputError, UnavailableError, one_line
 from bench.suite.availability import precision_problem
@@ -99,12 +99,8 @@ def _random(spec: Shapes, text: str, precision: str) -> Inputs:
 
 
 def _given(made: object, spec: InputSpec) -> Inputs:
-    if isinstance(made, Tensor):
-        return Inputs(args=(made,))
-    if isinstance(made, Mapping):
-        return Inputs(kwargs={str(name): value for name, value in made.items()})
-    if isinstance(made, list | tuple):
-        return Inputs(args=tuple(made))
+    if (inputs := inputs_of(made)) is not None:
+        return inputs
     raise InputError(
         f"{spec} returned {described(made)}; expected a tensor, a tuple of what "
         "the arm takes by position, or a dict of what it takes by name"
@@ -117,11 +113,11 @@ class ArmError(RuntimeError):
 
 @dataclass(frozen=True)
 class _Kind:
-    build: Callable[..., Pair[Candidate]]
+    build: Callable[..., Both[Candidate]]
     check: Callable[[Comparison, Candidate, Candidate], Agreement]
 
 
-def build_pair(comparison: Comparison, *, arm_first: bool = False) -> Pair[Candidate]:
+def build_arms(comparison: Comparison, *, arm_first: bool = False) -> Both[Candidate]:
     """Build baseline and candidate with equal inputs and, if possible, equal weights.
 
     ``arm_first`` builds the candidate first, so that it is first in memory; the order of the result
@@ -132,7 +128,7 @@ def build_pair(comparison: Comparison, *, arm_first: bool = False) -> Pair[Candi
 
 
 def build_one(comparison: Comparison) -> Candidate:
-    """Build the candidate of a comparison alone. Raises like ``build_pair``."""
+    """Build the candidate of a comparison alone. Raises like ``build_arms``."""
     workload, arm = comparison.workload, comparison.arm
     if arm.factory is None:
         return building.build_candidate(arm, workload)
@@ -145,14 +141,14 @@ def check(comparison: Comparison, baseline: Candidate, arm: Candidate) -> Agreem
     return _kind(comparison).check(comparison, baseline, arm)
 
 
-def pair_of(
+def ready_arms(
     comparison: Comparison,
     baseline: BuiltArm,
     arm: BuiltArm,
     inputs: Inputs,
     *,
     arm_first: bool = False,
-) -> Pair[Candidate]:
+) -> Both[Candidate]:
     """Return two of a user's arms, ready to run."""
     if isinstance(arm.work, nn.Module) and arm.work is baseline.work:
         # Two calls must not share weights in the cache, nor train the same ones.
@@ -185,12 +181,12 @@ def _state(module: nn.Module) -> Leaves:
     return {n: value for n, value in module.state_dict().items() if isinstance(value, Tensor)}
 
 
-def _build_own(comparison: Comparison, *, arm_first: bool) -> Pair[Candidate]:
+def _build_own(comparison: Comparison, *, arm_first: bool) -> Both[Candidate]:
     device = comparison.workload.device
     inputs = make_inputs(comparison)
     arms = (comparison.baseline, comparison.arm)
     made = in_turn(*(partial(make_arm, arm, device) for arm in arms), arm_first=arm_first)
-    return pair_of(comparison, *made, inputs, arm_first=arm_first)
+    return ready_arms(comparison, *made, inputs, arm_first=arm_first)
 
 
 def _check_own(comparison: Comparison, baseline: Candidate, arm: Candidate) -> Agreement:
@@ -227,4 +223,4 @@ def _called(name: str, answer: Callable[[], T]) -> T:
 def _kind(comparison: Comparison) -> _Kind:
     if comparison.baseline.factory is not None:
         return _Kind(_build_own, _check_own)
-    return _Kind(building.build_pair, building.check)
+    return _Kind(building.build_arms, building.check)
