@@ -1,4 +1,4 @@
-"""``bench.compare``: two callables in this process, and a record that shows itself."""
+"""``bench.compare``: two callables in this process, and the resulting record."""
 
 import tempfile
 from dataclasses import FrozenInstanceError
@@ -26,7 +26,7 @@ def linear(*, seed: int = 0) -> nn.Linear:
 
 
 def compare(baseline: Any, candidate: Any, **given: Any) -> Any:
-    """Compare for a tenth of a second, without a bar and beside whoever measures here."""
+    """Compare for a tenth of a second, without a progress bar or a machine lock."""
     options: dict[str, Any] = {"inputs": (X_BND,), "budget_s": 0.1, "lock": False}
     return bench.compare(baseline, candidate, show_progress=False, **(options | given))
 
@@ -42,8 +42,8 @@ def test_a_comparison_is_a_frozen_row_of_results() -> None:
         found.speedup = 2.0
 
 
-def test_it_says_what_one_process_leaves_open() -> None:
-    """Text and HTML both say that other processes were not measured."""
+def test_text_and_html_mention_other_processes() -> None:
+    """Text and HTML both note that other processes were not measured."""
     found = compare(linear(), linear())
     assert "one process" in repr(found)
     assert "one process" in found._repr_html_()
@@ -51,7 +51,7 @@ def test_it_says_what_one_process_leaves_open() -> None:
 
 
 def test_html_shows_hostile_names_as_text() -> None:
-    """A name from outside cannot bring markup into a notebook."""
+    """HTML escapes names from outside."""
 
     def work(x_BND: Tensor) -> Tensor:
         return x_BND * 2
@@ -63,7 +63,7 @@ def test_html_shows_hostile_names_as_text() -> None:
 
 
 def test_the_users_modules_stay_as_they_are() -> None:
-    """Measuring, even training, changes neither weights nor mode nor gradients of what came in."""
+    """Measuring and training leave the caller's weights, mode and gradients unchanged."""
     baseline, candidate = linear(seed=1), linear(seed=2)
     before = [candidate.weight.clone(), baseline.weight.clone()]
     found = compare(baseline, candidate, mode="train")
@@ -75,7 +75,7 @@ def test_the_users_modules_stay_as_they_are() -> None:
 
 
 def test_different_outputs_are_wrong_unless_accepted() -> None:
-    """A candidate that computes something else gets no verdict, and the error names the option."""
+    """A candidate of other outputs has no verdict, and the error names the option."""
     found = compare(linear(), nn.Sequential(linear(), nn.GELU()))
     assert found.status == "wrong"
     assert found.verdict is None
@@ -87,7 +87,7 @@ def test_different_outputs_are_wrong_unless_accepted() -> None:
 
 @pytest.mark.parametrize("inputs", [X_BND, (X_BND,), [X_BND], {"input": X_BND}])
 def test_inputs_by_position_and_by_name(inputs: object) -> None:
-    """A tensor, a tuple, a list or a mapping of names is what the call takes."""
+    """A tensor, a tuple, a list or a mapping of names gives the arguments."""
     assert compare(linear(), linear(), inputs=inputs).inputs == "1,16,32"
 
 
@@ -108,19 +108,19 @@ def test_inputs_by_position_and_by_name(inputs: object) -> None:
         ({"cache": "hot"}, "unknown cache state 'hot'"),
     ],
 )
-def test_what_cannot_be_compared_is_refused(given: dict[str, Any], says: str) -> None:
-    """An error says what came and what was expected, before anything is measured."""
+def test_invalid_arguments_are_refused(given: dict[str, Any], says: str) -> None:
+    """The error has the value and the expected ones, before anything is measured."""
     with pytest.raises(InputError, match=says):
         compare(linear(), linear(), **given)
 
 
 def test_torchs_own_device_is_a_device() -> None:
-    """A device as torch has it is as good as its name."""
+    """A torch.device is accepted like its name."""
     assert compare(linear(), linear(), device=torch.device("cpu")).device == "cpu"
 
 
 def test_names_are_those_that_a_user_gave() -> None:
-    """A function is called by its name, wherever it was made and however its arguments were set."""
+    """A function's name is used, also for a nested or partial one."""
 
     def scaled(x_BND: Tensor, by: float) -> Tensor:
         return x_BND * by
@@ -129,25 +129,25 @@ def test_names_are_those_that_a_user_gave() -> None:
     assert (found.baseline, found.arm) == ("scaled", "Linear")
 
 
-def test_a_held_lock_is_told_in_words_of_python(
+def test_the_error_of_a_held_lock_names_the_argument(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The error names the argument, not the option of the command line."""
+    """The error names the argument of compare, not the command-line option."""
     monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
     with device_locks(["cpu"], "other"), pytest.raises(InputError, match="or pass lock=False"):
         compare(linear(), linear(), lock=True)
 
 
-def test_of_what_was_not_measured_nothing_is_claimed() -> None:
-    """A candidate that failed leaves no other process open."""
+def test_a_failed_comparison_has_no_note_on_processes() -> None:
+    """A failed candidate has no note on other processes."""
     found = compare(linear(), lambda x_BND: x_BND.no_such_thing)
     assert found.status == "crashed"
     assert found.rounds == 0
     assert not any("process" in text for text in found.leaves_open)
 
 
-def test_what_cannot_be_called_is_refused() -> None:
-    """A candidate that is no callable is named."""
+def test_a_candidate_must_be_callable() -> None:
+    """The error names the candidate that is not callable."""
     with pytest.raises(InputError, match="'a name' cannot be called"):
         compare(linear(), "a name")
 

@@ -1,4 +1,4 @@
-"""What only a GPU can show: every arm, the event clock, memory between cases, out of memory."""
+"""On a GPU: every arm, the event clock, memory between cases, out of memory."""
 
 from dataclasses import replace
 
@@ -84,7 +84,7 @@ def test_tf32_covers_forward_and_backward() -> None:
 
 
 def test_event_time_is_within_wall_time() -> None:
-    """The device's time of a call is positive and no longer than the synchronised wall's."""
+    """The device time of a call is positive and no longer than its synchronised wall time."""
     clock, x_NN = EventClock(), torch.randn(4096, 4096, device="cuda")
     for _ in range(10):
         device_s = timed(lambda: x_NN @ x_NN, clock)
@@ -93,7 +93,7 @@ def test_event_time_is_within_wall_time() -> None:
 
 
 def test_a_sample_has_both_times_and_the_queued_one() -> None:
-    """Device, wall and queued times and the peak of memory stand in every CUDA sample."""
+    """Every CUDA sample has device, wall and queued times and the peak of memory."""
     sample = sample_of(CASES[0])
     assert sample.status == "ok"
     assert len(sample.arm_wall_s) == len(sample.arm_s) == len(sample.baseline_wall_s)
@@ -103,7 +103,7 @@ def test_a_sample_has_both_times_and_the_queued_one() -> None:
 
 
 def test_the_peak_starts_anew_with_each_case() -> None:
-    """A large case does not show in the peak of the small one after it."""
+    """The peak of a small case excludes that of the large one before it."""
     fresh_memory("cuda")
     large = torch.empty(2**28, device="cuda")
     high = peak_bytes("cuda") or 0
@@ -114,7 +114,7 @@ def test_the_peak_starts_anew_with_each_case() -> None:
 
 
 def test_out_of_memory_is_a_status_and_the_next_case_runs() -> None:
-    """What exceeds the memory allowed is ``oom``; the next comparison is measured as ever."""
+    """A case above the memory limit is ``oom``, and the next comparison is measured."""
     case = next(c for c in CASES if c.factor == "attention" and not c.is_control)
     huge = replace(case, workload=replace(case.workload, batch_size=512))
     torch.cuda.set_per_process_memory_fraction(0.005)
@@ -126,14 +126,14 @@ def test_out_of_memory_is_a_status_and_the_next_case_runs() -> None:
 
 
 def test_flushing_covers_the_l2() -> None:
-    """The buffer that is written is at least twice the L2 cache."""
+    """The flushed buffer is at least twice the L2 cache."""
     buffer = flusher("cuda")()
     assert isinstance(buffer, torch.Tensor)
     assert buffer.nbytes >= 2 * torch.cuda.get_device_properties(0).L2_cache_size
 
 
 def test_the_environment_names_the_gpu() -> None:
-    """Name, driver and CUDA version are recorded, and cuda is a device to measure."""
+    """Name, driver and CUDA version are recorded, and cuda is an available device."""
     environment = read_environment()
     assert environment.gpus[0] == torch.cuda.get_device_name(0)
     assert environment.gpu_driver
@@ -144,7 +144,7 @@ def test_the_environment_names_the_gpu() -> None:
 @pytest.mark.slow
 @pytest.mark.parametrize("arm", ["compile", "reduce_overhead", "max_autotune"])
 def test_compile_modes_run_and_agree(arm: str) -> None:
-    """Whole-model modes, CUDA graphs among them, give what eager gives; the first call is kept."""
+    """Whole-model modes, with CUDA graphs, agree with eager and record the first call."""
     case = next(c for c in expand(COMPILE, WHOLE) if c.arm_name == arm)
     sample = sample_of(case)
     assert (sample.status, sample.error) == ("ok", None)
@@ -153,7 +153,7 @@ def test_compile_modes_run_and_agree(arm: str) -> None:
 @pytest.mark.parametrize("mode", MODES)
 @pytest.mark.parametrize("variant", ["B/16", "L/16", "H/14"])
 def test_memory_is_predicted_within_five_percent(variant: str, mode: str) -> None:
-    """Of max_memory_allocated, for two batch sizes; reserved and the driver's figure hold more."""
+    """Predictions match max_memory_allocated, which reserved and driver's memory include."""
     for batch_size in (1, 8):
         case = case_of(variant=variant, mode=mode, batch_size=batch_size)
         measured = alone(case)
@@ -168,14 +168,14 @@ def test_memory_is_predicted_within_five_percent(variant: str, mode: str) -> Non
 
 @pytest.mark.parametrize("optimizer", ["adamw", "adamw_loop", "adamw_fused", "sgd"])
 def test_optimizers_memory_is_predicted(optimizer: str) -> None:
-    """What each keeps and needs for a moment, with the precision that GPUs train in."""
+    """State and temporary memory of each optimizer are predicted at a GPU's precision."""
     levels = {"optimizer": optimizer, "precision": "amp_bf16"}
     case = case_of(variant="B/16", mode="train", batch_size=8, **levels)
     assert predict(case).total_bytes == pytest.approx(alone(case).allocated_bytes, rel=0.05)
 
 
-def test_a_look_at_one_arm_tells_everything() -> None:
-    """Kernels, limits in both precisions, bandwidth, and the three figures of memory."""
+def test_a_survey_has_every_cost() -> None:
+    """A survey has kernels, limits in both precisions, bandwidth and three memory figures."""
     control = next(c for c in CASES if c.factor == "attention" and c.workload.mode == "forward")
     found = ArmSurvey(SurveyJob(comparison=control, limits=("fp32", "bf16")), None).survey()
     assert (found.measured.status, found.error) == ("ok", None)

@@ -23,7 +23,7 @@ PACKAGE = Path(bench.__path__[0])
 
 
 def test_every_arm_has_its_row(finished: FinishedRun) -> None:
-    """Eleven comparisons, three controls among them, all measured in both planned passes."""
+    """Eleven comparisons, three of them controls, are measured in both planned passes."""
     found = read_csv(finished.folder / "results.csv")
     records = [record for record in found if record.factor != CHOICE]
     named = {(record.factor, record.arm) for record in records}
@@ -38,8 +38,8 @@ def test_every_arm_has_its_row(finished: FinishedRun) -> None:
     assert all(r.speedup and r.latency_ms and r.output_error for r in records)
 
 
-def test_the_folder_holds_what_the_readme_says(finished: FinishedRun) -> None:
-    """CSV with the frozen columns, environment, raw JSON of each pass, every plot twice."""
+def test_the_folder_has_the_documented_files(finished: FinishedRun) -> None:
+    """CSV with the frozen columns, environment, raw JSON of each pass, each plot twice."""
     header, *_ = (finished.folder / "results.csv").read_text().splitlines()
     assert header == ",".join(COLUMNS)
     assert read_environment(finished.folder).threads > 0
@@ -55,7 +55,7 @@ def test_the_folder_holds_what_the_readme_says(finished: FinishedRun) -> None:
     assert names == {f"{stem}.{kind}" for stem in stems for kind in ("png", "svg")}
 
 
-def test_raw_json_and_journal_tell_the_same_times(finished: FinishedRun) -> None:
+def test_raw_json_and_journal_have_equal_times(finished: FinishedRun) -> None:
     """The candidate's times are pytest-benchmark's own, to the nanosecond."""
     raw = json.loads((finished.folder / "passes" / "pass-1.json").read_text())
     by_key = {s.key: s for s in read_samples(finished.folder) if s.pass_index == 0}
@@ -66,7 +66,7 @@ def test_raw_json_and_journal_tell_the_same_times(finished: FinishedRun) -> None
 
 
 def test_progress_and_table_do_not_mix(finished: FinishedRun) -> None:
-    """Standard output holds the tables and can be piped; progress is on standard error."""
+    """Standard output has the tables only; progress is on standard error."""
     assert "attention: against mha" in finished.done.stdout
     assert "pass 1/2" not in finished.done.stdout
     assert len(re.findall(r"^pass \d/2  \d+/22  ", finished.done.stderr, re.MULTILINE)) == 22
@@ -74,7 +74,7 @@ def test_progress_and_table_do_not_mix(finished: FinishedRun) -> None:
 
 
 def test_the_report_can_be_made_again(finished: FinishedRun, tmp_path: Path) -> None:
-    """From the journal alone the same CSV and the same plots come back."""
+    """The journal alone gives the same CSV and plots again."""
     folder = finished.copied(tmp_path)
     before = (folder / "results.csv").read_text()
     (folder / "results.csv").unlink()
@@ -86,12 +86,12 @@ def test_the_report_can_be_made_again(finished: FinishedRun, tmp_path: Path) -> 
     assert {plot.name for plot in (folder / "plots").iterdir()} == plots
 
 
-def test_every_row_says_what_its_arm_costs(finished: FinishedRun) -> None:
-    """Memory beside its prediction, work beside its limit, kernels; no cell is 0 for want of it."""
+def test_every_row_has_the_costs_of_its_arm(finished: FinishedRun) -> None:
+    """Memory has its prediction, work its limit, kernels their names; no missing value is 0."""
     for record in read_csv(finished.folder / "results.csv"):
         assert record.allocated_bytes
         assert record.predicted_bytes
-        # What oneDNN takes inside a convolution is its own choice.
+        # oneDNN chooses its own scratch memory inside a convolution.
         if record.component != "patcher":
             assert record.prediction_error == pytest.approx(0, abs=0.05)
         assert (record.process_bytes or 0) > record.allocated_bytes
@@ -99,7 +99,7 @@ def test_every_row_says_what_its_arm_costs(finished: FinishedRun) -> None:
         assert record.gflop_per_s
         assert record.limit_share
         assert record.kernels
-        # On a busy machine there may be no time left to learn the digits.
+        # A busy machine may lack the time for training on the digits.
         if record.top1_agreement is None:
             assert "top-1 not available: out of time" in str(record.note)
         else:
@@ -109,7 +109,7 @@ def test_every_row_says_what_its_arm_costs(finished: FinishedRun) -> None:
 
 
 def test_the_table_also_comes_as_markdown(finished: FinishedRun, tmp_path: Path) -> None:
-    """``--markdown`` prints tables that a pull request shows."""
+    """``--markdown`` prints the tables in GitHub's form."""
     finished.copied(tmp_path)
     done = vitbench("report", "run", "--markdown", "--show", "none", cwd=tmp_path)
     assert "| workload | arm | latency |" in done.stdout
@@ -119,7 +119,7 @@ def test_the_table_also_comes_as_markdown(finished: FinishedRun, tmp_path: Path)
 
 
 def test_a_run_without_its_journal_keeps_its_rows(finished: FinishedRun, tmp_path: Path) -> None:
-    """Where nothing could be made again nothing is overwritten."""
+    """Without a journal the report fails and overwrites nothing."""
     folder = finished.copied(tmp_path)
     (folder / "journal.jsonl").unlink()
     rows = (folder / "results.csv").read_bytes()
@@ -129,8 +129,8 @@ def test_a_run_without_its_journal_keeps_its_rows(finished: FinishedRun, tmp_pat
     assert (folder / "results.csv").read_bytes() == rows
 
 
-def test_an_unfinished_run_says_so(finished: FinishedRun, tmp_path: Path) -> None:
-    """What is missing of the planned passes is counted, with the command that measures it."""
+def test_an_unfinished_run_counts_missing_passes(finished: FinishedRun, tmp_path: Path) -> None:
+    """The report counts the missing passes and names the command that measures them."""
     folder = finished.copied(tmp_path)
     lines = (folder / "journal.jsonl").read_text().splitlines(keepends=True)
     (folder / "journal.jsonl").write_text("".join(lines[:-1]))
@@ -141,10 +141,10 @@ def test_an_unfinished_run_says_so(finished: FinishedRun, tmp_path: Path) -> Non
     assert "unfinished" not in vitbench("report", str(whole), cwd=tmp_path).stderr
 
 
-def test_an_old_terminal_gets_what_it_can_show(
+def test_a_limited_encoding_gets_replacements(
     finished: FinishedRun, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Signs that an encoding lacks are replaced; nothing fails for their sake."""
+    """Characters that an encoding lacks are replaced without an error."""
     monkeypatch.setenv("PYTHONIOENCODING", "ascii")
     finished.copied(tmp_path)
     done = vitbench("report", "run", cwd=tmp_path)
@@ -154,7 +154,7 @@ def test_an_old_terminal_gets_what_it_can_show(
 
 
 def pytest_in(folder: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
-    """Run the small patchers with pytest alone, also where a worker of pytest-xdist starts it."""
+    """Run the small patchers with pytest alone, optionally in a worker of pytest-xdist."""
     words = (str(PACKAGE), *SMALLEST, "--factors", "patcher", *arguments)
     given = {k: v for k, v in environment(folder).items() if not k.startswith("PYTEST_")}
     with started(sys.executable, "-m", "pytest", *words, cwd=folder, env=given) as process:
@@ -184,7 +184,7 @@ def test_plain_pytest_keeps_what_pytest_benchmark_offers(tmp_path: Path) -> None
 def test_plain_pytest_refuses_bad_input(
     arguments: tuple[str, ...], says: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The benchmark modules know the same names as the command line, and say so in one line."""
+    """The benchmark modules refuse unknown names in one line, like the command line."""
     monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "")
     command = [sys.executable, "-m", "pytest", str(PACKAGE), *arguments]
     done = subprocess.run(command, capture_output=True, text=True, check=False, cwd=tmp_path)
@@ -194,5 +194,5 @@ def test_plain_pytest_refuses_bad_input(
 
 
 def test_plain_pytest_can_only_try_the_arms(tmp_path: Path) -> None:
-    """With --benchmark-disable every arm is called, and nothing is timed."""
+    """With --benchmark-disable every arm is called once, without timing."""
     assert "3 passed" in pytest_in(tmp_path, "--benchmark-disable").stdout

@@ -1,4 +1,4 @@
-"""vitcore.attention against a loop over heads and tokens. Axes as there."""
+"""vitcore.attention against a loop over heads and tokens, in the same axis names."""
 
 import math
 
@@ -23,7 +23,7 @@ def randomised(config: ViTConfig) -> nn.Module:
 
 
 def attend(q_NK: Tensor, k_NK: Tensor, v_NK: Tensor) -> Tensor:
-    """Let each token look at all tokens of one head, one after the other."""
+    """Attend from each token of one head to all tokens, one token at a time."""
     out_NK = torch.empty_like(q_NK)
     for token, q_K in enumerate(q_NK):
         scores_N = torch.stack([(q_K * k_K).sum() / math.sqrt(len(q_K)) for k_K in k_NK])
@@ -33,7 +33,7 @@ def attend(q_NK: Tensor, k_NK: Tensor, v_NK: Tensor) -> Tensor:
 
 
 def oracle(module: nn.Module, heads: int, x_BND: Tensor) -> Tensor:
-    """Compute one image and one head at a time; the heads' outputs stand side by side."""
+    """Compute one image and one head at a time and concatenate the heads' outputs."""
     weights = canonical({name: value.detach() for name, value in module.named_parameters()})
     out_BND = torch.empty_like(x_BND)
     for image, x_ND in enumerate(x_BND):
@@ -46,7 +46,7 @@ def oracle(module: nn.Module, heads: int, x_BND: Tensor) -> Tensor:
 
 
 def example(heads: int, head_width: int, name: str) -> ViTConfig:
-    """Build the config of one attention; the image's sizes do not matter here."""
+    """Build the config of one attention; the image's sizes have no effect."""
     return ViTConfig(width=heads * head_width, heads=heads, attention=name)
 
 

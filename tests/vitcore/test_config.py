@@ -1,4 +1,4 @@
-"""vitcore.config and the package's surface: sizes, names, errors, and what an import brings in."""
+"""vitcore.config and the package's surface: sizes, names, errors and imports."""
 
 import subprocess
 import sys
@@ -49,7 +49,7 @@ def test_unknown_attribute() -> None:
 
 @pytest.mark.parametrize("module", ["vitcore", "vitcore.config", "vitcore.costs"])
 def test_import_without_torch(module: str) -> None:
-    """Config and costs serve programs that never import torch."""
+    """Config and costs import without torch."""
     code = f"import sys, {module}; print('torch' in sys.modules, {module}.__name__)"
     run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert run.stdout.split() == ["False", module]
@@ -116,7 +116,7 @@ def test_config_takes_keywords_only() -> None:
     ],
 )
 def test_refused(changes: dict[str, Any], message: str) -> None:
-    """What does not fit is refused, with what came, what was expected and what would fit."""
+    """An invalid config is refused with the value, the expectation and valid values."""
     with pytest.raises(ValueError, match=message):
         ViTConfig(**changes)
 

@@ -1,4 +1,4 @@
-"""vitcore.costs: exact numbers, against published ones and against what PyTorch counts."""
+"""vitcore.costs: exact counts, against published ones and PyTorch's own."""
 
 from collections.abc import Callable
 from functools import partial
@@ -58,7 +58,7 @@ def configs(draw: st.DrawFn) -> ViTConfig:
 
 
 def input_shape(component: str, config: ViTConfig) -> tuple[int, ...]:
-    """Shape of what a component sees of one image."""
+    """Shape of a component's input for one image."""
     if component in ("patcher", "model"):
         return config.channels, *config.image_hw
     return (config.width,) if component == "head" else (config.tokens, config.width)
@@ -67,11 +67,11 @@ def input_shape(component: str, config: ViTConfig) -> tuple[int, ...]:
 def count(
     component: str, config: ViTConfig, batch: int, *, backward: bool = False
 ) -> tuple[int, int]:
-    """Let PyTorch count parameters and, of an image, MACs of a built component.
+    """Count with PyTorch a component's parameters and the MACs of one image.
 
-    It is in train mode, and so without the fast path; with ``backward`` that is counted too.
+    Train mode avoids the fast path; ``backward`` adds the backward pass.
 
-    Without memory attention is plain products; torch 2.9 does not know the CPU's fused kernel.
+    On the meta device attention is plain products: torch 2.9 cannot count the CPU's fused kernel.
     """
     with torch.device("meta"):
         module = COMPONENTS[component][1](config)
@@ -94,7 +94,7 @@ def test_published_numbers(name: str) -> None:
 
 @pytest.mark.parametrize("name", PUBLISHED)
 def test_variants_as_built(name: str) -> None:
-    """Each variant, built without memory, has the parameters and FLOPs of the arithmetic."""
+    """Each variant, built on the meta device, has the arithmetic's parameters and FLOPs."""
     config = ViTConfig.from_name(name)
     cost = costs.model(config)
     assert count("model", config, 1) == (cost.parameters, cost.macs)
@@ -112,7 +112,7 @@ def test_articles_model() -> None:
 @given(config=configs(), batch=st.integers(1, 3))
 @settings(max_examples=30, deadline=None)
 def test_components_as_built(component: str, config: ViTConfig, batch: int) -> None:
-    """Parameters and FLOPs of any small model and of its parts are exactly what PyTorch counts."""
+    """PyTorch counts the same parameters and FLOPs for any small model and its parts."""
     cost = COMPONENTS[component][0](config)
     assert count(component, config, batch) == (cost.parameters, cost.macs)
 
@@ -121,7 +121,7 @@ def test_components_as_built(component: str, config: ViTConfig, batch: int) -> N
 @given(config=configs(), batch=st.integers(1, 3))
 @settings(max_examples=30, deadline=None)
 def test_training_as_built(component: str, config: ViTConfig, batch: int) -> None:
-    """Forward and backward take exactly what PyTorch counts: less than three times forward."""
+    """PyTorch counts the same FLOPs of forward and backward, below three times forward."""
     _, macs = count(component, config, batch, backward=True)
     assert costs.training_macs(config, component) == macs
     saved = costs.cost_of(config, component).macs * 3 - macs
@@ -135,7 +135,7 @@ def test_training_as_built(component: str, config: ViTConfig, batch: int) -> Non
 
 @given(config=configs())
 def test_parts_add_up(config: ViTConfig) -> None:
-    """A block is the sum of its parts, and a model that of its blocks and ends."""
+    """A block is the sum of its parts, a model that of its blocks and ends."""
     ends = (costs.norm(config) + costs.residual(config)) * 2
     block = ends + costs.attention(config) + costs.mlp(config)
     assert block == costs.block(config)
@@ -146,7 +146,7 @@ def test_parts_add_up(config: ViTConfig) -> None:
 @pytest.mark.parametrize("component", costs.COMPONENTS)
 @given(config=configs())
 def test_products_make_up_the_macs(component: str, config: ViTConfig) -> None:
-    """The Linear products and the attention cores are all the MACs that there are."""
+    """Linear products and attention cores add up to all MACs."""
     cores = {"patcher": 0, "attention": 1, "block": 1, "model": config.depth}[component]
     core = costs.attention_core(config) * cores
     linears = sum(product.macs for product in costs.products(config, component))
@@ -157,7 +157,7 @@ def test_products_make_up_the_macs(component: str, config: ViTConfig) -> None:
 @given(config=configs())
 @settings(max_examples=20, deadline=None)
 def test_products_are_those_of_the_layers(component: str, config: ViTConfig) -> None:
-    """Inputs and outputs of the products are those of the built projections, in their order."""
+    """The products have the input and output sizes of the built projections, in order."""
     with torch.device("meta"):
         module = COMPONENTS[component][1](config)
     weights = [
@@ -186,14 +186,14 @@ def test_products_of_a_model() -> None:
 
 
 def test_values_moved_by_hand() -> None:
-    """B/16: tokens in and out of every kernel, counted on paper in multiples of N x D."""
+    """B/16: values into and out of every kernel, counted by hand in multiples of N x D."""
     config = ViTConfig.from_name("B/16")
     token_values = 197 * 768
     # Projections 1 + 3 and 1 + 1, core 3 + 1.
     assert costs.attention(config).values == 10 * token_values
     # Linear, GELU 1 + 4 and Linear 4 + 1.
     assert costs.mlp(config).values == 10 * token_values
-    # Twice a norm, 1 + 1, and what the branch is added to.
+    # Twice a norm, 1 + 1, and the residual.
     assert costs.block(config).values == 26 * token_values
     # An image of 224 x 224 in three colours, a token for each of its patches.
     assert costs.patcher(config).values == 3 * 224 * 224 + 196 * 768
@@ -205,14 +205,14 @@ def test_values_moved_by_hand() -> None:
 @pytest.mark.parametrize(
     ("component", "parameters", "values"),
     [
-        # Of forward's numbers and its first Linear's: three times the one less the other.
+        # Three times the values of forward, less those of its first Linear.
         ("patcher", 2 * 590_592, 2 * 301_056),
         ("attention", 3 * 2_362_368 - 1_771_776, (30 - 4) * 151_296),
         ("block", 3 * 7_087_872, 78 * 151_296),
     ],
 )
 def test_bytes_moved_by_hand(component: str, parameters: int, values: int) -> None:
-    """Training moves three times what forward does, without the product that backward saves."""
+    """Training moves three times forward's bytes, less the input gradient of the first Linear."""
     config = ViTConfig.from_name("B/16")
     moved = partial(
         costs.moved_bytes, config, component, mode="train", parameter_bytes=4, value_bytes=2
@@ -240,8 +240,8 @@ def test_forward_moves_parameters_once_and_values_for_each_image(
     assert moved(batch_size=batch) == 4 * cost.parameters + 2 * batch * cost.values
 
 
-def test_unknown_names_are_told() -> None:
-    """A component or mode that is not known raises an error that lists those that are."""
+def test_unknown_names_list_the_known_ones() -> None:
+    """The error of an unknown component or mode lists the known ones."""
     config = ViTConfig()
     unknown = r"unknown component 'mlp'; known: patcher, attention, block, model"
     for function in (costs.cost_of, costs.training_macs, costs.products, costs.without_gradient):

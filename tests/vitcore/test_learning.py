@@ -1,4 +1,4 @@
-"""It learns: a small ViT reads handwritten digits."""
+"""Training: a small ViT learns handwritten digits."""
 
 from collections.abc import Iterator
 
@@ -45,7 +45,7 @@ def train(model: ViT, image_BCHW: Tensor, digit_B: Tensor, epochs: int) -> None:
 
 @pytest.fixture
 def one_thread() -> Iterator[None]:
-    """Let torch use one thread: layers this small gain nothing from more, and may lose much."""
+    """Let torch use one thread: layers this small gain nothing from more and may get slower."""
     threads = torch.get_num_threads()
     torch.set_num_threads(1)
     yield
@@ -55,7 +55,7 @@ def one_thread() -> Iterator[None]:
 @pytest.mark.slow
 @pytest.mark.usefixtures("one_thread")
 def test_learns_digits() -> None:
-    """After 40 epochs at least 95 % of 360 digits it never saw are read correctly."""
+    """After 40 epochs at least 95 % of 360 held-out digits are read correctly."""
     torch.manual_seed(0)
     image_BCHW, digit_B = digits()
     model = ViT(DIGITS)

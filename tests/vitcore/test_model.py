@@ -73,7 +73,7 @@ def other_arm(source: ViT, patcher: str, attention: str) -> ViT:
 @pytest.mark.parametrize("batch", [1, 3])
 @pytest.mark.parametrize("sizes", SIZES)
 def test_arms_agree(sizes: str, batch: int, *, training: bool, dropout: float) -> None:
-    """All arms give one answer and one gradient from one set of weights, dropout included."""
+    """All arms have equal outputs and gradients from one set of weights, also with dropout."""
     config = replace(TINY, **SIZES[sizes], dropout=dropout, patcher="unfold", attention="manual")
     source, image_BCHW = randomised(config).train(training), images(config, batch)
     expected = answer(source, image_BCHW)
@@ -86,7 +86,7 @@ def test_arms_agree(sizes: str, batch: int, *, training: bool, dropout: float) -
 
 @pytest.mark.parametrize(("patcher", "attention"), ARMS)
 def test_float32_is_near_float64(patcher: str, attention: str) -> None:
-    """In float32 each arm is within 1e-5 of the float64 answer's largest value."""
+    """In float32 outputs and gradients are within 1e-5 of float64's largest value."""
     source, image_BCHW = randomised(TINY), images(TINY, 3)
     expected = answer(source, image_BCHW)
     got = answer(other_arm(source, patcher, attention).float(), image_BCHW)
@@ -115,7 +115,7 @@ def torch_encoder(model: ViT) -> nn.TransformerEncoder:
 
 @pytest.mark.parametrize(("batch", "dropout"), [(3, 0.0), (1, 0.3)])
 def test_model_equals_torchs_encoder(batch: int, dropout: float) -> None:
-    """Between embedding and head stands PyTorch's pre-norm encoder; dropout has the same places."""
+    """The encoder equals PyTorch's pre-norm encoder, with dropout in the same places."""
     model = randomised(replace(TINY, attention="mha", dropout=dropout))
     encoder, image_BCHW, weights = torch_encoder(model), images(TINY, batch), model.state_dict()
     token_B1D = weights["class_token.token_11D"].expand(batch, 1, -1)
@@ -128,7 +128,7 @@ def test_model_equals_torchs_encoder(batch: int, dropout: float) -> None:
 
 
 def test_one_model_takes_any_batch_size() -> None:
-    """Token and positions know no batch size; each image's answer is that of the image alone."""
+    """Each image's output does not depend on the rest of its batch."""
     model, image_BCHW = randomised(TINY), images(TINY, 5)
     assert model.class_token.token_11D.shape == (1, 1, 8)
     assert model.position.position_1ND.shape == (1, 7, 8)
@@ -143,7 +143,7 @@ def test_one_model_takes_any_batch_size() -> None:
 )
 @pytest.mark.parametrize("patcher", PATCHERS)
 def test_other_images_are_refused(patcher: str, shape: tuple[int, ...]) -> None:
-    """An image of other channels, size or dimensions is refused, with both shapes and a remedy."""
+    """An image of other channels, size or rank is refused with both shapes and a remedy."""
     expected = "(batch, channels, height, width) = (any, 2, 8, 12): resize the image or change the"
     message = re.escape(f"image has shape {shape}; expected {expected}")
     with pytest.raises(ValueError, match=message):
@@ -151,7 +151,7 @@ def test_other_images_are_refused(patcher: str, shape: tuple[int, ...]) -> None:
 
 
 def test_dropout_acts_in_training_only() -> None:
-    """Two calls differ in training and are equal in evaluation."""
+    """Two calls differ in training and agree in evaluation."""
     model, image_BCHW = randomised(replace(TINY, dropout=0.5)), images(TINY, 2)
     assert not torch.equal(model.train()(image_BCHW), model(image_BCHW))
     assert torch.equal(model.eval()(image_BCHW), model(image_BCHW))
@@ -165,14 +165,14 @@ def test_dropout_acts_in_training_only() -> None:
     ],
 )
 def test_head(head: str, layers: list[str]) -> None:
-    """The heads hold these layers in this order: the paper's fine-tuning head, the article's."""
+    """Each head has its layers in order: the paper's fine-tuning head, the article's."""
     built = build_head(replace(TINY, head=head)).named_children()
     assert [f"{name} {type(layer).__name__}" for name, layer in built] == layers
 
 
 @pytest.mark.parametrize(("patcher", "attention"), ARMS)
 def test_first_weights(patcher: str, attention: str) -> None:
-    """Every arm starts alike: Xavier uniform, zero biases and class token, positions N(0, 0.02)."""
+    """Every arm has Xavier uniform weights, zero biases and class token, positions N(0, 0.02)."""
     torch.manual_seed(0)
     sizes = ViTConfig(image_size=64, width=64, depth=1, heads=4)
     model = ViT(replace(sizes, patcher=patcher, attention=attention))

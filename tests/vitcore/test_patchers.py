@@ -1,4 +1,4 @@
-"""vitcore.patchers against a loop over patches. Axes as there; P patch rows and columns."""
+"""vitcore.patchers against a loop over patches; P patch rows and columns."""
 
 import torch
 from hypothesis import given, settings
@@ -36,7 +36,7 @@ def oracle(patcher: Patcher, config: ViTConfig, image_BCHW: Tensor) -> Tensor:
 
 @st.composite
 def configs(draw: st.DrawFn) -> ViTConfig:
-    """Draw small sizes, one row, one column and one pixel included."""
+    """Draw small sizes, with one row, one column and one pixel among them."""
     size, rows, columns = (draw(st.integers(1, 4)) for _ in range(3))
     return ViTConfig(
         image_size=(rows * size, columns * size),

@@ -1,4 +1,4 @@
-"""vitcore.weights: one set of weights moves between all arms, exactly, or not at all."""
+"""vitcore.weights: one set of weights moves between all arms exactly, or not at all."""
 
 from dataclasses import replace
 from itertools import product
@@ -33,7 +33,7 @@ ARMS = [
 
 
 def arm_name(config: ViTConfig) -> str:
-    """Name an arm in pytest's ids."""
+    """Name of an arm in pytest's ids."""
     return f"{config.patcher}+{config.attention}"
 
 
@@ -55,7 +55,7 @@ def assert_same_bits(one: nn.Module, other: nn.Module) -> None:
 @pytest.mark.parametrize("target", ARMS, ids=arm_name)
 @pytest.mark.parametrize("source", ARMS, ids=arm_name)
 def test_round_trip(source: ViTConfig, target: ViTConfig) -> None:
-    """From any arm to any arm and back, not one bit changes."""
+    """Weights move from any arm to any arm and back bit for bit."""
     first, there, back = randomised(source), randomised(target, 1), randomised(source, 2)
     transfer(first, there)
     assert_same_bits(first, there)
@@ -66,7 +66,7 @@ def test_round_trip(source: ViTConfig, target: ViTConfig) -> None:
 
 @pytest.mark.parametrize("patcher", PATCHERS)
 def test_target_may_be_channels_last(patcher: str) -> None:
-    """A target whose convolution weight is stored channels-last receives its weights too."""
+    """A target with a channels-last convolution weight receives its weights too."""
     source, target = randomised(TINY), randomised(replace(TINY, patcher=patcher), 1)
     target.to(memory_format=torch.channels_last)
     transfer(source, target)
@@ -84,7 +84,7 @@ def test_target_keeps_its_dtype(dtype: torch.dtype) -> None:
 
 @pytest.mark.parametrize("device", ["meta", pytest.param("cuda", marks=CUDA)])
 def test_target_keeps_its_device(device: str) -> None:
-    """Weights move to where the target is."""
+    """Weights move to the target's device."""
     source, target = randomised(ARMS[0]), ViT(ARMS[-1]).to(device)
     transfer(source, target)
     assert {value.device.type for value in target.state_dict().values()} == {device}
@@ -106,7 +106,7 @@ def test_target_keeps_its_device(device: str) -> None:
     ],
 )
 def test_other_sizes_are_refused(changes: dict[str, Any], message: str) -> None:
-    """Models of different sizes are told apart before anything is written."""
+    """Models of different sizes are refused before any weight is written."""
     source, target = randomised(TINY), randomised(replace(TINY, **changes), 1)
     with pytest.raises(ValueError, match=message):
         transfer(source, target)

@@ -1,4 +1,4 @@
-"""bench.analysis.attribution: whose each operator is, and sums that lose nothing."""
+"""bench.analysis.attribution: the component of each operator, and sums that lose no time."""
 
 import math
 from collections.abc import Sequence
@@ -21,12 +21,12 @@ def opened(component: str, parent: int | None = None, self_s: float = 0.0) -> Sp
 def operator(
     name: str, parent: int | None = None, sequence: int | None = None, thread: int = 1
 ) -> Span:
-    """An operator that took a second by itself."""
+    """An operator with a self time of one second."""
     return Span(name=name, self_s=1.0, parent=parent, sequence=sequence, thread=thread)
 
 
 def node(sequence: int | None, thread: int = 1, forward_thread: int = 1) -> Span:
-    """A node that autograd's engine ran; without a number it accumulates a gradient."""
+    """A node of autograd's engine; a node without a sequence number accumulates a gradient."""
     return Span(
         name="engine",
         self_s=1.0,
@@ -39,7 +39,7 @@ def node(sequence: int | None, thread: int = 1, forward_thread: int = 1) -> Span
 
 @st.composite
 def calls(draw: st.DrawFn) -> list[list[Span]]:
-    """One to three calls of any spans whose parents come earlier."""
+    """One to three calls of arbitrary spans in which parents precede children."""
     many = []
     for _ in range(draw(st.integers(1, 3))):
         spans: list[Span] = []
@@ -68,7 +68,7 @@ def mean_s(given_calls: Sequence[Sequence[Span]]) -> float:
 
 @given(calls())
 def test_nothing_is_lost(many: list[list[Span]]) -> None:
-    """Components and operators each add up to the time of a call, and so do the stacks."""
+    """Components, operators and stacks each add up to the time of a call."""
     found, expected = stacks(many), pytest.approx(mean_s(many))
     assert sum(each.seconds for each in found) == expected
     assert sum(each.seconds for each in by_component(found)) == expected
@@ -79,7 +79,7 @@ def test_nothing_is_lost(many: list[list[Span]]) -> None:
 
 @given(calls())
 def test_collapsed_stacks_are_whole_microseconds_that_add_up(many: list[list[Span]]) -> None:
-    """Each line is names and a positive number; their sum is the total, rounded once."""
+    """Each line has names and a positive number; the sum is the total, rounded once."""
     found = stacks(many)
     parts = [line.rpartition(" ") for line in collapsed(found)]
     assert all(names.split(";")[0] in CALL_COMPONENTS for names, _, _ in parts)
@@ -90,7 +90,7 @@ def test_collapsed_stacks_are_whole_microseconds_that_add_up(many: list[list[Spa
 
 @given(calls())
 def test_the_longest_come_first(many: list[list[Span]]) -> None:
-    """A table's first row is what takes most, and no name stands twice."""
+    """The rows of a table fall by time, and every name is unique."""
     for shares in (by_component(stacks(many)), by_operator(stacks(many))):
         assert [each.seconds for each in shares] == sorted(
             (s.seconds for s in shares), reverse=True
@@ -99,7 +99,7 @@ def test_the_longest_come_first(many: list[list[Span]]) -> None:
 
 
 def test_forward_belongs_to_the_innermost_range() -> None:
-    """However deep an operator is; what no range holds lies between."""
+    """A forward operator at any depth belongs to its innermost range, or else to "between"."""
     spans = [
         opened(BETWEEN),
         opened("attention", parent=0),
@@ -125,7 +125,7 @@ def test_a_node_belongs_to_the_last_operator_with_its_number() -> None:
 
 
 def test_a_gradient_is_accumulated_for_the_node_before() -> None:
-    """Accumulating has no number; on another thread another node came before."""
+    """An accumulation, which has no number, belongs to the node before it on the same thread."""
     spans = [
         opened("norm"),
         operator("aten::native_layer_norm", parent=0, sequence=1),
@@ -141,7 +141,7 @@ def test_a_gradient_is_accumulated_for_the_node_before() -> None:
 
 
 def test_numbers_are_those_of_one_thread() -> None:
-    """Another thread counts anew: its operators are not those of the same numbers here."""
+    """Sequence numbers are matched within one thread: each thread counts its own."""
     spans = [
         opened("head"),
         operator("aten::addmm", parent=0, sequence=3, thread=1),
@@ -154,8 +154,8 @@ def test_numbers_are_those_of_one_thread() -> None:
     assert owners(spans)[4:] == ["head", "loss", BETWEEN]
 
 
-def test_what_is_computed_again_is_its_own_component() -> None:
-    """A range inside a node counts, not the node's component; nor do its numbers mislead later."""
+def test_recomputation_belongs_to_its_own_component() -> None:
+    """A range inside a node decides the component; its numbers do not affect later nodes."""
     spans = [
         opened("MLP"),
         operator("aten::addmm", parent=0, sequence=2),
@@ -171,7 +171,7 @@ def test_what_is_computed_again_is_its_own_component() -> None:
 
 
 def test_paths_begin_at_the_component() -> None:
-    """Ranges are no part of a path, nor what is around in another component; Python is a leaf."""
+    """A path leaves out ranges and enclosing spans of other components; Python is a leaf."""
     spans = [
         opened(BETWEEN, self_s=0.5),
         opened("MLP", parent=0, self_s=0.25),
@@ -192,7 +192,7 @@ def test_paths_begin_at_the_component() -> None:
 
 
 def test_calls_are_averaged() -> None:
-    """An operator that only one of two calls ran counts half, in time and in number."""
+    """An operator in one of two calls counts half, in time and in number."""
     once, twice = [operator("aten::mm")], [operator("aten::mm"), operator("aten::add")]
     shares = {each.name: each for each in by_operator(stacks([once, twice]))}
     assert (shares["aten::mm"].seconds, shares["aten::mm"].calls) == (1, 1)
@@ -200,14 +200,14 @@ def test_calls_are_averaged() -> None:
 
 
 def test_python_has_no_calls() -> None:
-    """Nobody calls what lies between operators: absent, not 0."""
+    """The call count of Python between operators is empty, not 0."""
     (python,) = by_operator(stacks([[opened("MLP", self_s=2.0)]]))
     assert (python.name, python.calls, python.within) == (PYTHON, None, {"MLP": 2.0})
     (component,) = by_component(stacks([[opened("MLP", self_s=2.0)]]))
     assert component.calls is None
 
 
-def test_a_semicolon_in_a_name_is_no_border() -> None:
-    """A flame graph divides names at semicolons."""
+def test_a_semicolon_in_a_name_is_replaced() -> None:
+    """A semicolon, the separator of a flame graph, is replaced inside names."""
     spans = [Span(name="a; b", self_s=1e-6)]
     assert collapsed(stacks([spans])) == [f"{BETWEEN};a, b 1"]

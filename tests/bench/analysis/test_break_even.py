@@ -1,4 +1,4 @@
-"""row_costs: what a first call takes, and after how many images that has paid off."""
+"""row_costs: time of the first call, and the number of images after which compiling pays off."""
 
 import math
 from typing import Any
@@ -23,14 +23,14 @@ def row(*samples: Sample, **changes: Any) -> Record:
 
 
 def first_call(seconds: float | None, cache: str | None, start_s: float | None = None) -> Sample:
-    """A pass whose arm was compiled."""
+    """A pass with the first call of a compiled arm."""
     return make_sample(
         COMPARISON, first_call_s=seconds, first_call_cache=cache, compiler_start_s=start_s
     )
 
 
 def test_first_calls() -> None:
-    """The median of the processes, by the state of the cache, with loading the compiler."""
+    """A row has the median first call over processes, by cache state, compiler import included."""
     samples = [
         first_call(30.0, "cold", 2.0),
         first_call(3.0, "warm", 1.0),
@@ -45,7 +45,7 @@ def test_first_calls() -> None:
     speedup=st.floats(0.1, 10), latency_ms=POSITIVE, cold_s=POSITIVE, batch_size=st.integers(1, 512)
 )
 def test_break_even(speedup: float, latency_ms: float, cold_s: float, batch_size: int) -> None:
-    """At so many images both have taken equally long; never, where calls save nothing."""
+    """Both arms have taken equal time at the break-even; without a gain per call it is infinite."""
     numbers = {"speedup": speedup, "latency_ms": latency_ms, "batch_size": batch_size}
     even = row(first_call(cold_s, "cold"), **numbers).break_even_images
     assert even is not None
@@ -64,7 +64,7 @@ def test_break_even(speedup: float, latency_ms: float, cold_s: float, batch_size
 
 @given(bounds=st.lists(st.floats(0.2, 5), min_size=3, max_size=3).map(sorted))
 def test_interval_of_the_break_even(bounds: list[float]) -> None:
-    """The faster end of the speed-up pays off first; the interval holds the value, as that does."""
+    """The interval follows from that of the speed-up, ends swapped, and holds the value."""
     numbers = dict(zip(("speedup_low", "speedup", "speedup_high"), bounds, strict=True))
     found = row(first_call(33.0, "cold"), **numbers)
     low, high = found.break_even_low_images, found.break_even_high_images
@@ -78,13 +78,13 @@ def test_interval_of_the_break_even(bounds: list[float]) -> None:
     [("warm", {}), ("cold", {"speedup": None}), ("cold", {"batch_size": None}), (None, {})],
 )
 def test_no_break_even(cache: str | None, changes: dict[str, Any]) -> None:
-    """Without a cold first call, a speed-up or images nobody knows when it pays off."""
+    """Without a cold first call, a speed-up or a number of images the break-even is empty."""
     found = row(first_call(33.0, cache), **changes)
     assert found.break_even_images is None
 
 
 def test_without_an_interval_the_break_even_has_none() -> None:
-    """Ends that nobody knows are empty, and not never."""
+    """Unknown bounds of the speed-up give empty bounds, not infinite ones."""
     ends = {"speedup_low": None, "speedup_high": None}
     found = row(first_call(33.0, "cold"), **ends)
     assert found.break_even_images is not None

@@ -1,4 +1,4 @@
-"""bench.analysis.calibration: every method judged by the same samples of a known answer."""
+"""bench.analysis.calibration: every method judged on the same samples with a known ratio."""
 
 import math
 from collections.abc import Sequence
@@ -37,12 +37,12 @@ def trial(
 
 
 def some(count: int, truth: float = 1.0, drift: float = 0.0) -> list[Trial]:
-    """So many comparisons of one kind."""
+    """A number of comparisons of one kind."""
     return [trial(seed, truth, drift=drift) for seed in range(count)]
 
 
 def controls(count: int = 5, drift: float = 0.0) -> list[Trial]:
-    """Baselines against their own copies."""
+    """Baselines measured against their own copies."""
     return [trial(seed, drift=drift) for seed in range(100, 100 + count)]
 
 
@@ -54,7 +54,7 @@ def by_method(found: Sequence[Rate], truth: float) -> dict[str, Rate]:
 @settings(deadline=None)
 @given(counts=st.integers(1, 200).flatmap(lambda n: st.tuples(st.integers(0, n), st.just(n))))
 def test_bounds_of_a_share_are_exact(counts: tuple[int, int]) -> None:
-    """At each bound, what was seen or more of it has a probability of 2.5 %."""
+    """At each bound the observed count or a more extreme one has a probability of 2.5 %."""
     (count, trials), (low, high) = counts, share_bounds(*counts)
     assert (low == 0) is (count == 0)
     assert (high == 1) is (count == trials)
@@ -75,12 +75,12 @@ def test_every_method_and_kind_has_a_rate() -> None:
 
 
 def test_the_first_method_is_this_suites() -> None:
-    """The sentence of a calibration is of the first method."""
+    """The first method, which the summary sentence describes, is the suite's own."""
     assert next(iter(JUDGES)) == "vitbench run"
 
 
 def test_paired_methods_bear_drift() -> None:
-    """On a machine that slows down by 40 % this suite is right, and medians in a row are wrong."""
+    """On a machine that slows down by 40 % paired methods hold; medians in sequence do not."""
     trials = [*some(12, drift=0.4), *some(6, 20 / 21, drift=0.4)]
     found = list(rates(trials, controls(drift=0.4)))
     same, slower = by_method(found, 1.0), by_method(found, 20 / 21)
@@ -92,13 +92,13 @@ def test_paired_methods_bear_drift() -> None:
 
 
 def test_methods_without_drift() -> None:
-    """Where nothing spoils the medians they find a slow-down by 10 % too."""
+    """Without drift every method detects a slow-down by 10 %."""
     found = by_method(list(rates(some(5, 10 / 11), controls())), 10 / 11)
     assert {method: rate.slower for method, rate in found.items()} == dict.fromkeys(JUDGES, 5)
 
 
-def test_what_a_rate_holds() -> None:
-    """Both directions count as different, one as slower; the bounds are those of what was asked."""
+def test_fields_of_a_rate() -> None:
+    """Either direction counts as different, one as slower; bounds are those of that rate."""
     trials = [*some(8), *some(8, 1.2), *some(4, 20 / 21)]
     found = list(rates(trials, controls()))
     faster, same, slower = (by_method(found, truth)[OURS] for truth in (1.2, 1.0, 20 / 21))
@@ -111,8 +111,8 @@ def test_what_a_rate_holds() -> None:
     assert 0.001 < same.half_width < 0.02
 
 
-def test_disturbed_pairs_are_known_to_ours() -> None:
-    """Pairs that were marked as disturbed are left out by this suite's methods."""
+def test_disturbed_pairs_are_left_out() -> None:
+    """The suite's own methods leave out pairs marked as disturbed."""
 
     def spoiled(given: Trial) -> Trial:
         marked = tuple(range(10))
@@ -133,7 +133,7 @@ def test_disturbed_pairs_are_known_to_ours() -> None:
 
 
 def test_single_passes() -> None:
-    """Where each comparison was measured once, Student says nothing, and its width is endless."""
+    """With one pass per comparison Student's method decides nothing: its width is infinite."""
     trials = [trial(seed, passes=1) for seed in range(4)]
     found = by_method(list(rates(trials, [trial(9, passes=1)])), 1.0)
     assert found[STUDENT].half_width == math.inf
@@ -142,7 +142,7 @@ def test_single_passes() -> None:
 
 
 def test_bootstrap_holds_the_ratio_of_medians() -> None:
-    """The interval is about the ratio of the medians, and as wide as their standard errors say."""
+    """The interval holds the ratio of medians, and its width matches their standard errors."""
     numbers = np.random.default_rng(0)
     baseline_s, arm_s = (np.exp(numbers.normal(0, 0.05, 400)).tolist() for _ in range(2))
     found = bootstrap(baseline_s, arm_s)
@@ -155,11 +155,11 @@ def test_bootstrap_holds_the_ratio_of_medians() -> None:
 
 @pytest.mark.parametrize("arm_s", [[0.1], [0.1, 0.1]])
 def test_a_single_time_has_no_interval(arm_s: list[float]) -> None:
-    """Where a machine is busy a pass may get no further than two or three pairs."""
+    """Fewer than three times, as on a busy machine, give a value without an interval."""
     assert bootstrap([0.2], arm_s) == Interval(2.0)
 
 
 def test_bootstrap_of_equal_times() -> None:
-    """Times without any scatter have an interval without width that holds its value."""
+    """Times without scatter give an interval of zero width at the value."""
     found = bootstrap([0.2] * 6, [0.1] * 6)
     assert (found.value, found.low, found.high) == (2.0, 2.0, 2.0)

@@ -1,4 +1,4 @@
-"""bench.analysis.verdicts: what baselines against their own copies say of a run."""
+"""bench.analysis.verdicts: the effect of controls (baseline against its copy) on a run."""
 
 import math
 from collections.abc import Sequence
@@ -12,7 +12,7 @@ from helpers.records import make_effect
 
 
 def scored(score: float) -> Effect:
-    """An effect so many standard errors from 1, known so well that Student's t is normal."""
+    """An effect at a number of standard errors from 1, with enough degrees for a normal score."""
     return make_effect(0.005 * score, 0.005, degrees=1e6)
 
 
@@ -20,7 +20,7 @@ def scored(score: float) -> Effect:
     "scores", [(), (0.0,), (1.9,), (1.0, -1.0, 1.5), (0.5,) * 20, (1.2, -1.2) * 10]
 )
 def test_behaving_controls_widen_nothing(scores: Sequence[float]) -> None:
-    """Controls as close to 1 as their intervals say, or none at all, leave intervals alone."""
+    """Controls within their own intervals, or no controls, leave the intervals unchanged."""
     found = check_controls([scored(score) for score in scores])
     assert found == Controls(count=len(scores), strayed=0, widening=1.0)
     assert not found.withheld
@@ -31,14 +31,14 @@ def test_behaving_controls_widen_nothing(scores: Sequence[float]) -> None:
     [((2.0,), 2.0), ((2.0, -2.0, 2.0), 2.0), ((2.9,) * 4, 2.9), ((3.0, 0.0, 0.0), math.sqrt(3))],
 )
 def test_stray_controls_widen_by_the_birge_ratio(scores: Sequence[float], widening: float) -> None:
-    """Controls that stray further widen by the root of their mean square score."""
+    """Stray controls widen intervals by the root of their mean square score."""
     found = check_controls([scored(score) for score in scores])
     assert found.widening == pytest.approx(widening, rel=1e-4)
     assert not found.withheld
 
 
 def test_far_stray_controls_withhold() -> None:
-    """Where the controls stray beyond reason no verdict is given at all."""
+    """Controls that stray too far withhold every verdict."""
     found = check_controls([scored(score) for score in (3.2, -3.2, 3.2)])
     assert found.widening == pytest.approx(3.2, rel=1e-4)
     assert found.widening > WITHHELD_BEYOND
@@ -47,7 +47,7 @@ def test_far_stray_controls_withhold() -> None:
 
 
 def test_hopelessly_stray_controls() -> None:
-    """A control whose p-value is no number above 0 any more still makes a finite widening."""
+    """A control whose p-value underflows to 0 still gives a finite widening."""
     found = check_controls([make_effect(1.0, 1e-6, degrees=1e6)])
     assert 3 < found.widening < 100
     assert found.strayed == 1
@@ -55,7 +55,7 @@ def test_hopelessly_stray_controls() -> None:
 
 @pytest.mark.parametrize("seed", range(5))
 def test_good_controls_are_rarely_suspected(seed: int) -> None:
-    """Of runs whose controls follow their intervals about one in twenty is widened."""
+    """About one in twenty runs with correct controls is widened."""
     numbers = np.random.default_rng(seed)
     widened = [
         check_controls([scored(float(score)) for score in numbers.normal(size=8)]).widening > 1
@@ -68,6 +68,6 @@ def test_good_controls_are_rarely_suspected(seed: int) -> None:
     ("log_ratios", "strayed"), [((0.1, -0.1, 0.0), 2), ((0.011, 0.0), 0), ((-0.05,), 1), ((), 0)]
 )
 def test_strayed_controls_are_counted(log_ratios: Sequence[float], strayed: int) -> None:
-    """Controls called different count; one that is off by less than the band is equivalent."""
+    """Controls with a difference count; one within the band is equivalent."""
     found = check_controls([make_effect(each, 0.002) for each in log_ratios])
     assert (found.strayed, found.count) == (strayed, len(log_ratios))

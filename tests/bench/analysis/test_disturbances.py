@@ -1,4 +1,4 @@
-"""bench.analysis.rows: what a row says of disturbed pairs and of arms that had not settled."""
+"""bench.analysis.rows: disturbed pairs, and arms that had not settled, in a row."""
 
 from collections.abc import Sequence
 from dataclasses import replace
@@ -15,13 +15,13 @@ CANDIDATE = make_comparison("manual")
 
 
 def one_row(samples: Sequence[Sample]) -> Record:
-    """Row of a comparison alone."""
+    """Row of a single comparison."""
     (row,) = analyse("run", [CANDIDATE], samples, make_environment()).records
     return row
 
 
 def test_disturbed_pairs_do_not_count() -> None:
-    """Pairs that foreign load disturbed are counted in the row; the ratio rests on the others."""
+    """A row counts its disturbed pairs, and its ratio rests on the others."""
     calm, wild = (0.010,) * 12, (0.010,) * 8 + (0.10, 0.11, 0.12, 0.13)
     sample = make_sample(CANDIDATE, baseline_s=wild, arm_s=calm, disturbed=(8, 9, 10, 11))
     row = one_row([sample, replace(sample, pass_index=1, disturbed=(9,))])
@@ -50,14 +50,14 @@ def falling(times_s: tuple[float, ...]) -> tuple[float, ...]:
     ],
 )
 def test_unsteady(changes: list[dict[str, Any]], expected: str | None) -> None:
-    """What had no time to settle, or still got faster than its partner, is named in the row."""
+    """A row names arms that had too little time to settle, or kept getting faster."""
     steady = make_sample(CANDIDATE, baseline_s=(0.01,) * 12, arm_s=(0.01,) * 12)
     samples = [replace(steady, pass_index=at, **each) for at, each in enumerate(changes)]
     assert one_row(samples).unsteady == expected
 
 
 def test_causes_are_counted_over_the_run() -> None:
-    """What disturbed the pairs is counted over all passes and comparisons, the commonest first."""
+    """Causes of disturbance are counted over all passes and comparisons, most frequent first."""
     samples = [
         make_sample(CANDIDATE, 0, causes={"memory": 1, "steal": 2}),
         make_sample(CANDIDATE, 1, causes={"steal": 1}),

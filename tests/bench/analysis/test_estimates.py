@@ -1,4 +1,4 @@
-"""bench.analysis.estimates: properties of the ratio of one process and of how sure it is."""
+"""bench.analysis.estimates: properties of one process's ratio and of its variance."""
 
 import math
 import random
@@ -15,7 +15,7 @@ from bench.analysis.estimates import PassEstimate, estimate_pass, is_trending, k
 TIMES_S = st.floats(1e-6, 1e3)
 RATIOS = st.floats(0.1, 10)
 PAIRS = st.lists(st.tuples(TIMES_S, TIMES_S), min_size=1, max_size=15)
-# Two pairs in each order at least, so that both arms go first.
+# At least two pairs in each order, so that both arms go first.
 BOTH_ORDERS = st.lists(st.tuples(TIMES_S, TIMES_S), min_size=2, max_size=15)
 
 
@@ -41,7 +41,7 @@ def of_logs(logs: Sequence[float]) -> PassEstimate:
 @settings(deadline=None)
 @given(ratio=RATIOS, drift=st.lists(TIMES_S, min_size=1, max_size=15))
 def test_drift_cancels(ratio: float, drift: list[float]) -> None:
-    """What slows both calls of a pair alike does not change the ratio, nor makes it less sure."""
+    """A slow-down of both calls of a pair changes neither the ratio nor its variance."""
     found = estimate([(ratio * each_s, each_s) for each_s in drift])
     assert found.log_ratio == pytest.approx(math.log(ratio), abs=1e-9)
     assert found.variance == pytest.approx(0, abs=1e-18)
@@ -57,7 +57,7 @@ def test_drift_cancels(ratio: float, drift: list[float]) -> None:
 def test_a_third_of_wild_pairs_moves_little(
     calm: list[float], wild: dict[int, tuple[float, float]], step: int
 ) -> None:
-    """With up to a third of the pairs of each order wild, the ratio is still within the calm."""
+    """With a third of the pairs of each order wild, the ratio stays within the calm ones."""
     pairs = [(ratio, 1.0) for ratio in calm]
     for index in range(0, 24, step):
         pairs[index] = wild.get(index // step % 4, pairs[index])
@@ -68,7 +68,7 @@ def test_a_third_of_wild_pairs_moves_little(
 @settings(deadline=None)
 @given(pairs=BOTH_ORDERS, second=st.floats(0.5, 2))
 def test_going_second_cancels(pairs: list[tuple[float, float]], second: float) -> None:
-    """What the second call of a pair costs is in neither arm's favour, also in odd numbers."""
+    """The cost of going second favours neither arm, also for an odd number of pairs."""
     slowed = [
         (b * second, a) if index % 2 else (b, a * second) for index, (b, a) in enumerate(pairs)
     ]
@@ -79,7 +79,7 @@ def test_going_second_cancels(pairs: list[tuple[float, float]], second: float) -
 @settings(deadline=None)
 @given(pairs=PAIRS, factor=st.floats(1e-3, 1e3))
 def test_unit_does_not_matter(pairs: list[tuple[float, float]], factor: float) -> None:
-    """Times in another unit have the same ratio and are as sure."""
+    """Times in another unit have the same ratio and variance."""
     before, after = estimate(pairs), estimate([(factor * b, factor * a) for b, a in pairs])
     assert after.log_ratio == pytest.approx(before.log_ratio, abs=1e-9)
     assert after.variance == pytest.approx(before.variance, rel=1e-6, abs=1e-15)
@@ -88,7 +88,7 @@ def test_unit_does_not_matter(pairs: list[tuple[float, float]], factor: float) -
 @settings(deadline=None)
 @given(pairs=PAIRS)
 def test_swapped_arms(pairs: list[tuple[float, float]]) -> None:
-    """The arm over the baseline is the inverse of the baseline over the arm, and as sure."""
+    """Swapping the arms inverts the ratio and keeps its variance."""
     there, back = estimate(pairs), estimate([(a, b) for b, a in pairs])
     assert back.log_ratio == pytest.approx(-there.log_ratio, abs=1e-9)
     assert back.variance == pytest.approx(there.variance, rel=1e-6, abs=1e-15)
@@ -96,7 +96,7 @@ def test_swapped_arms(pairs: list[tuple[float, float]]) -> None:
 
 @pytest.mark.parametrize(("baseline", "arm"), [(3, 2), (2, 3), (1, 0), (0, 0)])
 def test_no_pairs(baseline: int, arm: int) -> None:
-    """Times that do not make pairs are refused, with how many there are."""
+    """Unequal or empty lists of times are refused with their lengths."""
     with pytest.raises(ValueError, match=f"{baseline} baseline and {arm} arm times"):
         estimate_pass([1.0] * baseline, [1.0] * arm)
 
@@ -118,17 +118,17 @@ def test_no_pairs(baseline: int, arm: int) -> None:
 def test_disturbed_pairs_are_left_out_where_enough_are_calm(
     rounds: int, disturbed: Sequence[int], left_out: int
 ) -> None:
-    """At least half of the pairs, six or more, and both orders must remain; else all are kept."""
+    """Disturbed pairs are left out if half of the pairs, at least six, of both orders remain."""
     found = estimate([(1.0 + index, 1.0) for index in range(rounds)], disturbed)
     assert (found.left_out, found.rounds) == (left_out, rounds - left_out)
 
 
 @settings(deadline=None)
 @given(pairs=st.lists(st.tuples(TIMES_S, TIMES_S), min_size=8, max_size=8), data=st.data())
-def test_what_is_left_out_does_not_matter(
+def test_left_out_pairs_have_no_effect(
     pairs: list[tuple[float, float]], data: st.DataObject
 ) -> None:
-    """However wild a disturbed pair is, the estimate is that of the calm ones."""
+    """The values of left-out pairs do not change the estimate."""
     disturbed = [2, 5]
     others = [
         data.draw(st.tuples(TIMES_S, TIMES_S)) if index in disturbed else pair
@@ -142,20 +142,20 @@ def test_what_is_left_out_does_not_matter(
     [([0.3], 0.0), ([0.1, 0.3], 0.04), ([0.1, 0.0, 0.5], 0.25)],
 )
 def test_few_pairs_count_with_their_whole_spread(logs: list[float], variance: float) -> None:
-    """The spread of fewer than four pairs says nothing: the widest difference stands for it."""
+    """Below four pairs the widest difference stands in for the spread."""
     assert of_logs(logs).variance == pytest.approx(variance)
 
 
 @pytest.mark.parametrize("correlation", [0.0, 0.5])
 def test_the_variance_is_that_of_the_estimate(correlation: float) -> None:
-    """Over simulated passes the variance that each claims is what the estimates scatter by."""
+    """Over simulated passes the claimed variance matches the scatter of the estimates."""
     found = [of_logs(correlated(seed, 40, correlation)) for seed in range(400)]
     scatter = np.var([each.log_ratio for each in found])
     assert 0.75 < np.mean([each.variance for each in found]) / scatter < 1.6
 
 
 def test_correlation_makes_less_sure() -> None:
-    """The more neighbouring pairs are alike, the less do they tell together."""
+    """Correlated neighbouring pairs raise the variance of the estimate."""
     variances = [
         np.mean([of_logs(correlated(seed, 60, correlation)).variance for seed in range(100)])
         for correlation in (0.0, 0.3, 0.6, 0.9)
@@ -167,13 +167,13 @@ def test_correlation_makes_less_sure() -> None:
 @settings(deadline=None)
 @given(logs=st.lists(st.floats(-1, 1), min_size=4, max_size=30), order=st.randoms())
 def test_the_variance_is_bounded(logs: list[float], order: random.Random) -> None:
-    """In whatever order pairs come, the variance is finite and below that of a single pair."""
+    """For any order of pairs the variance is finite and below that of a single pair."""
     found = of_logs(order.sample(logs, len(logs)))
     assert 0 <= found.variance <= np.ptp(logs) ** 2 * 1.4826**2 * math.pi / 2
 
 
 def falling(by: float, count: int = 30) -> list[float]:
-    """Times that fall evenly, by this share of the first, with a little noise."""
+    """Times that fall evenly by a share of the first, with a little noise."""
     return [1 - by * index / count + 0.001 * (index % 3) for index in range(count)]
 
 
@@ -192,17 +192,17 @@ STEADY = falling(0.0)
         (STEADY, falling(0.2), False),  # the other one does
         (STEADY, falling(-0.2), False),  # the other one got slower
         (falling(0.5, 9), STEADY[:9], True),
-        (falling(0.5, 8), STEADY[:8], False),  # too short to tell
+        (falling(0.5, 8), STEADY[:8], False),  # too short for a trend
         ([], [], False),
     ],
 )
 def test_trending(own: list[float], partner: list[float], trending: bool) -> None:  # noqa: FBT001
-    """An arm has not settled where its times fall, and fall against those of its partner."""
+    """An arm is trending if its times fall, both absolutely and against its partner's."""
     assert is_trending(own, partner) is trending
 
 
-def test_noise_is_no_trend() -> None:
-    """Steady arms are hardly ever taken for trending, however noisy."""
+def test_noise_is_not_a_trend() -> None:
+    """Steady arms are rarely taken for trending, at any noise level."""
     found = [
         is_trending(np.exp(correlated(seed, 30, 0, 0.1)).tolist(), [1.0] * 30)
         for seed in range(300)
@@ -212,7 +212,7 @@ def test_noise_is_no_trend() -> None:
 
 @pytest.mark.parametrize("index", range(0, 720, 90))
 def test_kendall_is_the_share_of_orders_that_fall_as_far(index: int) -> None:
-    """The probability is near that of counting all orders of six values."""
+    """The probability matches the exact count over all orders of six values."""
     orders = [np.array(order, dtype=float) for order in permutations(range(6))]
 
     def falls(values: np.ndarray) -> int:
@@ -224,7 +224,7 @@ def test_kendall_is_the_share_of_orders_that_fall_as_far(index: int) -> None:
 
 @given(resolution_s=st.floats(1e-9, 1e-3))
 def test_the_steps_of_a_clock_stay_in_the_variance(resolution_s: float) -> None:
-    """Calls that all fall on one step of the clock leave a step open, however many they are."""
+    """Calls on one step of the clock keep the step's variance, at any number of calls."""
     few, many = (
         estimate_pass([0.01] * count, [0.01] * count, (), resolution_s) for count in (6, 60)
     )

@@ -1,4 +1,4 @@
-"""bench.analysis.gains: what is better by an objective, what is best, and where nothing is."""
+"""bench.analysis.gains: the best arm by an objective, and runs without one."""
 
 from dataclasses import replace
 
@@ -11,8 +11,8 @@ from helpers.decisions import arm, control, failed, only, repeats, run
 MEMORY = Aim(objective="memory")
 
 
-def test_of_those_that_need_alike_much_the_fastest_is_chosen() -> None:
-    """Whichever stands first; one that needs still less is chosen however slow it is."""
+def test_speed_decides_among_arms_of_equal_memory() -> None:
+    """The fastest of arms with equal memory is chosen; clearly less memory outweighs speed."""
     rows = [
         control("patcher"),
         arm("patcher", "unfold", 0.9, memory_ratio=0.7),
@@ -26,7 +26,7 @@ def test_of_those_that_need_alike_much_the_fastest_is_chosen() -> None:
 
 @pytest.mark.parametrize(("ratio", "chosen"), [(0.5, "bf16"), (1.0, "plain"), (0.995, "plain")])
 def test_a_whole_that_saves_nothing_is_given_up(ratio: float, chosen: str) -> None:
-    """A part's own peak need not be that of the whole."""
+    """A whole whose own peak is no lower than the default's gives way to the default."""
     plain = control(CHOICE, allocated_bytes=1000)
     whole = arm(CHOICE, "bf16", 2.0, memory_ratio=ratio, allocated_bytes=int(1000 * ratio))
     found = only(run(plain, whole), MEMORY)
@@ -36,7 +36,7 @@ def test_a_whole_that_saves_nothing_is_given_up(ratio: float, chosen: str) -> No
 
 
 def test_the_gain_is_by_the_objective() -> None:
-    """By latency it is the speed-up, which is told anyway."""
+    """The gain is that of the objective; by latency it is empty, since the speed-up has it."""
     whole = arm(CHOICE, "linear+bf16", 2.0, throughput_ratio=1.4, throughput_low=1.3)
     whole = replace(whole, throughput_high=1.5)
     rows = run(control(CHOICE), whole)
@@ -51,8 +51,8 @@ def test_the_gain_is_by_the_objective() -> None:
     assert only([*run(control(CHOICE)), whole]).gain is None
 
 
-def test_where_nothing_was_measured_nothing_is_known() -> None:
-    """Not even that the default arm is to be chosen."""
+def test_a_situation_of_failures_has_no_data() -> None:
+    """If every arm failed the decision has no data, rather than the default arm as choice."""
     rows = [
         failed(f, level, "crashed") for f, level in (("patcher", "conv"), ("patcher", "unfold"))
     ]
@@ -61,7 +61,7 @@ def test_where_nothing_was_measured_nothing_is_known() -> None:
 
 
 def test_one_factor_without_a_choice_hides_nothing() -> None:
-    """Where there is no compiler, and no meter either, energy is as unknown as with one."""
+    """A factor without a measured choice does not hide that energy has no data."""
     rows = [*run(), control("compile"), failed("compile", "compile_blocks", "skipped")]
     assert only(rows, Aim(objective="energy")).has_no_data
     assert not only(rows).has_no_data
@@ -69,7 +69,7 @@ def test_one_factor_without_a_choice_hides_nothing() -> None:
 
 @pytest.mark.parametrize(("error", "errs"), [(1e-2, False), (3e-2, True), (None, True)])
 def test_a_whole_may_err_more_than_its_parts(error: float | None, *, errs: bool) -> None:
-    """By more than is allowed, or by nobody knows how much: it is given up for that."""
+    """A whole of too large or unknown error is given up for its error."""
     whole = arm(CHOICE, "linear+bf16", 2.0, output_error=error)
     rows = [replace(row, output_error=row.output_error or 1e-7) for row in run(control(CHOICE))]
     found = only([*rows, whole], Aim(max_error=2e-2))

@@ -1,4 +1,4 @@
-"""bench.analysis.gate: three answers by where an interval lies, exact ones where one counts."""
+"""bench.analysis.gate: three outcomes by interval, exact outcomes for counted metrics."""
 
 from typing import Any
 
@@ -16,7 +16,7 @@ OWN: dict[str, Any] = {"factor": "factory", "baseline": f"{TARGET}@main", "varia
 
 
 def row(slowdown: float = 0.0, half: float = 0.01, **changes: Any) -> Record:
-    """The tree's row: so much slower than the base, give or take ``half``."""
+    """Row of the tree, slower than the base by a share, give or take ``half``."""
     value = 1 / (1 + slowdown)
     return make_record(
         **{
@@ -52,7 +52,7 @@ def checked(
     ],
 )
 def test_the_whole_interval_decides(slowdown: float, half: float, said: str) -> None:
-    """Beyond the threshold it is worse, within it is ok, over it nobody knows yet."""
+    """Beyond the threshold a target is worse, within it ok, across it undecided."""
     found = checked(row(slowdown, half))["latency"]
     assert found.outcome == said
     assert found.change == pytest.approx(slowdown)
@@ -66,10 +66,10 @@ def test_the_whole_interval_decides(slowdown: float, half: float, said: str) -> 
     threshold=st.floats(0.0, 0.2),
     looser=st.floats(0.0, 0.2),
 )
-def test_more_is_never_worse_where_more_is_allowed(
+def test_a_larger_threshold_is_never_stricter(
     slowdown: float, half: float, threshold: float, looser: float
 ) -> None:
-    """A larger threshold turns worse into undecided into ok, never back."""
+    """A larger threshold only moves worse to undecided to ok."""
     order = ["ok", "undecided", "worse"]
     strict, loose = (
         checked(row(slowdown, half), latency=each)["latency"].outcome
@@ -78,14 +78,14 @@ def test_more_is_never_worse_where_more_is_allowed(
     assert order.index(loose) <= order.index(strict)
 
 
-def test_the_base_and_the_tree_are_told_in_milliseconds() -> None:
-    """The base's time is that of its pairs with the tree."""
+def test_both_latencies_are_in_milliseconds() -> None:
+    """The base's time is taken from its pairs with the tree."""
     found = checked(row(0.25))["latency"]
     assert (found.before, found.after) == pytest.approx((10.0, 12.5))
 
 
-def test_what_would_decide_it() -> None:
-    """Half-widths shrink with the root of the time: four times as long for half of it."""
+def test_time_needed_for_a_decision() -> None:
+    """Half-widths shrink with the root of the time: half of it needs four times as long."""
     found = checked(row(0.05, 0.04))["latency"]
     assert found.need_s == pytest.approx(10.0 * 4 - 10.0)
     assert checked(row(0.05))["latency"].need_s is None
@@ -93,16 +93,16 @@ def test_what_would_decide_it() -> None:
     assert checked(row(0.030001, 0.04))["latency"].need_s is None
 
 
-def test_an_interval_that_says_nothing_is_wide() -> None:
-    """After two passes of a restless machine: that the target is near its threshold is not said."""
+def test_an_inconclusive_interval_is_wide() -> None:
+    """An interval far wider than the threshold is marked as wide."""
     assert checked(row(0.05, 0.8))["latency"].is_wide
     assert not checked(row(0.04, 0.02))["latency"].is_wide
     assert not checked(row(0.5, 0.4))["latency"].is_wide
     assert not checked(row(0.0, 0.005), latency=0.0)["latency"].is_wide
 
 
-def test_the_reason_is_that_of_the_look() -> None:
-    """Not whatever else is to be said of the arm, and whatever words it has."""
+def test_the_reason_is_the_survey_note() -> None:
+    """The reason of a missing metric is the arm's own survey note, no other note."""
     notes = (
         make_note("cost survey skipped: this is about a meter"),
         make_note("any words; with a remedy", NoteKind.SURVEY),
@@ -112,8 +112,8 @@ def test_the_reason_is_that_of_the_look() -> None:
     assert found["memory"].reason == "not measured in this tree (any words, with a remedy)"
 
 
-def test_without_a_failed_survey_every_note_is_the_reason() -> None:
-    """Each once; where there is none that is said too."""
+def test_all_notes_are_the_reason_without_a_failed_survey() -> None:
+    """The reason lists each note once, or states that none was recorded."""
     base = row(arm=OWN["baseline"], allocated_bytes=5)
     notes = (make_note("no meter"), make_note("no compiler"), make_note("no meter"))
     reason = checked(row(), base, notes)["memory"].reason
@@ -122,36 +122,36 @@ def test_without_a_failed_survey_every_note_is_the_reason() -> None:
 
 
 def test_without_a_survey_only_the_rest_is_gated() -> None:
-    """Memory is not unknown but absent; time, the first compiled call and outputs are gated."""
+    """Without a survey only latency, first compiled call and outputs are checked."""
     base, tree = row(arm=OWN["baseline"], compile_cold_s=2.0), row(compile_cold_s=4.0)
     measured = [TargetRows(target=TARGET, tree=tree, base=base)]
     found = {each.metric: each.outcome for each in checks(measured, Thresholds(), survey=False)}
     assert found == {"latency": "ok", "numeric error": "ok", "compile time": "worse"}
 
 
-def test_what_failed_has_one_reason() -> None:
-    """That of its time: nothing else was to be had."""
+def test_a_failed_target_has_one_check() -> None:
+    """A failed target has the check of its latency only."""
     base = row(arm=OWN["baseline"], allocated_bytes=5, flop=7)
     tree = row(**NOT_MEASURED, status="crashed", error="why")
     assert list(checked(tree, base)) == ["latency"]
 
 
 def test_without_an_interval_nothing_is_decided() -> None:
-    """One pass whose spread nobody knows."""
+    """A single pass of unknown spread is undecided, without a time needed."""
     found = checked(row(0.5, speedup_low=None, speedup_high=None))["latency"]
     assert (found.outcome, found.need_s) == ("undecided", None)
 
 
 @pytest.mark.parametrize("status", ["crashed", "timeout", "oom", "skipped"])
-def test_what_was_not_measured_is_unknown(status: str) -> None:
-    """With its reason; nothing else is said of it."""
+def test_an_unmeasured_target_is_unknown(status: str) -> None:
+    """A target without a time is unknown, with status and error as its reason."""
     found = checked(row(**NOT_MEASURED, status=status, error="why"))
     assert list(found) == ["latency"]
     assert (found["latency"].outcome, found["latency"].reason) == ("unknown", f"{status}: why")
 
 
-def test_other_numbers_than_the_bases_are_worse() -> None:
-    """However fast they come; within the tolerance the error is told."""
+def test_wrong_outputs_are_worse() -> None:
+    """Wrong outputs are worse at any speed; within the tolerance the error is reported."""
     found = checked(row(status="wrong", error="outputs differ", verdict=None))["numeric error"]
     assert (found.outcome, found.reason) == ("worse", "outputs differ")
     fine = checked(row(output_error=1e-7))["numeric error"]
@@ -167,8 +167,8 @@ def test_other_numbers_than_the_bases_are_worse() -> None:
         ("compile time", "compile_cold_s", 0.5),
     ],
 )
-def test_what_is_counted_has_no_interval(metric: str, column: str, allowed: float) -> None:
-    """At its threshold it is allowed, beyond it is worse, and less is always so."""
+def test_counted_metrics_have_no_interval(metric: str, column: str, allowed: float) -> None:
+    """A counted metric is ok up to its threshold and worse beyond; a smaller count is ok."""
     base = row(arm=OWN["baseline"], **{column: 1_000_000})
     for growth, said in ((allowed, "ok"), (allowed + 1e-5, "worse"), (-0.5, "ok")):
         found = checked(row(**{column: round(1_000_000 * (1 + growth))}), base)[metric]
@@ -179,8 +179,8 @@ def test_what_is_counted_has_no_interval(metric: str, column: str, allowed: floa
 
 @pytest.mark.parametrize("column", ["allocated_bytes", "flop", "parameters", "compile_cold_s"])
 @pytest.mark.parametrize("is_base", [True, False])
-def test_what_one_tree_alone_tells_is_unknown(column: str, *, is_base: bool) -> None:
-    """Whichever it is: a gate that lost half of its numbers must not let anything pass."""
+def test_a_metric_of_one_tree_alone_is_unknown(column: str, *, is_base: bool) -> None:
+    """A metric that either tree lacks is unknown and keeps the gate from passing."""
     told, untold = {"allocated_bytes": 5, column: 7}, {"allocated_bytes": 5, column: None}
     base, tree = (told, untold) if is_base else (untold, told)
     rows = row(**tree), row(arm=OWN["baseline"], **base)
@@ -191,31 +191,31 @@ def test_what_one_tree_alone_tells_is_unknown(column: str, *, is_base: bool) -> 
     assert outcome(found) == "unknown"
 
 
-def test_what_neither_tells_has_no_check_but_memory() -> None:
-    """A module may have nothing to compile, or nothing that counts; memory it takes always."""
+def test_a_metric_of_neither_tree_has_no_check() -> None:
+    """A metric that both trees lack has no check; memory alone is unknown."""
     found = checked(row(), row(arm=OWN["baseline"]), (make_note("why"),))
     assert list(found) == ["latency", "numeric error", "memory"]
     assert found["memory"].outcome == "unknown"
     assert found["memory"].reason == "not measured at the base and in this tree (why)"
 
 
-def test_thresholds_are_ones_own() -> None:
-    """Each metric has its own."""
+def test_each_metric_has_a_threshold() -> None:
+    """The threshold of memory can be set by itself."""
     base = row(arm=OWN["baseline"], allocated_bytes=100)
     assert checked(row(allocated_bytes=104), base)["memory"].outcome == "worse"
     assert checked(row(allocated_bytes=104), base, memory=0.05)["memory"].outcome == "ok"
 
 
 @pytest.mark.parametrize(("error", "said"), [(1e-7, "ok"), (2e-6, "worse"), (None, "worse")])
-def test_the_numeric_error_has_a_threshold_too(error: float | None, said: str) -> None:
-    """Narrower than its precision's tolerance; what was not compared cannot keep it."""
+def test_the_numeric_error_has_a_threshold(error: float | None, said: str) -> None:
+    """A threshold below the tolerance applies; a missing error is worse."""
     found = checked(row(output_error=error), numeric_error=1e-6)["numeric error"]
     assert (found.outcome, found.threshold, found.after) == (said, 1e-6, error)
     assert checked(row(output_error=error))["numeric error"].outcome == "ok"
 
 
-def test_something_out_of_nothing_is_worse() -> None:
-    """Where the base has none at all, there is no share of it."""
+def test_growth_from_zero_is_worse() -> None:
+    """A count above a base of zero is worse."""
     base = row(arm=OWN["baseline"], parameters=0)
     assert checked(row(parameters=1), base)["parameters"].outcome == "worse"
     assert checked(row(parameters=0), base)["parameters"].outcome == "ok"
@@ -235,11 +235,11 @@ def test_something_out_of_nothing_is_worse() -> None:
     ],
 )
 def test_the_worst_counts(said: list[str], all_: str) -> None:
-    """A tree is as bad as its worst target."""
+    """The outcome of a tree is that of its worst target."""
     assert outcome([Check(target="t", metric="latency", outcome=each) for each in said]) == all_
 
 
 def test_a_control_is_never_open() -> None:
-    """No further pass goes to the base against itself for its own sake."""
+    """Neither a control nor an unmeasured target gets further passes."""
     assert not is_open(row(0.03, arm=OWN["baseline"]), 0.03)
     assert not is_open(row(**NOT_MEASURED), 0.03)

@@ -25,7 +25,7 @@ def test_no_interval(bounds: tuple[float, float, float]) -> None:
 
 
 def test_scaled() -> None:
-    """Scaling changes value and bounds alike; bounds that are missing stay missing."""
+    """Scaling changes value and bounds alike and keeps missing bounds missing."""
     assert Interval(2.0, 1.0, 4.0).scaled(1e3) == Interval(2e3, 1e3, 4e3)
     assert Interval(2.0).scaled(1e3) == Interval(2e3)
 
@@ -41,8 +41,8 @@ def test_geometric_is_students_interval(logs: list[float]) -> None:
 
 @settings(deadline=None)
 @given(logs=LOGS, order=st.randoms(use_true_random=False))
-def test_geometric_knows_no_order(logs: list[float], order: random.Random) -> None:
-    """The mean is inside its interval, whichever pass came first."""
+def test_geometric_does_not_depend_on_order(logs: list[float], order: random.Random) -> None:
+    """The mean lies inside its interval and does not depend on the order of passes."""
     found, shuffled = geometric(logs), geometric(order.sample(logs, len(logs)))
     assert found.low is not None
     assert found.high is not None
@@ -52,13 +52,13 @@ def test_geometric_knows_no_order(logs: list[float], order: random.Random) -> No
 
 
 def test_one_pass_has_no_bounds() -> None:
-    """One process says nothing about the next: a value without an interval."""
+    """One process gives a value without an interval."""
     found = geometric([math.log(1.5)])
     assert found.value == pytest.approx(1.5)
     assert (found.low, found.high) == (None, None)
 
 
 def test_no_passes() -> None:
-    """There is no mean of nothing."""
+    """The mean of no passes is refused."""
     with pytest.raises(ValueError, match="no passes"):
         geometric([])

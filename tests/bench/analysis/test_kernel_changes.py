@@ -1,4 +1,4 @@
-"""bench.analysis.row_costs: an arm whose kernels change from workload to workload."""
+"""bench.analysis.row_costs: an arm whose kernels differ between workloads."""
 
 from typing import Any
 
@@ -9,7 +9,7 @@ from helpers.records import make_record
 
 
 def test_a_change_of_kernels_is_reported() -> None:
-    """What one arm dispatched on one workload and not on another, each with its workload."""
+    """The report lists the kernels of one arm that differ, each with its workload."""
     rows = [
         make_record(kernels="MKL SGEMM; flash attention"),
         make_record(kernels="MKL SGEMM; flash attention", variant="L/16"),
@@ -37,12 +37,12 @@ def test_a_change_of_kernels_is_reported() -> None:
     ],
 )
 def test_no_change_of_kernels(other: dict[str, Any]) -> None:
-    """Equal kernels are none, nor are those of another arm, component or device."""
+    """Equal kernels, and those of another arm, component or device, are not a change."""
     assert kernel_changes([make_record(kernels="flash"), make_record(**other)]) == []
 
 
-def test_the_usual_arm_is_told_of_once() -> None:
-    """Several factors have the same arm as their baseline: one line, with each workload once."""
+def test_a_shared_baseline_has_one_line() -> None:
+    """An arm that is the baseline of several factors has one line, with each workload once."""
     rows = [
         make_record(factor=factor, arm=arm, component="model", variant=variant, kernels=kernels)
         for factor, arm in (("compile", "eager"), ("precision", "fp32"), ("optimizer", "adamw"))

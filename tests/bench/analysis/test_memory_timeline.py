@@ -1,4 +1,4 @@
-"""bench.analysis.memory_timeline: memory over a call, against counting it event by event."""
+"""bench.analysis.memory_timeline: memory over a call against an event-by-event count."""
 
 from itertools import pairwise
 
@@ -14,7 +14,7 @@ MEMORY_KINDS = ("parameters", "activations", "temporaries")
 
 @st.composite
 def blocks(draw: st.DrawFn) -> list[Block]:
-    """Blocks whose births and deaths fall on events of their own, as a tracker counts them."""
+    """Blocks with distinct events of birth and death, as a memory tracer numbers them."""
     count = draw(st.integers(0, 10))
     events = draw(st.permutations(range(2 * count)))
     found = []
@@ -27,8 +27,8 @@ def blocks(draw: st.DrawFn) -> list[Block]:
 
 
 @given(blocks(), st.integers(0, 20))
-def test_each_kind_is_what_lives_of_it(given_blocks: list[Block], since: int) -> None:
-    """At every event from the call's first, and in the moment before it."""
+def test_each_kind_counts_its_live_bytes(given_blocks: list[Block], since: int) -> None:
+    """Each kind has its live bytes at every event of the call, and just before the first."""
     kept = [b for b in given_blocks if b.died is None or b.died >= since]
     found = timeline(kept, MEMORY_KINDS, since)
     for place, event in enumerate(found.events):
@@ -44,7 +44,7 @@ def test_each_kind_is_what_lives_of_it(given_blocks: list[Block], since: int) ->
 
 @given(blocks())
 def test_the_highest_point_is_the_peak(given_blocks: list[Block]) -> None:
-    """What is drawn reaches as high as what is predicted, thinned or not."""
+    """The highest point of the timeline, thinned or not, is the predicted peak."""
     found = timeline(given_blocks, MEMORY_KINDS)
     highest = peak(given_blocks).total_bytes
     assert max(found.total_bytes) == highest
@@ -53,7 +53,7 @@ def test_the_highest_point_is_the_peak(given_blocks: list[Block]) -> None:
 
 @given(blocks(), st.integers(1, 30))
 def test_thinning_keeps_points_and_their_order(given_blocks: list[Block], stretches: int) -> None:
-    """At most two for each stretch and the ends; each is one that was there."""
+    """Thinning keeps at most two existing points of each stretch, and both ends."""
     found = timeline(given_blocks, MEMORY_KINDS)
     few = thinned(found, stretches)
     assert len(few.events) <= 2 * stretches + 2
@@ -65,7 +65,7 @@ def test_thinning_keeps_points_and_their_order(given_blocks: list[Block], stretc
 
 
 def test_kinds_come_in_their_order_and_only_where_they_occur() -> None:
-    """The order is that of the legend, not that of the births."""
+    """Kinds come in the legend's order, and absent kinds are left out."""
     given_blocks = [
         Block(size_bytes=1, kind="temporaries", born=0),
         Block(size_bytes=2, kind="parameters", born=1),
@@ -75,8 +75,8 @@ def test_kinds_come_in_their_order_and_only_where_they_occur() -> None:
     assert found.total_bytes == (0, 1, 3)
 
 
-def test_a_call_begins_with_what_was_there() -> None:
-    """What was born before stands at event 0; phases are counted from there too."""
+def test_a_call_begins_with_existing_blocks() -> None:
+    """Blocks born before the call are at event 0, from which phases are counted too."""
     given_blocks = [
         Block(size_bytes=5, kind="parameters", born=2),
         Block(size_bytes=7, kind="temporaries", born=10, died=12),
@@ -88,21 +88,21 @@ def test_a_call_begins_with_what_was_there() -> None:
 
 
 def test_an_unknown_kind_is_refused() -> None:
-    """A kind that the legend does not have would be left out of every sum."""
+    """A kind outside the legend is refused, since every sum would lack it."""
     with pytest.raises(ValueError, match="unknown kind 'weights'; known: parameters, "):
         timeline([Block(size_bytes=1, kind="weights", born=0)], MEMORY_KINDS)
 
 
 def test_a_timeline_has_a_value_for_each_event() -> None:
-    """Rows of another length could not be drawn."""
+    """A kind whose values do not match the number of events is refused."""
     with pytest.raises(
         ValueError, match="1 values of 'inputs' for 2 events; expected one for each"
     ):
         Timeline(events=(0, 1), live_bytes={"inputs": (3,)})
 
 
-def test_changes_are_told_to_the_innermost_component() -> None:
-    """By when they happen; what a component keeps is what its turns leave behind."""
+def test_changes_belong_to_the_innermost_component() -> None:
+    """A change counts for the component at its time; a component keeps the sum of its changes."""
     ranges = [(0, 100, BETWEEN), (10, 50, "attention"), (20, 30, "norm"), (60, 70, "attention")]
     changes = [(5, 7), (12, 100), (25, 50), (28, -50), (40, -20), (65, 3), (80, -7), (120, 1)]
     found = memory_trace(changes, ranges, 1000)
@@ -120,7 +120,7 @@ def test_changes_are_told_to_the_innermost_component() -> None:
 def test_nothing_is_lost_between_components(
     changes: list[tuple[int, int]], cuts: list[int]
 ) -> None:
-    """Whatever the ranges, their shares add up to the call, and one of them had the peak."""
+    """For any ranges the shares add up to the call, and one component has the peak."""
     places = sorted(cuts)
     ranges = [(a, b - 1, f"part {a}") for a, b in pairwise(places)]
     found = memory_trace(sorted(changes), ranges, 10_000)

@@ -1,4 +1,4 @@
-"""bench.analysis.replication: passes are the replicates, and comparisons lend each other spread."""
+"""bench.analysis.replication: passes are replicates; comparisons share their spread."""
 
 import math
 import random
@@ -24,7 +24,7 @@ ESTIMATES = st.builds(
     make_estimate, LOGS, variance=st.floats(1e-8, 1e-2), rounds=st.integers(2, 200)
 )
 GROUPS = st.lists(st.lists(ESTIMATES, min_size=1, max_size=5), min_size=2, max_size=6)
-# What quantised clocks and hardly any pairs can lead to: equal ratios, no variance at all.
+# Quantised clocks and very few pairs can give equal ratios without any variance.
 DEGENERATE = st.builds(
     make_estimate,
     st.sampled_from([0.0, 0.5, -1.0]) | st.floats(-3, 3),
@@ -34,12 +34,12 @@ DEGENERATE = st.builds(
 
 
 def group(logs: Sequence[float], variance: float = 1e-6) -> list[PassEstimate]:
-    """Passes with these ratios that are equally sure of them."""
+    """Passes with given ratios and equal variances."""
     return [make_estimate(float(log), variance=variance) for log in logs]
 
 
 def simulated(sds: Sequence[float], passes: int, seed: int = 0) -> list[list[PassEstimate]]:
-    """A comparison for each standard deviation between its processes."""
+    """One comparison for each standard deviation between its processes."""
     numbers = np.random.default_rng(seed)
     return [group(numbers.normal(0, sd, passes).tolist()) for sd in sds]
 
@@ -47,7 +47,7 @@ def simulated(sds: Sequence[float], passes: int, seed: int = 0) -> list[list[Pas
 @settings(deadline=None)
 @given(logs=DIFFERENT_LOGS, variance=st.floats(0, 1e-3))
 def test_one_comparison_alone_has_students_interval(logs: list[float], variance: float) -> None:
-    """With nobody to borrow from the interval is scipy.stats' t interval of the passes."""
+    """The interval of a single comparison is scipy.stats' t interval of its passes."""
     passes = group(logs, variance)
     found = effect(passes, fit_spread([passes]))
     expected = stats.t.interval(0.95, len(logs) - 1, np.mean(logs), stats.sem(logs))
@@ -58,7 +58,7 @@ def test_one_comparison_alone_has_students_interval(logs: list[float], variance:
 
 
 def known_spread(groups: Sequence[Sequence[PassEstimate]], variance: float) -> tuple[float, float]:
-    """Variance and degrees by Smyth's formulas, where all passes are equally sure of themselves."""
+    """Variance and degrees of freedom by Smyth's formulas, for passes of equal variance."""
     half = (len(groups[0]) - 1) / 2
     logs = np.log([np.var([each.log_ratio for each in passes], ddof=1) for passes in groups])
     excess = max(float(np.var(logs, ddof=1) - polygamma(1, half)), 0.0)
@@ -72,7 +72,7 @@ def known_spread(groups: Sequence[Sequence[PassEstimate]], variance: float) -> t
 @pytest.mark.parametrize("passes", [2, 3, 5])
 @pytest.mark.parametrize("sds", [(0.01,) * 8, (0.002, 0.01, 0.05), (0.005, 0.02)])
 def test_spread_of_equal_variances(sds: tuple[float, ...], passes: int) -> None:
-    """Where all passes are equally sure, the spread is that of Smyth's closed formulas."""
+    """For passes of equal variance the spread is that of Smyth's closed formulas."""
     groups = simulated(sds, passes)
     found = fit_spread(groups)
     assert (found.variance, found.degrees) == pytest.approx(known_spread(groups, 1e-6), rel=1e-6)
@@ -80,20 +80,20 @@ def test_spread_of_equal_variances(sds: tuple[float, ...], passes: int) -> None:
 
 
 def test_spread_is_that_of_the_processes() -> None:
-    """Over many comparisons the spread between processes is found, with few passes of each."""
+    """Many comparisons of few passes reveal the spread between processes."""
     found = fit_spread(simulated([0.02] * 400, 3))
     assert math.sqrt(found.variance) == pytest.approx(0.02, rel=0.1)
 
 
-def test_pairs_own_noise_is_no_spread_of_processes() -> None:
-    """Where passes differ by no more than their pairs leave open, processes do not differ."""
+def test_noise_of_pairs_is_not_spread_of_processes() -> None:
+    """Passes that differ by no more than the noise of their pairs have no process spread."""
     numbers = np.random.default_rng(0)
     groups = [group(numbers.normal(0, 0.01, 3).tolist(), 4e-4) for _ in range(50)]
     assert fit_spread(groups).variance < 1e-8
 
 
 def test_unlike_comparisons_lend_less() -> None:
-    """The more comparisons differ in their spread, the fewer degrees of freedom they lend."""
+    """Comparisons of unequal spread lend fewer degrees of freedom."""
     numbers = np.random.default_rng(0)
     unlike = numbers.normal(size=40)
     degrees = [
@@ -105,8 +105,8 @@ def test_unlike_comparisons_lend_less() -> None:
 
 
 @pytest.mark.parametrize("groups", [[], [group([0.1])], [group([0.1]), group([0.2])]])
-def test_without_repetition_a_cautious_guess_stands(groups: list[list[PassEstimate]]) -> None:
-    """Before any comparison is repeated, processes are taken to differ by two percent."""
+def test_without_repetition_the_prior_spread_holds(groups: list[list[PassEstimate]]) -> None:
+    """Without repeated comparisons the spread between processes is taken as two percent."""
     assert fit_spread(groups) == Spread(variance=4e-4, degrees=4.0, total_degrees=math.inf)
     found = effect(group([0.1]), fit_spread(groups))
     assert found.degrees == 4
@@ -114,7 +114,7 @@ def test_without_repetition_a_cautious_guess_stands(groups: list[list[PassEstima
 
 
 def test_no_passes() -> None:
-    """There is no effect of nothing."""
+    """A comparison without passes is refused."""
     with pytest.raises(ValueError, match="no passes"):
         effect([], fit_spread([]))
 
@@ -122,7 +122,7 @@ def test_no_passes() -> None:
 @settings(deadline=None, max_examples=50)
 @given(groups=GROUPS, order=st.randoms(use_true_random=False))
 def test_order_does_not_matter(groups: list[list[PassEstimate]], order: random.Random) -> None:
-    """In whatever order comparisons and their passes come, every effect is the same."""
+    """Effects do not depend on the order of comparisons or passes."""
     shuffled = [order.sample(each, len(each)) for each in order.sample(groups, len(groups))]
     before, after = fit_spread(groups), fit_spread(shuffled)
     for passes in groups:
@@ -134,7 +134,7 @@ def test_order_does_not_matter(groups: list[list[PassEstimate]], order: random.R
 @settings(deadline=None, max_examples=50)
 @given(groups=GROUPS)
 def test_degrees_are_borrowed_from_others_only(groups: list[list[PassEstimate]]) -> None:
-    """A comparison has its own degrees of freedom, and at most those of all others beside."""
+    """A comparison has its own degrees of freedom plus at most those of all others."""
     spread = fit_spread(groups)
     for passes in groups:
         own = len(passes) - 1
@@ -143,7 +143,7 @@ def test_degrees_are_borrowed_from_others_only(groups: list[list[PassEstimate]])
 
 @pytest.mark.parametrize("wild", [-1.0, 0.3, 2.0])
 def test_a_pass_of_huge_variance_hardly_counts(wild: float) -> None:
-    """What a disturbed pass says moves the speed-up by less than a thousandth of itself."""
+    """A pass of huge variance moves the speed-up by less than a thousandth of its own effect."""
     passes = group([0.010, 0.012, 0.014])
     spread = fit_spread([passes, *simulated([0.002] * 6, 3)])
     with_wild = effect([*passes, make_estimate(wild, variance=1e3)], spread)
@@ -151,16 +151,16 @@ def test_a_pass_of_huge_variance_hardly_counts(wild: float) -> None:
 
 
 @pytest.mark.parametrize(("rounds", "low", "high"), [(4, 0.012, 0.020), (400, 0.025, 0.030)])
-def test_few_pairs_are_not_sure_of_their_own_noise(rounds: int, low: float, high: float) -> None:
-    """A pass of few pairs that claims a tenth of the others' noise does not decide alone."""
+def test_small_variances_of_few_pairs_do_not_decide(rounds: int, low: float, high: float) -> None:
+    """A pass of few pairs with a tenth of the others' variance does not decide alone."""
     claims = ((0.0, 1e-4), (0.0, 1e-4), (0.03, 1e-6))
     passes = [make_estimate(log, variance=claim, rounds=rounds) for log, claim in claims]
     spread = Spread(variance=1e-9, degrees=4.0, total_degrees=20.0)
     assert low < effect(passes, spread).log_ratio < high
 
 
-def test_more_passes_are_surer() -> None:
-    """Twice as many passes that scatter alike make the interval narrower by about a root of two."""
+def test_more_passes_narrow_the_interval() -> None:
+    """Twice as many passes of equal scatter narrow the interval by about the root of two."""
     spread = fit_spread(simulated([0.01] * 20, 3))
     few, many = (effect(group([0.01, -0.01] * n), spread) for n in (4, 8))
     assert many.half_width == pytest.approx(few.half_width / math.sqrt(2), rel=0.1)
@@ -169,7 +169,7 @@ def test_more_passes_are_surer() -> None:
 @settings(deadline=None, max_examples=50)
 @given(groups=st.lists(st.lists(DEGENERATE, min_size=1, max_size=4), min_size=1, max_size=6))
 def test_every_measurement_has_an_interval(groups: list[list[PassEstimate]]) -> None:
-    """However equal or scattered the passes are, each effect has bounds and probabilities."""
+    """Equal or scattered, any passes give an effect with bounds and probabilities."""
     spread = fit_spread(groups)
     for found in (effect(passes, spread) for passes in groups):
         low, high = found.interval.low, found.interval.high
@@ -182,7 +182,7 @@ def test_every_measurement_has_an_interval(groups: list[list[PassEstimate]]) -> 
 
 
 def two_sided(found: Effect) -> float:
-    """Student's probability of so large a difference."""
+    """Student's two-sided p-value."""
     return float(2 * stats.t.sf(abs(found.log_ratio) / found.standard_error, found.degrees))
 
 
@@ -202,8 +202,8 @@ def test_interval_and_p_value_agree(found: Effect) -> None:
 
 @settings(deadline=None)
 @given(found=EFFECTS, bound=st.floats(0.001, 0.5))
-def test_alike_is_two_one_sided_tests(found: Effect, bound: float) -> None:
-    """That a difference is within a bound is as sure as the worse of two one-sided tests."""
+def test_equivalence_is_two_one_sided_tests(found: Effect, bound: float) -> None:
+    """The p-value of equivalence is the larger of two one-sided tests at the bounds."""
     above = stats.t.cdf((found.log_ratio - bound) / found.standard_error, found.degrees)
     below = stats.t.sf((found.log_ratio + bound) / found.standard_error, found.degrees)
     assert found.p_beyond(bound) == pytest.approx(max(above, below), rel=1e-6, abs=1e-300)
@@ -212,7 +212,7 @@ def test_alike_is_two_one_sided_tests(found: Effect, bound: float) -> None:
 @settings(deadline=None)
 @given(found=EFFECTS, level=st.floats(0.01, 0.2))
 def test_detectable_effects_are_found_four_times_in_five(found: Effect, level: float) -> None:
-    """An effect of that size that comes out unluckily, as one in five does, is just significant."""
+    """A detectable effect whose estimate is at its 20 % quantile is just significant."""
     unlucky = stats.t.ppf(0.8, found.degrees) * found.standard_error
     just = replace(found, log_ratio=math.log1p(found.detectable(level)) - unlucky)
     assert just.p_value == pytest.approx(level, rel=1e-6)
@@ -228,7 +228,7 @@ def test_detectable_effects_are_found_four_times_in_five(found: Effect, level: f
     ],
 )
 def test_widened(change: Callable[[Effect], float], grows: float) -> None:
-    """Widening multiplies the standard error, and with it widths, and leaves the effect."""
+    """Widening multiplies the standard error and the width and keeps the effect."""
     found = make_effect(0.1)
     assert change(found.widened(3.0)) == pytest.approx(grows * change(found))
 
@@ -236,14 +236,14 @@ def test_widened(change: Callable[[Effect], float], grows: float) -> None:
 @settings(deadline=None)
 @given(found=EFFECTS, usual=st.floats(1e-4, 0.5))
 def test_stopping_width_is_never_below_the_usual(found: Effect, usual: float) -> None:
-    """Passes that agree by chance do not end a comparison before the others."""
+    """Passes that agree by chance do not stop a comparison before the others."""
     wide = replace(found, usual_error=usual)
     expected = found.half_width * max(1, usual / found.standard_error)
     assert wide.stopping_width == pytest.approx(expected)
 
 
 def test_an_outlying_spread_borrows_less() -> None:
-    """A comparison whose passes lie far further apart than all others' is judged by its own."""
+    """A comparison of far larger spread than all others relies on its own."""
     quiet = [group([0.0, 0.001 * place]) for place in range(1, 20)]
     restless = group([0.0, 0.5])
     spread = fit_spread([*quiet, restless])

@@ -1,4 +1,4 @@
-"""bench.analysis.row_costs: what one look at each arm alone says in its row."""
+"""bench.analysis.row_costs: the survey of each arm in its row."""
 
 from dataclasses import replace
 from typing import Any
@@ -32,7 +32,7 @@ BYTES = st.integers(1, 10**12)
 
 
 def key_of(arm: Arm, comparison: Comparison = COMPARISON) -> str:
-    """Under which key the survey of an arm stands."""
+    """Key of an arm's survey."""
     return Case(workload=comparison.workload, arm=arm).key
 
 
@@ -55,18 +55,18 @@ def row_and_notes(
 
 
 def alone(status: str = "ok", **changes: Any) -> Survey:
-    """What is known of a case that failed, or was not reached, when it was looked at."""
+    """Survey of an arm that failed or was not reached."""
     error = f"{status}, alone"
     return Survey(key="", measured=MeasuredMemory(status=status, error=error), **changes)
 
 
 def costs(record: Record, *names: str) -> dict[str, Any]:
-    """What a row says under some of the columns of costs, or under all of them."""
+    """Values of some columns of costs, or of all of them."""
     return {name: getattr(record, name) for name in names or COSTS}
 
 
 def test_nothing_surveyed() -> None:
-    """A run that was asked for no survey has none of these numbers, and no excuse for it."""
+    """A run without a survey has empty cost columns and no note about them."""
     found = row()
     assert costs(found) == dict.fromkeys(COSTS)
     assert found == make_record()
@@ -81,16 +81,16 @@ def test_nothing_surveyed() -> None:
         (alone("oom"), "cost survey oom: oom, alone"),
     ],
 )
-def test_a_failed_survey_says_why(survey: Survey | None, said: str) -> None:
-    """What nobody could tell is empty, with the reason; the times keep status and verdict."""
+def test_a_failed_survey_has_a_note(survey: Survey | None, said: str) -> None:
+    """An unmeasured cost is empty and a note has the reason; status and verdict stay."""
     found, (note,) = row_and_notes(survey, make_survey(flop=None, kernels=("other",)))
     assert costs(found) == dict.fromkeys(COSTS)
     assert (note.kind, str(note)) == (NoteKind.SURVEY, said)
     assert (found.status, found.verdict, found.speedup) == ("ok", "faster", 1.25)
 
 
-def test_of_what_a_failed_survey_did_tell_nothing_is_lost() -> None:
-    """Shapes tell something where the arm itself failed; why the rest lacks stands in the note."""
+def test_partial_results_of_a_failed_survey_are_kept() -> None:
+    """A failed survey keeps its results by shapes; a note has the reason of the missing ones."""
     notes = (make_note("no FLOPs"),)
     told = alone("oom", predicted=make_survey().predicted, moved_bytes=5e7, notes=notes)
     found = row(told, make_survey(**BASELINE))
@@ -100,14 +100,14 @@ def test_of_what_a_failed_survey_did_tell_nothing_is_lost() -> None:
 
 
 def test_a_note_is_one_note() -> None:
-    """A note with a remedy stays whole among others, none stands twice, old text is one too."""
+    """A note keeps its remedy, equal notes merge, and old text becomes one note."""
     note = make_note("no meter", remedy="install one")
     found = row(make_survey(notes=(note, note, "old; text")), make_survey(**BASELINE))
     assert found.note == "no meter, install one; old, text"
 
 
 def test_notes_of_passes_are_one_note_each() -> None:
-    """What a pass says of itself stays whole too, and is told apart from why it was skipped."""
+    """Notes of passes keep their semicolons and their kinds."""
     lost: dict[str, Any] = {"status": "skipped", "arm_s": (), "baseline_s": ()}
     samples = [
         make_sample(COMPARISON, 0, note="accepted: 1; 2"),
@@ -123,7 +123,7 @@ def test_notes_of_passes_are_one_note_each() -> None:
 
 
 def test_a_baseline_that_failed_is_named() -> None:
-    """Without the baseline's look nobody knows what its rivals compare with."""
+    """A failed survey of the baseline leaves its ratios empty, and a note names it."""
     found = row(make_survey(), alone("crashed"))
     assert (found.memory_ratio, found.limit_share) == (None, None)
     assert found.allocated_bytes == 100 * MEBI
@@ -132,7 +132,7 @@ def test_a_baseline_that_failed_is_named() -> None:
 
 @given(allocated=BYTES, other=BYTES, predicted=BYTES)
 def test_memory(allocated: int, other: int, predicted: int) -> None:
-    """The ratio is to the baseline; a prediction's error is positive where it was too much."""
+    """The ratio is to the baseline; a prediction above the measurement has a positive error."""
     arm, baseline = MeasuredMemory(allocated_bytes=allocated), MeasuredMemory(allocated_bytes=other)
     prediction = PredictedMemory(total_bytes=predicted, by_kind={})
     found = row(make_survey(measured=arm, predicted=prediction), make_survey(measured=baseline))
@@ -144,7 +144,7 @@ def test_memory(allocated: int, other: int, predicted: int) -> None:
 
 
 def test_memory_of_a_device() -> None:
-    """What the process has beyond torch's allocator is the driver's, libraries' and Python's."""
+    """Unexplained memory is the process's beyond torch's allocator: driver, libraries, Python."""
     found = MeasuredMemory(allocated_bytes=100, reserved_bytes=128, process_bytes=700)
     told = costs(row(make_survey(measured=found)), "reserved_bytes", "unexplained_bytes")
     assert told == {"reserved_bytes": 128, "unexplained_bytes": 572}
@@ -152,7 +152,7 @@ def test_memory_of_a_device() -> None:
 
 @given(ratio=POSITIVE, speedup=POSITIVE)
 def test_share_of_the_limit(ratio: float, speedup: float) -> None:
-    """The limit's time by the baseline's, times the baseline's by the arm's."""
+    """The share is the baseline's ratio to its limit times the speed-up."""
     limit = Limit(library="F.linear", time_ratio=ratio, gflop_per_s=100.0)
     baseline = make_survey(limits={"fp32": limit}, copy_bytes_per_s=3e10)
     found = row(make_survey(), baseline, speedup=speedup)
@@ -163,13 +163,13 @@ def test_share_of_the_limit(ratio: float, speedup: float) -> None:
 
 @given(flop=st.floats(1e6, 1e15), latency_ms=POSITIVE)
 def test_achieved(flop: float, latency_ms: float) -> None:
-    """Operations by the row's own latency."""
+    """Achieved FLOP/s are the FLOPs over the row's own latency."""
     found = row(make_survey(flop=flop), latency_ms=latency_ms)
     assert found.gflop_per_s == pytest.approx(flop / 1e9 / (latency_ms / 1e3))
 
 
 def test_flops_are_the_workloads() -> None:
-    """What an arm is asked to do is also told by its baseline; what it moves is its own."""
+    """FLOPs can come from the baseline's survey; moved bytes come from the arm's own."""
     found = row(alone("skipped"), make_survey(**BASELINE), latency_ms=10.0)
     assert found.flop == 2e9
     assert found.gflop_per_s == pytest.approx(200.0)
@@ -181,8 +181,8 @@ def test_flops_are_the_workloads() -> None:
     ("precision", "share"),
     [("fp32", 0.7), ("amp_bf16", 0.4), ("bf16", 0.4), ("amp_fp16", None), ("own", None)],
 )
-def test_limit_of_what_the_arm_computes_in(precision: str, share: float | None) -> None:
-    """Autocast computes in the half; what has no limit has no share, and no number of another."""
+def test_the_limit_is_that_of_the_arms_precision(precision: str, share: float | None) -> None:
+    """Autocast has the half type's limit; a precision without a limit has an empty share."""
     half = Limit(library="F.linear", time_ratio=0.4, gflop_per_s=400.0)
     baseline = make_survey(limits={"fp32": LIMIT, "bf16": half})
     found = row(make_survey(), baseline, precision=precision, speedup=1.0)
@@ -191,27 +191,27 @@ def test_limit_of_what_the_arm_computes_in(precision: str, share: float | None) 
 
 
 def test_an_arms_own_limit_needs_no_speedup() -> None:
-    """Where the baseline's look failed but the arm's own told a limit, it is by the arm's call."""
+    """Without the baseline's survey the arm's own limit gives the share."""
     found = row(make_survey(**BASELINE), alone("crashed"), speedup=1.25)
     assert (found.limit_share, found.copy_gb_per_s) == (0.7, 30.0)
 
 
-def test_an_arm_that_was_never_timed_reached_nothing() -> None:
-    """Without a time there is a limit, but nothing that was achieved."""
+def test_an_untimed_arm_has_no_achieved_values() -> None:
+    """Without a latency the limit is kept, and share and FLOP/s are empty."""
     lost = {"speedup": None, "latency_ms": None, "status": "timeout"}
     found = row(make_survey(), make_survey(**BASELINE), **lost)
     assert (found.limit_gflop_per_s, found.limit_share, found.gflop_per_s) == (200.0, None, None)
 
 
 def test_own_arms_have_flops_of_their_own() -> None:
-    """What another one computes says nothing of them."""
+    """A user's own arm does not take the FLOPs of its baseline."""
     own = {"variant": None, "factor": "factory"}
     found = row(make_survey(flop=None), make_survey(flop=2e9), **own)
     assert (found.flop, found.gflop_per_s) == (None, None)
 
 
 def test_flops_that_disagree_are_wrong() -> None:
-    """Arithmetic that PyTorch's own count contradicts ends the verdict; the times are kept."""
+    """FLOPs that FlopCounterMode contradicts make the row wrong; the times are kept."""
     error = "FLOPs by arithmetic 2.00e9, by FlopCounterMode 2.10e9"
     found = row(make_survey(error=error))
     assert (found.status, found.error, found.verdict) == ("wrong", error, None)
@@ -230,7 +230,7 @@ def test_flops_that_disagree_are_wrong() -> None:
     ],
 )
 def test_out_of_memory_names_the_need(error: str | None, said: str) -> None:
-    """What did not fit says how much it would have needed, and no excuse of having been oom."""
+    """The error of an arm out of memory adds the predicted need, without a survey note."""
     predicted = PredictedMemory(total_bytes=round(31.4 * 2**30), by_kind={})
     baseline = make_survey(**BASELINE)
     found = row(alone("oom", predicted=predicted), baseline, status="oom", error=error)
@@ -239,8 +239,8 @@ def test_out_of_memory_names_the_need(error: str | None, said: str) -> None:
     assert unknown.error == error
 
 
-def test_what_is_told_as_it_is() -> None:
-    """Kernels, graphs, agreement and energy come from the arm's own look; 0 is a number."""
+def test_columns_of_the_arms_own_survey() -> None:
+    """Kernels, graphs, agreement and energy come from the arm's own survey; 0 stays 0."""
     told = make_survey(graphs=Graphs(breaks=0, recompiles=3), joules_per_image=0.0)
     found = row(told, make_survey(kernels=("other",)))
     names = ("kernels", "graph_breaks", "recompiles", "top1_agreement", "joules_per_image")
@@ -248,8 +248,8 @@ def test_what_is_told_as_it_is() -> None:
     assert row(make_survey(kernels=())).kernels is None
 
 
-def test_rows_of_a_run_are_told_apart() -> None:
-    """Each row has the survey of its own arm; the control's share of the limit is its own."""
+def test_each_row_has_the_survey_of_its_own_arm() -> None:
+    """Two rows of one run get the kernels and memory of their own arms."""
     control = make_comparison("mha")
     surveys = {ARM: make_survey(kernels=("math",)), OTHER: make_survey(**BASELINE)}
     samples = [make_sample(each) for each in (control, COMPARISON)]
@@ -261,8 +261,8 @@ def test_rows_of_a_run_are_told_apart() -> None:
     assert second.limit_share == pytest.approx(0.7 * (second.speedup or 0))
 
 
-def test_what_compiling_adds_to_the_process() -> None:
-    """Beyond its eager baseline; of an arm that does not compile there is nothing to say."""
+def test_memory_added_by_compiling() -> None:
+    """The extra is that over the eager baseline; an arm that does not compile has none."""
     compiled = make_comparison("compile", factor="compile", baseline="eager")
     surveys = {
         key_of(each, compiled): make_survey(measured=MeasuredMemory(process_bytes=size))
@@ -277,7 +277,7 @@ def test_what_compiling_adds_to_the_process() -> None:
 
 @pytest.mark.parametrize(("allocated", "is_off"), [(100, False), (104, False), (110, True)])
 def test_a_prediction_that_is_far_off_is_noted(allocated: int, is_off: bool) -> None:  # noqa: FBT001
-    """Five percent are what it is meant to keep."""
+    """A prediction off by more than 5 % gets a note."""
     survey = make_survey(
         measured=MeasuredMemory(allocated_bytes=allocated),
         predicted=PredictedMemory(total_bytes=100, by_kind={}),
@@ -286,20 +286,20 @@ def test_a_prediction_that_is_far_off_is_noted(allocated: int, is_off: bool) -> 
 
 
 @pytest.mark.parametrize(("ratio", "is_beyond"), [(0.9, False), (1.01, False), (1.1, True)])
-def test_a_limit_that_was_passed_is_noted(ratio: float, is_beyond: bool) -> None:  # noqa: FBT001
-    """By more than noise: the libraries that were tried are not the fastest there are."""
+def test_a_share_above_the_limit_is_noted(ratio: float, is_beyond: bool) -> None:  # noqa: FBT001
+    """A share above 1 by more than noise gets a note."""
     limit = Limit(library="F.linear", time_ratio=ratio, gflop_per_s=50.0)
     baseline = make_survey(limits={"fp32": limit})
     assert ("beyond its limit" in str(row(make_survey(), baseline, speedup=1.0).note)) is is_beyond
 
 
-def test_parameters_are_told() -> None:
-    """As the look counted them."""
+def test_parameters_come_from_the_survey() -> None:
+    """The number of parameters is that of the survey."""
     assert row(make_survey(parameters=123), make_survey()).parameters == 123
 
 
 def test_notes_are_found_by_the_key_of_their_row() -> None:
-    """A row's key is its comparison's, of parts of vitcore and of a user's own arms."""
+    """A row's key equals its comparison's, for vitcore's parts and a user's own arms."""
     own = Comparison(
         factor="factory",
         workload=Workload(component="callable", mode="train", device="cpu", inputs="2,8"),

@@ -1,4 +1,4 @@
-"""bench.analysis.rows: how the samples of all passes become one row each, and one analysis."""
+"""bench.analysis.rows: the samples of all passes become one row each, and one analysis."""
 
 import math
 from collections.abc import Sequence
@@ -32,7 +32,7 @@ def analysis_of(
     samples: Sequence[Sample],
     environment: Environment | None = None,
 ) -> Analysis:
-    """What a run over some comparisons says."""
+    """Analysis of a run of some comparisons."""
     return analyse("run", comparisons, samples, environment or make_environment())
 
 
@@ -41,7 +41,7 @@ def one_row(
     comparison: Comparison = CANDIDATE,
     environment: Environment | None = None,
 ) -> Record:
-    """Row of a comparison alone."""
+    """Row of a single comparison."""
     (row,) = analysis_of([comparison], samples, environment).records
     return row
 
@@ -49,7 +49,7 @@ def one_row(
 def at(
     ratio: float, pass_index: int = 0, comparison: Comparison = CANDIDATE, arm_s: float = 0.008
 ) -> Sample:
-    """A pass in which every pair had this ratio."""
+    """A pass of equal ratios."""
     times = {"baseline_s": (ratio * arm_s,) * 6, "arm_s": (arm_s,) * 6}
     return make_sample(comparison, pass_index, **times)
 
@@ -60,7 +60,7 @@ def passes_at(comparison: Comparison, *ratios: float) -> list[Sample]:
 
 
 def test_passes_are_merged() -> None:
-    """Three passes of a comparison alone make one row: geometric means, Student's intervals."""
+    """Three passes make one row of geometric means with Student's intervals."""
     row = one_row([at(1.25, 0, arm_s=0.004), at(1.3, 1), at(1.35, 2, arm_s=0.016)])
     assert (row.status, row.error, row.passes, row.rounds) == ("ok", None, 3, 18)
     assert row.speedup == pytest.approx((1.25 * 1.3 * 1.35) ** (1 / 3))
@@ -84,8 +84,8 @@ def test_latency_is_a_median() -> None:
     assert row.speedup == pytest.approx(1.0)
 
 
-def test_one_pass_has_the_interval_of_a_guess() -> None:
-    """One pass says nothing of other processes: their usual difference of 2 % is taken for it."""
+def test_one_pass_has_the_interval_of_the_prior_spread() -> None:
+    """One pass gets an interval from the usual spread of 2 % between processes."""
     row = one_row([at(1.5)])
     assert (row.latency_ms, row.speedup) == pytest.approx((8.0, 1.5))
     assert (row.latency_low_ms, row.latency_high_ms) == (None, None)
@@ -95,7 +95,7 @@ def test_one_pass_has_the_interval_of_a_guess() -> None:
 
 
 def test_rows_keep_the_order_of_the_comparisons() -> None:
-    """Rows stand in the grid's order and hold their own samples, however they were measured."""
+    """Rows keep the grid's order and their own samples, in any order of measurement."""
     samples = [*passes_at(CANDIDATE, 1.25, 1.25), *passes_at(CONTROL, 1.0, 1.0)]
     control, candidate = analysis_of([CONTROL, CANDIDATE], samples).records
     assert (control.arm, control.baseline, control.is_control) == ("mha", "mha", True)
@@ -118,7 +118,7 @@ def test_rows_keep_the_order_of_the_comparisons() -> None:
     ],
 )
 def test_status(statuses: str, status: str, error: str | None) -> None:
-    """A failure in any pass counts; a row is skipped only where nothing else happened."""
+    """A failure in any pass sets the status; a row is skipped only if every pass was."""
     samples = [
         at(1.5, index)
         if each == "ok"
@@ -132,15 +132,15 @@ def test_status(statuses: str, status: str, error: str | None) -> None:
 
 
 def test_failure_after_success_keeps_the_numbers() -> None:
-    """What was measured before a failure is shown, but no verdict rests on it."""
+    """Values measured before a failure are kept, without a verdict."""
     failed = make_sample(CANDIDATE, 2, status="crashed", error="killed", arm_s=(), baseline_s=())
     row = one_row([at(1.5, 0), at(1.5, 1), failed])
     assert (row.status, row.passes, row.verdict) == ("crashed", 2, None)
     assert row.speedup == pytest.approx(1.5)
 
 
-def test_the_row_of_a_wrong_arm_names_the_option_that_accepts_it() -> None:
-    """A sample keeps its error and its remedy apart; a row has both."""
+def test_the_row_of_a_wrong_arm_names_the_accepting_option() -> None:
+    """A row's error joins the error and the remedy of its sample."""
     wrong = make_sample(
         CANDIDATE, status="wrong", error="too far: give", remedy=Remedy.ALLOW_DIFFERENT
     )
@@ -149,7 +149,7 @@ def test_the_row_of_a_wrong_arm_names_the_option_that_accepts_it() -> None:
 
 
 def test_missing_values_are_none() -> None:
-    """Where nothing was measured every measured value is missing, not zero."""
+    """Without a measurement every measured value is None, not zero."""
     row = one_row([])
     assert {name: getattr(row, name) for name in NOT_MEASURED} == NOT_MEASURED
     assert (row.passes, row.rounds) == (0, 0)
@@ -157,7 +157,7 @@ def test_missing_values_are_none() -> None:
 
 
 def test_speedup_so_far() -> None:
-    """While a run goes on, one pass gives a value without bounds and two an interval."""
+    """During a run one pass gives a value without bounds, two passes an interval."""
     first, both = (speedup(passes_at(CANDIDATE, 1.2, 1.3)[:count]) for count in (1, 2))
     assert first is not None
     assert both is not None
@@ -168,8 +168,8 @@ def test_speedup_so_far() -> None:
     assert both.value == pytest.approx(math.sqrt(1.2 * 1.3))
 
 
-def test_what_the_row_is_about() -> None:
-    """A row says its run, commit, machine, workload and arms."""
+def test_identity_of_a_row() -> None:
+    """A row has its run, commit, machine, workload and arms."""
     comparison = make_comparison(
         "bf16", factor="precision", baseline="fp32", device="cuda", cache="warm", mode="train"
     )
@@ -185,7 +185,7 @@ def test_what_the_row_is_about() -> None:
 
 
 def test_a_users_own_arms_have_inputs() -> None:
-    """The row of a user's own arms says their inputs, and no variant, sizes or images a second."""
+    """The row of a user's own arms has inputs, but no variant, sizes or images per second."""
     sizes: dict[str, Any] = dict.fromkeys(("variant", "patch_size", "image_size", "batch_size"))
     comparison = make_comparison(
         "a.py:f", baseline="a.py:g", factor="factory", component="callable", inputs="1,8", **sizes
@@ -197,12 +197,12 @@ def test_a_users_own_arms_have_inputs() -> None:
 
 
 def test_images_from_latency() -> None:
-    """Without a queue, images a second follow from the latency of a batch."""
+    """Without queued calls images per second follow from the latency of a batch."""
     assert one_row([at(1.5)]).images_per_s == pytest.approx(4 / 0.008)
 
 
 def test_images_from_the_queue() -> None:
-    """With a queue, they follow from the median of the queued calls."""
+    """With queued calls images per second follow from their median."""
     queued = (0.002, 0.001, 0.100, None)
     samples = [
         make_sample(CANDIDATE, index, arm_queued_s=queued_s)
@@ -212,15 +212,15 @@ def test_images_from_the_queue() -> None:
 
 
 def test_wall_time() -> None:
-    """Wall time stands beside device time where both were taken, and is missing elsewhere."""
+    """Wall time is in the row if both times were taken, and empty otherwise."""
     walled = make_sample(CANDIDATE, arm_wall_s=(0.009, 0.010, 0.090, 0.010, 0.010, 0.010))
     assert one_row([walled]).wall_ms == pytest.approx(10.0)
     assert one_row([at(1.5)]).wall_ms is None
 
 
 @pytest.mark.parametrize("error", [0.0, 1e-7])
-def test_errors_of_the_pass_that_looked(error: float) -> None:
-    """The pass that compared with float64 gives the row's errors; an error of 0 is one."""
+def test_errors_come_from_the_checked_pass(error: float) -> None:
+    """The pass compared with float64 gives the row's errors; an error of 0 stays 0."""
     looked = make_sample(CANDIDATE, 1, output_error=error, gradient_error=2 * error)
     row = one_row([at(1.5, 0), looked, at(1.5, 2)])
     assert (row.output_error, row.gradient_error) == (error, 2 * error)
@@ -239,7 +239,7 @@ def test_errors_of_the_pass_that_looked(error: float) -> None:
     ],
 )
 def test_note_on_the_cpu(precision: str, flags: tuple[str, ...], lacking: str | None) -> None:
-    """A CPU without the instructions of a precision is noted; CUDA never is."""
+    """A CPU without the instructions of a precision gets a note; CUDA does not."""
     note = f"this CPU has no {lacking}: computed in float32 with conversions" if lacking else None
     for device, expected in (("cpu", note), ("cuda", None)):
         comparison = make_comparison(precision, factor="precision", baseline="fp32", device=device)

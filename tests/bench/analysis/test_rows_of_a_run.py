@@ -23,7 +23,7 @@ ENVIRONMENT = make_environment(gpus=("H200",))
 
 
 def passes_at(comparison: Comparison, *ratios: float) -> list[Sample]:
-    """A pass at each ratio, in which every pair had it."""
+    """A pass of equal pairs at each ratio."""
     return [
         make_sample(comparison, index, baseline_s=(0.01 * ratio,) * 6, arm_s=(0.01,) * 6)
         for index, ratio in enumerate(ratios)
@@ -31,13 +31,13 @@ def passes_at(comparison: Comparison, *ratios: float) -> list[Sample]:
 
 
 def scattered(comparison: Comparison, seed: int, truth: float = 1.0) -> list[Sample]:
-    """Three passes about a speed-up, of processes that differ by half a percent."""
+    """Three passes around a speed-up, from processes that differ by half a percent."""
     ratios = truth * np.exp(np.random.default_rng(seed).normal(0, 0.005, 3))
     return passes_at(comparison, *ratios.tolist())
 
 
 def test_comparisons_lend_each_other_their_spread() -> None:
-    """A row's interval is that of its passes with the spread of all comparisons of the run."""
+    """A row's interval uses the spread of all comparisons of the run."""
     run = [CONTROL, *CANDIDATES]
     samples = [s for place, each in enumerate(run) for s in scattered(each, place)]
     groups = {each.key: estimates(s for s in samples if s.key == each.key) for each in run}
@@ -50,7 +50,7 @@ def test_comparisons_lend_each_other_their_spread() -> None:
 
 
 def test_stray_controls_widen_every_row() -> None:
-    """Controls that stray widen the intervals of candidates too, and are counted."""
+    """Stray controls are counted and widen the intervals of candidates too."""
     samples = [*passes_at(CONTROL, 1.1, 1.1, 1.1), *passes_at(CANDIDATES[0], 1.05, 1.05, 1.05)]
     run = [CONTROL, CANDIDATES[0]]
     stray = analyse("run", run, samples, ENVIRONMENT)
@@ -65,7 +65,7 @@ def test_stray_controls_widen_every_row() -> None:
 
 
 def test_far_stray_controls_withhold_every_verdict() -> None:
-    """Where controls stray beyond reason every measured row is undecided."""
+    """Controls that stray too far make every measured row undecided."""
     copies = [make_comparison("mha", batch_size=size) for size in (1, 2, 4, 8)]
     samples = [s for each in copies for s in passes_at(each, 1.5, 1.5, 1.5)]
     samples += passes_at(CANDIDATES[0], 3.0, 3.0, 3.0)
@@ -75,8 +75,8 @@ def test_far_stray_controls_withhold_every_verdict() -> None:
     assert analysis.decided == 0
 
 
-def test_controls_are_alarms_each_for_itself() -> None:
-    """The number of candidates makes no control quieter, and that of controls no candidate."""
+def test_controls_are_not_adjusted_with_candidates() -> None:
+    """Controls and candidates do not affect each other's adjustment."""
     copies = [make_comparison("mha", batch_size=size) for size in range(1, 20)]
     samples = [s for place, each in enumerate(copies) for s in scattered(each, place)]
     samples += scattered(CANDIDATES[0], 99, truth=0.9)
@@ -114,8 +114,8 @@ def test_devices_are_judged_apart() -> None:
     assert list(both.controls) == ["cpu", "cuda"]
 
 
-def test_widths_of_what_was_measured() -> None:
-    """A comparison that no pass measured has no width, and a device without controls none."""
+def test_widths_of_measured_comparisons() -> None:
+    """A comparison without a pass has no width; a device without controls has none for them."""
     samples = passes_at(CANDIDATES[0], 1.1, 1.2)
     analysis = analyse("run", CANDIDATES, samples, ENVIRONMENT)
     assert list(analysis.widths) == [CANDIDATES[0].key]
@@ -134,7 +134,7 @@ def test_another_delta() -> None:
 
 
 def test_decided_verdicts_are_counted() -> None:
-    """Candidates with a verdict count, of which one in fifty may be false; controls do not."""
+    """Candidates with a verdict are counted, and one in fifty of them may be false."""
     verdicts = ["faster", "slower", "equivalent", "undecided", None]
     records = [make_record(verdict=each) for each in verdicts]
     analysis = make_analysis([*records, make_record(arm="mha", verdict="equivalent")])

@@ -1,4 +1,4 @@
-"""simulated_history: simulated histories, and that the method that is used is the better one."""
+"""simulated_history: simulated histories, on which the suite's own method is the best."""
 
 import numpy as np
 import pytest
@@ -18,13 +18,13 @@ def _found() -> dict[str, MethodScore]:
 
 
 def test_every_method_is_tried(found: dict[str, MethodScore]) -> None:
-    """In their order, on the same histories."""
+    """All methods run in their order on the same histories."""
     assert list(found) == list(DETECTORS)
     assert {each.change for each in found.values()} == {0.08}
 
 
-def test_ratios_find_what_changed_and_little_else(found: dict[str, MethodScore]) -> None:
-    """Nearly all of it; what else is told is rare."""
+def test_ratios_find_changes_with_few_false_alarms(found: dict[str, MethodScore]) -> None:
+    """Change points of ratios find at least 90 % of changes, with at most one false alarm."""
     trend = found["vitbench trend: change points of ratios"]
     assert trend.found >= 0.9
     assert trend.false_alarms <= 1.0
@@ -34,16 +34,16 @@ def test_ratios_find_what_changed_and_little_else(found: dict[str, MethodScore])
     assert trend.held >= 0.9
 
 
-def test_raw_times_tell_of_the_machine(found: dict[str, MethodScore]) -> None:
-    """A fixed threshold alarms for every other run, change points for every machine."""
+def test_raw_times_alarm_for_the_machine(found: dict[str, MethodScore]) -> None:
+    """On raw times both methods have over three times the false alarms, mostly false."""
     trend = found["vitbench trend: change points of ratios"]
     for name in ("10 % against the run before, raw times", "change points of raw times"):
         assert found[name].false_alarms > 3 * max(trend.false_alarms, 1.0)
         assert (found[name].false_share or 0.0) > 0.5
 
 
-def test_shares_are_what_they_say() -> None:
-    """A method that tells nothing finds nothing, and nothing of it is false."""
+def test_shares_without_a_report_are_empty() -> None:
+    """A method without a report has found 0 and empty shares."""
     (silent,) = [
         each
         for each in simulate_histories(histories=2, runs=12, series=4, change=1e-6)
@@ -56,7 +56,7 @@ def test_shares_are_what_they_say() -> None:
 
 
 def test_a_threshold_is_one_run_against_the_one_before() -> None:
-    """By more than its share, in either series."""
+    """The threshold compares each run with the one before, in every series."""
     raw = np.array([[1.0, 1.2, 1.2], [1.0, 1.05, 1.2]])
     assert DETECTORS["10 % against the run before, raw times"](raw, raw) == [
         DetectedChange(0, 1),

@@ -28,7 +28,7 @@ QUIET = NAMED["quiet machine"]
 
 
 def faults(score: Score) -> list[str]:
-    """What the issue asks of intervals and verdicts, and this score does not give."""
+    """Requirements on intervals and verdicts that a score misses."""
     wanted = {
         "coverage": 0.93 <= score.coverage <= 1,
         "false verdicts": score.false <= 0.02,
@@ -37,32 +37,32 @@ def faults(score: Score) -> list[str]:
 
 
 @pytest.mark.parametrize(("name", "runs"), TRIED)
-def test_intervals_and_verdicts_keep_their_word(name: str, runs: int) -> None:
-    """At least 93 % of the intervals hold the truth, at most 2 % of identical arms differ."""
+def test_intervals_and_verdicts_meet_their_rates(name: str, runs: int) -> None:
+    """At least 93 % of intervals hold the truth, at most 2 % of identical arms differ."""
     score = simulate(NAMED[name], runs)
     assert score.comparisons >= 200
     assert faults(score) == []
 
 
 def too_sure(*given: object) -> Effect:
-    """An effect whose variance is taken for a tenth of what it is."""
+    """An effect with a tenth of its variance."""
     found: Effect = effect(*given)  # type: ignore[arg-type]
     return found.widened(math.sqrt(0.1))
 
 
 def silenced(effects: list[Effect]) -> Controls:
-    """Controls that nobody looks at."""
+    """Controls without any influence."""
     return Controls(len(effects), 0, 1.0)
 
 
 @pytest.mark.parametrize("name", ["two passes", "all of these", "passes until 1 % is reached"])
 def test_too_small_a_variance_is_found(monkeypatch: pytest.MonkeyPatch, name: str) -> None:
-    """An estimator that is too sure of itself fails the same check, even with its controls."""
+    """The same check catches an overconfident estimator, even with its controls."""
     monkeypatch.setattr(simulation, "effect", too_sure)
     assert "coverage" in faults(simulate(NAMED[name], 10))
 
 
-def test_controls_make_up_for_most_of_it(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_controls_correct_most_of_the_error(monkeypatch: pytest.MonkeyPatch) -> None:
     """Without its controls the same estimator errs far more often."""
     monkeypatch.setattr(simulation, "effect", too_sure)
     guarded = simulate(NAMED["processes differ by 2 %"], 20)
@@ -73,7 +73,7 @@ def test_controls_make_up_for_most_of_it(monkeypatch: pytest.MonkeyPatch) -> Non
 
 
 def test_slow_downs_are_found() -> None:
-    """On a quiet machine nearly every slow-down by 5 % is called slower, and most by 2 %."""
+    """On a quiet machine nearly every slow-down by 5 %, and most by 2 %, is called slower."""
     score = simulate(QUIET, 20)
     assert score.found_5 > 0.95
     assert score.found_2 > 0.6
@@ -82,26 +82,26 @@ def test_slow_downs_are_found() -> None:
 
 
 def test_a_seed_decides_everything() -> None:
-    """The same seed gives the same score, another one another."""
+    """Equal seeds give equal scores, different seeds different ones."""
     assert simulate(QUIET, 2, seed=7) == simulate(QUIET, 2, seed=7)
     assert simulate(QUIET, 2, seed=7) != simulate(QUIET, 2, seed=8)
 
 
 @pytest.mark.parametrize("scenario", [QUIET, NAMED["one candidate and its control"]])
 def test_small_runs_are_simulated_more_often(scenario: Scenario) -> None:
-    """Every scenario is scored on as many comparisons, however few a run of it has."""
+    """Every scenario is scored on as many comparisons, whatever the size of its runs."""
     assert simulate_fully(scenario, 3).comparisons == 30
 
 
 def test_nothing_to_find() -> None:
-    """Where no arm was slower, the share found is no number."""
+    """Without slower arms the share of those found is empty."""
     score = simulate(replace(NAMED["one candidate and its control"], passes=2), 1)
     shares = [score.false, score.found_5, score.found_2]
     assert sum(math.isnan(share) for share in shares) == 2
 
 
 def test_further_passes_go_to_the_widest() -> None:
-    """With a precision some comparisons get more passes than planned, and none gets fewer."""
+    """A target precision adds passes to some comparisons and takes none away."""
     scenario = NAMED["passes until 1 % is reached"]
     outcomes = list(simulation._run(scenario, np.random.default_rng(0)))
     passes = {each.passes for each in outcomes}
@@ -112,13 +112,13 @@ def test_further_passes_go_to_the_widest() -> None:
 
 
 @pytest.mark.parametrize("correlation", [0.0, 0.6])
-def test_noise_is_what_it_says(correlation: float) -> None:
-    """The simulated noise has its deviation, and neighbours are correlated as asked."""
+def test_noise_has_its_deviation_and_correlation(correlation: float) -> None:
+    """Simulated noise has the requested standard deviation and correlation of neighbours."""
     values = simulation._correlated(20_000, 0.02, correlation, np.random.default_rng(0))
     assert np.std(values) == pytest.approx(0.02, rel=0.05)
     assert np.corrcoef(values[1:], values[:-1])[0, 1] == pytest.approx(correlation, abs=0.03)
 
 
 def test_names_are_unique() -> None:
-    """No two scenarios share a name, by which their random numbers are drawn."""
+    """Scenario names, which seed their random numbers, are unique."""
     assert len(NAMED) == len(SCENARIOS)

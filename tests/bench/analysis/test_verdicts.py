@@ -1,4 +1,4 @@
-"""bench.analysis.verdicts: what may be said of an interval, and of one of many."""
+"""bench.analysis.verdicts: the verdict of an interval, alone and as one of many."""
 
 import math
 import random
@@ -21,17 +21,17 @@ QUIET = make_controls()
 
 
 def after(value: float) -> float:
-    """Next number above."""
+    """Next floating-point number above."""
     return math.nextafter(value, math.inf)
 
 
 def before(value: float) -> float:
-    """Next number below."""
+    """Next floating-point number below."""
     return math.nextafter(value, -math.inf)
 
 
 def test_band_is_two_percent() -> None:
-    """Differences below 2 % are no reason to choose."""
+    """The default band of equivalence is 2 %."""
     assert DELTA == 0.02
 
 
@@ -54,7 +54,7 @@ def test_band_is_two_percent() -> None:
     ],
 )
 def test_truth_table(low: float, high: float, expected: str) -> None:
-    """The interval decides; a bound on the edge of the band is in it, one on 1 does not exclude."""
+    """The interval decides; a bound on the band's edge is inside, one on 1 does not exclude it."""
     assert verdict(Interval((low + high) / 2, low, high)) == expected
 
 
@@ -66,7 +66,7 @@ def test_truth_table(low: float, high: float, expected: str) -> None:
         (1.2, 1.3, True, False, "faster"),
         (0.7, 0.8, True, False, "slower"),
         (0.99, 1.01, True, False, "undecided"),
-        (1.005, 1.015, True, False, "undecided"),  # and not faster: it is not known to matter
+        (1.005, 1.015, True, False, "undecided"),  # not faster: the difference may not matter
         (0.99, 1.01, False, True, "equivalent"),
     ],
 )
@@ -77,27 +77,27 @@ def test_adjusted_truth_table(
     agrees: bool,  # noqa: FBT001
     expected: str,
 ) -> None:
-    """What does not outlast the adjustment for many comparisons is undecided."""
+    """A difference that does not survive the adjustment is undecided."""
     said = verdict(Interval((low + high) / 2, low, high), differs=differs, agrees=agrees)
     assert said == expected
 
 
 @pytest.mark.parametrize("interval", [Interval(0.5), Interval(1.0), Interval(2.0, 1.9, None)])
 def test_without_bounds(interval: Interval) -> None:
-    """Without both bounds nothing is decided, whatever the value."""
+    """Without both bounds the verdict is undecided at any value."""
     assert verdict(interval) == "undecided"
 
 
 @pytest.mark.parametrize(("delta", "expected"), [(0.1, "equivalent"), (0.01, "faster")])
 def test_other_band(delta: float, expected: str) -> None:
-    """Who cares for less or more can have another band."""
+    """The band can be wider or narrower."""
     assert verdict(Interval(1.05, 1.02, 1.08), delta) == expected
 
 
 @settings(deadline=None)
 @given(bounds=st.lists(st.integers(300, 3000), min_size=2, max_size=2).map(sorted))
 def test_swapped_arms(bounds: list[int]) -> None:
-    """Swapping the arms swaps faster and slower and changes nothing else."""
+    """Swapping the arms swaps faster and slower and keeps every other verdict."""
     low, high = bounds[0] / 1000 + 1e-6, bounds[1] / 1000 + 1e-6  # never on an edge
     said = verdict(Interval(low, low, high))
     assert said in VERDICTS
@@ -114,8 +114,8 @@ def test_adjusted_is_benjamini_hochberg(p_values: list[float]) -> None:
 
 @settings(deadline=None)
 @given(p_values=P_VALUES, order=st.randoms(use_true_random=False))
-def test_adjusted_knows_no_order(p_values: list[float], order: random.Random) -> None:
-    """Each p-value keeps its adjustment, wherever it stands, and never gets smaller."""
+def test_adjustment_does_not_depend_on_order(p_values: list[float], order: random.Random) -> None:
+    """Each p-value keeps its adjustment in any order, and never gets smaller."""
     places = order.sample(range(len(p_values)), len(p_values))
     found = adjusted([p_values[place] for place in places])
     expected = adjusted(p_values)
@@ -135,7 +135,7 @@ def test_adjusted_knows_no_order(p_values: list[float], order: random.Random) ->
     ],
 )
 def test_judgement_of_one(log_ratio: float, standard_error: float, expected: str) -> None:
-    """A comparison by itself gets the verdict of its interval, and its own p-value."""
+    """A single comparison has the verdict of its interval and its own p-value."""
     found = make_effect(log_ratio, standard_error)
     (judged,) = judge({"a": found}, QUIET).values()
     assert judged.verdict == expected
@@ -144,7 +144,7 @@ def test_judgement_of_one(log_ratio: float, standard_error: float, expected: str
 
 
 def test_many_comparisons_need_stronger_evidence() -> None:
-    """What is slower by itself is undecided among many that show nothing; a clear one stays."""
+    """Among many equal arms a barely slower one is undecided; a clear one stays slower."""
     weak, clear = (make_effect(log_ratio, 0.01, degrees=60.0) for log_ratio in (-0.03, -0.5))
     others = {str(n): make_effect(0.0, 0.05) for n in range(40)}
     alone = judge({"weak": weak}, QUIET)["weak"]
@@ -155,7 +155,7 @@ def test_many_comparisons_need_stronger_evidence() -> None:
 
 
 def test_judging_widens() -> None:
-    """What the controls say of the intervals is what the verdicts and p-values rest on."""
+    """The widening by the controls enters verdicts and p-values."""
     found = make_effect(0.03, 0.008)
     quiet, stray = (
         judge({"a": found}, make_controls(widening=widening))["a"] for widening in (1.0, 2.0)
@@ -165,16 +165,16 @@ def test_judging_widens() -> None:
     assert stray.p_value > quiet.p_value
 
 
-def test_equivalence_outlasts_the_adjustment_too() -> None:
-    """Of many comparisons one that is barely within the band is not called equivalent."""
+def test_equivalence_is_adjusted_too() -> None:
+    """Among many comparisons one barely within the band is not equivalent."""
     barely = make_effect(0.0, 0.0078, degrees=1000.0)
     wide = {str(n): make_effect(0.0, 0.05) for n in range(40)}
     assert judge({"a": barely}, QUIET)["a"].verdict == "equivalent"
     assert judge({"a": barely, **wide}, QUIET)["a"].verdict == "undecided"
 
 
-def test_false_discoveries_are_held_down() -> None:
-    """Among families of mostly identical arms few verdicts are false, even with many in each."""
+def test_false_discoveries_are_rare() -> None:
+    """In families of mostly identical arms few verdicts are false."""
     numbers = np.random.default_rng(0)
     false = decided = 0
     for _ in range(60):

@@ -9,7 +9,7 @@ COMPARISON = make_comparison()
 
 
 def test_a_faster_machine_changes_nothing() -> None:
-    """Each pass is compared with its own yardstick."""
+    """A faster machine does not change the ratio of a pass to its own yardstick."""
     samples = [
         make_sample(COMPARISON, n, arm_s=(0.008 * speed,) * 6, yardstick_s=0.02 * speed)
         for n, speed in enumerate((1.0, 0.5, 3.0))
@@ -20,8 +20,8 @@ def test_a_faster_machine_changes_nothing() -> None:
     assert row.yardstick_ms == pytest.approx(20.0)
 
 
-def test_without_a_yardstick_nothing_is_said() -> None:
-    """Runs of earlier versions, and arms of a user's own, have none; two passes no interval."""
+def test_without_a_yardstick_the_ratio_is_empty() -> None:
+    """The ratio is empty without a yardstick; two passes have no interval."""
     assert with_yardstick(make_record(), [make_sample(COMPARISON)]) == make_record()
     failed = make_sample(COMPARISON, arm_s=(), baseline_s=(), yardstick_s=0.02)
     assert with_yardstick(make_record(), [failed]) == make_record()

@@ -19,28 +19,28 @@ def test_relative_error_is_a_ratio_of_norms() -> None:
 
 @given(scale=st.floats(1e-3, 1e3))
 def test_relative_error_has_no_unit(scale: float) -> None:
-    """Scaling value and reference alike changes nothing."""
+    """Scaling value and reference alike does not change the error."""
     value_N, reference_N = torch.tensor([1.0, 2.1]).double(), torch.tensor([1.0, 2.0]).double()
     expected = relative_error(value_N, reference_N)
     assert relative_error(scale * value_N, scale * reference_N) == pytest.approx(expected)
 
 
 def test_gradient_error_weighs_all_gradients_together() -> None:
-    """Two gradients of norm 3 and 4, one of them wrong by 1: error 1/5."""
+    """Gradients of norm 3 and 4, one of them off by 1, have an error of 1/5."""
     references = {"a": torch.tensor([3.0]).double(), "b": torch.tensor([4.0]).double()}
     values = {"b": torch.tensor([5.0]).double(), "a": torch.tensor([3.0]).double()}
     assert gradient_error(values, references) == pytest.approx(0.2)
 
 
 def test_a_missing_gradient_is_an_error() -> None:
-    """A parameter that the arm did not train does not count as right."""
+    """A parameter without a gradient counts as wrong."""
     with pytest.raises(KeyError):
         gradient_error({}, {"a": torch.ones(1)})
 
 
 @pytest.mark.parametrize("precision", LEVELS["precision"])
 def test_every_precision_has_a_tolerance_that_holds_at_its_edge(precision: str) -> None:
-    """At the tolerance an arm is right; just above it, or with NaN, it is wrong."""
+    """At its tolerance an arm is right; just above it, or with NaN, it is wrong."""
     limit = TOLERANCES[precision]
     assert beyond_tolerance(precision, {"output": limit, "gradient": None}) is None
     for bad in (limit * 1.01, math.nan, math.inf):

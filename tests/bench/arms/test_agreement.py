@@ -1,4 +1,4 @@
-"""bench.arms.agreement: how far apart two arms are, and what of it rounding explains."""
+"""bench.arms.agreement: the difference between two arms, and the part that rounding explains."""
 
 import math
 
@@ -30,14 +30,14 @@ def of_gradients(values: Leaves, references: Leaves) -> Agreement:
 
 
 def test_equal_outputs_agree() -> None:
-    """The error is exactly 0, also where all numbers are; gradients were not looked at."""
+    """Equal outputs, all zero or not, have an error of exactly 0 and no gradient error."""
     for value in (X_N, torch.zeros(3), torch.tensor([]), torch.tensor(2)):
         found = of_outputs(value, value.clone())
         assert (found.output_error, found.error) == (0.0, None)
 
 
 def test_the_error_is_a_ratio_of_norms() -> None:
-    """Off by 1 on a reference of norm 5 is a fifth; one line says what to do."""
+    """An error of 1 on a reference of norm 5 is 0.2, and one line has the remedy."""
     found = of_outputs(X_N + torch.tensor([0.0, 1.0]), X_N)
     assert found.output_error == pytest.approx(0.2)
     text = "outputs differ by 0.2 (relative norm), fp32 allows 1e-04"
@@ -46,7 +46,7 @@ def test_the_error_is_a_ratio_of_norms() -> None:
 
 @pytest.mark.parametrize("precision", sorted(TOLERANCES))
 def test_every_precision_has_an_edge(precision: str) -> None:
-    """Just within its tolerance an arm agrees, just above it does not."""
+    """Arms agree just within the tolerance, and differ just above it."""
     reference_N = X_N.double()
     limit = TOLERANCES[precision]
     assert of_outputs(reference_N * (1 + 0.99 * limit), reference_N, precision).error is None
@@ -69,7 +69,7 @@ def test_every_precision_has_an_edge(precision: str) -> None:
 def test_the_coarser_type_decides(
     dtypes: tuple[torch.dtype, torch.dtype], precisions: tuple[str, str], expected: str
 ) -> None:
-    """An arm is not held to digits that its type, or its baseline's, does not have."""
+    """The tolerance is that of the coarser type of arm and baseline."""
     value_N, reference_N = (X_N.to(dtype) for dtype in dtypes)
     error = of_outputs(torch.zeros_like(value_N), reference_N, *precisions).error
     assert f"differ by 1 (relative norm), {expected} allows" in str(error)
@@ -77,7 +77,7 @@ def test_the_coarser_type_decides(
 
 @given(numbers=st.lists(st.floats(-1e6, 1e6, width=32), min_size=1), scale=st.floats(1.1, 10))
 def test_a_scaled_output_is_off_by_the_scale(numbers: list[float], scale: float) -> None:
-    """Whatever the numbers, an arm that scales them is wrong by as much, and never agrees."""
+    """An output scaled by any factor is off by that factor and never agrees."""
     value = torch.tensor([*numbers, 1.0], dtype=torch.float64)
     found = of_outputs(value * scale, value)
     assert found.output_error == pytest.approx(scale - 1)
@@ -88,14 +88,14 @@ def test_a_scaled_output_is_off_by_the_scale(numbers: list[float], scale: float)
     ("value", "reference"), [(NAN_N, X_N), (X_N, NAN_N), (NAN_N, NAN_N), (NAN_N, INF_N)]
 )
 def test_nan_never_agrees(value: Tensor, reference: Tensor) -> None:
-    """A NaN is no number to record, and shows nothing about the arms, even if both have it."""
+    """Outputs with NaN do not agree, even in both arms, and their error is empty."""
     found = of_outputs(value, reference)
     assert found.output_error is None
     assert str(found.error).startswith("outputs hold NaN: give other inputs")
 
 
 def test_infinite_numbers_agree_where_they_are_equal() -> None:
-    """A masked score of minus infinity is right in both arms; in one alone it is wrong."""
+    """Minus infinity, as in a masked score, agrees in both arms and differs in one."""
     assert of_outputs(INF_N, INF_N) == Agreement(output_error=0.0, largest_error=0.0)
     for value, reference in ((INF_N, X_N), (-INF_N, INF_N)):
         found = of_outputs(value, reference)
@@ -103,8 +103,8 @@ def test_infinite_numbers_agree_where_they_are_equal() -> None:
         assert "outputs differ by inf" in str(found.error)
 
 
-def test_against_nothing_but_zeros_any_number_is_wrong() -> None:
-    """No ratio to a norm of 0 exists."""
+def test_any_number_differs_from_zeros() -> None:
+    """Against a reference of norm 0 any other number is wrong, without a ratio."""
     found = of_outputs(X_N, torch.zeros(2))
     assert found.output_error is None
     assert found.error
@@ -114,7 +114,7 @@ def test_against_nothing_but_zeros_any_number_is_wrong() -> None:
     ("value", "count"), [([50_000, 2, 3], 0), ([50_001, 2, 3], 1), ([1, 1, 1], 3)]
 )
 def test_whole_numbers_are_equal_or_counted(value: list[int], count: int) -> None:
-    """A token or class that is another one is no rounding error, however close its number."""
+    """Integers agree only if equal: another token or class is not a rounding error."""
     found = of_outputs(torch.tensor(value), torch.tensor([50_000, 2, 3]), "bf16")
     assert found.output_error is not None
     assert (found.error is None) is (count == 0)
@@ -145,8 +145,8 @@ def test_whole_numbers_are_equal_or_counted(value: list[int], count: int) -> Non
         ({}, {}, "outputs hold no tensor to compare"),
     ],
 )
-def test_what_cannot_be_compared_is_said(value: Leaves, reference: Leaves, said: str) -> None:
-    """Other shapes and structures leave no number, and one line says what differs."""
+def test_other_shapes_and_structures_are_named(value: Leaves, reference: Leaves, said: str) -> None:
+    """Outputs of other shape or structure have no error, and one line has the difference."""
     found = agreement((value, {}), (reference, {}), ("fp32",))
     assert found.output_error is None
     assert said in str(found.error)
@@ -154,19 +154,19 @@ def test_what_cannot_be_compared_is_said(value: Leaves, reference: Leaves, said:
 
 
 def test_a_tensor_alone_is_the_same_as_a_tuple_of_one() -> None:
-    """How an arm wraps its only tensor does not matter: nn.MultiheadAttention gives (x, None)."""
+    """A single tensor matches a tuple that holds it, as nn.MultiheadAttention's (x, None)."""
     found = agreement(({"output": X_N}, {}), ({"output['logits']": X_N}, {}), ("fp32",))
     assert found == Agreement(output_error=0.0, largest_error=0.0)
 
 
 def test_mappings_are_matched_by_name() -> None:
-    """The order in which two arms name their outputs does not matter."""
+    """Outputs in mappings are matched by name, in any order."""
     one, other = {"a": X_N, "b": 2 * X_N}, {"b": 2 * X_N, "a": X_N}
     assert agreement((one, {}), (other, {}), ("fp32",)).error is None
 
 
 def test_gradients_are_compared_by_name() -> None:
-    """Those that both arms have, in equal shapes, count together; the others do not."""
+    """Gradients of equal name and shape are compared together; others are left out."""
     values = {"w": X_N + 5, "mine": X_N, "reshaped": X_N}
     references = {"w": X_N, "yours": X_N, "reshaped": torch.ones(3)}
     found = of_gradients(values, references)
@@ -176,12 +176,12 @@ def test_gradients_are_compared_by_name() -> None:
 
 
 def test_gradients_without_a_common_name_are_not_compared() -> None:
-    """There is no number then, and the outputs alone decide."""
+    """Without a common name the gradient error is empty and the outputs decide."""
     assert of_gradients({"a": X_N}, {"b": X_N + 1}) == Agreement(
         output_error=0.0, largest_error=0.0
     )
 
 
 def test_a_gradient_that_did_not_arrive_is_wrong() -> None:
-    """Zeros against numbers differ by all of them."""
+    """Zero gradients against non-zero ones have an error of 1."""
     assert of_gradients({"w": torch.zeros(2)}, {"w": X_N}).gradient_error == 1

@@ -1,4 +1,4 @@
-"""bench.arms.building: the arms are made in turn, and come back in their places."""
+"""bench.arms.building: the order in which a comparison's arms are made."""
 
 from collections.abc import Callable
 
@@ -21,19 +21,19 @@ OWN = compare("vitcore:attention=mha,variant=B/32", "vitcore:attention=sdpa,vari
 
 @given(key=st.text(), pass_index=st.integers(0, 50))
 def test_the_arms_take_turns_from_pass_to_pass(key: str, pass_index: int) -> None:
-    """In every other pass the other one is made first."""
+    """The arm made first alternates from pass to pass."""
     assert is_arm_first(key, pass_index) is not is_arm_first(key, pass_index + 1)
 
 
 def test_half_of_the_comparisons_begin_with_the_arm() -> None:
-    """So an odd number of passes favours neither side of a run."""
+    """In half of the comparisons the arm is made first, so an odd number of passes is balanced."""
     first = sum(is_arm_first(f"attention-B/16-{number}", 0) for number in range(1000))
     assert 400 < first < 600
 
 
 @pytest.mark.parametrize("arm_first", [False, True])
 def test_order_and_places(*, arm_first: bool) -> None:
-    """Who begins is as asked; what is returned stands in the same place."""
+    """Arms are made in the requested order and returned in a fixed one."""
     made: list[str] = []
 
     def make(name: str) -> Callable[[], str]:
@@ -52,7 +52,7 @@ def test_order_and_places(*, arm_first: bool) -> None:
 def test_both_are_made_in_that_order_with_equal_weights(
     comparison: Comparison, monkeypatch: pytest.MonkeyPatch, *, arm_first: bool
 ) -> None:
-    """Parts of vitcore and a user's own arms alike; they agree whoever was first."""
+    """Parts of vitcore and a user's own arms have equal weights in either order."""
     order: list[str] = []
 
     def noting(build: Callable[..., object]) -> Callable[..., object]:

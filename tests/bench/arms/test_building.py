@@ -1,4 +1,4 @@
-"""Arms: every one computes the same function as the float64 reference, for real."""
+"""Arms: every arm computes the same function as the float64 reference."""
 
 from dataclasses import replace
 
@@ -35,7 +35,7 @@ def small(*grids: Grid) -> list[Comparison]:
 
 @pytest.mark.parametrize("comparison", small(PATCHERS, ATTENTION, PRECISION), ids=lambda c: c.key)
 def test_arm_agrees_with_float64(comparison: Comparison) -> None:
-    """Output and, in training, gradients are within a tenth of the tolerance of the precision."""
+    """Outputs, and gradients in training, are within a tenth of the precision's tolerance."""
     baseline, arm = build_pair(comparison)
     reference = build_reference(comparison, baseline)
     limit = TOLERANCES[comparison.arm.precision] / 10
@@ -48,8 +48,8 @@ def test_arm_agrees_with_float64(comparison: Comparison) -> None:
     assert gradient_error(gradients, expected) < limit
 
 
-def test_the_reference_is_float64_and_independent_of_fused_kernels() -> None:
-    """The judge computes in float64 with the hand-written attention."""
+def test_the_reference_is_float64_without_fused_kernels() -> None:
+    """The reference computes in float64 with the hand-written attention."""
     (comparison, *_) = small(ATTENTION)
     baseline, _ = build_pair(comparison)
     reference = build_reference(comparison, baseline)
@@ -60,12 +60,12 @@ def test_the_reference_is_float64_and_independent_of_fused_kernels() -> None:
 @pytest.mark.parametrize("arm_first", [False, True])
 @pytest.mark.parametrize("attention", ["mha", "manual"])
 @pytest.mark.parametrize("patcher", ["conv", "unfold", "linear"])
-def test_nothing_of_an_arm_is_left_as_memory_was(
+def test_every_weight_of_an_arm_is_initialised(
     patcher: str, attention: str, *, arm_first: bool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The arm's numbers have the sum of the baseline's, whoever is made first: none is left over.
+    """Arm and baseline have weights of equal sum in either order: none stays uninitialised.
 
-    Memory that nobody wrote to is made to hold no number here.
+    The test fills uninitialised memory with NaN.
     """
     monkeypatch.setattr(torch.utils.deterministic, "fill_uninitialized_memory", True)
     torch.use_deterministic_algorithms(mode=True)
@@ -87,7 +87,7 @@ def test_nothing_of_an_arm_is_left_as_memory_was(
 
 
 def test_inputs_are_random_seeded_and_never_zero() -> None:
-    """Two calls give the same numbers, another workload others, and none is zero."""
+    """Inputs repeat for a workload, differ between workloads, and are never zero."""
     first_BX, again_BX = random_inputs(WORKLOAD), random_inputs(WORKLOAD)
     assert torch.equal(first_BX, again_BX)
     assert not torch.equal(first_BX, random_inputs(replace(WORKLOAD, mode="train")))
@@ -96,13 +96,13 @@ def test_inputs_are_random_seeded_and_never_zero() -> None:
 
 
 def test_no_weight_stays_at_a_constant() -> None:
-    """Biases and norms are random too: a constant would hide an arm that forgets them."""
+    """Biases and norms are random too, so that an arm without them is found out."""
     for name, parameter in build_module(Arm(attention="mha"), WORKLOAD).named_parameters():
         assert parameter.std() > 0, name
 
 
 def test_building_leaves_the_callers_random_numbers_alone() -> None:
-    """Weights are seeded apart from the global generator."""
+    """Building weights does not advance the global generator."""
     torch.manual_seed(7)
     expected = torch.rand(1)
     torch.manual_seed(7)
@@ -111,7 +111,7 @@ def test_building_leaves_the_callers_random_numbers_alone() -> None:
 
 
 def test_a_training_step_trains() -> None:
-    """One call in train mode moves the weights; one in forward mode does not."""
+    """A call in train mode changes the weights; a call in forward mode does not."""
     for mode, moves in (("train", True), ("forward", False)):
         workload = replace(WORKLOAD, mode=mode)
         comparison = Comparison(factor="attention", workload=workload, baseline=Arm(), arm=Arm())
@@ -123,7 +123,7 @@ def test_a_training_step_trains() -> None:
 
 
 def test_compiling_without_a_compiler_names_the_remedy(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Without a C++ compiler the arm is unavailable, and the message says what to install."""
+    """Without a C++ compiler the arm is unavailable, and the message names the remedy."""
     monkeypatch.setenv("CXX", "no-such-compiler")
     comparison = Comparison(
         factor="compile",
@@ -138,7 +138,7 @@ def test_compiling_without_a_compiler_names_the_remedy(monkeypatch: pytest.Monke
 @pytest.mark.slow
 @pytest.mark.parametrize("mode", ["forward", "train"])
 def test_compiled_arm_agrees_with_float64(mode: str) -> None:
-    """A compiled block computes what the eager one does."""
+    """A compiled block agrees with float64 like the eager one."""
     comparison = Comparison(
         factor="compile",
         workload=replace(WORKLOAD, mode=mode),
@@ -156,7 +156,7 @@ def test_compiled_arm_agrees_with_float64(mode: str) -> None:
 
 
 def test_fp32_means_full_float32() -> None:
-    """Pinning leaves no TF32 behind."""
+    """Pinning fp32 switches TF32 off."""
     torch.set_float32_matmul_precision("high")
     pin_precision()
     assert torch.get_float32_matmul_precision() == "highest"

@@ -1,4 +1,4 @@
-"""bench.arms.candidate: whatever goes in and comes out, forward and in training."""
+"""bench.arms.candidate: any inputs and outputs, forward and in training."""
 
 from collections.abc import Callable
 from typing import Any
@@ -24,13 +24,13 @@ def candidate(
     precision: str = "fp32",
     **kwargs: Any,
 ) -> Candidate:
-    """Make an arm on the CPU from any work and its arguments."""
+    """Make an arm on the CPU from any callable and its arguments."""
     workload = Workload(component="callable", mode=mode, device="cpu", inputs="given")
     return Candidate(Arm(precision=precision), workload, work, Inputs(args=args, kwargs=kwargs))
 
 
 class Scale(nn.Module):
-    """One trained number, one buffer that turns, one that counts."""
+    """A trained factor, a complex buffer and an integer buffer."""
 
     turn: Tensor
     count: Tensor
@@ -42,12 +42,12 @@ class Scale(nn.Module):
         self.register_buffer("count", torch.zeros(1, dtype=torch.int64))
 
     def forward(self, x_ND: Tensor) -> dict[str, Any]:
-        """Nested outputs with what is no tensor."""
+        """Return nested outputs, some of them not tensors."""
         return {"scaled": x_ND * self.factor, "more": (x_ND.sum(), None), "kind": "scale"}
 
 
 def test_outputs_of_any_structure() -> None:
-    """Every tensor comes by its place, detached, in its own type; the rest is passed over."""
+    """Each tensor is named by its place, detached and in its own type; other values are skipped."""
     outputs = candidate(Scale(), X_ND).outputs()
     assert list(outputs) == ["output['scaled']", "output['more'][0]"]
     assert torch.equal(outputs["output['scaled']"], 2 * X_ND)
@@ -58,7 +58,7 @@ def test_outputs_of_any_structure() -> None:
 
 
 def test_arguments_by_position_and_by_name() -> None:
-    """A call gets what was given in the same places; what is no tensor comes as it is."""
+    """A call gets its arguments in the same places; values other than tensors are unchanged."""
     seen: list[Any] = []
 
     def work(*args: Any, **kwargs: Any) -> None:
@@ -72,7 +72,7 @@ def test_arguments_by_position_and_by_name() -> None:
 
 
 def test_inputs_are_equal_but_not_shared() -> None:
-    """An arm that writes into its input disturbs neither the other's nor the caller's."""
+    """An arm that writes into its input changes neither the other arm's nor the caller's."""
     given = X_ND.clone()
     writes, reads = candidate(lambda x_ND: x_ND.mul_(0), given), candidate(lambda x_ND: x_ND, given)
     writes()
@@ -81,7 +81,7 @@ def test_inputs_are_equal_but_not_shared() -> None:
 
 
 def test_outputs_are_copies() -> None:
-    """What a later call writes does not change what an earlier one gave."""
+    """A later call does not change earlier outputs."""
     out_ND = torch.zeros(2, 3)
     arm = candidate(out_ND.add_, X_ND)
     first = arm.outputs()["output"]
@@ -102,7 +102,7 @@ def test_outputs_are_copies() -> None:
 def test_parameters_and_inputs_get_the_type_of_the_precision(
     precision: str, dtype: torch.dtype
 ) -> None:
-    """Floating numbers change; complex and whole ones have no such type and stay."""
+    """Real floating tensors take the precision's type; complex and integer ones keep theirs."""
     module = Scale()
     arm = candidate(module, X_ND, X_ND > 2, precision=precision)
     assert (module.factor.dtype, arm.inputs.args[0].dtype) == (dtype, dtype)
@@ -110,22 +110,22 @@ def test_parameters_and_inputs_get_the_type_of_the_precision(
     assert arm.inputs.args[1].dtype == torch.bool
 
 
-def test_with_whole_numbers_parameters_stay_as_they_were_made() -> None:
-    """Indices have a type that no parameter can have."""
+def test_integer_inputs_leave_parameters_alone() -> None:
+    """An integer precision of the inputs does not change the parameters' type."""
     table = nn.Embedding(10, 4).to(torch.bfloat16)
     outputs = candidate(table, torch.tensor([1, 2]), precision="int64").outputs()
     assert outputs["output"].dtype == torch.bfloat16
 
 
 def test_amp_is_autocast() -> None:
-    """Under autocast products come in half the width, from parameters of full width."""
+    """Autocast computes products in the half type from float32 parameters."""
     outputs = candidate(nn.Linear(3, 3), X_ND, precision="amp_bf16").outputs()
     assert outputs["output"].dtype == torch.bfloat16
 
 
 @pytest.mark.parametrize(("mode", "training"), [("forward", False), ("train", True)])
-def test_a_module_knows_whether_it_trains(mode: str, *, training: bool) -> None:
-    """Dropout and normalisation behave as the mode has them; forward keeps no graph."""
+def test_mode_sets_training_and_gradients(mode: str, *, training: bool) -> None:
+    """The mode switches dropout and normalisation; forward keeps no graph."""
     module = nn.Linear(3, 3)
     arm = candidate(module, X_ND, mode=mode)
     with arm.surroundings():
@@ -134,8 +134,8 @@ def test_a_module_knows_whether_it_trains(mode: str, *, training: bool) -> None:
     assert out_ND.requires_grad is training
 
 
-def test_training_moves_what_is_trained() -> None:
-    """A step changes trainable parameters, not frozen ones, and not the inputs."""
+def test_training_moves_trainable_parameters_only() -> None:
+    """A step changes trainable parameters, but neither frozen ones nor inputs."""
     module = nn.Sequential(nn.Linear(3, 3), nn.Linear(3, 3)).requires_grad_(requires_grad=False)
     module[1].weight.requires_grad_()
     before = {name: value.clone() for name, value in module.state_dict().items()}
@@ -150,7 +150,7 @@ def test_training_moves_what_is_trained() -> None:
     "work", [torch.tanh, nn.Tanh(), nn.Linear(3, 3).requires_grad_(requires_grad=False)]
 )
 def test_without_parameters_gradients_go_to_the_inputs(work: Callable[..., object]) -> None:
-    """A callable, and a module with nothing to train, are differentiated by their input."""
+    """Without trainable parameters the call is differentiated with respect to its inputs."""
     arm = candidate(work, X_ND, mode="train")
     _, gradients = arm.outputs_and_gradients()
     assert list(gradients) == ["input[0]"]
@@ -162,7 +162,7 @@ def test_without_parameters_gradients_go_to_the_inputs(work: Callable[..., objec
 
 
 def test_gradients_are_those_of_the_loss() -> None:
-    """Outputs x·w and x of 1 number: d(w²x²/2)/dw = w x², and zero where none arrives."""
+    """For outputs x·w and x, d(w²x²/2)/dw = w x²; an unused parameter has a zero gradient."""
 
     class Two(Scale):
         def __init__(self) -> None:
@@ -177,7 +177,7 @@ def test_gradients_are_those_of_the_loss() -> None:
 
 
 def test_the_loss_is_the_sum_over_floating_outputs() -> None:
-    """Half mean squares of 2 and of (0, 4); whole numbers have no part in it."""
+    """The loss adds half mean squares of floating outputs and skips integer ones."""
     weight = torch.ones(1, requires_grad=True)
     output = {"a": 2 * weight, "b": [torch.tensor([0.0, 4.0]), torch.tensor([7])]}
     assert half_mean_squares(output).item() == 2 + 4
@@ -185,13 +185,13 @@ def test_the_loss_is_the_sum_over_floating_outputs() -> None:
 
 @pytest.mark.parametrize("output", [torch.ones(1), torch.tensor([3]), None, {"a": []}])
 def test_nothing_to_train_is_refused(output: object) -> None:
-    """Whole numbers, constants and nothing at all have no gradient; the remedy is named."""
+    """Integers, constants and empty outputs have no gradient; the error names the remedy."""
     with pytest.raises(InputError, match=r"no output depends .*: measure --mode forward"):
         half_mean_squares(output)
 
 
 def test_random_numbers_are_the_same_for_both_arms() -> None:
-    """Two copies with dropout agree when checked, and the caller's generator is left alone."""
+    """Two copies with dropout agree, and the caller's generator does not advance."""
     torch.manual_seed(7)
     expected = torch.rand(1)
     torch.manual_seed(7)
@@ -203,7 +203,7 @@ def test_random_numbers_are_the_same_for_both_arms() -> None:
 
 
 def test_seeded_numbers_repeat() -> None:
-    """The same numbers come each time, and are not the caller's."""
+    """Seeded numbers repeat, and differ from the caller's."""
     with seeded("cpu"):
         first = torch.rand(3)
     outside = torch.rand(3)
@@ -213,7 +213,7 @@ def test_seeded_numbers_repeat() -> None:
 
 
 def test_a_call_drops_its_result() -> None:
-    """Freeing the output is part of every timed call, whoever times it: nothing is left of it."""
+    """A call frees its output, so that freeing is part of every measured time."""
     outputs: list[ReferenceType[Tensor]] = []
 
     def work(x_ND: Tensor) -> Tensor:
@@ -226,8 +226,8 @@ def test_a_call_drops_its_result() -> None:
 
 
 @pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16, torch.float64])
-def test_a_module_whose_type_nobody_chose_keeps_its_own(dtype: torch.dtype) -> None:
-    """Without --dtype a bfloat16 module is measured in bfloat16, on inputs of its type."""
+def test_a_module_without_a_dtype_option_keeps_its_type(dtype: torch.dtype) -> None:
+    """Without --dtype a bfloat16 module and its inputs stay bfloat16."""
     seen: list[torch.dtype] = []
 
     class Seeing(nn.Linear):

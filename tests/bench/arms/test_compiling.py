@@ -1,4 +1,4 @@
-"""bench.arms.compiling: what this machine lacks, and when a compiler's cache is cold or warm."""
+"""bench.arms.compiling: a missing compiler, and cold and warm compiler caches."""
 
 import os
 from collections.abc import Callable
@@ -15,35 +15,35 @@ from bench.records.errors import UnavailableError
 
 @pytest.fixture
 def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """Where compilers keep what they made; afterwards they keep it where they did before."""
+    """Cache folder of the compilers; their environment is restored afterwards."""
     for name in ("TORCHINDUCTOR_CACHE_DIR", "TRITON_CACHE_DIR"):
         monkeypatch.setenv(name, str(tmp_path / "before"))
     return tmp_path / "compiled"
 
 
 def kept(folder: Path, key: str) -> Path:
-    """Where the compiler writes for a case."""
+    """Folder into which the compiler writes for a case."""
     use_cache(folder, key)
     return Path(cache_dir())
 
 
 def test_a_folder_is_warm_after_a_whole_first_call(folder: Path) -> None:
-    """It is cold for the first process, and warm for those after it; other cases are others."""
+    """A case's cache is cold until its first call is complete, and warm afterwards."""
     assert use_cache(folder, "a") == "cold"
     mark_complete(folder, "a")
     assert use_cache(folder, "a") == "warm"
     assert use_cache(folder, "b") == "cold"
 
 
-def test_what_was_half_made_is_no_cache(folder: Path) -> None:
-    """Whoever was killed while it compiled leaves a part: the next one begins anew."""
+def test_an_incomplete_cache_is_cleared(folder: Path) -> None:
+    """The leftovers of an interrupted compilation are deleted, and the cache is cold."""
     (kept(folder, "a") / "code.so").write_text("half")
     assert use_cache(folder, "a") == "cold"
     assert not list(folder.rglob("code.so"))
 
 
-def test_what_is_whole_is_kept(folder: Path) -> None:
-    """A warm folder holds what the compiler made in it."""
+def test_a_complete_cache_is_kept(folder: Path) -> None:
+    """A complete cache keeps its compiled code."""
     code = kept(folder, "a") / "code.so"
     code.write_text("whole")
     mark_complete(folder, "a")
@@ -52,15 +52,15 @@ def test_what_is_whole_is_kept(folder: Path) -> None:
 
 
 def test_each_case_has_a_folder_of_its_own(folder: Path) -> None:
-    """No case finds another's code, and all lie below one folder, whatever is in a name."""
+    """Each case has a folder directly below the common one, whatever its name holds."""
     places = [kept(folder, key) for key in ("B/16-model", "../..", "")]
     assert len(set(places)) == 3
     assert {place.parent for place in places} == {folder}
     assert Path(os.environ["TRITON_CACHE_DIR"]).is_relative_to(places[-1])
 
 
-def test_a_compiler_that_lacks_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
-    """The remedy is there; with the compiler nothing is missing."""
+def test_a_missing_compiler_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The error names the missing compiler and the remedy; otherwise there is none."""
     monkeypatch.setenv("CXX", "no-such-compiler")
     reason = missing_compiler()
     assert reason is not None
@@ -73,7 +73,7 @@ def test_a_compiler_that_lacks_is_named(monkeypatch: pytest.MonkeyPatch) -> None
 
 
 class Blocks(nn.Module):
-    """Something of which two parts are blocks."""
+    """A module with two blocks."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -90,13 +90,13 @@ class Blocks(nn.Module):
         (Blocks, "eager", []),
     ],
 )
-def test_what_is_compiled(
+def test_compiled_modules(
     module: Callable[..., nn.Module],
     how: str,
     compiled: list[str],
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    """The whole, or each of its blocks; a block without blocks is one."""
+    """The level compiles the whole or each block; a module without blocks counts as one."""
     monkeypatch.setenv("CXX", "true")
     made = module(2, 2) if module is nn.Linear else module()
     compile_in_place(made, how)

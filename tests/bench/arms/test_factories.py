@@ -1,4 +1,4 @@
-"""bench.arms.pairs: arms and inputs made from what a user names."""
+"""bench.arms.pairs: arms and inputs from a user's names."""
 
 from pathlib import Path
 
@@ -18,7 +18,7 @@ from vitcore.patchers import LinearPatcher
 
 
 def made(text: str, precision: str = "fp32") -> BuiltArm:
-    """An arm made on the CPU."""
+    """Make an arm on the CPU."""
     return make_arm(Arm(factory=text, precision=precision), "cpu")
 
 
@@ -28,7 +28,7 @@ def inputs_of(text: str | None, precision: str = "fp32", arm: str = "json:loads"
 
 
 def test_an_arm_is_what_its_factory_returns(tmp_path: Path) -> None:
-    """A module or any callable, at the precision of the comparison, never compiled by the suite."""
+    """A module or any callable at the comparison's precision, never compiled by the suite."""
     path = write(tmp_path / "arms.py", "from math import tau\ndef make(): return max")
     arm = made(f"{path}:make", "bf16")
     assert arm.work is max
@@ -37,7 +37,7 @@ def test_an_arm_is_what_its_factory_returns(tmp_path: Path) -> None:
 
 
 def test_a_further_copy_is_another_module_of_the_same_kind(tmp_path: Path) -> None:
-    """Names differ by their number, weights are equal and apart."""
+    """Copies are named by number and have equal weights in separate memory."""
     path = write(tmp_path / "arms.py", "from torch import nn\ndef make(): return nn.Linear(2, 2)")
     first, second = made(f"{path}:make").work, made(f"{path}:make#2").work
     assert isinstance(first, nn.Linear)
@@ -47,7 +47,7 @@ def test_a_further_copy_is_another_module_of_the_same_kind(tmp_path: Path) -> No
 
 
 def test_making_an_arm_leaves_the_callers_random_numbers_alone() -> None:
-    """Weights are seeded apart from the global generator."""
+    """Making an arm does not advance the global generator."""
     torch.manual_seed(7)
     expected = torch.rand(1)
     torch.manual_seed(7)
@@ -64,8 +64,8 @@ def test_making_an_arm_leaves_the_callers_random_numbers_alone() -> None:
         ("(max, min)", "returned an object of type tuple; expected a module"),
     ],
 )
-def test_what_cannot_be_called_is_no_arm(tmp_path: Path, value: str, said: str) -> None:
-    """A factory without a return is the usual mistake."""
+def test_a_factory_must_return_a_callable(tmp_path: Path, value: str, said: str) -> None:
+    """A factory without a return value, the usual mistake, is refused."""
     path = write(tmp_path / "arms.py", f"def make(): return {value}")
     with pytest.raises(InputError) as raised:
         made(f"{path}:make#2")
@@ -73,7 +73,7 @@ def test_what_cannot_be_called_is_no_arm(tmp_path: Path, value: str, said: str) 
 
 
 def test_a_missing_file_is_refused_again() -> None:
-    """A file may vanish between the command line and the pass."""
+    """Making an arm from a missing file, perhaps deleted since the check, is refused."""
     with pytest.raises(InputError, match=r"there is no file 'gone\.py'"):
         made("gone.py:make")
 
@@ -89,7 +89,7 @@ def test_a_missing_file_is_refused_again() -> None:
     ],
 )
 def test_parts_of_vitcore(text: str, kind: type[nn.Module]) -> None:
-    """Each spec gives the part that it names, and takes the inputs that nobody gave."""
+    """Each spec gives the part of its name, with that part's inputs by default."""
     arm = made(text)
     assert isinstance(arm.work, kind)
     (input_BX,) = inputs_of(None, arm=text).args
@@ -98,7 +98,7 @@ def test_parts_of_vitcore(text: str, kind: type[nn.Module]) -> None:
 
 
 def test_a_parts_sizes_reach_it() -> None:
-    """Variant, image size and head are those of the spec."""
+    """The part has the variant, image size and head of its spec."""
     model = made("vitcore:variant=L/32,image_size=64,head=mlp,attention=mha,patcher=unfold").work
     assert isinstance(model, ViT)
     config = model.config
@@ -107,20 +107,20 @@ def test_a_parts_sizes_reach_it() -> None:
 
 
 def test_a_parts_own_precision_and_compile_count() -> None:
-    """They go before that of the inputs, for this arm alone."""
+    """Precision and compile level of a spec override those of the inputs for that arm alone."""
     own = made("vitcore:attention=sdpa,precision=bf16,compile=compile_blocks").levels
     assert (own.precision, own.compile) == ("bf16", "compile_blocks")
     assert made("vitcore:attention=sdpa", "fp16").levels.precision == "fp16"
 
 
 def test_tf32_without_cuda_is_unavailable() -> None:
-    """On a CPU the name would measure something else."""
+    """TF32 on a CPU is refused rather than measured as another precision."""
     with pytest.raises(UnavailableError, match="'tf32' is only available on CUDA"):
         made("vitcore:attention=sdpa,precision=tf32")
 
 
 def test_shapes_give_seeded_standard_normal_inputs() -> None:
-    """One tensor for each shape, the same at every call, others for other shapes."""
+    """Each shape gives one tensor, equal at every call and different for other shapes."""
     first, again = inputs_of("64,64;3"), inputs_of("64,64;3")
     x_NN, x_N = first.args
     assert (x_NN.shape, x_N.shape) == ((64, 64), (3,))
@@ -132,7 +132,7 @@ def test_shapes_give_seeded_standard_normal_inputs() -> None:
 
 @pytest.mark.parametrize("precision", ["int64", "int32", "uint8", "int8", "bool"])
 def test_whole_numbers_are_small_indices(precision: str) -> None:
-    """Random numbers below ten: every table and vocabulary has them."""
+    """Integer inputs are random numbers below ten, valid indices of any table."""
     (index_N,) = inputs_of("1000", precision).args
     assert index_N.dtype == getattr(torch, precision)
     assert index_N.unique().tolist() == ([False, True] if precision == "bool" else list(range(10)))
@@ -151,7 +151,7 @@ def test_whole_numbers_are_small_indices(precision: str) -> None:
 def test_a_function_may_make_any_inputs(
     tmp_path: Path, value: str, args: int, names: list[str]
 ) -> None:
-    """A tensor is the one argument, a tuple or list several, a dict those by name."""
+    """A tensor is one argument, a tuple or list several, a dict those by name."""
     path = write(tmp_path / "inputs.py", f"import torch\ndef make_inputs(): return {value}")
     inputs = inputs_of(f"{path}:make_inputs")
     assert len(inputs.args) == args
@@ -159,7 +159,7 @@ def test_a_function_may_make_any_inputs(
 
 
 def test_random_inputs_of_a_function_are_the_same_for_every_pass(tmp_path: Path) -> None:
-    """What a function draws is seeded too."""
+    """A function's random inputs are seeded too."""
     path = write(tmp_path / "inputs.py", "import torch\ndef make(): return torch.rand(3)")
     first, again = (inputs_of(f"{path}:make").args[0] for _ in range(2))
     assert torch.equal(first, again)
@@ -175,7 +175,7 @@ def test_random_inputs_of_a_function_are_the_same_for_every_pass(tmp_path: Path)
     ],
 )
 def test_mistakes_in_inputs_are_one_line(tmp_path: Path, code: str, said: str) -> None:
-    """The message begins with the inputs, not with an arm."""
+    """The error is one line and names the inputs rather than an arm."""
     path = write(tmp_path / "inputs.py", code)
     with pytest.raises(InputError) as raised:
         inputs_of(f"{path}:make")

@@ -1,4 +1,4 @@
-"""bench.arms.pairs: two arms with equal weights and inputs, and whether they agree."""
+"""bench.arms.pairs: two arms with equal weights and inputs, and their agreement."""
 
 import re
 from collections.abc import Callable
@@ -22,7 +22,7 @@ from bench.worker.session import measure
 from helpers.jobs import make_job
 from helpers.own_arms import compare, write
 
-# Factories as a user would write them, one file for all tests.
+# A user's factories, in one file for all tests.
 CODE = """
     import torch
     from torch import nn
@@ -86,7 +86,7 @@ def sample_of(comparison: Comparison) -> Sample:
 def test_modules_of_equal_names_and_shapes_get_equal_weights(
     own: Callable[..., Comparison], baseline: str, arm: str, mode: str
 ) -> None:
-    """However they were made first, both then compute the same, and train alike."""
+    """Modules of equal parameter names and shapes compute and train alike."""
     comparison = own(baseline, arm, mode=mode)
     found = checked(comparison)
     assert found.error is None
@@ -97,7 +97,7 @@ def test_modules_of_equal_names_and_shapes_get_equal_weights(
 
 
 def test_two_copies_never_share_their_weights(own: Callable[..., Comparison]) -> None:
-    """Not even where a factory returns the same module again."""
+    """Copies have separate weights, even if a factory returns the same module again."""
     baseline, arm = build_pair(own("shared", "shared", mode="train"))
     arm()
     pairs = zip(baseline.module.parameters(), arm.module.parameters(), strict=True)
@@ -105,7 +105,7 @@ def test_two_copies_never_share_their_weights(own: Callable[..., Comparison]) ->
 
 
 def test_inputs_of_both_arms_are_equal(own: Callable[..., Comparison]) -> None:
-    """Equal numbers in memory of their own."""
+    """Both arms get equal inputs in separate memory."""
     first, second = (each.inputs.args[0] for each in build_pair(own("linear", "other")))
     assert torch.equal(first, second)
     assert first.data_ptr() != second.data_ptr()
@@ -125,7 +125,7 @@ def test_inputs_of_both_arms_are_equal(own: Callable[..., Comparison]) -> None:
 def test_arms_that_differ_are_wrong_unless_accepted(
     own: Callable[..., Comparison], baseline: str, arm: str, said: str
 ) -> None:
-    """One line says how they differ; --allow-different measures them all the same."""
+    """One line has the difference; --allow-different measures the arms all the same."""
     wrong = sample_of(own(baseline, arm))
     assert wrong.status == "wrong"
     assert said in str(wrong.error)
@@ -144,14 +144,14 @@ def test_arms_that_differ_are_wrong_unless_accepted(
 def test_an_arm_that_changes_its_input_is_wrong(
     own: Callable[..., Comparison], baseline: str, arm: str
 ) -> None:
-    """Its numbers would run away from call to call: which arm it is stands in the row."""
+    """The row names the arm that writes into its input, since its values drift between calls."""
     who = "baseline" if baseline == "in_place" else "candidate"
     found = checked(own(baseline, arm, allow_different=True))
     assert found.error == f"the {who} changes its input: let it work on a copy"
 
 
 def test_gradients_that_differ_are_wrong(tmp_path: Path) -> None:
-    """Equal outputs are not enough where training is measured."""
+    """In training arms of equal outputs but different gradients are wrong."""
     code = """
         import torch
         def right(): return torch.tanh
@@ -167,13 +167,13 @@ def test_gradients_that_differ_are_wrong(tmp_path: Path) -> None:
 
 
 def test_outputs_of_any_structure_are_compared(own: Callable[..., Comparison]) -> None:
-    """Dicts and lists are looked into, forward and in training."""
+    """Tensors inside dicts and lists are compared, forward and in training."""
     for mode in ("forward", "train"):
         assert checked(own("pieces", "pieces", mode=mode)).error is None
 
 
-def test_a_failing_call_says_whose_it_was(own: Callable[..., Comparison]) -> None:
-    """The exception alone would not tell which of the two raised it."""
+def test_a_failing_call_names_its_arm(own: Callable[..., Comparison]) -> None:
+    """The error names the arm that raised it."""
     with pytest.raises(ArmError, match="the candidate raised AttributeError: 'Tensor' object has"):
         checked(own("function", "raises"))
     for name, said in (("raises", "AttributeError"), ("leaves", "SystemExit: 3")):
@@ -183,26 +183,26 @@ def test_a_failing_call_says_whose_it_was(own: Callable[..., Comparison]) -> Non
         assert re.search(r" \(\w+\.py, line \d+\)$", str(sample.error))
 
 
-def test_nothing_to_train_is_said(own: Callable[..., Comparison]) -> None:
-    """Whole numbers have no gradient; the row says what to measure instead."""
+def test_nothing_to_train_is_an_error(own: Callable[..., Comparison]) -> None:
+    """For an arm without gradients the row names forward mode as the remedy."""
     sample = sample_of(own("whole", "whole", mode="train"))
     assert sample.status == "crashed"
     assert "measure --mode forward" in str(sample.error)
 
 
-def test_want_of_memory_is_its_own_status(own: Callable[..., Comparison]) -> None:
-    """A call that does not fit is no crash."""
+def test_out_of_memory_is_a_status(own: Callable[..., Comparison]) -> None:
+    """A call out of memory has the status oom, not crashed."""
     assert sample_of(own("full", "function")).status == "oom"
 
 
-def test_what_cannot_be_made_is_one_line(own: Callable[..., Comparison]) -> None:
-    """A mistake in a file is said as it is on the command line."""
+def test_a_failing_factory_has_a_one_line_error(own: Callable[..., Comparison]) -> None:
+    """A mistake in a file gives the same one-line error as on the command line."""
     with pytest.raises(InputError, match="did you mean 'linear'"):
         build_pair(own("linear", "lineal"))
 
 
 def test_vitcores_arms_agree_with_each_other_and_with_torchs() -> None:
-    """Patchers and attentions get one set of weights, nn.MultiheadAttention by its names too."""
+    """Patchers and attentions share one set of weights, also with nn.MultiheadAttention."""
     small = "variant=B/32,image_size=32"
     for one, other in (("attention=mha", "attention=manual"), ("patcher=conv", "patcher=unfold")):
         pair = f"vitcore:{one},{small}", f"vitcore:{other},{small}"
@@ -214,7 +214,7 @@ def test_vitcores_arms_agree_with_each_other_and_with_torchs() -> None:
 
 
 def test_a_users_attention_can_be_compared_with_vitcores(tmp_path: Path) -> None:
-    """An own module with nn.MultiheadAttention in it gets vitcore's weights."""
+    """A user's module around nn.MultiheadAttention gets vitcore's weights."""
     code = """
         from torch import nn
         class Attention(nn.Module):
@@ -232,8 +232,8 @@ def test_a_users_attention_can_be_compared_with_vitcores(tmp_path: Path) -> None
     assert checked(comparison).error is None
 
 
-def test_weights_that_do_not_fit_stay_as_they_were_made() -> None:
-    """Other shapes, other names or other numbers of parameters leave the target alone."""
+def test_weights_that_do_not_fit_leave_the_target_alone() -> None:
+    """Other shapes, names or numbers of parameters leave the target unchanged."""
     for source in (nn.Linear(2, 3), nn.Linear(3, 2, bias=False), nn.ReLU(), nn.LayerNorm(2)):
         target = nn.Linear(3, 2)
         before = target.weight.clone()
@@ -242,7 +242,7 @@ def test_weights_that_do_not_fit_stay_as_they_were_made() -> None:
 
 
 def test_vitcores_own_comparisons_are_still_judged_by_float64() -> None:
-    """A comparison without a factory goes the other way."""
+    """A comparison without a factory is checked against float64."""
     selection = Selection(variants=("B/32",), image_size=32, batch_sizes=(1,))
     (_, comparison, _) = expand(PATCHERS, selection)
     pair = build_pair(comparison)
@@ -251,6 +251,6 @@ def test_vitcores_own_comparisons_are_still_judged_by_float64() -> None:
 
 
 def test_no_run_measures_own_arms_by_itself() -> None:
-    """Their module has no grid, so that nothing is compared without a plan."""
+    """The module of own arms has no grid, so a run without a plan of them has none."""
     assert grid_of(bench_given) is None
     assert OWN_FACTOR not in {each.factor for each in comparisons(Selection())}

@@ -1,4 +1,4 @@
-"""bench.arms.levels: a pinned kernel is the one that runs, a layout is the one in memory."""
+"""bench.arms.levels: pinned attention kernels and memory layouts."""
 
 from collections.abc import Callable
 from contextlib import nullcontext
@@ -50,7 +50,7 @@ def comparison(
 
 
 def choices() -> tuple[bool, ...]:
-    """What PyTorch may use as things stand."""
+    """Kernels that PyTorch may use at this moment."""
     asked: tuple[Callable[[], bool], ...] = (
         mha.get_fastpath_enabled,
         cuda.flash_sdp_enabled,
@@ -62,10 +62,8 @@ def choices() -> tuple[bool, ...]:
 
 
 @pytest.mark.parametrize(("mode", "attention", "kernel", "expected"), PINNED)
-def test_what_was_pinned_is_what_runs(
-    mode: str, attention: str, kernel: str, expected: str
-) -> None:
-    """The profiler sees the kernel's own operators and none of another; then all is as before."""
+def test_a_pinned_kernel_runs(mode: str, attention: str, kernel: str, expected: str) -> None:
+    """The profile has the pinned kernel's operators and no other's; then the choice is restored."""
     before = choices()
     each = comparison("kernel", kernel, "attention", mode, attention=attention)
     arm = build_candidate(each.arm, each.workload)
@@ -84,7 +82,7 @@ def test_what_was_pinned_is_what_runs(
     ],
 )
 def test_every_kernel_computes_the_same(mode: str, attention: str, kernel: str) -> None:
-    """Outputs and gradients are those of float64, by itself and inside a block."""
+    """With each kernel, outputs and gradients agree with float64, alone and in a block."""
     for component in ("attention", "block"):
         each = comparison("kernel", kernel, component, mode, attention=attention)
         assert check(each, *build_pair(each)).error is None
@@ -93,7 +91,7 @@ def test_every_kernel_computes_the_same(mode: str, attention: str, kernel: str) 
 @pytest.mark.parametrize("name", [each for each in LEVELS["kernel"] if each != "auto"])
 @pytest.mark.parametrize("fast_path", [True, False])
 def test_nothing_stays_pinned(name: str, *, fast_path: bool) -> None:
-    """Afterwards PyTorch may use what it could before, also where the arm has raised."""
+    """PyTorch's choice of kernels is restored, also after an exception."""
     inside: list[tuple[bool, ...]] = []
 
     def arm() -> None:
@@ -113,28 +111,28 @@ def test_nothing_stays_pinned(name: str, *, fast_path: bool) -> None:
     assert sum(backends) == (4 if name == "no_fast_path" else 1)
 
 
-def test_what_pytorch_chooses_is_left_alone() -> None:
-    """Without a pin nothing is entered in a timed call."""
+def test_without_a_pin_nothing_is_entered() -> None:
+    """Without a pin a timed call enters no context."""
     assert pinned_kernel("auto") is nullcontext
 
 
 @pytest.mark.parametrize("kernel", ["efficient", "cudnn"])
-def test_a_kernel_that_the_device_lacks_is_no_other(kernel: str) -> None:
-    """Nothing is quietly put in its place."""
+def test_a_missing_kernel_is_not_replaced(kernel: str) -> None:
+    """A kernel that the device lacks is an error, never another kernel."""
     each = comparison("kernel", kernel, "attention")
     with pytest.raises(RuntimeError, match="No viable backend"):
         build_candidate(each.arm, each.workload)()
 
 
 def is_channels_last(value: Tensor) -> bool:
-    """Whether an image_BCHW lies pixel by pixel."""
+    """Whether the memory of an image_BCHW is in channels-last order."""
     return value.is_contiguous(memory_format=torch.channels_last) and not value.is_contiguous()
 
 
 @pytest.mark.parametrize("mode", ["forward", "train"])
 @pytest.mark.parametrize("precision", ["fp32", "bf16", "amp_bf16"])
-def test_weights_and_images_lie_as_they_should(mode: str, precision: str) -> None:
-    """The convolution's weight and the image lie pixel by pixel, whatever their type."""
+def test_weights_and_images_have_the_layout(mode: str, precision: str) -> None:
+    """The convolution's weight and the image are channels-last in every type."""
     each = comparison("layout", "channels_last", "patcher", mode, precision=precision)
     baseline, arm = build_pair(each)
     for found, expected in ((baseline, False), (arm, True)):
@@ -150,13 +148,13 @@ def images(arm: Candidate) -> list[Tensor]:
 @pytest.mark.parametrize("mode", ["forward", "train"])
 @pytest.mark.parametrize("patcher", ["conv", "unfold", "linear"])
 def test_every_layout_computes_the_same(mode: str, patcher: str) -> None:
-    """Outputs and gradients are those of float64."""
+    """With each layout outputs and gradients agree with float64."""
     each = comparison("layout", "channels_last", "patcher", mode, patcher=patcher)
     assert check(each, *build_pair(each)).error is None
 
 
-def test_what_is_no_image_keeps_its_layout() -> None:
-    """Tokens, vectors and the weights of Linear layers have no channels to move."""
+def test_other_tensors_keep_their_layout() -> None:
+    """Tokens, vectors and weights of Linear layers keep their layout."""
     x_BND, linear = torch.ones(2, 3, 4), nn.Linear(3, 4)
     strides = linear.weight.stride()
     lay_out(linear, "channels_last")
@@ -164,7 +162,7 @@ def test_what_is_no_image_keeps_its_layout() -> None:
     assert linear.weight.stride() == strides
 
 
-def test_the_usual_layout_is_left_as_it_was_made() -> None:
-    """Without another layout neither module nor image is touched."""
+def test_the_default_layout_changes_nothing() -> None:
+    """The default layout leaves module and image untouched."""
     image_BCHW = torch.ones(2, 3, 4, 4).contiguous(memory_format=torch.channels_last)
     assert laid_out(image_BCHW, "contiguous") is image_BCHW

@@ -1,4 +1,4 @@
-"""bench.arms.candidate: a rehearsal does the work and leaves everything as it was."""
+"""bench.arms.candidate: a rehearsal runs the work and leaves the state unchanged."""
 
 from copy import deepcopy
 from typing import Any
@@ -18,7 +18,7 @@ ON_CPU = [each for each in LEVELS["precision"] if each != "tf32"]
 
 
 def candidate(mode: str, work: Any = None, **levels: str) -> Candidate:
-    """A small block as an arm, or something else."""
+    """A small block, or another module, as an arm."""
     if work is None:
         small = make_workload(component="block", variant="B/32", image_size=32, mode=mode)
         return build_candidate(Arm(**levels), small)
@@ -27,7 +27,7 @@ def candidate(mode: str, work: Any = None, **levels: str) -> Candidate:
 
 
 def state(arm: Candidate) -> dict[str, Any]:
-    """Weights, buffers, gradients, and what optimizer and scaler keep."""
+    """Weights, buffers, gradients, and the state of optimizer and scaler."""
     parameters = dict(arm.module.named_parameters())
     return deepcopy(
         {
@@ -53,7 +53,7 @@ def check_equal(found: dict[str, Any], expected: dict[str, Any]) -> None:
 @pytest.mark.parametrize("mode", ["forward", "train"])
 @pytest.mark.parametrize("is_new", [True, False])
 def test_nothing_is_changed(mode: str, precision: str, *, is_new: bool) -> None:
-    """Neither weights nor the optimizer's state, before the first step and after it."""
+    """A rehearsal changes neither weights nor optimizer state, before or after a first step."""
     arm = candidate(mode, precision=precision)
     if not is_new:
         arm()
@@ -64,8 +64,8 @@ def test_nothing_is_changed(mode: str, precision: str, *, is_new: bool) -> None:
 
 
 @pytest.mark.parametrize("optimizer", LEVELS["optimizer"])
-def test_a_step_after_it_is_as_if_it_had_not_been(optimizer: str) -> None:
-    """Two arms, of which one has rehearsed, learn the same."""
+def test_a_rehearsal_does_not_change_later_steps(optimizer: str) -> None:
+    """Two arms, one of them rehearsed, learn the same."""
     arms = [candidate("train", optimizer=optimizer) for _ in range(2)]
     before = state(arms[0])
     arms[0].rehearse()
@@ -79,7 +79,7 @@ def test_a_step_after_it_is_as_if_it_had_not_been(optimizer: str) -> None:
 
 @pytest.mark.parametrize("mode", ["forward", "train"])
 def test_the_work_is_done_once(mode: str) -> None:
-    """As the timed call does it: in inference mode, or with gradients."""
+    """A rehearsal runs the work once, in inference mode or with gradients like the timed call."""
     seen: list[bool] = []
 
     class Seeing(nn.Linear):
@@ -91,16 +91,16 @@ def test_the_work_is_done_once(mode: str) -> None:
     assert seen == [mode == "forward"]
 
 
-def test_without_anything_to_train_the_input_forgets_its_gradient() -> None:
-    """A plain function is differentiated by its input, of which nothing is left."""
+def test_a_rehearsal_clears_the_gradient_of_the_input() -> None:
+    """The gradient of a plain function's input is cleared afterwards."""
     arm = candidate("train", torch.tanh)
     arm.rehearse()
     assert arm.inputs.args[0].grad is None
 
 
 @pytest.mark.parametrize("mode", ["forward", "train"])
-def test_it_is_pinned_like_the_call(mode: str) -> None:
-    """A rehearsal of a pinned kernel runs that kernel, and pins nothing for others."""
+def test_a_rehearsal_runs_the_pinned_kernel(mode: str) -> None:
+    """A rehearsal uses the arm's pinned kernel and restores the choice."""
     seen: list[bool] = []
 
     class Seeing(nn.Linear):

@@ -1,4 +1,4 @@
-"""bench.arms.tensors: tensors in whatever is nested, and names that no arm changes."""
+"""bench.arms.tensors: tensors in nested values, and parameter names common to all arms."""
 
 from collections import OrderedDict, UserDict
 from typing import Any, NamedTuple
@@ -14,7 +14,7 @@ A, B = torch.ones(1), torch.ones(2)
 
 
 class Pair(NamedTuple):
-    """Two tensors with names."""
+    """Two named tensors."""
 
     first: Tensor
     second: Tensor
@@ -35,13 +35,13 @@ class Pair(NamedTuple):
     ],
 )
 def test_every_tensor_has_its_place(value: Any, places: list[str]) -> None:
-    """Tuples, lists and mappings are looked into, in their order; the rest is passed over."""
+    """Tensors in tuples, lists and mappings are found in order; other values are skipped."""
     found = list(leaves(value, "output"))
     assert [place for place, _ in found] == places
 
 
 def test_names_do_not_depend_on_compiling_or_on_the_attention() -> None:
-    """The same parameters come under the same names, with the shapes of a Linear."""
+    """Equal parameters have equal names, with the shapes of a Linear."""
     plain = nn.ModuleDict({"mha": nn.MultiheadAttention(4, 2)})
     compiled: Any = torch.compile(plain, backend="eager")
     expected = {"in_proj.weight", "in_proj.bias", "out_proj.weight", "out_proj.bias"}
@@ -52,13 +52,13 @@ def test_names_do_not_depend_on_compiling_or_on_the_attention() -> None:
 
 
 def test_names_stay_where_two_would_become_one() -> None:
-    """A module that really has both names keeps both."""
+    """A module that has both names keeps both."""
     values = {"mha.weight": A, "weight": B}
     assert named(values) == values
 
 
 def test_inputs_are_changed_wherever_they_are() -> None:
-    """Every tensor of nested arguments is changed, types stay, and the original keeps its own."""
+    """Every tensor of nested arguments is replaced, types stay, and the original is unchanged."""
     inputs = Inputs(args=(A, [B, 3], Pair(A, B)), kwargs={"mask": {"inner": A}, "flag": True})
     changed = inputs.map(lambda value: value + 1)
     assert [t.tolist() for t in changed.tensors().values()] == [[2], [2, 2], [2], [2, 2], [2]]
@@ -69,6 +69,6 @@ def test_inputs_are_changed_wherever_they_are() -> None:
 
 
 def test_inputs_have_places() -> None:
-    """Arguments by position and by name are told apart."""
+    """The places of arguments by position and by name differ."""
     inputs = Inputs(args=(A, (B,)), kwargs={"mask": A})
     assert list(inputs.tensors()) == ["input[0]", "input[1][0]", "input['mask']"]

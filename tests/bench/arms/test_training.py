@@ -1,4 +1,4 @@
-"""bench.arms.levels: optimizers that take the same step, and blocks that compute twice."""
+"""bench.arms.levels: forms of AdamW that take the same step, and recomputed blocks."""
 
 import pytest
 import torch
@@ -9,7 +9,7 @@ from bench.suite.grid import LEVELS
 
 
 def stepped(name: str) -> Tensor:
-    """A weight after three steps on the same gradient."""
+    """A weight after three steps with the same gradient."""
     weight = nn.Parameter(torch.linspace(-1, 1, 8))
     optimizer = optimizer_of(name, [weight])
     for _ in range(3):
@@ -20,12 +20,12 @@ def stepped(name: str) -> Tensor:
 
 @pytest.mark.parametrize("name", [n for n in LEVELS["optimizer"] if n.startswith("adamw")])
 def test_every_form_of_adamw_takes_the_same_step(name: str) -> None:
-    """Loop, foreach and fused differ in how, not in what."""
+    """The loop, foreach and fused forms give the same weights."""
     torch.testing.assert_close(stepped(name), stepped("adamw"))
 
 
 def test_sgd_is_another_step() -> None:
-    """It is no AdamW, and it moves the weights."""
+    """SGD moves the weights, to other values than AdamW."""
     assert not torch.allclose(stepped("sgd"), stepped("adamw"))
     assert not torch.allclose(stepped("sgd"), torch.linspace(-1, 1, 8))
 
@@ -56,7 +56,7 @@ def gradients(module: nn.Module) -> list[Tensor]:
 
 
 def test_checkpointed_blocks_give_the_same_gradients() -> None:
-    """Activations are computed again, and nothing else changes."""
+    """Checkpointing runs blocks again in backward and keeps the gradients."""
     torch.manual_seed(0)
     module = Counted()
     expected = gradients(module)

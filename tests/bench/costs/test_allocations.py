@@ -1,4 +1,4 @@
-"""bench.costs.memory: what really was allocated, against tensors of known size."""
+"""bench.costs.memory: measured allocations, against tensors of known size."""
 
 import subprocess
 import sys
@@ -21,15 +21,15 @@ MEBI = 2**20
 
 
 def test_storages_count_once() -> None:
-    """Views and repetitions share their memory."""
+    """Views and repeated tensors share one storage, which counts once."""
     tensor = torch.zeros(MEBI, dtype=torch.uint8)
     assert live_bytes([tensor, tensor[1:], tensor.view(2, -1)]) == MEBI
     assert live_bytes([tensor, tensor.clone()]) == 2 * MEBI
     assert live_bytes([]) == 0
 
 
-def test_the_peak_is_of_what_lived_at_once() -> None:
-    """Two tensors of three live together; what was there before is added."""
+def test_the_peak_counts_live_tensors() -> None:
+    """The peak adds two live tensors of three to the memory in use before."""
     kept: list[torch.Tensor] = []
 
     def call() -> None:
@@ -58,7 +58,7 @@ print(*peaks)
 
 
 def test_resident_memory_has_a_peak_that_can_be_reset() -> None:
-    """It rises with what is touched, and forgets what is gone; in a process of its own."""
+    """In a process of its own the peak rises with touched memory and falls after a reset."""
     command = [sys.executable, "-c", WATCHED]
     done = subprocess.run(command, capture_output=True, text=True, check=True)
     before, high, after = map(int, done.stdout.split())
@@ -67,14 +67,14 @@ def test_resident_memory_has_a_peak_that_can_be_reset() -> None:
 
 
 def test_the_machine_has_room() -> None:
-    """Free memory is known, and it is not all the memory in the world."""
+    """Free memory has a plausible number of bytes."""
     room = room_bytes("cpu")
     assert room is not None
     assert MEBI < room < 2**50
 
 
 def test_allocations_are_watched_with_the_ranges_around_them() -> None:
-    """Signed bytes in their order, and when each component began and ended."""
+    """The trace has signed bytes in order, and begin and end of each component."""
 
     def call() -> None:
         with torch.profiler.record_function("vitbench::MLP"):
@@ -89,8 +89,8 @@ def test_allocations_are_watched_with_the_ranges_around_them() -> None:
     assert begin <= changes[0][0] <= end <= changes[1][0]
 
 
-def test_a_case_has_no_part_of_what_was_left_before_it(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Nor is the compiler only that case's which happened to load it."""
+def test_memory_left_by_earlier_cases_is_deducted(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A case's memory excludes earlier leftovers and includes the compiler's once loaded."""
     resident = iter([100, 180, 190, 240, 300, 310, 310, 312, 350])
     monkeypatch.setattr(allocations, "resident_bytes", lambda: next(resident))
     baseline = ProcessBaseline()
@@ -107,12 +107,12 @@ def test_a_case_has_no_part_of_what_was_left_before_it(monkeypatch: pytest.Monke
 
 
 def test_a_missing_peak_stays_missing() -> None:
-    """Without Linux there is none: None, not 0."""
+    """Without a resident peak, as outside Linux, the result is None, not 0."""
     assert ProcessBaseline().alone(None) is None
 
 
 def test_resident_memory_is_in_bytes() -> None:
-    """It rises with what is touched, and its peak is no lower."""
+    """Resident memory rises with touched memory, and its peak is no lower."""
     before = resident_bytes()
     large = torch.ones(256 * MEBI, dtype=torch.uint8)
     after, peak = resident_bytes(), peak_resident_bytes()
@@ -122,8 +122,8 @@ def test_resident_memory_is_in_bytes() -> None:
     del large
 
 
-def test_the_next_case_finds_the_ground_as_it_was() -> None:
-    """What a case freed is not counted as the next one's, in a real process."""
+def test_freed_memory_is_not_counted_for_the_next_case() -> None:
+    """In a real process two equal cases have about the same peak."""
     code = (
         "import torch; from bench.costs.memory import *\n"
         "baseline = ProcessBaseline(); baseline.begin()\n"

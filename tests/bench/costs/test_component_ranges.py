@@ -1,4 +1,4 @@
-"""component_ranges: every operator of every arm is told to its component, by counting them."""
+"""component_ranges: every operator of every arm is counted for its component."""
 
 from collections import Counter
 from collections.abc import Iterable
@@ -33,7 +33,7 @@ FORWARD = {"patcher", "embedding", "norm", "attention", "MLP", "head", BETWEEN}
 
 
 def candidate(component: str = "block", mode: str = "train", **levels: Any) -> Candidate:
-    """A small arm that has run once, so that its optimizer has its state."""
+    """A small arm after one call, so that its optimizer has state."""
     workload = replace(SMALL, component=component, mode=mode)
     arm = build_candidate(Arm(**levels), workload)
     arm()
@@ -49,19 +49,19 @@ def watch(arm: Candidate) -> list[Span]:
 
 
 def count(spans: Iterable[Span], *names: str) -> Counter[str]:
-    """How many operators of these names each component ran."""
+    """Number of operators of some names by component."""
     spans = list(spans)
     pairs = zip(spans, owners(spans), strict=True)
     return Counter(owner for span, owner in pairs if span.name in names)
 
 
 def components(arm: Candidate) -> set[str]:
-    """Every component of one call."""
+    """All components of one call."""
     return set(owners(watch(arm)))
 
 
 def test_forward_of_a_model() -> None:
-    """Two products for each MLP and each attention, one for the head, one for the patcher."""
+    """Each MLP and attention has two products, the head and the patcher one each."""
     spans = watch(candidate("model", "forward", patcher="linear"))
     products = {"MLP": 2 * DEPTH, "attention": 2 * DEPTH, "head": 1, "patcher": 1}
     assert count(spans, "aten::addmm") == products
@@ -72,7 +72,7 @@ def test_forward_of_a_model() -> None:
 
 
 def test_a_training_step_of_a_model() -> None:
-    """Backward has two products for each of forward, but for the patcher, whose input is data."""
+    """Backward has two products for each in forward, except the patcher, whose input is data."""
     spans = watch(candidate("model", patcher="linear"))
     products = {"MLP": 4 * DEPTH, "attention": 4 * DEPTH, "head": 2, "patcher": 1}
     assert count(spans, "aten::mm") == products
@@ -84,8 +84,8 @@ def test_a_training_step_of_a_model() -> None:
     assert set(owners(spans)) == FORWARD | {"loss", "optimizer"} < set(CALL_COMPONENTS)
 
 
-def test_gradients_are_accumulated_for_the_component_whose_they_are() -> None:
-    """Every parameter's, once."""
+def test_gradients_are_accumulated_for_their_component() -> None:
+    """Each parameter's gradient is accumulated once, in its component."""
     arm = candidate()
     spans = watch(arm)
     nodes = [
@@ -100,7 +100,7 @@ def test_gradients_are_accumulated_for_the_component_whose_they_are() -> None:
 @pytest.mark.parametrize("mode", ["forward", "train"])
 @pytest.mark.parametrize("attention", ATTENTIONS)
 def test_every_way_to_attend_is_attention(attention: str, mode: str) -> None:
-    """Whatever kernel computes it, in both directions."""
+    """Every attention kernel counts as attention, forward and backward."""
     spans = watch(candidate(mode=mode, attention=attention))
     parts = ("attention", "softmax", "bmm", "baddbmm")
     names = {span.name for span in spans if any(part in span.name for part in parts)}
@@ -112,18 +112,18 @@ def test_every_way_to_attend_is_attention(attention: str, mode: str) -> None:
 
 @pytest.mark.parametrize("patcher", PATCHERS)
 def test_every_patcher_is_the_patcher(patcher: str) -> None:
-    """By itself it is the one component, but for loss and optimizer."""
+    """A patcher alone is one component beside loss and optimizer."""
     found = components(candidate("patcher", patcher=patcher))
     assert found == {"patcher", "loss", "optimizer", BETWEEN}
 
 
 def test_attention_alone() -> None:
-    """A part that is profiled alone is one component."""
+    """An attention alone is one component."""
     assert components(candidate("attention", "forward")) == {"attention", BETWEEN}
 
 
-def test_what_is_computed_again_is_told_to_its_component() -> None:
-    """Backward runs forward a second time, inside the nodes of its end; residuals are no MLP's."""
+def test_recomputation_counts_for_its_component() -> None:
+    """Recomputed forward operators count for their component; residuals stay outside the MLP."""
     once, again = watch(candidate()), watch(candidate(checkpoint="blocks"))
     assert count(again, "aten::mm") == count(once, "aten::mm") == {"MLP": 4, "attention": 4}
     assert count(again, "aten::gelu") == {"MLP": 2}
@@ -134,7 +134,7 @@ def test_what_is_computed_again_is_told_to_its_component() -> None:
 
 
 def test_scaling_of_the_loss_is_loss_and_its_undoing_optimizer() -> None:
-    """What float16 needs beside the step is told to whom it serves."""
+    """Loss scaling for float16 counts as loss, unscaling as optimizer."""
     spans = watch(candidate(precision="amp_fp16"))
     unscale = "aten::_amp_foreach_non_finite_check_and_unscale_"
     assert count(spans, unscale) == {"optimizer": 1}
@@ -151,8 +151,8 @@ def test_scaling_of_the_loss_is_loss_and_its_undoing_optimizer() -> None:
         ("model", "compile_blocks", {"compiled", BETWEEN, "patcher", "embedding", "head"}),
     ],
 )
-def test_what_is_compiled_is_one_component(component: str, how: str, expected: set[str]) -> None:
-    """The compiler fuses across the borders inside; nothing is compiled anew to be watched."""
+def test_a_compiled_module_is_one_component(component: str, how: str, expected: set[str]) -> None:
+    """A compiled module is one component and is not recompiled for profiling."""
     arm = candidate(component, "forward", compile=how)
     before = counters["stats"]["unique_graphs"]
     assert components(arm) == expected
@@ -160,15 +160,15 @@ def test_what_is_compiled_is_one_component(component: str, how: str, expected: s
 
 
 @pytest.mark.slow
-def test_backward_of_what_is_compiled_is_compiled() -> None:
-    """Its node is tied to the compiled forward like any other."""
+def test_backward_of_a_compiled_module_is_compiled() -> None:
+    """The backward node of a compiled module counts for that module."""
     spans = watch(candidate(compile="compile_blocks"))
     assert count(spans, "aten::mm").keys() == {"compiled"}
     assert count(spans, "aten::addcdiv_").keys() == {"optimizer"}
 
 
 def test_afterwards_the_arm_is_as_before() -> None:
-    """No range is left to slow the plain calls, and no function of ours in the arm."""
+    """No range and no wrapper function stays in the arm."""
     arm = candidate("model")
     before = dict(vars(arm)), dict(vars(arm.scaler))
     watch(arm)
@@ -179,7 +179,7 @@ def test_afterwards_the_arm_is_as_before() -> None:
 
 
 def test_the_call_computes_the_same() -> None:
-    """Being watched changes no number."""
+    """Profiling does not change any value."""
     arm = candidate("model", "forward")
     plain = arm.outputs()
     with component_ranges(arm):
@@ -188,7 +188,7 @@ def test_the_call_computes_the_same() -> None:
 
 
 def test_a_call_that_fails_closes_its_ranges() -> None:
-    """The next call is attributed as if nothing had been."""
+    """After a failed call the next one is attributed correctly."""
     arm = candidate("model", "forward")
     with component_ranges(arm):
         with arm.surroundings(), pytest.raises(ValueError, match="image has shape"):

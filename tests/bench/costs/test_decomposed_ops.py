@@ -1,4 +1,4 @@
-"""decomposed_ops: what operators take inside themselves, against what the allocator gives."""
+"""decomposed_ops: memory inside fused operators, against the allocator's measurement."""
 
 from typing import Any
 
@@ -25,18 +25,18 @@ ARMS = [
     ("sdpa", "auto"),
     ("sdpa", "math"),
 ]
-# In float32 every step is known.
+# In float32 the size of every step is exact.
 PRECISIONS = [("fp32", 0.0001), ("bf16", 0.05), ("amp_bf16", 0.05)]
 
 
 def case(attention: str, *, kernel: str = "auto", precision: str = "fp32", **workload: Any) -> Case:
-    """The attention of B/16 alone: operators, such as the fast path, are nearly everything."""
+    """The attention of B/16 alone, nearly all of it fused operators such as the fast path."""
     arm = Arm(attention=attention, kernel=kernel, precision=precision)
     return Case(workload=make_workload(**workload), arm=arm)
 
 
 def check(each: Case, tolerance: float) -> None:
-    """Compare what is predicted of a case with what the allocator gave."""
+    """Compare a case's prediction with the allocator's measurement."""
     predicted, measured = predict(each), alone.measure(each)
     assert measured.status == "ok"
     assert predicted.total_bytes == pytest.approx(measured.allocated_bytes, rel=tolerance)
@@ -47,7 +47,7 @@ def check(each: Case, tolerance: float) -> None:
 def test_inference_is_predicted(
     attention: str, kernel: str, precision: str, tolerance: float
 ) -> None:
-    """To the byte, nearly, in float32, and within five percent in halves."""
+    """Predictions are exact to a few bytes in float32, and within five percent in half types."""
     check(case(attention, kernel=kernel, batch_size=3, precision=precision), tolerance)
 
 
@@ -56,19 +56,19 @@ def test_inference_is_predicted(
 def test_the_fast_path_is_predicted_for_one_image(
     attention: str, precision: str, tolerance: float
 ) -> None:
-    """Without a batch that would hide what is of fixed size."""
+    """One image shows the memory of fixed size that a batch would hide."""
     check(case(attention, precision=precision), tolerance)
 
 
 @pytest.mark.parametrize("precision", ["fp32", "bf16", "amp_bf16"])
 @pytest.mark.parametrize(("attention", "kernel"), [("sdpa", "math"), ("mha", "no_fast_path")])
 def test_training_is_predicted(attention: str, kernel: str, precision: str) -> None:
-    """Within five percent, whichever kernel keeps what for backward."""
+    """Training is predicted within five percent for each attention."""
     check(case(attention, kernel=kernel, batch_size=2, precision=precision, mode="train"), 0.05)
 
 
-def test_on_a_gpu_only_those_who_want_the_weights_pay_for_them() -> None:
-    """A fused kernel keeps no scores: with 197 tokens and 12 heads they take 14 MiB of 8 images."""
+def test_only_attention_weights_keep_scores_on_a_gpu() -> None:
+    """A fused kernel keeps no scores: 14 MiB for 8 images of 197 tokens and 12 heads."""
     fused, kept = (
         predict(case(name, batch_size=8, device="cuda")) for name in ("mha", "mha_weights")
     )
@@ -78,7 +78,7 @@ def test_on_a_gpu_only_those_who_want_the_weights_pay_for_them() -> None:
 @pytest.mark.parametrize("device", ["cpu", "cuda"])
 @pytest.mark.parametrize("attention", ["mha", "mha_weights"])
 def test_the_steps_end_in_the_same_shape(device: str, attention: str) -> None:
-    """Opened or not, the output is of the shape and type that the model goes on with."""
+    """Decomposed or not, the output has the same shape and type."""
     arm = build_candidate(Arm(attention=attention), make_workload(batch_size=2))
     expected = arm.output()
     with DecomposedOps(device):
@@ -87,7 +87,7 @@ def test_the_steps_end_in_the_same_shape(device: str, attention: str) -> None:
 
 
 def test_other_operators_are_left_alone() -> None:
-    """Whatever is not the fast path computes what it always does."""
+    """An arm without the fast path computes the same under decomposition."""
     arm = build_candidate(Arm(attention="sdpa"), make_workload())
     expected = arm.output()
     with DecomposedOps("cpu"):

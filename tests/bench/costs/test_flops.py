@@ -1,4 +1,4 @@
-"""bench.costs.flops: arithmetic and torch's counter agree, and where they do not, it is told."""
+"""bench.costs.flops: arithmetic against torch's counter, and the report of a difference."""
 
 from dataclasses import replace
 
@@ -12,7 +12,7 @@ from bench.suite.work import config_for
 from vitcore import costs
 from vitcore.config import ATTENTIONS, PATCHERS, VARIANTS
 
-# Four patches: the sizes of ViT-B at little work for its Python code.
+# Four patches: the widths of ViT-B at little work.
 SMALL = Workload(
     component="model",
     mode="forward",
@@ -30,21 +30,21 @@ TRAIN = replace(SMALL, mode="train")
 @pytest.mark.parametrize("attention", ATTENTIONS)
 @pytest.mark.parametrize("patcher", PATCHERS)
 def test_every_arm_agrees(component: str, mode: str, attention: str, patcher: str) -> None:
-    """The same products for every patcher and attention, forward and backward."""
+    """Arithmetic and counter agree for every patcher and attention, forward and in training."""
     workload = replace(SMALL, component=component, mode=mode)
     assert disagreement(Arm(patcher=patcher, attention=attention), workload) is None
 
 
 @pytest.mark.parametrize("variant", VARIANTS)
 def test_every_variant_agrees_at_its_own_size(variant: str) -> None:
-    """The table's models at 224 pixels."""
+    """The table's models agree at 224 pixels."""
     patch_size = VARIANTS[variant]["patch_size"]
     workload = replace(SMALL, variant=variant, patch_size=patch_size, image_size=224, batch_size=1)
     assert disagreement(Arm(), workload) is None
 
 
 def test_the_count_is_the_published_one() -> None:
-    """B/16 takes 17.564 GMAC, says torchvision; the counter has two FLOPs for each."""
+    """B/16 has torchvision's 17.564 GMAC, which the counter has as two FLOPs each."""
     workload = replace(SMALL, variant="B/16", patch_size=16, image_size=224, batch_size=1)
     assert f"{counted_flops(Arm(), workload) / 2e9:.3f}" == "17.564"
 
@@ -58,20 +58,20 @@ def test_a_batch_counts_for_each_image(workload: Workload) -> None:
 
 
 @pytest.mark.parametrize("levels", [{"checkpoint": "blocks"}, {"compile": "compile_blocks"}])
-def test_how_an_arm_goes_about_it_does_not_count(levels: dict[str, str]) -> None:
-    """What is computed again to save memory is no useful work, and nothing is compiled."""
+def test_recomputation_and_compiling_do_not_count(levels: dict[str, str]) -> None:
+    """Recomputed operators are not useful work, and compiling is left out."""
     assert counted_flops(Arm(**levels), TRAIN) == counted_flops(Arm(), TRAIN)
 
 
 @pytest.mark.parametrize("device", ["cpu", "cuda"])
 def test_any_device_is_counted_anywhere(device: str) -> None:
-    """Counting needs no GPU, and no memory for a batch that no machine holds."""
+    """Counting needs neither a GPU nor memory for the batch."""
     workload = replace(TRAIN, device=device, batch_size=10**9)
     assert disagreement(Arm(), workload) is None
 
 
-def test_a_wrong_count_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Arithmetic that forgets one multiply-accumulate of an image stands in a line, exactly."""
+def test_a_wrong_training_count_is_reported(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A difference of one multiply-accumulate gives a line with both exact counts."""
     macs = costs.training_macs(config_for(TRAIN), "model")
     monkeypatch.setattr(costs, "training_macs", lambda *_: macs - 1)
     right, wrong = 6 * macs, 6 * (macs - 1)
@@ -79,8 +79,8 @@ def test_a_wrong_count_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
     assert disagreement(Arm(), TRAIN) == told
 
 
-def test_a_wrong_forward_count_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Arithmetic of another model does not pass for this one's."""
+def test_a_wrong_forward_count_is_reported(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The arithmetic of another model is reported as a difference."""
     other = costs.model(config_for(replace(SMALL, image_size=96)))
     monkeypatch.setattr(costs, "cost_of", lambda *_: other)
     told = disagreement(Arm(), SMALL)
@@ -93,7 +93,7 @@ def test_the_fast_path_is_left_as_it_was(
     enabled: bool,  # noqa: FBT001
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    """A caller's choice outlives the count, even one that fails on an image of no fitting size."""
+    """The caller's fast-path setting is restored, even after a failed count."""
     before = torch.backends.mha.get_fastpath_enabled()
     torch.backends.mha.set_fastpath_enabled(enabled)
     try:
@@ -107,14 +107,14 @@ def test_the_fast_path_is_left_as_it_was(
 
 
 def test_counting_leaves_the_callers_random_numbers_alone() -> None:
-    """Neither weights nor inputs draw from the global generator."""
+    """Counting does not advance the global generator."""
     before = torch.random.get_rng_state()
     counted_flops(Arm(), SMALL)
     assert torch.equal(torch.random.get_rng_state(), before)
 
 
 def test_a_users_own_arms_are_not_counted() -> None:
-    """What is no part of vitcore has no arithmetic to agree with."""
+    """A user's own arm has no arithmetic and is not compared."""
     own = Workload(component="own", mode="forward", device="cpu", inputs="1,197,768")
     with pytest.raises(ValueError, match="not a part of vitcore"):
         disagreement(Arm(), own)

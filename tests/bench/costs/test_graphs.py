@@ -1,4 +1,4 @@
-"""bench.costs.graphs: graph breaks and recompiles, counted without compiling anything."""
+"""bench.costs.graphs: graph breaks and recompiles, counted without a compiler."""
 
 from collections.abc import Callable
 
@@ -18,43 +18,43 @@ BLOCK = make_workload(component="block", variant="B/32", patch_size=32, image_si
 
 
 class Linear(nn.Module):
-    """A Linear layer of a model's width; ``between`` is done to what comes out of it."""
+    """A Linear layer of a model's width that applies ``between`` to its output."""
 
     def __init__(self, config: ViTConfig, between: Callable[[Tensor], Tensor]) -> None:
         super().__init__()
         self.linear, self.between = nn.Linear(config.width, config.width), between
 
     def forward(self, x_BND: Tensor) -> Tensor:
-        """Two products, so that there is something before and after."""
+        """Two products, one before and one after ``between``."""
         out_BND: Tensor = self.linear(self.between(self.linear(x_BND)))
         return out_BND
 
 
 def breaks(x_BND: Tensor) -> Tensor:
-    """Let Python look in between."""
+    """Break the graph once."""
     torch._dynamo.graph_break()
     return x_BND
 
 
 def breaks_twice(x_BND: Tensor) -> Tensor:
-    """Let Python look in between, and do something, and look again."""
+    """Break the graph twice."""
     return breaks(breaks(x_BND) + 1)
 
 
 def branches(x_BND: Tensor) -> Tensor:
-    """Do something else for each number of images."""
+    """Branch on the number of images."""
     return x_BND * len(x_BND) if len(x_BND) in (1, 2) else x_BND / 8
 
 
 def fails(x_BND: Tensor) -> Tensor:
-    """Take one image only."""
+    """Raise for more than one image."""
     if len(x_BND) > 1:
         raise ValueError("one image at a time")
     return x_BND
 
 
 def with_block(monkeypatch: pytest.MonkeyPatch, between: Callable[[Tensor], Tensor]) -> None:
-    """Let a block of a model be something else."""
+    """Replace a model's block."""
     monkeypatch.setitem(building._COMPONENTS, "block", lambda config: Linear(config, between))
 
 
@@ -62,7 +62,7 @@ def with_block(monkeypatch: pytest.MonkeyPatch, between: Callable[[Tensor], Tens
 @pytest.mark.parametrize("attention", ["sdpa", "manual"])
 @pytest.mark.parametrize("how", ["compile", "compile_blocks"])
 def test_vitcore_has_one_graph(workload: Workload, attention: str, how: str) -> None:
-    """It never breaks, and is compiled again once: as soon as there is a batch."""
+    """Vitcore's models have no graph break, and one recompile for the first batch."""
     found = graphs_of(Arm(attention=attention, compile=how), workload)
     assert found == Graphs(breaks=0, recompiles=1)
 
@@ -71,39 +71,39 @@ def test_vitcore_has_one_graph(workload: Workload, attention: str, how: str) -> 
 def test_breaks_are_counted(
     between: Callable[[Tensor], Tensor], times: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """As many as one call meets; for a batch each of the graphs between them is made anew."""
+    """The breaks of one call are counted, and a batch recompiles each graph between them."""
     with_block(monkeypatch, between)
     expected = Graphs(breaks=times, recompiles=times + 1)
     assert graphs_of(Arm(compile="compile"), BLOCK) == expected
 
 
 def test_every_block_breaks_by_itself(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A model of twelve blocks that break leaves its graphs twelve times a call."""
+    """Twelve blocks with one break each have twelve breaks per call."""
     monkeypatch.setattr("vitcore.model.EncoderBlock", lambda config: Linear(config, breaks))
     assert graphs_of(Arm(compile="compile_blocks"), MODEL).breaks == 12
 
 
-def test_what_depends_on_the_batch_is_compiled_again(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Once for two images and once for eight; for one image the first graph is still there."""
+def test_a_branch_on_the_batch_size_recompiles(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Two and eight images recompile once each; one image reuses the first graph."""
     with_block(monkeypatch, branches)
     assert graphs_of(Arm(compile="compile"), BLOCK) == Graphs(breaks=0, recompiles=2)
 
 
-def test_the_compiler_is_left_as_it_was(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Nothing that was compiled before counts, and nothing is left, though a module raises."""
+def test_the_compiler_is_reset(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The compiler is reset before and after counting, even if a module raises."""
     assert is_forgotten_after(lambda: graphs_of(Arm(compile="compile"), BLOCK))
     with_block(monkeypatch, fails)
     assert is_forgotten_after(raises)
 
 
 def raises() -> None:
-    """Count a module that cannot be called."""
+    """Count the graphs of a module that raises."""
     with pytest.raises(ValueError, match="one image at a time"):
         graphs_of(Arm(compile="compile"), BLOCK)
 
 
 def is_forgotten_after(call: Callable[[], object]) -> bool:
-    """Whether a compiled function is compiled anew after something."""
+    """Whether a compiled function is compiled again after a call."""
     made = []
 
     def backend(graph: torch.fx.GraphModule, _: list[object]) -> Callable[..., object]:
@@ -118,6 +118,6 @@ def is_forgotten_after(call: Callable[[], object]) -> bool:
 
 
 def test_nothing_is_allocated() -> None:
-    """It is told by shapes alone: even the largest model at a batch that no machine holds."""
+    """Graphs are counted by shapes alone, also for a model too large for memory."""
     huge = make_workload(component="model", variant="H/14", patch_size=14, image_size=2240)
     assert graphs_of(Arm(compile="compile_blocks"), huge).breaks == 0

@@ -1,4 +1,4 @@
-"""Kernels by their names: those that profilers and libraries really gave, and what they are."""
+"""Kernel names from real output of profilers and libraries."""
 
 import pytest
 from hypothesis import given, settings
@@ -117,24 +117,24 @@ def only(name: str | None) -> tuple[str, ...]:
 
 @pytest.mark.parametrize(("operator", "name"), OPERATORS.items())
 def test_operators_have_names(operator: str, name: str | None) -> None:
-    """Those that choose a kernel; what calls them, prepares or goes backward has none."""
+    """Operators that choose a kernel have names; wrappers, preparation and backward have none."""
     assert condense([operator], [], None) == only(name)
 
 
 @pytest.mark.parametrize(("kernel", "name"), DEVICE_KERNELS.items())
 def test_kernels_of_a_device_have_names(kernel: str, name: str | None) -> None:
-    """Whoever made them; without the sizes of tiles."""
+    """Device kernels of any library have names without tile sizes."""
     assert condense([], [kernel], None) == only(name)
 
 
 @pytest.mark.parametrize(("line", "name"), SAID.items())
-def test_what_libraries_say_has_names(line: str, name: str | None) -> None:
-    """Routine or implementation; headings and reorders have none."""
+def test_lines_of_libraries_have_names(line: str, name: str | None) -> None:
+    """A verbose line gives a routine or implementation; headings and reorders give none."""
     assert condense([], [], f"{line}\n") == only(name)
 
 
 def test_a_routine_is_named_once_however_often_it_ran() -> None:
-    """MKL prints a line for each head of each image."""
+    """A routine of thousands of verbose lines is listed once."""
     said = "".join(f"{line}\n" for line in SAID) * 1000
     names = {name for name in SAID.values() if name}
     found = condense([], [], said)
@@ -155,16 +155,16 @@ def test_a_routine_is_named_once_however_often_it_ran() -> None:
         (None, ()),
     ],
 )
-def test_a_product_of_which_no_library_spoke_is_atens(
+def test_a_product_without_a_library_line_is_atens(
     said: str | None, found: tuple[str, ...]
 ) -> None:
-    """Mixed products of MKL are flash attention's; where nobody listened, nothing is known."""
+    """A product is ATen's without a verbose line of its own, and unknown without any output."""
     for operator in ("aten::mm", "aten::addmm", "aten::bmm", "aten::baddbmm"):
         assert condense([operator], [], said) == found
 
 
 def test_batched_products_and_a_softmax_are_attention() -> None:
-    """Unless a fused one ran, which may be made of them; one alone is anything."""
+    """Both together are hand-written attention, unless a fused kernel ran; one alone is not."""
     by_hand = ["aten::bmm", "aten::_softmax"]
     assert condense(by_hand, [], None) == (MATH,)
     assert condense([*by_hand, "aten::_native_multi_head_attention"], [], None) == (NATIVE_MHA,)
@@ -174,7 +174,7 @@ def test_batched_products_and_a_softmax_are_attention() -> None:
 
 
 def test_inductors_code_is_cpp_where_the_cpu_ran_it() -> None:
-    """On a GPU its kernels speak for themselves; another backend leaves no such region."""
+    """A compiled region is C++ without device kernels; another backend's region has no name."""
     region = "## Call CompiledFxGraph f45w5uie6vu26muvstr4w7xu24vqjehqqv4qkqr5mzq7vms6urbu ##"
     assert condense([region], [], "") == (INDUCTOR_CPP,)
     assert condense([region], ["triton_poi_fused_gelu_0"], None) == (INDUCTOR_TRITON,)
@@ -187,10 +187,10 @@ def test_inductors_code_is_cpp_where_the_cpu_ran_it() -> None:
     kernels=st.lists(st.sampled_from(sorted(DEVICE_KERNELS)) | st.text()),
     lines=st.lists(st.sampled_from(sorted(SAID)) | st.text()),
 )
-def test_names_are_single_products_last_whatever_the_order(
+def test_names_are_unique_with_products_last(
     operators: list[str], kernels: list[str], lines: list[str]
 ) -> None:
-    """Whatever came, in whichever order and how often."""
+    """Names are unique, products last, for any order and number of inputs."""
     found = condense(operators, kernels, "\n".join(lines))
     assert len(found) == len(set(found))
     tells = [

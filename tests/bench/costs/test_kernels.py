@@ -1,6 +1,6 @@
-"""Kernels that vitcore's parts dispatch on this machine, and what listening for them leaves.
+"""Kernels of vitcore's parts on this machine, and side effects of recording them.
 
-Which library multiplies differs from one CPU to another, so of that the tests ask that any did.
+The library of a product depends on the CPU, so the tests accept any.
 """
 
 import os
@@ -36,7 +36,7 @@ PRECISIONS = (torch.float32, torch.bfloat16)
 
 
 def dispatched(module: nn.Module, x: Tensor, *, train: bool) -> set[str]:
-    """What a warm module dispatches, in inference mode or with its backward."""
+    """Kernels of a warm module, in inference mode or with its backward."""
     module.train(train)
 
     def call() -> None:
@@ -50,7 +50,7 @@ def dispatched(module: nn.Module, x: Tensor, *, train: bool) -> set[str]:
 
 
 def multiplied(names: set[str]) -> bool:
-    """Whether some library said how it multiplied, or ATen did."""
+    """Whether the names have a product of a library or of ATen."""
     told = ("oneDNN matmul", "oneDNN inner_product", "MKL ", ATEN_GEMM)
     return any(name.startswith(told) for name in names)
 
@@ -65,7 +65,7 @@ def multiplied(names: set[str]) -> bool:
         ("manual", MATH, MATH),
     ],
 )
-def test_attentions_dispatch_what_they_are_known_for(
+def test_attentions_dispatch_their_kernels(
     attention: str, inference: str, train: str, dtype: torch.dtype
 ) -> None:
     """nn.MultiheadAttention is three arms: its fast path, with weights and without."""
@@ -80,7 +80,7 @@ def test_attentions_dispatch_what_they_are_known_for(
 @pytest.mark.parametrize("dtype", PRECISIONS)
 @pytest.mark.parametrize("train", [False, True])
 def test_patchers_dispatch_a_convolution_or_a_product(dtype: torch.dtype, *, train: bool) -> None:
-    """One of them alone convolves, and none attends."""
+    """One patcher has a convolution, the others a product, and none an attention."""
     image_BCHW = torch.randn(2, 3, 224, 224, dtype=dtype)
     for patcher in ("conv", "unfold", "linear"):
         module = build_patcher(ViTConfig.from_name("B/16", patcher=patcher)).to(dtype)
@@ -91,14 +91,14 @@ def test_patchers_dispatch_a_convolution_or_a_product(dtype: torch.dtype, *, tra
 
 
 def test_a_convolution_that_no_library_has_is_atens() -> None:
-    """In float64 oneDNN has none."""
+    """In float64, which oneDNN lacks, the convolution is ATen's."""
     convolution = nn.Conv2d(3, 8, 4, stride=4).double()
     names = dispatched(convolution, torch.randn(1, 3, 16, 16, dtype=torch.float64), train=False)
     assert ATEN_CONVOLUTION in names
 
 
 def test_an_encoder_layer_has_a_fast_path_of_its_own() -> None:
-    """In inference; with gradients it is made of parts."""
+    """The fast path runs in inference; with gradients the layer runs its parts."""
     layer = nn.TransformerEncoderLayer(64, 4, 128, batch_first=True)
     x_BND = torch.randn(2, 9, 64)
     assert {ENCODER_LAYER, NATIVE_MHA} <= dispatched(layer, x_BND, train=False)
@@ -106,7 +106,7 @@ def test_an_encoder_layer_has_a_fast_path_of_its_own() -> None:
 
 
 def test_the_caller_chooses_the_surroundings() -> None:
-    """Here the backend of scaled_dot_product_attention."""
+    """The caller's context, here the backend of scaled_dot_product_attention, applies."""
     q_BANK = torch.randn(2, 4, 9, 16)
     for backend, name in ((SDPBackend.MATH, MATH), (SDPBackend.FLASH_ATTENTION, FLASH)):
         with sdpa_kernel(backend):
@@ -117,14 +117,14 @@ def test_the_caller_chooses_the_surroundings() -> None:
 
 
 def test_a_call_without_kernels_has_no_names() -> None:
-    """Nothing recognised is nothing listed."""
+    """A call without a recognised kernel gives an empty list."""
     x_N = torch.ones(8)
     assert kernels_of(lambda: x_N + x_N, "cpu") == ()
 
 
 @pytest.mark.slow
-def test_inductors_code_is_told_from_other_compilers() -> None:
-    """A compiled attention by hand has its softmax fused; the products stay a library's."""
+def test_inductor_differs_from_other_backends() -> None:
+    """Inductor fuses the softmax of the hand-written attention; products stay a library's."""
     config = ViTConfig.from_name("B/16", attention="manual")
     x_BND = torch.randn(2, 197, 768)
     for backend, compiled in (("inductor", True), ("eager", False)):
@@ -139,8 +139,8 @@ def test_inductors_code_is_told_from_other_compilers() -> None:
 
 @pytest.mark.cuda
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA device here")
-def test_a_gpu_tells_its_kernels() -> None:
-    """Attention and products of a real device, none of them the CPU's."""
+def test_kernels_of_a_gpu() -> None:
+    """A GPU gives one attention kernel and its products, and none of the CPU's."""
     config = ViTConfig.from_name("B/16")
     module = build_attention(config).to("cuda", torch.bfloat16).eval()
     x_BND = torch.randn(2, 197, 768, device="cuda", dtype=torch.bfloat16)
@@ -166,24 +166,24 @@ print("after", len(found))
 """
 
 
-def test_what_others_print_is_neither_lost_nor_disordered() -> None:
-    """Through a pipe, where Python and C keep it back; what the libraries said is not there."""
+def test_output_of_others_is_kept_in_order() -> None:
+    """Buffered output of Python and C passes in order, without the libraries' lines."""
     command = [sys.executable, "-c", SPEAKING]
     done = subprocess.run(command, capture_output=True, text=True, check=True)
     assert done.stdout.split("\n") == ["before", *2 * ["Python", "C"], "after 1", ""]
 
 
-def test_bytes_that_are_no_text_pass_unchanged(capfdbinary: pytest.CaptureFixture[bytes]) -> None:
-    """Whoever else writes to the descriptor meanwhile."""
+def test_undecodable_bytes_pass_unchanged(capfdbinary: pytest.CaptureFixture[bytes]) -> None:
+    """Other writers' bytes pass unchanged, even if they are not text."""
     assert library_lines(lambda: os.write(1, b"\xff\x00 half a line")) == ""
     assert capfdbinary.readouterr().out == b"\xff\x00 half a line"
 
 
 @pytest.mark.parametrize("watch", [library_lines, lambda call: kernels_of(call, "cpu")])
-def test_an_error_leaves_standard_output_as_it_was(
+def test_an_error_restores_standard_output(
     watch: Callable[[Callable[[], object]], object], capfd: pytest.CaptureFixture[str]
 ) -> None:
-    """It is the caller's; what was printed before it stays, and the libraries are silent again."""
+    """After an exception earlier output is kept and the libraries are silent again."""
     x_NN = torch.ones(64, 64)
 
     def call() -> None:
@@ -199,7 +199,7 @@ def test_an_error_leaves_standard_output_as_it_was(
 
 
 def test_no_descriptor_is_left_open() -> None:
-    """A pass of many comparisons does not run out of them."""
+    """Repeated use leaves the number of open descriptors unchanged."""
     library_lines(lambda: None)
     before = len(list(Path("/proc/self/fd").iterdir()))
     for _ in range(20):

@@ -1,4 +1,4 @@
-"""bench.costs.limits: chains compute what F.linear does, and what is timed is told rightly."""
+"""bench.costs.limits: chains compute F.linear's results, and their times give the right ratios."""
 
 import gc
 import math
@@ -25,20 +25,20 @@ from vitcore.costs import Product
 
 SMALL = ViTConfig.from_name("B/32", image_size=64, depth=2)
 TINY = (Product(rows=3, inputs=8, outputs=16), Product(rows=3, inputs=16, outputs=8))
-# Half of the bits of a result, and room for sums that are ordered otherwise.
+# Half of the bits of a result, with room for sums in another order.
 TOLERANCES = {torch.float64: 1e-13, torch.float32: 1e-5, torch.float16: 1e-2, torch.bfloat16: 2e-2}
 needs_cuda = pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA device here")
 
 
 class JumpingClock(FakeClock):
-    """A clock that goes on by what ``jump`` gives, in s, before each stamp."""
+    """A clock that jumps ahead by ``jump()`` seconds before each reading."""
 
     def __init__(self, jump: Callable[[], float]) -> None:
         super().__init__()
         self.jump = jump
 
     def __call__(self) -> FakeStamp:
-        """Jump, then take a stamp."""
+        """Jump, then return the reading."""
         self.now_s += self.jump()
         return super().__call__()
 
@@ -80,7 +80,7 @@ def slow(clock: FakeClock, seconds: Iterator[float]) -> Callable[..., limits.Lin
 @pytest.mark.parametrize("dtype", TOLERANCES, ids=str)
 @pytest.mark.parametrize("component", costs.COMPONENTS)
 def test_every_library_computes_the_same(component: str, dtype: torch.dtype) -> None:
-    """Each step of each chain is a Linear, for each library that works here."""
+    """Each step of each chain equals a Linear, for each library of this machine."""
     products = costs.products(SMALL, component)
     for library in libraries(dtype, "cpu"):
         assert worst_error(build(*products, library=library, dtype=dtype)) < TOLERANCES[dtype]
@@ -88,14 +88,14 @@ def test_every_library_computes_the_same(component: str, dtype: torch.dtype) -> 
 
 @pytest.mark.parametrize("component", costs.COMPONENTS)
 def test_flops_are_those_of_the_arithmetic(component: str) -> None:
-    """Two FLOPs for each multiply-accumulate of each image, attention cores left out."""
+    """A chain has two FLOPs per multiply-accumulate, without attention cores."""
     cores = {"patcher": 0, "attention": 1, "block": 1, "model": SMALL.depth}[component]
     one_image = costs.cost_of(SMALL, component) + costs.attention_core(SMALL) * (-cores)
     assert build(*costs.products(SMALL, component), batch_size=5).flops == 5 * one_image.flops
 
 
 def test_products_of_equal_count_take_turns() -> None:
-    """A model's steps come as in the model: the patcher, block after block, the head."""
+    """The steps have the model's order: the patcher, block after block, the head."""
     found = build(*costs.products(SMALL, "model")).steps
     block = [(10, 768, 2304), (10, 768, 768), (10, 768, 3072), (10, 3072, 768)]
     assert [(*step.x_RI.shape, len(step.weight_OI)) for step in found] == [
@@ -107,7 +107,7 @@ def test_products_of_equal_count_take_turns() -> None:
 
 
 def test_no_two_layers_share_a_weight() -> None:
-    """Equal layers have the same numbers in different memory: none finds its weight cached."""
+    """Layers of equal size have separate weights, so that none is cached."""
     chain = build(Product(rows=2, inputs=4, outputs=4, count=5))
     weights = [step.linear.keywords["weight"] for step in chain.steps]
     assert len({weight.data_ptr() for weight in weights}) == 5
@@ -115,7 +115,7 @@ def test_no_two_layers_share_a_weight() -> None:
 
 
 def test_numbers_are_random_and_keep_their_size() -> None:
-    """Inputs are standard normal, and so is what comes out; the caller's generator is untouched."""
+    """Inputs and outputs are standard normal, and the caller's generator does not advance."""
     before = torch.random.get_rng_state()
     (step,) = build(Product(rows=200, inputs=400, outputs=300)).steps
     for tensor in (step.x_RI, F.linear(step.x_RI, step.weight_OI)):
@@ -125,7 +125,7 @@ def test_numbers_are_random_and_keep_their_size() -> None:
 
 
 def test_a_call_does_every_step_in_inference_mode() -> None:
-    """Each product is done once, in order, and keeps nothing for a backward pass."""
+    """Each product runs once, in order, without a graph for backward."""
     chain, seen = build(*TINY), list[tuple[int, bool]]()
 
     def noting(x_RI: Tensor) -> Tensor:
@@ -139,7 +139,7 @@ def test_a_call_does_every_step_in_inference_mode() -> None:
 
 
 def test_a_library_does_only_its_types() -> None:
-    """MKL packs float32 alone, oneDNN no float64; half is up to the CPU; CUDA has only cuBLAS."""
+    """MKL packs float32 only, oneDNN has no float64, CUDA has cuBLAS only."""
     assert libraries(torch.float64, "cpu") == ("F.linear",)
     assert set(libraries(torch.float16, "cpu")) <= {"F.linear", "oneDNN prepacked"}
     assert "MKL prepacked" not in libraries(torch.bfloat16, "cpu")
@@ -149,7 +149,7 @@ def test_a_library_does_only_its_types() -> None:
 
 
 def test_a_library_that_this_torch_lacks_is_left_out(monkeypatch: pytest.MonkeyPatch) -> None:
-    """An operator that the build does not have is no error, and neither is one that fails late."""
+    """A missing operator, or one that fails when called, leaves its library out."""
 
     def absent(*_: object) -> limits.Linear:
         return torch.ops.mkl._no_such_operator
@@ -163,9 +163,9 @@ def test_a_library_that_this_torch_lacks_is_left_out(monkeypatch: pytest.MonkeyP
 
 
 def test_the_fastest_library_is_found(monkeypatch: pytest.MonkeyPatch) -> None:
-    """The least of three calls decides: a slow call by chance does not, nor a fourth."""
+    """The minimum of three calls decides, whatever a slow call or a fourth one takes."""
     clock = FakeClock()
-    # The first of each is the trial whether it works at all.
+    # The first call of each library only checks that it works.
     table = {
         "steady": slow(clock, joined([0.0], repeat(2.0))),
         "disturbed": slow(clock, joined([0.0], [9.0, 1.0, 9.0], repeat(9.0))),
@@ -178,7 +178,7 @@ def test_the_fastest_library_is_found(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_one_chain_is_in_memory_at_a_time() -> None:
-    """The weights of the largest model fit once: each library's are freed before the next's."""
+    """Each library's weights are freed before the next's are made."""
     chains: list[int] = []
 
     def count() -> float:
@@ -195,7 +195,7 @@ def test_one_chain_is_in_memory_at_a_time() -> None:
 def pairs_of(
     call_s: Iterator[float], limit_s: Iterator[float], seconds: float
 ) -> tuple[LimitRatio, list[str]]:
-    """Pair calls of given seconds with limits of given seconds, and note their order."""
+    """Pairs of calls and limits of given seconds, and their order."""
     clock, order = FakeClock(), list[str]()
     works = {"call": clock.work(call_s), "limit": clock.work(limit_s)}
 
@@ -210,7 +210,7 @@ def pairs_of(
 
 
 def test_the_ratio_is_the_limits_time_over_the_calls() -> None:
-    """A call of twice its limit's time reaches half of it; who goes first alternates."""
+    """A call of twice the limit's time has a ratio of 0.5; the order alternates."""
     reached, order = pairs_of(repeat(2.0), repeat(1.0), seconds=30.0)
     assert reached.ratio == pytest.approx(0.5)
     assert (reached.limit_s, reached.pairs) == (1.0, 10)
@@ -221,14 +221,14 @@ def test_the_ratio_is_the_limits_time_over_the_calls() -> None:
     ("seconds", "pairs"), [(0.0, 2), (2.5, 4), (12.1, 5), (15.0, 5), (1e9, 200)]
 )
 def test_pairs_fill_the_time_within_bounds(seconds: float, pairs: int) -> None:
-    """Of three seconds each: at least four, or two where even these take long, at most 200."""
+    """Pairs of three seconds fill the time: at least four, or two in a short time, at most 200."""
     assert pairs_of(repeat(2.0), repeat(1.0), seconds)[0].pairs == pairs
 
 
 @given(ratio=st.floats(0.1, 10), slowdowns=st.lists(st.floats(0.5, 4), min_size=4, max_size=40))
 @settings(deadline=None)
-def test_what_the_machine_does_to_both_cancels(ratio: float, slowdowns: list[float]) -> None:
-    """However slow the machine gets from pair to pair, the ratio is the same."""
+def test_a_slow_down_of_both_cancels(ratio: float, slowdowns: list[float]) -> None:
+    """A slow-down of the machine over the pairs does not change the ratio."""
     limit_s = joined(slowdowns, repeat(1.0))
     call_s = (each / ratio for each in joined(slowdowns, repeat(1.0)))
     reached, _ = pairs_of(call_s, limit_s, seconds=20.0)
@@ -236,7 +236,7 @@ def test_what_the_machine_does_to_both_cancels(ratio: float, slowdowns: list[flo
 
 
 def test_a_chain_is_its_own_limit() -> None:
-    """On the real clock a chain paired with itself has times above zero and a finite ratio."""
+    """On the real clock a chain against itself has positive times and a finite ratio."""
     chain = build(*TINY)
     reached = paired_ratio(chain, chain, clock_for("cpu"), seconds=0.01)
     assert reached.limit_s > 0
@@ -246,18 +246,18 @@ def test_a_chain_is_its_own_limit() -> None:
 @pytest.mark.parametrize(
     ("cache_mib", "mib"), [(None, 256), (1, 256), (64, 256), (100, 400), (256, 1024), (999, 1024)]
 )
-def test_what_is_copied_fits_in_no_cache(
+def test_the_copied_buffer_exceeds_the_cache(
     cache_mib: int | None, mib: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Four times the last-level cache, at least 256 MiB, at most 1 GiB; on CUDA 1 GiB."""
+    """The buffer has four times the last-level cache, 256 MiB to 1 GiB; on CUDA 1 GiB."""
     cache_bytes = None if cache_mib is None else cache_mib * 2**20
     monkeypatch.setattr(limits, "last_level_cache_bytes", lambda: cache_bytes)
     assert limits.copy_bytes("cpu") == mib * 2**20
     assert limits.copy_bytes("cuda") == 2**30
 
 
-def test_bandwidth_counts_what_is_read_and_written(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Twice the buffer over the median of exactly five copies."""
+def test_bandwidth_counts_reads_and_writes(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Bandwidth is twice the buffer over the median of exactly five copies."""
     monkeypatch.setattr(limits, "last_level_cache_bytes", lambda: None)
     jumps_s = iter([7, 0.5, 7, 9.0, 7, 0.25, 7, 0.5, 7, 0.125])
     clock = JumpingClock(lambda: next(jumps_s))
@@ -268,7 +268,7 @@ def test_bandwidth_counts_what_is_read_and_written(monkeypatch: pytest.MonkeyPat
 @pytest.mark.cuda
 @pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16, torch.float16], ids=str)
 def test_limits_on_the_gpu(dtype: torch.dtype) -> None:
-    """CuBLAS computes the same, and both limits have their numbers from the event clock."""
+    """On CUDA cuBLAS agrees with F.linear, and both limits come from the event clock."""
     clock = clock_for("cuda")
     products = costs.products(SMALL, "model")
     chain = fastest(products, batch_size=2, dtype=dtype, device="cuda", clock=clock)

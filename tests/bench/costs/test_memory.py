@@ -1,4 +1,4 @@
-"""bench.costs.memory: peaks of an arm's call, as tensors and as a process has them."""
+"""bench.costs.memory: memory peaks of an arm's call, by tensors and by process."""
 
 import subprocess
 import sys
@@ -16,14 +16,14 @@ from bench.records.arm_costs import MeasuredMemory
 from bench.records.comparison import Arm, Workload
 
 MEBI = 2**20
-# Bytes of the numbers in an expression, which are tensors for a moment.
+# Bytes of the scalars in an expression, which are temporary tensors.
 NUMBERS = 64
 # One mebibyte.
 X_ND = torch.ones(512, 512)
 
 
 def measured(work: Work, mode: str = "forward", **levels: Any) -> MeasuredMemory:
-    """What a call on one mebibyte takes."""
+    """Memory of a call on one mebibyte."""
     workload = Workload(component="callable", mode=mode, device="cpu", inputs="given")
     arm = Candidate(Arm(**levels), workload, work, Inputs(args=(X_ND,)))
     with arm.surroundings():
@@ -32,7 +32,7 @@ def measured(work: Work, mode: str = "forward", **levels: Any) -> MeasuredMemory
 
 
 def test_tensors_of_a_call() -> None:
-    """The input, a product and a sum live at once; what is dropped on the way does not."""
+    """The peak counts the input, a product and a sum, but no freed intermediate."""
     found = measured(lambda x_ND: ((x_ND * 2) + 1) * 3)
     assert found.status == "ok"
     assert found.allocated_bytes == pytest.approx(3 * MEBI, abs=NUMBERS)
@@ -40,7 +40,7 @@ def test_tensors_of_a_call() -> None:
 
 
 def test_tensors_of_a_training_step() -> None:
-    """A weight, its gradient and its momentum; the input, the output, and what its loss makes."""
+    """The peak counts weight, gradient, momentum, input, output and the loss's tensors."""
     linear = nn.Linear(512, 512, bias=False)
     found = measured(linear, "train", optimizer="sgd")
     assert found.allocated_bytes is not None
@@ -48,19 +48,19 @@ def test_tensors_of_a_training_step() -> None:
 
 
 def test_half_the_precision_takes_half() -> None:
-    """Input and output are of the arm's type."""
+    """In a half type input and output take half the bytes."""
     assert measured(torch.neg, precision="bf16").allocated_bytes == MEBI
 
 
 def test_a_process_has_more_than_its_tensors() -> None:
-    """Python, torch and its libraries are in main memory too."""
+    """The process's memory also holds Python, torch and its libraries."""
     found = measured(lambda x_ND: x_ND + 1)
     assert found.unexplained_bytes is not None
     assert found.unexplained_bytes > 100 * MEBI
 
 
-def test_what_the_kernel_does_not_tell_is_empty(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Where the peak cannot be started anew there is none, not that of something else."""
+def test_without_a_peak_reset_process_memory_is_empty(monkeypatch: pytest.MonkeyPatch) -> None:
+    """If the resident peak cannot be reset, the process columns are empty."""
     monkeypatch.setattr(footprints, "reset_peak_resident", lambda: False)
     found = measured(lambda x_ND: x_ND + 1)
     assert (found.process_bytes, found.unexplained_bytes) == (None, None)
@@ -89,7 +89,7 @@ print(look(1), look(4000), look(1))
 
 
 def test_an_earlier_case_does_not_count() -> None:
-    """What many small tensors took is given back before the next case's peak begins."""
+    """The memory of many small tensors is returned before the next case's peak begins."""
     done = subprocess.run([sys.executable, "-c", SEVERAL], capture_output=True, check=True)
     before, large, after = map(int, done.stdout.split())
     assert large - before > 350 * MEBI

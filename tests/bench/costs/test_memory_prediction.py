@@ -1,4 +1,4 @@
-"""memory_prediction: memory told from shapes alone, against what the allocator gives."""
+"""memory_prediction: memory predicted from shapes alone, against the allocator's measurement."""
 
 from dataclasses import replace
 from typing import Any
@@ -48,29 +48,27 @@ ARMS: list[dict[str, Any]] = [
 
 @pytest.mark.parametrize("mode", ["forward", "train"])
 @pytest.mark.parametrize("levels", ARMS, ids=lambda levels: "-".join(levels.values()))
-def test_what_is_predicted_of_a_block_is_what_is_allocated(
-    mode: str, levels: dict[str, Any]
-) -> None:
-    """Within five percent, for every arm that changes what is kept."""
+def test_prediction_of_a_block(mode: str, levels: dict[str, Any]) -> None:
+    """A block is predicted within five percent, for every arm that changes its memory."""
     check(Case(workload=replace(BLOCK, mode=mode), arm=Arm(**levels)))
 
 
 @pytest.mark.parametrize("mode", ["forward", "train"])
 @pytest.mark.parametrize("patcher", ["conv", "unfold"])
-def test_what_is_predicted_of_a_model_is_what_is_allocated(mode: str, patcher: str) -> None:
-    """All twelve blocks, their gradients and the optimizer's state."""
+def test_prediction_of_a_model(mode: str, patcher: str) -> None:
+    """A whole model is predicted with its gradients and its optimizer's state."""
     check(case(mode, patcher=patcher))
 
 
 def check(each: Case) -> None:
-    """Compare what is predicted of a case with what the allocator gave."""
+    """Compare a case's prediction with the allocator's measurement."""
     predicted, measured = predict(each), alone.measure(each)
     assert measured.status == "ok"
     assert predicted.total_bytes == pytest.approx(measured.allocated_bytes, rel=0.05)
 
 
-def test_kinds_are_told_apart() -> None:
-    """Parameters and gradients have four bytes a number, AdamW keeps two numbers for each."""
+def test_sizes_of_kinds() -> None:
+    """Parameters and gradients have four bytes a value, AdamW two values for each."""
     found = predict(case())
     assert sum(found.by_kind.values()) == found.total_bytes
     assert set(found.by_kind) <= set(MEMORY_KINDS)
@@ -79,13 +77,13 @@ def test_kinds_are_told_apart() -> None:
 
 
 def test_inference_keeps_nothing() -> None:
-    """Without training there are neither gradients nor an optimizer."""
+    """Inference has neither gradients nor optimizer state."""
     assert set(predict(case("forward")).by_kind) <= {"parameters", "inputs", "temporaries"}
 
 
 @pytest.mark.parametrize("checkpoint", ["none", "blocks"])
 def test_a_trace_has_the_peak_and_the_parts_of_the_call(checkpoint: str) -> None:
-    """What is predicted is the trace's peak; a step frees gradients and makes them anew."""
+    """The trace's maximum is the prediction, and a step frees and remakes gradients."""
     each = case(checkpoint=checkpoint)
     found = trace(each)
     assert peak(found.blocks).total_bytes == predict(each).total_bytes
@@ -100,14 +98,14 @@ def test_a_trace_has_the_peak_and_the_parts_of_the_call(checkpoint: str) -> None
 
 
 def test_a_trace_of_inference_has_one_part() -> None:
-    """Nothing is an activation that would be kept for backward."""
+    """Inference is one phase without activations kept for backward."""
     found = trace(case("forward"))
     assert list(found.phases) == ["forward"]
     assert {block.kind for block in found.blocks} == {"parameters", "inputs", "temporaries"}
 
 
 def test_activations_grow_with_the_batch_and_parameters_do_not() -> None:
-    """Twice the images, twice the activations."""
+    """Twice the images double the activations and keep the parameters."""
     large = replace(SMALL, image_size=224)
     one, many = (replace(case(), workload=replace(large, batch_size=size)) for size in (32, 64))
     few, more = predict(one).by_kind, predict(many).by_kind
@@ -116,13 +114,13 @@ def test_activations_grow_with_the_batch_and_parameters_do_not() -> None:
 
 
 def test_nothing_is_allocated_to_predict() -> None:
-    """The largest model at a batch that no machine holds is predicted like any other."""
+    """A model and batch too large for memory are predicted like any other."""
     huge = replace(SMALL, variant="H/14", patch_size=14, image_size=224, batch_size=10_000)
     assert predict(Case(workload=huge, arm=Arm())).total_bytes > 2**40
 
 
 def test_a_compiled_arm_is_not_predicted() -> None:
-    """What the compiler keeps is its own; the error says so."""
+    """A compiled arm is refused, since the compiler plans its own memory."""
     with pytest.raises(InputError, match=r"'compile' cannot be predicted: .* expected eager"):
         predict(case(compile="compile"))
 
@@ -130,7 +128,7 @@ def test_a_compiled_arm_is_not_predicted() -> None:
 @pytest.mark.parametrize("mode", ["forward", "train"])
 @pytest.mark.parametrize("component", ["model", "block", "attention", "patcher"])
 def test_components_make_up_the_whole(component: str, mode: str) -> None:
-    """Every byte belongs to one component and one kind."""
+    """The bytes of components and kinds add up to the prediction."""
     found = predict(Case(workload=replace(BLOCK, component=component, mode=mode), arm=Arm()))
     parts = found.by_component.values()
     for kind, size_bytes in found.by_kind.items():
@@ -138,8 +136,8 @@ def test_components_make_up_the_whole(component: str, mode: str) -> None:
     assert set(found.by_component) <= {"input", *CALL_COMPONENTS}
 
 
-def test_parameters_stand_with_their_component() -> None:
-    """As the arithmetic has them, and the optimizer keeps two numbers for each."""
+def test_parameters_belong_to_their_component() -> None:
+    """Each component has the arithmetic's parameters, and AdamW two values for each."""
     config = ViTConfig.from_name("B/16", image_size=64)
     parts = predict(case()).by_component
     counted = {

@@ -10,7 +10,7 @@ KIBI = 1024
 
 
 def test_births_and_deaths() -> None:
-    """A storage lives from the operator that made it until its last tensor is gone."""
+    """A storage lives from the operator that makes it until its last tensor is gone."""
     with Tracker() as tracker:
         first = torch.zeros(KIBI, dtype=torch.uint8)
         second = first + 1
@@ -22,8 +22,8 @@ def test_births_and_deaths() -> None:
     assert third is not second
 
 
-def test_a_view_is_no_new_storage() -> None:
-    """What shares memory counts once, and keeps it alive."""
+def test_a_view_shares_its_storage() -> None:
+    """A view adds no bytes and keeps its storage alive."""
     with Tracker() as tracker:
         view = torch.zeros(KIBI, dtype=torch.uint8).view(2, -1)[0]
     (only,) = tracker.blocks()
@@ -32,7 +32,7 @@ def test_a_view_is_no_new_storage() -> None:
 
 
 def test_memory_comes_in_granules() -> None:
-    """An allocator gives no less than its step."""
+    """Sizes are rounded up to the allocator's granule."""
     with Tracker(granule_bytes=512) as tracker:
         kept = [torch.zeros(count, dtype=torch.uint8) for count in (1, 512, 513)]
     assert [block.size_bytes for block in tracker.blocks()] == [512, 512, 1024]
@@ -40,7 +40,7 @@ def test_memory_comes_in_granules() -> None:
 
 
 def test_names_are_given_before_and_after() -> None:
-    """Parameters are named when they are shown, what an operator made when it is known."""
+    """Parameters are named up front, an operator's results afterwards."""
     layer = nn.Linear(4, 4)
     with Tracker() as tracker:
         tracker.label("parameters", layer.parameters())
@@ -53,8 +53,8 @@ def test_names_are_given_before_and_after() -> None:
     assert more.shape == out.shape
 
 
-def test_what_ended_before_is_left_out() -> None:
-    """Blocks since an event are those that lived then or later."""
+def test_earlier_blocks_are_left_out() -> None:
+    """Blocks since an event exclude those that died before it."""
     with Tracker() as tracker:
         gone = torch.zeros(1)
         kept = torch.zeros(2)

@@ -1,4 +1,4 @@
-"""The inside of a model: the article's walk step by step, and FLOPs beside torchinfo's table."""
+"""Model summary: the article's walk step by step, and FLOPs beside torchinfo's table."""
 
 import pytest
 import torch
@@ -8,7 +8,7 @@ from bench.costs.model_summary import shapes, steps, summary
 from vitcore.config import ViTConfig
 from vitcore.model import ViT
 
-# The article's walk: every step with its shape, for one image.
+# The article's walk: each step with its shape, for one image.
 ARTICLE = [
     ("image", "1×3×224×224"),
     ("patcher.unfold", "1×768×196"),
@@ -36,7 +36,7 @@ ARTICLE = [
 
 
 def test_the_walk_is_the_articles() -> None:
-    """Every step of the article is there, in its order, with its shape."""
+    """The walk has every step of the article in order, with its shape."""
     config = ViTConfig.from_name("B/16", patcher="unfold", head="mlp", num_classes=10)
     walked = [(name, shape) for name, _, shape in shapes(config, batch_size=1)]
     places = [walked.index(step) for step in ARTICLE]
@@ -44,7 +44,7 @@ def test_the_walk_is_the_articles() -> None:
 
 
 def test_the_conv_patcher_shows_its_own_steps() -> None:
-    """The other way in: feature map, flattened, permuted."""
+    """The walk of the conv patcher has feature map, flattened and permuted tensors."""
     walked = shapes(ViTConfig.from_name("B/16", patcher="conv"), batch_size=2)
     steps_of_patcher = [(name, shape) for name, _, shape in walked if name.startswith("patcher.")]
     assert steps_of_patcher == [
@@ -56,7 +56,7 @@ def test_the_conv_patcher_shows_its_own_steps() -> None:
 
 @pytest.mark.parametrize("attention", ["mha", "mha_weights", "manual", "sdpa"])
 def test_every_attention_can_be_walked(attention: str) -> None:
-    """No arm hides its block from the walk."""
+    """The walk shows the inside of a block for every attention."""
     config = ViTConfig.from_name("B/32", attention=attention)
     assert ("blocks.0.attention.branch", "1×50×768") in [
         (name, shape) for name, _, shape in shapes(config, batch_size=1)
@@ -64,7 +64,7 @@ def test_every_attention_can_be_walked(attention: str) -> None:
 
 
 def test_equal_blocks_are_opened_once() -> None:
-    """Of twelve equal blocks eleven are one line each, and block 10 is not taken for block 1."""
+    """Eleven of twelve equal blocks have one line each; block 10 is not taken for block 1."""
     with torch.device("meta"):
         names = [name for name, _ in steps(ViT(ViTConfig.from_name("B/16")))]
     assert "blocks.0.mlp.norm" in names
@@ -76,7 +76,7 @@ def test_equal_blocks_are_opened_once() -> None:
 
 
 def test_the_summary_has_the_layers_and_the_right_flops() -> None:
-    """The table of torchinfo, and below it totals that agree with FlopCounterMode."""
+    """Below torchinfo's table the totals agree with FlopCounterMode."""
     config = ViTConfig.from_name("B/16")
     text = summary(config, batch_size=2, depth=2)
     with torch.device("meta"), FlopCounterMode(display=False) as counter:

@@ -1,4 +1,4 @@
-"""bench.costs.profiler: spans of real profiles, and of kernels that no machine here has."""
+"""bench.costs.profiler: spans of real profiles and of made-up GPU events."""
 
 from itertools import pairwise
 from types import SimpleNamespace
@@ -16,7 +16,7 @@ CUDA = SimpleNamespace(name="CUDA")
 
 
 def seen(*, train: bool) -> list[Span]:
-    """Spans of a layer's call inside a range named ``head``, with its backward pass or without."""
+    """Spans of a layer's call in a range named ``head``, with or without its backward."""
     layer, x_BD = torch.nn.Linear(8, 8), torch.zeros(4, 8)
     with profile(activities=[ProfilerActivity.CPU]) as profiler:
         with record_function(f"{RANGE}head"):
@@ -27,7 +27,7 @@ def seen(*, train: bool) -> list[Span]:
 
 
 def event(name: str, start_us: float, end_us: float, **more: Any) -> FunctionEvent:
-    """An event as torch's profiler would give it on a machine with a GPU."""
+    """An event in the form that torch's profiler gives on a GPU."""
     kernels_us = more.pop("kernels_us", ())
     made = FunctionEvent(0, name, 1, start_us, end_us, use_device="cuda", **more)
     for each_us in kernels_us:
@@ -36,7 +36,7 @@ def event(name: str, start_us: float, end_us: float, **more: Any) -> FunctionEve
 
 
 def test_parents_come_first() -> None:
-    """A parent's place is before that of what it holds."""
+    """A parent's index is below that of its children."""
     spans = seen(train=True)
     assert all(span.parent is None or span.parent < place for place, span in enumerate(spans))
     names = [span.name for span in spans]
@@ -46,7 +46,7 @@ def test_parents_come_first() -> None:
 
 
 def test_a_range_has_its_component_and_an_operator_none() -> None:
-    """The name of a range says the component; other people's ranges are none of ours."""
+    """The suite's ranges have a component by name; other ranges have none."""
     spans = seen(train=False)
     assert [span.component for span in spans if span.component] == ["head"]
     with profile(activities=[ProfilerActivity.CPU]) as profiler, record_function("mine"):
@@ -55,7 +55,7 @@ def test_a_range_has_its_component_and_an_operator_none() -> None:
 
 
 def test_self_times_add_up_to_the_whole() -> None:
-    """A range's own time and that of all inside it are its whole time."""
+    """The self times of a range and all its descendants add up to its time."""
     with profile(activities=[ProfilerActivity.CPU]) as profiler, record_function(f"{RANGE}MLP"):
         torch.nn.Linear(8, 8)(torch.zeros(4, 8)).relu()
     whole = next(e for e in profiler.events() if e.cpu_parent is None)
@@ -65,7 +65,7 @@ def test_self_times_add_up_to_the_whole() -> None:
 
 
 def test_nodes_have_the_numbers_of_their_operators() -> None:
-    """Backward can be told to forward; accumulating a gradient has no number."""
+    """Nodes and their operators share a number; gradient accumulation has none."""
     spans = seen(train=True)
     forward = {s.sequence for s in spans if s.name == "aten::addmm"}
     backward = {s.sequence for s in spans if s.node and s.name.endswith(" AddmmBackward0")}
@@ -77,7 +77,7 @@ def test_nodes_have_the_numbers_of_their_operators() -> None:
 
 
 def test_inference_has_no_numbers() -> None:
-    """Where autograd does not watch, there is nothing to tie."""
+    """In inference, without autograd, no span has a sequence number."""
     layer = torch.nn.Linear(8, 8)
     with profile(activities=[ProfilerActivity.CPU]) as profiler, torch.inference_mode():
         layer(torch.zeros(4, 8))
@@ -85,7 +85,7 @@ def test_inference_has_no_numbers() -> None:
 
 
 def test_kernels_are_those_of_the_operator_that_launched_them() -> None:
-    """On CUDA the thread's own time says nothing; a range's likeness there is no kernel."""
+    """On CUDA an operator has its kernels' time; a range's device copy is not a kernel."""
     name = f"{RANGE}MLP"
     around = event(name, 0, 100, is_user_annotation=True, kernels_us=(55,))
     linear, addmm = event("aten::linear", 1, 50), event("aten::addmm", 2, 40, kernels_us=(30, 20))
@@ -103,7 +103,7 @@ def test_kernels_are_those_of_the_operator_that_launched_them() -> None:
 
 
 def test_kernels_of_no_operator_are_not_lost() -> None:
-    """What a graph or a library launched by itself is one span more."""
+    """Kernels without a launching operator, as of a graph, become one further span."""
     launch = event("aten::mm", 0, 10, kernels_us=(5,))
     on_device = [event("mm", 4, 9, device_type=CUDA), event("graph", 10, 17, device_type=CUDA)]
     spans = spans_of([launch, *on_device], "cuda")
@@ -111,14 +111,14 @@ def test_kernels_of_no_operator_are_not_lost() -> None:
     assert sum(span.self_s for span in spans) == pytest.approx(12e-6)
 
 
-def test_what_ends_elsewhere_is_no_span() -> None:
-    """An event that began on one thread and ended on another nests in nothing."""
+def test_an_event_across_threads_is_skipped() -> None:
+    """An event that begins on one thread and ends on another is not a span."""
     events = [event("aten::mm", 0, 10), event("a request", 1, 30, is_async=True)]
     assert [span.name for span in spans_of(events, "cpu")] == ["aten::mm"]
 
 
 def test_spans_are_in_the_order_of_their_starts() -> None:
-    """Attribution follows time, whatever order a profiler tells events in."""
+    """Spans are sorted by start, whatever the profiler's order."""
     events = [event(name, start, start + 1) for name, start in (("c", 9), ("a", 0), ("b", 4))]
     spans = spans_of(events, "cpu")
     assert all(one.name < other.name for one, other in pairwise(spans))

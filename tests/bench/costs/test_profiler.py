@@ -1,4 +1,4 @@
-"""bench.costs.profiler: plain and profiled calls in turn, and which of them count."""
+"""bench.costs.profiler: alternating plain and profiled calls, and their selection."""
 
 from typing import Any
 
@@ -23,12 +23,12 @@ PATCHER = Workload(
 
 
 class Counting(Candidate):
-    """A patcher that notes of each call whether a profiler watched it."""
+    """A patcher that records for each call whether a profiler was active."""
 
     watched: list[bool]
 
     def once(self) -> None:
-        """Do the work, and note who watches."""
+        """Do the work and record the profiler's state."""
         self.watched.append(torch.autograd.profiler._is_profiler_enabled)
         super().once()
 
@@ -44,11 +44,11 @@ def _arm() -> Counting:
 
 
 def ignore(_: str) -> None:
-    """Nobody listens."""
+    """Discard progress."""
 
 
 def seen(*profiled_s: float) -> ProfilingResult:
-    """Profiled calls that took so long."""
+    """Profiled calls of given seconds."""
     found: dict[str, Any] = {
         "profiled_s": list(profiled_s),
         "profilers": [profile(activities=[ProfilerActivity.CPU]) for _ in profiled_s],
@@ -57,7 +57,7 @@ def seen(*profiled_s: float) -> ProfilingResult:
 
 
 def test_plain_and_profiled_calls_alternate(arm: Counting) -> None:
-    """After one that starts the profiler; which of a pair goes first changes from pair to pair."""
+    """After one warm-up call the order within pairs alternates."""
     found = profile_calls(arm, 4, ignore)
     pairs = [[False, True], [True, False], [False, True], [True, False]]
     assert arm.watched == [True, *(each for pair in pairs for each in pair)]
@@ -66,30 +66,30 @@ def test_plain_and_profiled_calls_alternate(arm: Counting) -> None:
     assert found.snapshot is None
 
 
-def test_every_profiler_saw_its_own_call(arm: Counting) -> None:
-    """One call each: nothing of the pairs before."""
+def test_every_profile_has_one_call(arm: Counting) -> None:
+    """Each profile has exactly one call, without those of earlier pairs."""
     for profiler in profile_calls(arm, 3, ignore).profilers:
         names = [event.name for event in profiler.events()]
         assert names.count("vitbench::patcher") == 1
         assert names.count("aten::conv2d") == 1
 
 
-def test_progress_is_told(arm: Counting) -> None:
-    """Which call of how many is next."""
+def test_progress_counts_calls(arm: Counting) -> None:
+    """Progress has the number of the next call and the total."""
     told: list[str] = []
     profile_calls(arm, 2, told.append)
     assert told == ["call 1 of 2", "call 2 of 2"]
 
 
 def test_disturbed_pairs_are_counted_among_those_measured(arm: Counting) -> None:
-    """However busy this machine is."""
+    """At most all pairs are disturbed, and causes are listed exactly if one is."""
     found = profile_calls(arm, 2, ignore)
     assert 0 <= found.disturbed <= 2
     assert bool(found.causes) == bool(found.disturbed)
 
 
 def test_the_faster_half_counts() -> None:
-    """The fastest first; of an odd number the middle one too, and of one that one."""
+    """The faster half is kept, fastest first; of an odd number the middle one too."""
     five = seen(3.0, 1.0, 5.0, 2.0, 4.0)
     assert five.calm() == [five.profilers[place] for place in (1, 3, 0)]
     two, one = seen(2.0, 1.0), seen(1.0)

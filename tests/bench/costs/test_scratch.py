@@ -1,4 +1,4 @@
-"""bench.costs.scratch: what a product takes beside its output, whichever kernel this CPU has."""
+"""bench.costs.scratch: memory of a product beside its output, with this CPU's kernels."""
 
 import json
 import os
@@ -20,7 +20,7 @@ from helpers.records import make_workload
 ATEN = torch.ops.aten
 ATTENTION = ATEN._scaled_dot_product_flash_attention_for_cpu.default
 BFLOAT16 = torch.bfloat16
-# Predicts, then measures, in a process whose environment caps the instruction set of oneDNN.
+# Predict, then measure, in a process in which oneDNN's instruction set is capped.
 BOTH = """
 import json, sys
 from bench.worker import memory as alone
@@ -32,8 +32,8 @@ print(predict(case).total_bytes, alone.measure(case).allocated_bytes)
 """
 
 
-def test_scratch_is_what_a_product_takes_beside_its_output() -> None:
-    """Asked with shapes alone, it is what real numbers take."""
+def test_scratch_by_shapes_is_that_of_real_products() -> None:
+    """Scratch by shapes alone equals that of a product of real numbers."""
     left, right = torch.ones(300, 200, dtype=BFLOAT16), torch.ones(400, 200, dtype=BFLOAT16)
     (left @ right.t()).sum()
     taken = peak_tensor_bytes(lambda: torch.mm(left, right.t()), 0) - 2 * 300 * 400
@@ -42,15 +42,15 @@ def test_scratch_is_what_a_product_takes_beside_its_output() -> None:
         assert product_scratch_bytes(ATEN.mm.default, fake_left, fake_right.t()) == taken
 
 
-def test_large_products_are_asked_as_small_ones() -> None:
-    """Operands of 2 TiB are never there."""
+def test_scratch_of_large_products_needs_no_operands() -> None:
+    """Operands of 2 TiB are never allocated."""
     with FakeTensorMode():
         left, right = torch.empty(2**30, 2**10, dtype=BFLOAT16), torch.empty(2**10, 2**10)
         assert 0 <= product_scratch_bytes(ATEN.mm.default, left, right) < 2**32
 
 
 def test_scratch_of_attention_grows_with_the_batch() -> None:
-    """The largest batch that is asked stands for those beyond it."""
+    """Beyond the largest batch asked of the library, scratch grows in proportion to the batch."""
     with FakeTensorMode():
         one, many = (torch.empty(n, 4, 512, 64, dtype=BFLOAT16) for n in (32, 2**20))
         asked, scaled = (attention_scratch_bytes(ATTENTION, each, each) for each in (one, many))
@@ -59,7 +59,7 @@ def test_scratch_of_attention_grows_with_the_batch() -> None:
 
 @pytest.mark.parametrize("isa", ["AVX2", "AVX512_CORE", "AVX512_CORE_BF16"])
 def test_prediction_holds_for_other_kernels(isa: str) -> None:
-    """AVX-512 without bfloat16 takes a third of the attention's memory as scratch."""
+    """AVX-512 without bfloat16 uses a third of the attention's memory as scratch."""
     case = Case(workload=make_workload(batch_size=3), arm=Arm(attention="sdpa", precision="bf16"))
     done = subprocess.run(
         [sys.executable, "-c", BOTH, json.dumps(asdict(case))],
@@ -73,7 +73,7 @@ def test_prediction_holds_for_other_kernels(isa: str) -> None:
 
 
 def test_a_prediction_for_another_device_asks_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
-    """The CPU's library does not matter on CUDA."""
+    """A prediction for CUDA does not ask the CPU's library."""
     monkeypatch.setattr("bench.costs.scratch.peak_tensor_bytes", pytest.fail)
     case = Case(workload=make_workload(device="cuda"), arm=Arm(precision="bf16"))
     assert predict(case).total_bytes > 0

@@ -1,4 +1,4 @@
-"""bench.costs.top1: a trained model, and how many arms read digits as it does."""
+"""bench.costs.top1: a trained model, and the share of digits that an arm reads alike."""
 
 import sys
 from itertools import product
@@ -16,14 +16,14 @@ from vitcore.config import ATTENTIONS, PATCHERS
 
 @pytest.fixture
 def untrained(monkeypatch: pytest.MonkeyPatch) -> None:
-    """As in a process that has not trained the model yet; training takes one epoch."""
+    """State of a process before the model's training; training takes one epoch."""
     monkeypatch.setattr(digits, "trained", trained.__wrapped__)
     monkeypatch.setattr(digits, "_answers", digits._answers.__wrapped__)
     monkeypatch.setattr(digits, "_EPOCHS", 1)
 
 
 def test_the_model_reads_digits_that_it_never_saw() -> None:
-    """At least 93 in 100, so that its answers are worth comparing."""
+    """The model reads at least 93 % of held-out digits correctly."""
     known = trained()
     with torch.inference_mode():
         right_B = known.model(known.image_BCHW).argmax(1) == known.digit_B
@@ -32,13 +32,13 @@ def test_the_model_reads_digits_that_it_never_saw() -> None:
 
 
 def test_it_is_trained_once() -> None:
-    """Whoever asks again in this process gets the same model."""
+    """A second request in a process returns the same model."""
     assert trained() is trained()
 
 
 @pytest.mark.parametrize(("patcher", "attention"), list(product(PATCHERS, ATTENTIONS)))
 def test_arms_in_float32_agree(patcher: str, attention: str) -> None:
-    """Every patcher and attention reads every digit as the same weights do in float64."""
+    """Every patcher and attention reads every digit as float64 does with the same weights."""
     assert top1_agreement(Arm(patcher=patcher, attention=attention), "cpu") == 1.0
 
 
@@ -51,14 +51,14 @@ def test_arms_in_float32_agree(patcher: str, attention: str) -> None:
     ],
     ids=lambda levels: "-".join(levels.values()),
 )
-def test_what_is_pinned_agrees(levels: dict[str, Any]) -> None:
-    """Kernels and layouts are other ways to the same answers."""
+def test_pinned_kernels_and_layouts_agree(levels: dict[str, Any]) -> None:
+    """Pinned kernels and layouts give the same answers."""
     assert top1_agreement(Arm(**levels), "cpu") == 1.0
 
 
 @pytest.mark.parametrize("precision", ["bf16", "amp_bf16"])
 def test_arms_in_bfloat16_nearly_agree(precision: str) -> None:
-    """It is a share, not far from all."""
+    """The agreement is a share close to 1."""
     assert 0.95 <= top1_agreement(Arm(precision=precision), "cpu") <= 1.0
 
 
@@ -72,15 +72,15 @@ def test_answers_differ_where_weights_do(monkeypatch: pytest.MonkeyPatch) -> Non
     assert 0.05 < top1_agreement(wrong, "cpu") < 0.15
 
 
-def test_what_only_training_knows_makes_no_difference() -> None:
-    """Such arms share one set of answers, which is read once."""
+def test_training_levels_share_their_answers() -> None:
+    """Arms that differ in training only share one set of answers, computed once."""
     arm = Arm(checkpoint="blocks", optimizer="sgd", factory="a.py:f")
     assert digits._read(arm, "cpu") is digits._read(Arm(), "cpu")
 
 
 @pytest.mark.usefixtures("untrained")
 def test_the_caller_is_left_as_it_was() -> None:
-    """Random numbers go on as if nothing had happened, on as many threads, without gradients."""
+    """The caller's random state, threads and gradient mode are restored."""
     threads = torch.get_num_threads()
     torch.manual_seed(7)
     expected = torch.rand(3)
@@ -93,7 +93,7 @@ def test_the_caller_is_left_as_it_was() -> None:
 
 @pytest.mark.usefixtures("untrained")
 def test_inside_inference_mode_it_is_trained_alike() -> None:
-    """Whoever asks from inside a measured call gets the same numbers, and can go on using them."""
+    """Training inside inference mode gives the same weights, usable afterwards."""
     expected = digits.trained()
     with torch.inference_mode():
         found = digits.trained()
@@ -106,7 +106,7 @@ def test_inside_inference_mode_it_is_trained_alike() -> None:
 
 @pytest.mark.usefixtures("untrained")
 def test_without_scikit_learn_the_remedy_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Where the images are not installed nothing else is hurt, least of all the threads."""
+    """Without the images the error names the package, and the thread count is kept."""
     monkeypatch.setitem(sys.modules, "sklearn.datasets", None)
     threads = torch.get_num_threads()
     with pytest.raises(InputError, match=r"scikit-learn's digits; install vitbench\[digits\]"):
