@@ -161,7 +161,7 @@ def pytest_in(folder: Path, *arguments: str) -> subprocess.CompletedProcess[str]
         return ended(process)
 
 
-def test_plain_pytest_keeps_what_pytest_benchmark_offers(tmp_path: Path) -> None:
+def test_plain_pytest_keeps_pytest_benchmark_features(tmp_path: Path) -> None:
     """Table, JSON, autosave and compare work with ``pytest bench`` alone."""
     words = ("--seconds", "0.05", "--benchmark-autosave", "--benchmark-json", "out.json")
     first = pytest_in(tmp_path, *words)

@@ -27,7 +27,7 @@ def inputs_of(text: str | None, precision: str = "fp32", arm: str = "json:loads"
     return make_inputs(compare(arm, arm, text, precision=precision))
 
 
-def test_an_arm_is_what_its_factory_returns(tmp_path: Path) -> None:
+def test_an_arm_is_the_return_value_of_its_factory(tmp_path: Path) -> None:
     """A module or any callable at the comparison's precision, never compiled by the suite."""
     path = write(tmp_path / "arms.py", "from math import tau\ndef make(): return max")
     arm = made(f"{path}:make", "bf16")
