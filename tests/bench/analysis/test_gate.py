@@ -235,7 +235,7 @@ def test_growth_from_zero_is_worse() -> None:
     ],
 )
 def test_the_worst_counts(said: list[str], all_: str) -> None:
-    """A tree is as bad as its worst target."""
+    """The outcome of a tree is that of its worst target."""
     assert (
         worst_outcome([Check(target="t", metric="latency", outcome=each) for each in said]) == all_
     )

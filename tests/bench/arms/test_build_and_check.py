@@ -1,4 +1,4 @@
-"""bench.arms.build_and_check: two arms with equal weights and inputs, and whether they agree."""
+"""bench.arms.build_and_check: two arms with equal weights and inputs, and their agreement."""
 
 import re
 from collections.abc import Callable
@@ -97,7 +97,7 @@ def test_modules_of_equal_names_and_shapes_get_equal_weights(
 
 
 def test_two_copies_never_share_their_weights(own: Callable[..., Comparison]) -> None:
-    """Not even where a factory returns the same module again."""
+    """Copies have separate weights, even if a factory returns the same module again."""
     baseline, arm = build_arms(own("shared", "shared", mode="train"))
     arm()
     pairs = zip(baseline.module.parameters(), arm.module.parameters(), strict=True)
@@ -105,7 +105,7 @@ def test_two_copies_never_share_their_weights(own: Callable[..., Comparison]) ->
 
 
 def test_inputs_of_both_arms_are_equal(own: Callable[..., Comparison]) -> None:
-    """Equal numbers in memory of their own."""
+    """Both arms get equal inputs in separate memory."""
     first, second = (each.inputs.args[0] for each in build_arms(own("linear", "other")))
     assert torch.equal(first, second)
     assert first.data_ptr() != second.data_ptr()

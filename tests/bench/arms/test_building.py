@@ -35,7 +35,7 @@ def small(*grids: Grid) -> list[Comparison]:
 
 @pytest.mark.parametrize("comparison", small(PATCHERS, ATTENTION, PRECISION), ids=lambda c: c.key)
 def test_arm_agrees_with_float64(comparison: Comparison) -> None:
-    """Output and, in training, gradients are within a tenth of the tolerance of the precision."""
+    """Outputs, and gradients in training, are within a tenth of the precision's tolerance."""
     baseline, arm = build_arms(comparison)
     reference = build_reference(comparison, baseline)
     limit = TOLERANCES[comparison.arm.precision] / 10

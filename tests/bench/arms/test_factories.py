@@ -1,4 +1,4 @@
-"""bench.arms.build_and_check: arms and inputs made from what a user names."""
+"""bench.arms.build_and_check: arms and inputs from a user's names."""
 
 from pathlib import Path
 
