@@ -38,7 +38,7 @@ def found(**changes: Any) -> MemoryReport:
 
 
 def test_predicted_beside_measured() -> None:
-    """A process of its own finds what was predicted; its resident memory is more than that."""
+    """Measured memory equals the prediction within 5 %; resident memory exceeds it."""
     report = found(measure=True)
     assert report.note is None
     assert report.measured is not None
@@ -48,8 +48,8 @@ def test_predicted_beside_measured() -> None:
     assert report.measured.unexplained_bytes > 0
 
 
-def test_what_has_no_room_is_not_tried() -> None:
-    """The note says how much it needs and how much is free."""
+def test_a_case_larger_than_free_memory_is_not_measured() -> None:
+    """The note has the needed and the free memory."""
     report = found(measure=True, mode="train", batch_size=100_000)
     assert report.measured is None
     assert "needs " in str(report.note)
