@@ -37,7 +37,7 @@ INSTRUCTIONS: dict[str, dict[str, str]] = {
 STYLE = (("ruff", "check"), ("ruff", "format", "--check"), ("lint-imports", "--no-logo"))
 PREDICTIONS = (
     "tests/bench/costs/test_decomposed_ops.py",
-    "tests/bench/costs/test_memory_prediction.py::test_what_is_predicted_of_a_block_is_what_is_allocated",
+    "tests/bench/costs/test_memory_prediction.py::test_prediction_of_a_block",
 )
 SHOWN = re.compile(r"^<!-- (vitbench .*?) -->\n.*?^<!-- end -->$", re.MULTILINE | re.DOTALL)
 
