@@ -58,7 +58,7 @@ def test_an_energy_objective_needs_a_meter() -> None:
         check_objective(objective, ("cpu",), blind)
     check_objective("energy", ("cuda",), blind)
     check_objective("energy", ("cpu",), make_environment())
-    with pytest.raises(InputError, match=r"'energy' .* on cpu here \(no RAPL\); give another"):
+    with pytest.raises(InputError, match=r"'energy' .* on cpu \(no RAPL\); choose another"):
         check_objective("energy", ("cuda", "cpu"), blind)
 
 

@@ -231,7 +231,7 @@ def test_a_case_without_time_is_skipped(tmp_path: Path) -> None:
     """A case that the survey did not reach has status skipped and the remedy."""
     surveyed = Surveyed(tmp_path, "right", "right#2")
     surveyed.plan = replace(surveyed.plan, each_s=None, budget_s=0.0)
-    late = ("skipped", "out of time; give a larger --budget")
+    late = ("skipped", "no time left in the budget; give a larger --budget")
     assert surveyed.look() == [late, late]
 
 

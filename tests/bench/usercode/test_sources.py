@@ -107,5 +107,7 @@ def test_files_are_identified_by_their_content(tmp_path: Path) -> None:
     path.unlink()
     with pytest.raises(InputError, match=r"arms\.py is missing since the run began"):
         check_unchanged(before, tmp_path)
-    with pytest.raises(InputError, match=r"folder .*, where the paths .* start, is missing"):
+    with pytest.raises(
+        InputError, match=r"folder .*, the working directory of the run, is missing"
+    ):
         check_unchanged({}, tmp_path / "gone")
