@@ -127,11 +127,15 @@ class RunState:
         coming = next_pass(self.plan, self.samples, self.widths, self.spent_s, first_s)
         if coming is not None and coming.index < self.plan.passes:
             return coming
-        return self._next_choice() or self.survey_left or coming
+        jobs = self.survey_left
+        return self._next_choice(len(jobs)) or jobs or coming
 
-    def _next_choice(self) -> Choice | None:
-        """Return the combinations that the run chooses now and has time to measure."""
-        plan, cases = self.plan, len(self.survey_left)
+    def _next_choice(self, cases: int) -> Choice | None:
+        """Return the combinations that the run chooses now and has time to measure.
+
+        ``cases`` is the number of cases left to survey.
+        """
+        plan = self.plan
         if not plan.choose or (cases and plan.objective in SURVEYED_OBJECTIVES):
             return None
         # Most cases of a survey are small, and choices matter more than the others.
