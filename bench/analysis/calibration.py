@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from bench.analysis.estimates import CONFIDENCE, Interval, estimate_pass, geometric
 from bench.analysis.replication import Effect, effect, fit_spread
 from bench.analysis.rows import estimates
-from bench.analysis.verdicts import check_controls, judge, verdict
+from bench.analysis.verdicts import ALIKE_SHARE, check_controls, judge, verdict
 from bench.records.calibration import Method, Rate
 from bench.records.comparison import Sample
 
@@ -106,14 +106,12 @@ def _alone(trials: Sequence[Trial], controls: Sequence[Trial]) -> list[TrialResu
 
 def _student(trials: Sequence[Trial], _: Sequence[Trial]) -> list[TrialResult]:
     """Student's t over the passes of each comparison by itself."""
-    intervals = [
-        geometric([estimate_pass(s.baseline_s, s.arm_s).log_ratio for s in each.samples])
-        for each in trials
-    ]
-    return [
-        TrialResult(each.truth, interval, verdict(interval))
-        for each, interval in zip(trials, intervals, strict=True)
-    ]
+    outcomes = []
+    for trial in trials:
+        logs = [estimate_pass(s.baseline_s, s.arm_s).log_ratio for s in trial.samples]
+        interval, narrow = geometric(logs), geometric(logs, 1 - 2 * ALIKE_SHARE)
+        outcomes.append(TrialResult(trial.truth, interval, verdict(interval, narrow=narrow)))
+    return outcomes
 
 
 def _sequential(trials: Sequence[Trial], _: Sequence[Trial]) -> list[TrialResult]:

@@ -45,12 +45,12 @@ class Interval:
         return Interval(self.value * factor, *bounds)
 
 
-def geometric(log_values: Sequence[float]) -> Interval:
+def geometric(log_values: Sequence[float], confidence: float = CONFIDENCE) -> Interval:
     """Return the geometric mean of one value per pass, with Student's t interval of the logarithms.
 
-    A pass is one process and its calls are correlated, so passes count, not calls: with n passes
-    the interval has n - 1 degrees of freedom (Student 1908, "The Probable Error of a Mean").
-    Raises ValueError for no values.
+    ``confidence`` is the interval's, a share. A pass is one process and its calls are correlated,
+    so passes count, not calls: with n passes the interval has n - 1 degrees of freedom (Student
+    1908, "The Probable Error of a Mean"). Raises ValueError for no values.
     """
     if not log_values:
         raise ValueError("no passes to take a mean of")
@@ -58,7 +58,7 @@ def geometric(log_values: Sequence[float]) -> Interval:
     passes = len(log_values)
     if passes == 1:
         return Interval(math.exp(mean))
-    quantile = float(stdtrit(passes - 1, 0.5 + CONFIDENCE / 2))
+    quantile = float(stdtrit(passes - 1, 0.5 + confidence / 2))
     half = quantile * float(np.std(log_values, ddof=1)) / math.sqrt(passes)
     return Interval(math.exp(mean), math.exp(mean - half), math.exp(mean + half))
 

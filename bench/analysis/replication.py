@@ -89,7 +89,11 @@ class Effect:
     @property
     def interval(self) -> Interval:
         """The speed-up with its 95 % interval, by Student's t."""
-        half = min(self.half_width, _LARGEST_LOG)
+        return self.bounded(CONFIDENCE)
+
+    def bounded(self, confidence: float) -> Interval:
+        """Return the speed-up with its interval of a given confidence, a share such as 0.95."""
+        half = min(self._quantile(0.5 + confidence / 2) * self.standard_error, _LARGEST_LOG)
         low, high = self.log_ratio - half, self.log_ratio + half
         return Interval(*(math.exp(bound) for bound in (self.log_ratio, low, high)))
 

@@ -12,7 +12,14 @@ from bench.analysis.notes import row_notes, status_and_error, unsteady
 from bench.analysis.ratios import with_throughput, with_yardstick
 from bench.analysis.replication import effect, fit_spread
 from bench.analysis.row_costs import with_costs
-from bench.analysis.verdicts import FALSE_SHARE, Controls, Judgement, check_controls, judge
+from bench.analysis.verdicts import (
+    ALIKE_SHARE,
+    FALSE_SHARE,
+    Controls,
+    Judgement,
+    check_controls,
+    judge,
+)
 from bench.records.arm_costs import Survey
 from bench.records.comparison import CHOICE, DELTA, SCHEMA, Comparison, Sample
 from bench.records.environment import Environment
@@ -51,7 +58,8 @@ class Analysis:
     @property
     def expected_false(self) -> float:
         """Upper bound on the expected number of false verdicts among these."""
-        return FALSE_SHARE * self.decided
+        alike = sum(not each.is_control and each.verdict == "equivalent" for each in self.records)
+        return FALSE_SHARE * (self.decided - alike) + ALIKE_SHARE * alike
 
 
 def analyse(

@@ -7,9 +7,12 @@ Three guards separate an interval from a verdict:
    negative controls as in empirical calibration (Schuemie et al. 2014). If that ratio exceeds
    WITHHELD_BEYOND, the run gets no verdicts.
 2. Many comparisons find differences by chance: p-values are adjusted to control the false discovery
-   rate of the verdicts (Benjamini and Hochberg 1995), which also holds for positively dependent
-   comparisons and for the direction of a difference.
+   rate of the verdicts (Benjamini and Hochberg 1995). It is proved for independent comparisons and
+   for some that depend on each other (Benjamini and Yekutieli 2001); that it holds for those of a
+   run, which share an estimate of their spread, is shown by simulation.
 3. A difference within ``delta`` is ``equivalent``: too small to choose by, whatever its p-value.
+   That takes two one-sided tests at 5 % each (Schuirmann 1987), or a 90 % interval within the band,
+   adjusted in the family of the comparisons that are not called different.
 """
 
 import math
@@ -23,8 +26,10 @@ from bench.analysis.estimates import Interval
 from bench.analysis.replication import Effect
 from bench.records.comparison import DELTA
 
-# False discovery rate of the verdicts of a run.
+# False discovery rate of the differences of a run, and of its equivalences.
 FALSE_SHARE = 0.02
+ALIKE_SHARE = 0.05
+_DIFFERENT = ("faster", "slower")
 # Controls that stray with a smaller probability are not explained by chance.
 _STRAY_P = 0.05
 # Beyond this widening factor a run gets no verdicts.
@@ -77,17 +82,24 @@ def adjusted(p_values: Sequence[float]) -> list[float]:
 
 
 def verdict(
-    speedup: Interval, delta: float = DELTA, *, differs: bool = True, agrees: bool = True
+    speedup: Interval,
+    delta: float = DELTA,
+    *,
+    narrow: Interval | None = None,
+    differs: bool = True,
+    agrees: bool = True,
 ) -> str:
-    """``faster``, ``slower``, ``equivalent`` (the interval is within 1 ± delta) or ``undecided``.
+    """``faster``, ``slower``, ``equivalent`` (``narrow`` is within 1 ± delta) or ``undecided``.
 
-    An interval within the band is ``equivalent`` even if it excludes 1. ``differs``
-    and ``agrees`` are whether a difference, or its absence, is significant after the adjustment for
-    multiple comparisons. Without bounds the verdict is ``undecided``.
+    ``speedup`` has the 95 % interval, ``narrow`` the 90 % one of two one-sided tests at 5 %, for
+    which the 95 % interval stands in. An interval within the band is ``equivalent`` even if it
+    excludes 1. ``differs`` and ``agrees`` are whether a difference, or its absence, is significant
+    after the adjustment for multiple comparisons. Without bounds the verdict is ``undecided``.
     """
-    if speedup.low is None or speedup.high is None:
+    inner = narrow or speedup
+    if speedup.low is None or speedup.high is None or inner.low is None or inner.high is None:
         return "undecided"
-    if speedup.low >= 1 / (1 + delta) and speedup.high <= 1 + delta:
+    if inner.low >= 1 / (1 + delta) and inner.high <= 1 + delta:
         return "equivalent" if agrees else "undecided"
     if differs and speedup.low > 1:
         return "faster"
@@ -96,13 +108,18 @@ def verdict(
     return "undecided"
 
 
+def _verdict(found: Effect, delta: float, *, differs: bool) -> str:
+    narrow = found.bounded(1 - 2 * ALIKE_SHARE)
+    return verdict(found.interval, delta, narrow=narrow, differs=differs)
+
+
 def check_controls(effects: Sequence[Effect], delta: float = DELTA) -> Controls:
     """Check whether comparisons of identical arms stay as close to 1 as their intervals predict.
 
     If they do, the sum of squares of their normal scores is chi-square distributed.
     """
-    verdicts = [verdict(e.interval, delta, differs=e.p_value <= FALSE_SHARE) for e in effects]
-    strayed = sum(each in ("faster", "slower") for each in verdicts)
+    verdicts = [_verdict(each, delta, differs=each.p_value <= FALSE_SHARE) for each in effects]
+    strayed = sum(each in _DIFFERENT for each in verdicts)
     squares = [float(ndtri(max(each.p_value, 1e-300) / 2)) ** 2 for each in effects]
     total, count = math.fsum(squares), len(effects)
     surprising = count > 0 and float(chdtrc(count, total)) < _STRAY_P
@@ -115,22 +132,33 @@ def judge(
     """Return a verdict for each comparison of a family, with p-values adjusted for its size."""
     widened = {key: each.widened(controls.widening) for key, each in effects.items()}
     different = adjusted([each.p_value for each in widened.values()])
-    alike = adjusted([each.p_beyond(math.log1p(delta)) for each in widened.values()])
     # Largest p-value that Benjamini and Hochberg's procedure accepts.
     found = sum(p_value <= FALSE_SHARE for p_value in different)
     bar = FALSE_SHARE * max(found, 1) / max(len(different), 1)
-    judged = {}
-    for (key, each), p_differs, p_agrees in zip(widened.items(), different, alike, strict=True):
-        decided = verdict(
-            each.interval,
-            delta,
-            differs=p_differs <= FALSE_SHARE,
-            agrees=p_agrees <= FALSE_SHARE,
-        )
-        judged[key] = Judgement(
+    said = {
+        key: _verdict(each, delta, differs=p_value <= FALSE_SHARE)
+        for (key, each), p_value in zip(widened.items(), different, strict=True)
+    }
+    decided = said | _alike(widened, said, delta)
+    return {
+        key: Judgement(
             effect=each,
-            verdict="undecided" if controls.withheld else decided,
-            p_value=p_differs,
+            verdict="undecided" if controls.withheld else decided[key],
+            p_value=p_value,
             detectable=max(each.detectable(bar), delta),
         )
-    return judged
+        for (key, each), p_value in zip(widened.items(), different, strict=True)
+    }
+
+
+def _alike(effects: Mapping[str, Effect], said: Mapping[str, str], delta: float) -> dict[str, str]:
+    """Return the verdicts of the comparisons not called different: equivalent or undecided.
+
+    The p-values of the tests of equivalence are adjusted for the number of these.
+    """
+    open_ = [key for key, name in said.items() if name not in _DIFFERENT]
+    alike = adjusted([effects[key].p_beyond(math.log1p(delta)) for key in open_])
+    return {
+        key: "equivalent" if p_value <= ALIKE_SHARE else "undecided"
+        for key, p_value in zip(open_, alike, strict=True)
+    }

@@ -141,7 +141,7 @@ def run(context: click.Context, /, **options: Unpack[RunOptions]) -> None:
     A verdict compares an arm with the factor's baseline on one workload:
       faster, slower    the 95 % interval of the speed-up excludes 1, also after
                         adjusting for the number of comparisons
-      equivalent        the interval is within --delta of 1
+      equivalent        the 90 % interval is within --delta of 1
       undecided         neither: more passes or a larger budget may decide
     """  # noqa: D301 (click wants the character itself)
     from bench.report.tables.costs import known_views

@@ -1,7 +1,7 @@
 """Lines on the quality of a run: controls, false verdicts, disturbances, warm-up."""
 
 from bench.analysis.rows import Analysis
-from bench.analysis.verdicts import FALSE_SHARE, Controls
+from bench.analysis.verdicts import ALIKE_SHARE, FALSE_SHARE, Controls
 from bench.records.row import Record
 from bench.report.units import counted, digits
 
@@ -17,7 +17,8 @@ def trust(analysis: Analysis) -> list[str]:
         verdicts = counted(analysis.decided, "verdict")
         lines.append(
             f"Of {verdicts} at most {expected} are expected to be false (share of false "
-            f"discoveries held to {100 * FALSE_SHARE:.0f} %)."
+            f"discoveries held to {100 * FALSE_SHARE:.0f} % of differences, "
+            f"{100 * ALIKE_SHARE:.0f} % of equivalences)."
         )
     short = sum(map(_falls_short, analysis.records))
     if short:

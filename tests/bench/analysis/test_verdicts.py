@@ -5,12 +5,13 @@ import random
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 from scipy import stats
 
 from bench.analysis.estimates import Interval
-from bench.analysis.verdicts import FALSE_SHARE, adjusted, judge, verdict
+from bench.analysis.replication import Effect
+from bench.analysis.verdicts import ALIKE_SHARE, FALSE_SHARE, adjusted, judge, verdict
 from bench.records.comparison import DELTA, VERDICTS
 from helpers.records import make_controls, make_effect
 
@@ -86,6 +87,25 @@ def test_adjusted_truth_table(
 def test_without_bounds(interval: Interval) -> None:
     """Without both bounds the verdict is undecided at any value."""
     assert verdict(interval) == "undecided"
+
+
+@pytest.mark.parametrize(
+    ("wide", "narrow", "expected"),
+    [
+        ((0.97, 1.03), (LOWER, UPPER), "equivalent"),
+        ((0.97, 1.03), (before(LOWER), UPPER), "undecided"),
+        ((0.97, 1.03), (LOWER, after(UPPER)), "undecided"),
+        ((1.001, 1.03), (1.002, UPPER), "equivalent"),
+        ((1.001, 1.03), (1.002, after(UPPER)), "faster"),
+        ((1.0, 1.03), (1.001, after(UPPER)), "undecided"),  # 1 is outside of the wide one only
+    ],
+)
+def test_each_question_has_its_interval(
+    wide: tuple[float, float], narrow: tuple[float, float], expected: str
+) -> None:
+    """The 90 % interval tells equivalent arms, the 95 % interval different ones."""
+    outer, inner = (Interval(math.sqrt(low * high), low, high) for low, high in (wide, narrow))
+    assert verdict(outer, narrow=inner) == expected
 
 
 @pytest.mark.parametrize(("delta", "expected"), [(0.1, "equivalent"), (0.01, "faster")])
@@ -171,6 +191,62 @@ def test_equivalence_is_adjusted_too() -> None:
     wide = {str(n): make_effect(0.0, 0.05) for n in range(40)}
     assert judge({"a": barely}, QUIET)["a"].verdict == "equivalent"
     assert judge({"a": barely, **wide}, QUIET)["a"].verdict == "undecided"
+
+
+@settings(deadline=None)
+@given(
+    log_ratio=st.floats(-0.05, 0.05),
+    standard_error=st.floats(1e-4, 0.05),
+    degrees=st.floats(1, 100),
+    delta=st.floats(0.005, 0.1),
+)
+def test_one_comparison_is_equivalent_by_two_one_sided_tests(
+    log_ratio: float, standard_error: float, degrees: float, delta: float
+) -> None:
+    """A single comparison is equivalent if neither bound of the band is plausible at 5 % a side."""
+    found = make_effect(log_ratio, standard_error, degrees=degrees)
+    bounds = (math.log1p(delta) - abs(log_ratio)) / standard_error
+    p_value = stats.t.sf(bounds, degrees)
+    assume(abs(p_value - 0.05) > 1e-9)
+    (judged,) = judge({"a": found}, QUIET, delta).values()
+    assert (judged.verdict == "equivalent") == (p_value < 0.05)
+
+
+def family(alike: int, different: int, standard_error: float, seed: int) -> dict[str, Effect]:
+    """Effects of equal arms, of a fourth as many from the edge on, and of arms twice as fast."""
+    numbers = np.random.default_rng(seed)
+    truths = {f"alike-{place}": 0.0 for place in range(alike)}
+    truths |= {f"edge-{place}": (1 + place / 4) * math.log1p(DELTA) for place in range(alike // 4)}
+    truths |= {f"fast-{place}": math.log(2) for place in range(different)}
+    return {
+        key: make_effect(
+            truth + float(numbers.normal(0, standard_error)), standard_error, degrees=1e6
+        )
+        for key, truth in truths.items()
+    }
+
+
+def test_decided_differences_do_not_cost_equivalence() -> None:
+    """Arms that are called different do not count in the family of the tests of equivalence."""
+    said = [judge(family(20, count, 0.006, seed=1), QUIET) for count in (0, 80)]
+    alone, among = (
+        {key for key, judged in each.items() if judged.verdict == "equivalent"} for each in said
+    )
+    assert alone <= among
+    assert len(alone) > 10
+
+
+def test_equivalence_is_reached_and_rarely_false() -> None:
+    """Most equal arms are called equivalent; few so called differ by delta or more."""
+    said = [
+        (key, judged.verdict)
+        for seed in range(200)
+        for key, judged in judge(family(20, 20, 0.006, seed), QUIET).items()
+    ]
+    alike = [key for key, name in said if name == "equivalent"]
+    true = sum(key.startswith("alike") for key in alike)
+    assert true > 0.8 * 200 * 20
+    assert len(alike) - true <= ALIKE_SHARE * len(alike)
 
 
 def test_false_discoveries_are_rare() -> None:

@@ -41,7 +41,7 @@ def test_expected_false_verdicts() -> None:
     analysis = make_analysis([make_record()] * 30 + [make_record(verdict="undecided")] * 9)
     assert trust(analysis)[1] == (
         "Of 30 verdicts at most 0.60 are expected to be false "
-        "(share of false discoveries held to 2 %)."
+        "(share of false discoveries held to 2 % of differences, 5 % of equivalences)."
     )
 
 
