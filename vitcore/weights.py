@@ -66,3 +66,16 @@ def transfer(source: nn.Module, target: nn.Module) -> None:
     with torch.no_grad():
         for name, parameter in target.state_dict().items():
             parameter.copy_(values[canonical_name(name)].reshape(parameter.shape))
+
+
+def tie(source: nn.Module, target: nn.Module) -> None:
+    """Give ``target`` the very weights of ``source``, without copying, on its device and dtype.
+
+    Both then compute the same function, and hold one set of weights. ``target`` may be on the meta
+    device. Raises ValueError where the two are of different sizes.
+    """
+    _check_fit(source, target)
+    values = canonical(source.state_dict())
+    shapes = {name: value.shape for name, value in target.state_dict().items()}
+    tied = {name: values[canonical_name(name)].view(shape) for name, shape in shapes.items()}
+    target.load_state_dict(tied, assign=True)

@@ -82,22 +82,26 @@ def estimate_pass(
     arm_s: Sequence[float],
     disturbed: Sequence[int] = (),
     resolution_s: float = 0.0,
+    late: Sequence[int] | None = None,
 ) -> PassEstimate:
     """Estimate the ratio of one pass from its alternating pairs.
 
     The estimate is a median, robust to single disturbed pairs: the mean of the median over pairs in
-    which the baseline went first (even indices) and of the median over the others, so that the cost
-    of going second cancels. ``disturbed`` pairs are left out if at least half of the pairs, and six
-    or more, were calm. The variance is that of a median of normal values with the spread of the
-    pairs (from the median absolute deviation), times (1 + r) / (1 - r) for the correlation r of
-    neighbouring pairs, plus the variance of rounding to the clock's ``resolution_s`` seconds.
+    which the baseline went first and of the median over the others, those in ``late`` (None: the
+    odd ones), so that the cost of going second cancels. ``disturbed`` pairs are left out if at
+    least half of the pairs, and six or more, were calm. The variance is that of a median of normal
+    values with the spread of the pairs (from the median absolute deviation), times
+    (1 + r) / (1 - r) for the correlation r of neighbouring pairs, plus the variance of rounding to
+    the clock's ``resolution_s`` seconds.
     Raises ValueError if the two have unequal lengths or are empty.
     """
     if len(baseline_s) != len(arm_s) or not arm_s:
         raise ValueError(f"{len(baseline_s)} baseline and {len(arm_s)} arm times make no pairs")
     ratios = np.log(np.asarray(baseline_s)) - np.log(np.asarray(arm_s))
-    kept = _calm(len(ratios), disturbed)
-    orders = [half for half in (kept[kept % 2 == 0], kept[kept % 2 == 1]) if half.size]
+    everything = np.arange(len(ratios))
+    is_late = everything % 2 == 1 if late is None else np.isin(everything, np.asarray(late))
+    kept = _calm(is_late, disturbed)
+    orders = [half for half in (kept[~is_late[kept]], kept[is_late[kept]]) if half.size]
     medians = [float(np.median(ratios[half])) for half in orders]
     residuals = ratios.copy()
     for half, median in zip(orders, medians, strict=True):
@@ -111,12 +115,12 @@ def estimate_pass(
     )
 
 
-def _calm(rounds: int, disturbed: Sequence[int]) -> NDArray[np.int64]:
+def _calm(is_late: NDArray[np.bool_], disturbed: Sequence[int]) -> NDArray[np.int64]:
     """Return the indices of the pairs to use; all of them if either order has too few calm ones."""
-    everything = np.arange(rounds)
+    everything = np.arange(len(is_late))
     calm = np.setdiff1d(everything, np.asarray(disturbed, dtype=np.int64))
-    enough = len(calm) >= max(_LEAST_CALM, rounds / 2)
-    return calm if enough and len(set((calm % 2).tolist())) > 1 else everything
+    enough = len(calm) >= max(_LEAST_CALM, len(is_late) / 2)
+    return calm if enough and len(set(is_late[calm])) == len(set(is_late)) else everything
 
 
 def _variance(residuals: Floats, spread: float) -> float:

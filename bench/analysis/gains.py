@@ -1,10 +1,11 @@
 """Gains of arms over the default level by an objective, and the expected speed-up of a whole."""
 
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from bench.analysis.estimates import Interval
+from bench.analysis.regret import Rival, rival_of, upper_bound
 from bench.records.comparison import DELTA
 from bench.records.row import Record
 
@@ -13,6 +14,9 @@ Repeats = Callable[[Record, str], int]
 
 # Components that are the whole: their speed-up applies to all of its time.
 WHOLES = ("block", "model")
+# A factor's choice: better than the rest and bounded; no arm changes the whole by more than delta;
+# a rival may still gain more than that.
+CHOSEN, DOES_NOT_MATTER, OPEN = CELL_STATUSES = ("chosen", "does_not_matter", "open")
 # Minimum gains by objectives that have no interval.
 LEAST = {"memory": 1.01, "energy": 1.05}
 
@@ -23,8 +27,10 @@ class Part:
 
     ``gain`` is the improvement of the chosen level over the default by the objective, as a factor;
     ``speedup`` is that of its time; both are 1 for the default level. ``contenders`` are arms that
-    may be better. ``component`` and ``batch_size`` are those of the measurement, ``baseline_ms`` is
-    the default level's time. ``is_known``: the objective was measured for some arm;
+    may be better. ``rivals`` are the other arms with what they could gain of the whole, ``status``
+    is one of CELL_STATUSES. ``component`` and ``batch_size`` are those of the measurement,
+    ``baseline_ms`` is the default level's time. ``is_known``: the objective was measured for
+    some arm;
     ``has_no_data``: for none of the arms to choose from, or the default level failed;
     ``unmeasured`` are the arms without a measurement of it.
     """
@@ -37,9 +43,32 @@ class Part:
     batch_size: int
     baseline_ms: float | None = None
     contenders: tuple[str, ...] = ()
+    rivals: tuple[Rival, ...] = ()
+    status: str = OPEN
     is_known: bool = False
     has_no_data: bool = False
     unmeasured: tuple[str, ...] = ()
+
+    @property
+    def bound_of_whole(self) -> float | None:
+        """Largest gain of the whole by another arm of this factor, at 95 %; None if unknown."""
+        bound = upper_bound(self.rivals)
+        return bound if math.isfinite(bound) else None
+
+
+def rivals_of(gains: Mapping[str, Interval], level: str) -> tuple[Rival, ...]:
+    """Return the rivals of a choice; ``gains`` are those of the whole over the default by arm."""
+    return tuple(rival_of(arm, gain, gains[level]) for arm, gain in gains.items() if arm != level)
+
+
+def cell_status(rivals: Sequence[Rival], delta: float) -> str:
+    """Return the status of a cell by the rivals of its choice."""
+    if upper_bound(rivals) > delta:
+        return OPEN
+    margins = (each.upper(len(rivals)) - each.log_gain for each in rivals)
+    reach = (abs(each.log_gain) + margin for each, margin in zip(rivals, margins, strict=True))
+    is_small = max(reach, default=0.0) <= math.log1p(delta)
+    return DOES_NOT_MATTER if is_small else CHOSEN
 
 
 def expected_speedup(
@@ -74,6 +103,30 @@ def _half_width(speedup: Interval, share: float) -> float:
     """Return the half-width of the logarithm of the time that a part saves."""
     low, high = speedup.low or speedup.value, speedup.high or speedup.value
     return (_log_saved(high, share) - _log_saved(low, share)) / 2
+
+
+def gain_of_whole(
+    record: Record, whole: Record | None, repeats: Repeats, batch_size: int
+) -> Interval | None:
+    """Return the speed-up of the whole by an arm; None if it, or the part's share, is unknown."""
+    gain = speedup_of(record)
+    if gain is None or (record.of_whole is None and record.component in WHOLES):
+        return gain
+    if record.of_whole is not None:
+        values = [record.of_whole, record.of_whole_low, record.of_whole_high]
+        return _interval(None if value is None else 1 + value for value in values)
+    if whole is None or not whole.latency_ms or record.latency_ms is None:
+        return None
+    default_ms = whole.latency_ms * (1.0 if whole.is_control else whole.speedup or 1.0)
+    alone_ms = record.latency_ms * gain.value * batch_size / (record.batch_size or 1)
+    share = min(repeats(whole, record.component) * alone_ms / default_ms, 1.0)
+    bounds = (gain.value, gain.low, gain.high)
+    return _interval(None if b is None else math.exp(_log_saved(b, share)) for b in bounds)
+
+
+def _interval(bounds: Iterable[float | None]) -> Interval:
+    value, low, high = bounds
+    return Interval(value or 1.0, low, high)
 
 
 def gain_of(record: Record, control: Record | None, objective: str) -> Interval | None:

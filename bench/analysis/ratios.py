@@ -6,7 +6,7 @@ from dataclasses import replace
 from statistics import median
 
 from bench.analysis.estimates import Interval, geometric
-from bench.records.comparison import Comparison, Sample, comparison_key
+from bench.records.comparison import Comparison, Sample
 from bench.records.row import Record
 
 # Fewer passes give no interval: these ratios borrow no spread from other comparisons.
@@ -50,7 +50,7 @@ def throughput_ratio(baseline: Sequence[Sample], arm: Sequence[Sample]) -> Inter
 
 def control_key(comparison: Comparison) -> str:
     """Return the key of the control of a comparison's baseline."""
-    return comparison_key(comparison.factor, comparison.workload, comparison.baseline_name)
+    return replace(comparison, arm=comparison.baseline).key
 
 
 def with_throughput(

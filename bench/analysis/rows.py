@@ -130,10 +130,24 @@ def _judge(
 def estimates(samples: Iterable[Sample]) -> list[PassEstimate]:
     """Return the estimate of each pass that measured a comparison."""
     return [
-        estimate_pass(sample.baseline_s, sample.arm_s, sample.disturbed, sample.resolution_s)
+        estimate_pass(
+            sample.baseline_s, sample.arm_s, sample.disturbed, sample.resolution_s, sample.late
+        )
         for sample in samples
         if sample.status == "ok" and sample.arm_s
     ]
+
+
+def is_beyond_doubt(record: Record, band: float) -> bool:
+    """Return whether a speed-up lies so far outside a band around 1 that no pass would move it in.
+
+    ``band`` is its half-width, of the logarithm. The distance is twice the interval's half-width,
+    about four standard errors: also after several looks a false decision is rare.
+    """
+    if record.speedup is None or record.speedup_low is None or record.speedup_high is None:
+        return False
+    half = math.log(record.speedup_high / record.speedup_low) / 2
+    return abs(math.log(record.speedup)) - band > 2 * half
 
 
 def speedup(samples: Sequence[Sample]) -> Interval | None:
@@ -181,8 +195,9 @@ def _row(
         unsteady=unsteady(measured),
         inputs=workload.inputs,
         error=error,
-        **(_times(workload.batch_size, measured) if measured else {}),
+        **(_times(comparison, measured, judgement) if measured else {}),
         **(_judged(judgement, status) if judgement else {}),
+        **(of_whole(comparison, measured, judgement.effect.interval) if judgement else {}),
     )
 
 
@@ -198,12 +213,15 @@ def _judged(judgement: Judgement, status: str) -> dict[str, Any]:
     }
 
 
-def _times(batch_size: int | None, measured: list[Sample]) -> dict[str, Any]:
-    latency = _median_time(measured, lambda sample: sample.arm_s).scaled(1e3)
+def _times(
+    comparison: Comparison, measured: list[Sample], judgement: Judgement | None
+) -> dict[str, Any]:
+    latency = _latency(comparison, measured, judgement).scaled(1e3)
     walled = [sample for sample in measured if sample.arm_wall_s]
     wall = _median_time(walled, lambda sample: sample.arm_wall_s).scaled(1e3) if walled else None
     queued = [sample.arm_queued_s for sample in measured if sample.arm_queued_s is not None]
     call_s = statistics.median(queued) if queued else latency.value / 1e3
+    batch_size = comparison.workload.batch_size
     return {
         "latency_ms": latency.value,
         "latency_low_ms": latency.low,
@@ -211,6 +229,55 @@ def _times(batch_size: int | None, measured: list[Sample]) -> dict[str, Any]:
         "wall_ms": wall.value if wall else None,
         "images_per_s": batch_size / call_s if batch_size else None,
     }
+
+
+def _latency(
+    comparison: Comparison, measured: list[Sample], judgement: Judgement | None
+) -> Interval:
+    """Return the seconds of one call.
+
+    In rounds that several arms share, it is the baseline's time / the speed-up, so that all numbers
+    of a row, and of the rows beside it, come from the same observations.
+    """
+    if judgement is None or any(sample.group is None for sample in measured):
+        return _median_time(measured, lambda sample: sample.arm_s)
+    baseline = _median_time(measured, lambda sample: sample.baseline_s)
+    is_control = comparison.is_control
+    return baseline.scaled(1.0 if is_control else math.exp(-judgement.effect.log_ratio))
+
+
+def of_whole(
+    comparison: Comparison, measured: Sequence[Sample], speedup: Interval
+) -> dict[str, Any]:
+    """Return what an arm changes of the whole model, from the share of its part in that time.
+
+    Empty for a part that was measured alone: its share is unknown.
+    """
+    share = _share(comparison, measured)
+    if share is None:
+        return {}
+    bounds = [
+        None if bound is None else 1 / (1 - share + share / bound) - 1
+        for bound in (speedup.value, speedup.low, speedup.high)
+    ]
+    wholes_s = [sample.whole_s for sample in measured if sample.whole_s]
+    return {
+        "of_whole": bounds[0],
+        "of_whole_low": bounds[1],
+        "of_whole_high": bounds[2],
+        "whole_ms": 1e3 * statistics.median(wholes_s) if wholes_s else None,
+    }
+
+
+def _share(comparison: Comparison, measured: Sequence[Sample]) -> float | None:
+    """Return the share of the baseline's part, all instances of it, in the model's time."""
+    workload = comparison.workload
+    if workload.variant is None:
+        return None
+    if not comparison.is_inside:
+        return 1.0 if workload.component in ("block", "model") else None
+    shares = [sample.share for sample in measured if sample.share is not None]
+    return statistics.median(shares) if shares else None
 
 
 def _median_time(samples: Sequence[Sample], times: Callable[[Sample], Sequence[float]]) -> Interval:

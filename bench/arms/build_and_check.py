@@ -31,6 +31,8 @@ from bench.usercode.vitcore_spec import VitcorePart
 # Upper bound of random integers, which may be indices into a table.
 _INDICES = 10
 T = TypeVar("T")
+# Outputs and gradients by name.
+Answer = tuple[Leaves, Leaves]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -190,22 +192,35 @@ def _build_own(comparison: Comparison, *, arm_first: bool) -> Both[Candidate]:
 
 
 def _check_own(comparison: Comparison, baseline: Candidate, arm: Candidate) -> Agreement:
-    answers = []
-    for name, each in (("baseline", baseline), ("candidate", arm)):
-        before = [tensor.clone() for tensor in each.inputs.tensors().values()]
-        answers.append(_called(name, partial(_answer, comparison, each)))
-        if not all(map(_is_same, before, each.inputs.tensors().values())):
-            return Agreement(error=f"the {name} changes its input: let it work on a copy")
-    expected, answer = answers
+    found = own_answer("baseline", comparison, baseline)
+    return found if isinstance(found, Agreement) else check_own(comparison, found, baseline, arm)
+
+
+def check_own(
+    comparison: Comparison, expected: Answer, baseline: Candidate, arm: Candidate
+) -> Agreement:
+    """Compare a user's arm with the baseline's answer, within what the comparison allows."""
+    answer = own_answer("candidate", comparison, arm)
+    if isinstance(answer, Agreement):
+        return answer
     found = agreement(answer, expected, (baseline.arm.precision, arm.arm.precision))
     return found.accepted() if comparison.allow_different else found
+
+
+def own_answer(name: str, comparison: Comparison, arm: Candidate) -> Answer | Agreement:
+    """Return outputs and gradients of a user's arm; a failed check if it changes its input."""
+    before = [tensor.clone() for tensor in arm.inputs.tensors().values()]
+    answer = _called(name, partial(_answer, comparison, arm))
+    if not all(map(_is_same, before, arm.inputs.tensors().values())):
+        return Agreement(error=f"the {name} changes its input: let it work on a copy")
+    return answer
 
 
 def _is_same(before: Tensor, after: Tensor) -> bool:
     return torch.equal(before.nan_to_num(), after.detach().nan_to_num())
 
 
-def _answer(comparison: Comparison, arm: Candidate) -> tuple[Leaves, Leaves]:
+def _answer(comparison: Comparison, arm: Candidate) -> Answer:
     if comparison.workload.mode == "train":
         return arm.outputs_and_gradients()
     return arm.outputs(), {}

@@ -6,7 +6,7 @@ an input that may be either.
 
 import zlib
 from collections.abc import Callable
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 from typing import Any, TypeVar
@@ -17,7 +17,7 @@ from torch import Tensor, nn
 from bench.arms.agreement import Agreement, beyond_tolerance, gradient_error, relative_error
 from bench.arms.candidate import Candidate, seeded
 from bench.arms.levels import cross_entropy
-from bench.arms.tensors import Inputs
+from bench.arms.tensors import Inputs, Leaves
 from bench.records.comparison import Arm, Comparison, Workload
 from bench.records.errors import InputError, one_line
 from bench.suite.work import config_for
@@ -114,39 +114,51 @@ def build_module(arm: Arm, workload: Workload, **changes: Any) -> nn.Module:
     return module
 
 
-def _blank(arm: Arm, workload: Workload) -> nn.Module:
+def blank_module(
+    arm: Arm, workload: Workload, *, device: str | None = None, **changes: Any
+) -> nn.Module:
     """Build an arm's module with uninitialised weights, for a caller that overwrites them.
 
-    Drawing random weights would take as long as all other steps of a build together.
+    ``changes`` are further fields of the config. Drawing random weights would take as long as all
+    other steps of a build together.
     """
     with torch.device("meta"):
-        config = config_for(workload, patcher=arm.patcher, attention=arm.attention)
+        config = config_for(workload, patcher=arm.patcher, attention=arm.attention, **changes)
         module = _COMPONENTS[workload.component](config)
-    return module.to_empty(device=workload.device)
+    return module if device == "meta" else module.to_empty(device=workload.device)
 
 
 def copy_weights(source: nn.Module, arm: Arm, workload: Workload, dtype: torch.dtype) -> nn.Module:
     """Build an arm's module on the workload's device and copy the weights of ``source`` into it."""
-    module = _blank(arm, workload).to(dtype)
+    module = blank_module(arm, workload).to(dtype)
     transfer(source, module)
     return module
 
 
-def _candidate(arm: Arm, workload: Workload, module: nn.Module, input_BX: Tensor) -> Candidate:
+def candidate_of(arm: Arm, workload: Workload, module: nn.Module, input_BX: Tensor) -> Candidate:
+    """Return an arm of a module, ready to run on an input of the workload."""
     return Candidate(
         arm,
         workload,
         module,
         Inputs(args=(input_BX,)),
         loss=cross_entropy if workload.component == "model" else None,
-        # The float64 reference runs on the CPU, where a batch made for a GPU would take minutes.
-        one_image=workload.device == "cuda",
+        one_image=_needs_one_image(workload),
     )
+
+
+def _needs_one_image(workload: Workload) -> bool:
+    """Return whether one image of a batch suffices for a check.
+
+    The float64 reference runs on the CPU, where a batch made for a GPU would take minutes.
+    """
+    many = (workload.batch_size or 1) > 1
+    return workload.device == "cuda" or (many and workload.mode == "forward")
 
 
 def build_candidate(arm: Arm, workload: Workload) -> Candidate:
     """Build a single arm with random weights and inputs."""
-    return _candidate(arm, workload, build_module(arm, workload), random_inputs(workload))
+    return candidate_of(arm, workload, build_module(arm, workload), random_inputs(workload))
 
 
 def build_arms(comparison: Comparison, *, arm_first: bool = False) -> Both[Candidate]:
@@ -158,13 +170,13 @@ def build_arms(comparison: Comparison, *, arm_first: bool = False) -> Both[Candi
     input_BX = random_inputs(workload)
     modules = in_turn(
         partial(build_module, comparison.baseline, workload),
-        partial(_blank, comparison.arm, workload),
+        partial(blank_module, comparison.arm, workload),
         arm_first=arm_first,
     )
     transfer(*modules)
     return in_turn(
         *(
-            partial(_candidate, arm, workload, module, input_BX)
+            partial(candidate_of, arm, workload, module, input_BX)
             for arm, module in zip(arms, modules, strict=True)
         ),
         arm_first=arm_first,
@@ -180,23 +192,42 @@ def build_reference(comparison: Comparison, baseline: Candidate) -> Candidate:
     arm = Arm(attention="manual", precision="fp64")
     module = copy_weights(baseline.module, arm, workload, torch.float64)
     (input_BX,) = baseline.inputs.args
-    return _candidate(arm, workload, module, input_BX[:1] if baseline.one_image else input_BX)
+    return candidate_of(arm, workload, module, input_BX[:1] if baseline.one_image else input_BX)
 
 
-def check(comparison: Comparison, baseline: Candidate, arm: Candidate) -> Agreement:
-    """Compare an arm's output, and in training its gradients, with the float64 reference."""
+@dataclass(frozen=True)
+class Expected:
+    """Output of the float64 reference, and in training its gradients, on the CPU."""
+
+    output: Tensor
+    gradients: Leaves | None
+
+
+def expected_of(comparison: Comparison, baseline: Candidate) -> Expected:
+    """Compute what every arm of a workload with the baseline's weights and input should return."""
     reference = build_reference(comparison, baseline)
-    gradient: float | None = None
     if comparison.workload.mode == "train":
-        expected, expected_gradients = reference.output_and_gradients()
+        return Expected(*reference.output_and_gradients())
+    return Expected(reference.output(), None)
+
+
+def agreement_with(expected: Expected, arm: Candidate) -> Agreement:
+    """Compare an arm's output, and in training its gradients, with the expected ones."""
+    gradient: float | None = None
+    if expected.gradients is not None:
         output, gradients = arm.output_and_gradients()
-        gradient = gradient_error(gradients, expected_gradients)
+        gradient = gradient_error(gradients, expected.gradients)
     else:
-        expected, output = reference.output(), arm.output()
-    errors = {"output": relative_error(output, expected), "gradient": gradient}
+        output = arm.output()
+    errors = {"output": relative_error(output, expected.output), "gradient": gradient}
     return Agreement(
         output_error=errors["output"],
         gradient_error=gradient,
-        largest_error=float((output - expected).abs().max()),
-        error=beyond_tolerance(comparison.arm.precision, errors),
+        largest_error=float((output - expected.output).abs().max()),
+        error=beyond_tolerance(arm.arm.precision, errors),
     )
+
+
+def check(comparison: Comparison, baseline: Candidate, arm: Candidate) -> Agreement:
+    """Compare an arm with the float64 reference of its baseline's weights and input."""
+    return agreement_with(expected_of(comparison, baseline), arm)

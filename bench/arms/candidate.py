@@ -59,7 +59,8 @@ class Candidate:
         loss: Loss | None = None,
         one_image: bool = False,
     ) -> None:
-        self.arm, self.work, self.device = arm, work, workload.device
+        self.arm, self.work, self.workload = arm, work, workload
+        self.device = workload.device
         self.loss, self.one_image = loss or half_mean_squares, one_image
         self.module = work if isinstance(work, nn.Module) else nn.Module()
         self._prepare(inputs, train=workload.mode == "train")
@@ -96,6 +97,11 @@ class Candidate:
         the timer keeps return values.
         """
         self.step()
+
+    def touch_inputs(self) -> None:
+        """Read the inputs, so that they are in the cache as if a layer before had written them."""
+        for tensor in self.inputs.tensors().values():
+            tensor.detach().ne(0).any()
 
     def outputs(self) -> Leaves:
         """Return every tensor of a forward call's output by its path, on the CPU."""

@@ -20,7 +20,7 @@ from bench.cli.options import (
     show_option,
 )
 from bench.cli.output import progress, show_run
-from bench.records.comparison import ASKED_FACTORS, USUAL_FACTORS, USUAL_PIXELS
+from bench.records.comparison import ASKED_FACTORS, MODEL, USUAL_FACTORS, USUAL_PIXELS
 from bench.records.errors import RunError
 
 if TYPE_CHECKING:
@@ -40,7 +40,7 @@ class RunOptions(MeasuringOptions):
     image_size: int
     component: str
     cache: str
-    precision: float
+    precision: float | None
     delta: float
     choose: bool
     objective: str
@@ -80,7 +80,11 @@ class RunOptions(MeasuringOptions):
     "the model only if a call takes at most 50 GFLOP).",
 )
 @click.option(
-    "--cache", default="cold", show_default=True, help="cold flushes the cache before each pair."
+    "--cache",
+    default=MODEL,
+    show_default=True,
+    help="State of the caches of a part: that of the model, in whose calls it is then measured, or, "
+    "measured alone, cold or warm.",
 )
 @click.option(
     "--passes",
@@ -93,9 +97,8 @@ class RunOptions(MeasuringOptions):
 @click.option(
     "--precision",
     type=share,
-    default="1%",
-    show_default=True,
-    help="Continue, within the budget, until every interval is within this of its speed-up.",
+    help="Continue, within the budget, until every interval is within this of its speed-up, e.g. "
+    "1%  [default: until what was not chosen could gain less than half of --delta]",
 )
 @delta_option
 @click.option(

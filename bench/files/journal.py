@@ -1,7 +1,8 @@
-"""The journal of a run: one line per event, on disk before the next comparison starts.
+"""The journal of a run: one line per event, on disk before the next group starts.
 
-An event is ``process`` (a worker starts a pass or a survey), ``start`` (a comparison starts in a
-pass) or ``sample`` (its outcome); ``survey_start`` and ``survey`` are the same for one arm of a
+An event is ``process`` (a worker starts a pass or a survey), ``start`` (a group of comparisons
+starts in a pass), ``sample`` (the measurement of one of them) or ``group`` (all of them are done);
+``survey_start`` and ``survey`` are the same for one arm of a
 survey; ``choice`` has the comparisons that measure the chosen combinations. Everything else in a
 run's folder can be rebuilt from the journal, the plan and the environment. The temporary
 journals of ``vitbench memory`` and ``vitbench profile`` have ``memory_start`` and ``memory``,
@@ -64,6 +65,11 @@ def append_start(journal: Path, job: Job) -> None:
 def append_outcome(journal: Path, job: Job, outcome: Outcome, *, died: bool = False) -> None:
     """Append the outcome of a job; ``died``: its process ended before the job did."""
     append_event(journal, job.done, **{"key": job.key, **asdict(outcome), "died": died})
+
+
+def append_sample(journal: Path, sample: Sample) -> None:
+    """Append the sample of one comparison in one pass."""
+    append_event(journal, "sample", **asdict(sample))
 
 
 class JournalReader:

@@ -16,9 +16,14 @@ STATUSES = ("ok", "oom", "timeout", "crashed", "wrong", "skipped")
 # Objectives for the choice of an implementation; the first is the default.
 OBJECTIVES = ("latency", "throughput", "memory", "energy")
 VERDICTS = ("faster", "slower", "equivalent", "undecided")
-CACHES = ("cold", "warm")
+# State of the caches at a timed call: that of the model (the part is measured inside it), or of a
+# part measured alone, with cold or with warm weights.
+MODEL = "model"
+CACHES = (MODEL, "cold", "warm")
 # Levels of ``compile`` that compile a whole model.
 MODEL_ARMS = ("compile", "reduce_overhead", "max_autotune")
+# Components that are less than a model.
+PARTS = ("patcher", "attention", "block")
 # The precision of a user's arm without a chosen type: modules stay as they were made.
 OWN = "own"
 # Smaller relative differences do not matter for the choice of an implementation.
@@ -81,7 +86,7 @@ class Arm:
     """
 
     patcher: str = "conv"
-    attention: str = "sdpa"
+    attention: str = "mha"
     compile: str = "eager"
     precision: str = "fp32"
     checkpoint: str = "none"
@@ -111,8 +116,8 @@ class Arm:
         return "+".join(levels) or "plain"
 
 
-# The baseline level of every factor; chosen combinations are compared with it.
-DEFAULT_ARM = Arm(attention="mha")
+# The baseline of every factor; chosen combinations are compared with it.
+DEFAULT_ARM = Arm()
 # The factors of ``vitbench compare`` and of chosen combinations; then those that a run can vary.
 OWN_FACTOR = "factory"
 CHOICE = "choice"
@@ -137,6 +142,24 @@ class Comparison:
     allow_different: bool = False
 
     @property
+    def is_inside(self) -> bool:
+        """Whether the part is measured inside calls of the model."""
+        return self.cache == MODEL and self.workload.component in PARTS
+
+    @property
+    def group(self) -> str:
+        """Name of the comparisons that are measured together: their arms take turns.
+
+        Parts that are measured inside a model share its calls.
+        """
+        work = self.workload
+        if self.baseline.factory is not None:
+            return f"{work}-{self.baseline_name}"
+        if self.is_inside:
+            return f"{replace(work, component='inside')}-{self.baseline.choice}"
+        return f"{work}-{self.baseline.choice}"
+
+    @property
     def arm_name(self) -> str:
         """The candidate's level of the factor."""
         return self.arm.level(self.factor)
@@ -154,12 +177,17 @@ class Comparison:
     @property
     def key(self) -> str:
         """Name of the comparison, unique within a run."""
-        return comparison_key(self.factor, self.workload, self.arm_name)
+        level = self.baseline.precision if self.factor in FACTORS else ""
+        return comparison_key(self.factor, self.workload, self.arm_name, level)
 
 
-def comparison_key(factor: str, workload: Workload, arm: str) -> str:
-    """Return the name of a comparison, unique within a run."""
-    return f"{factor}-{workload}-{arm}"
+def comparison_key(factor: str, workload: Workload, arm: str, precision: str = "") -> str:
+    """Return the name of a comparison, unique within a run.
+
+    ``precision`` is that of both arms, where another factor than precision is compared.
+    """
+    is_usual = factor == "precision" or precision in ("", Arm.precision)
+    return f"{factor}-{workload}-{arm}" + ("" if is_usual else f"@{precision}")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -186,6 +214,14 @@ class Sample:
     error: str | None = None
     remedy: Remedy | None = None
     """An alternative to the advice at the end of ``error``."""
+    group: str | None = None
+    """Name of the comparisons that were measured in the same rounds; None: pairs of their own."""
+    late: tuple[int, ...] | None = None
+    """Indices of the rounds in which the baseline was called after the arm; None: the odd ones."""
+    whole_s: float | None = None
+    """Seconds of one call of the whole model with the baseline; None: measured alone."""
+    share: float | None = None
+    """Share of that time in the baseline's part, all instances of it."""
     note: str | None = None
     baseline_s: tuple[float, ...] = ()
     arm_s: tuple[float, ...] = ()

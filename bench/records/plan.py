@@ -8,10 +8,10 @@ from bench.records.comparison import CHOICE, DELTA, OBJECTIVES, Comparison
 
 @dataclass(frozen=True, kw_only=True)
 class Choice:
-    """Combinations that a run chose by its rows, to be measured on a block or a whole model."""
+    """Comparisons that a run chose by its rows: of combinations, or at another precision."""
 
     comparisons: tuple[Comparison, ...]
-    """A control and a candidate for each combination."""
+    """Controls and candidates."""
     passes: int
     """Number of passes that measure them."""
 

@@ -46,7 +46,9 @@ class Record:
     precision: str
     """Number format of the arm."""
     cache: str
-    """State of the last-level cache before each pair: ``cold`` (flushed) or ``warm``."""
+    """State of the caches: that of the ``model`` inside which the part is measured, or weights
+    that are ``cold`` or ``warm``.
+    """
     baseline: str
     """Level of the factor that the arm is compared with."""
     arm: str
@@ -81,6 +83,14 @@ class Record:
     """Upper end of the 95 % interval of ``speedup``."""
     verdict: str | None = None
     """``faster``, ``slower``, ``equivalent`` or ``undecided``."""
+    of_whole: float | None = None
+    """Relative gain of the whole model's speed by this arm: 0.02 is a model that is 2 % faster."""
+    of_whole_low: float | None = None
+    """Lower end of the 95 % interval of ``of_whole``."""
+    of_whole_high: float | None = None
+    """Upper end of the 95 % interval of ``of_whole``."""
+    whole_ms: float | None = None
+    """Time of one call of the whole model with the baseline, in milliseconds."""
     detectable_effect: float | None = None
     """Smallest relative difference that would have been found in four of five such measurements."""
     p_value: float | None = None
@@ -195,7 +205,8 @@ class Record:
     @property
     def key(self) -> str:
         """Name of the row's comparison, unique within a run."""
-        return comparison_key(self.factor, self.workload, self.arm)
+        level = self.precision if self.factor in FACTORS else ""
+        return comparison_key(self.factor, self.workload, self.arm, level)
 
     @property
     def factor_name(self) -> str:

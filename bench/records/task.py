@@ -1,6 +1,7 @@
 """Tasks of worker processes: jobs to do in order, and where to write their outcomes."""
 
-from dataclasses import dataclass
+from collections.abc import Container, Iterator
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, ClassVar, Generic, TypeVar
 
@@ -10,53 +11,91 @@ from bench.records.comparison import Comparison, Sample
 # Exit codes of a worker: an arm made the GPU unusable; the journal cannot be written.
 LOST = 86
 UNWRITABLE = 87
+# With this number of candidates a group can be divided.
+MANY = 2
 
 
 @dataclass(frozen=True, kw_only=True)
-class _ComparisonJob:
-    comparison: Comparison
+class Ending:
+    """Outcome of a job whose results are other events, or files."""
 
-    @property
-    def device(self) -> str:
-        """Device of both arms."""
-        return self.comparison.workload.device
+    status: str = "ok"
+    """One of ``bench.records.comparison.STATUSES``."""
+    error: str | None = None
+    """One line if ``status`` is not ``ok``."""
 
 
 @dataclass(frozen=True, kw_only=True)
-class PassJob(_ComparisonJob):
-    """Measure one comparison in alternating pairs, for one pass. The outcome is a ``Sample``."""
+class PassJob:
+    """Measure a group of comparisons in one pass: their arms take turns.
+
+    Each comparison has a ``Sample``; the outcome of the job is an ``Ending``.
+    """
 
     start: ClassVar = "start"
-    done: ClassVar = "sample"
+    done: ClassVar = "group"
 
+    comparisons: tuple[Comparison, ...]
+    """Comparisons of one group; the control, if any, first."""
     pass_index: int
     """Number of the pass, from 0."""
     weight: float = 1.0
-    """Factor of the comparison's share of the pass's time."""
+    """Factor of the group's share of the pass's time."""
     ready_s: float | None = None
     """Seconds that building, checking and compiling took in an earlier pass; None: unknown."""
     measure_s: float | None = None
     """Seconds to measure, however long getting ready takes; None: a share of the pass's time."""
-    check: bool = True
-    """Whether to compare the arm's output with float64 first."""
+    checked: tuple[str, ...] = ()
+    """Keys of the comparisons whose outputs an earlier pass has checked."""
+
+    @property
+    def candidates(self) -> tuple[Comparison, ...]:
+        """The comparisons other than controls."""
+        return tuple(each for each in self.comparisons if not each.is_control)
 
     @property
     def key(self) -> str:
-        """Name of the comparison, unique within a run."""
-        return self.comparison.key
+        """Name of the group, or of its only comparison: unique within a pass."""
+        only = self.candidates or self.comparisons
+        return only[0].key if len(only) == 1 else only[0].group
 
-    def failed(self, status: str, error: str) -> Sample:
+    @property
+    def device(self) -> str:
+        """Device of all arms."""
+        return self.comparisons[0].workload.device
+
+    def parts(self, measured: Container[str]) -> "tuple[PassJob, ...]":
+        """Return a job for each candidate that has no sample yet, for when a process died.
+
+        The group of each is its control and itself, so that the arm at fault is found. Empty if
+        there is only one candidate.
+        """
+        if len(self.candidates) < MANY:
+            return ()
+        controls = tuple(each for each in self.comparisons if each.is_control)
+        left = (each for each in self.candidates if each.key not in measured)
+        return tuple(replace(self, comparisons=(*controls, each)) for each in left)
+
+    def samples(self, status: str, error: str, *, died: bool = False) -> Iterator[Sample]:
+        """Yield the sample of each candidate, or of a lone control, for a job without times."""
+        for each in self.candidates or self.comparisons:
+            yield Sample(
+                key=each.key, pass_index=self.pass_index, status=status, error=error, died=died
+            )
+
+    def failed(self, status: str, error: str) -> Ending:
         """Outcome of a job that measured nothing."""
-        return Sample(key=self.key, pass_index=self.pass_index, status=status, error=error)
+        return Ending(status=status, error=error)
 
 
 @dataclass(frozen=True, kw_only=True)
-class SurveyJob(_ComparisonJob):
+class SurveyJob:
     """Examine the arm of a comparison alone. The outcome is a ``Survey``."""
 
     start: ClassVar = "survey_start"
     done: ClassVar = "survey"
 
+    comparison: Comparison
     limits: tuple[str, ...] = ()
     """Precisions (see ``arm_costs.computed_in``) in which to measure the limit of its products."""
     shapes_only: bool = False
@@ -66,6 +105,11 @@ class SurveyJob(_ComparisonJob):
     def key(self) -> str:
         """Name of the case, unique within a run."""
         return Case(workload=self.comparison.workload, arm=self.comparison.arm).key
+
+    @property
+    def device(self) -> str:
+        """Device of the arm."""
+        return self.comparison.workload.device
 
     def failed(self, status: str, error: str) -> Survey:
         """Outcome of a job that measured nothing."""
@@ -100,16 +144,6 @@ class MemoryJob(_CaseJob):
 
 
 @dataclass(frozen=True, kw_only=True)
-class Ending:
-    """Outcome of a job whose results are files."""
-
-    status: str = "ok"
-    """One of ``bench.records.comparison.STATUSES``."""
-    error: str | None = None
-    """One line if ``status`` is not ``ok``."""
-
-
-@dataclass(frozen=True, kw_only=True)
 class ProfileJob(_CaseJob):
     """Profile one case and write its data files. The outcome is an ``Ending``."""
 
@@ -129,7 +163,7 @@ class ProfileJob(_CaseJob):
 
 
 Job = PassJob | SurveyJob | MemoryJob | ProfileJob
-Outcome = Sample | Survey | MeasuredMemory | Ending
+Outcome = Survey | MeasuredMemory | Ending
 J = TypeVar("J", bound=Job)
 
 

@@ -22,8 +22,13 @@ def factor_name(record: Record) -> str:
 
 
 def workload(record: Record) -> str:
-    """Name of a row's workload: ``B/16 model b1 train``, with an unusual image size."""
-    return record.workload.name
+    """Name of a row's workload: ``B/16 model b1 train``, with an unusual image size or precision.
+
+    The precision is named where both arms have it, but for a user's own arms.
+    """
+    name, precision = record.workload.name, record.precision
+    is_own = record.factor in ("precision", CHOICE) or record.factor not in FACTORS
+    return name if is_own or precision == DEFAULT_ARM.precision else f"{name} {precision}"
 
 
 def arm_name(record: Record) -> str:

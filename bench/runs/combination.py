@@ -5,10 +5,10 @@ from dataclasses import replace
 
 from bench.analysis.decision import Aim, Decision, decide
 from bench.analysis.gains import WHOLES
-from bench.records.comparison import CHOICE, DEFAULT_ARM, Comparison, Workload
+from bench.records.comparison import CHOICE, DEFAULT_ARM, DELTA, MODEL, Comparison, Workload
 from bench.records.plan import Choice, Plan
 from bench.records.row import Record
-from bench.suite.grid import CONTROL_SHARE, choose_component
+from bench.suite.grid import choose_component
 from bench.suite.work import flops, repeats
 from bench.worker.budget import TimeEstimate
 
@@ -18,9 +18,9 @@ SURVEYED_OBJECTIVES = ("memory", "energy")
 _LEAST_WORK = 4.0
 
 
-def decisions(records: Sequence[Record], aim: Aim) -> list[Decision]:
-    """Return the decisions from the rows of a run, one for each situation."""
-    return decide(records, aim, _repeats)
+def decisions(records: Sequence[Record], aim: Aim, delta: float = DELTA) -> list[Decision]:
+    """Return the decisions from the rows of a run: one or two for each situation."""
+    return decide(records, aim, _repeats, delta)
 
 
 def _repeats(whole: Record, part: str) -> int:
@@ -35,12 +35,13 @@ def aim_of(plan: Plan) -> Aim:
 def wanted(plan: Plan, records: Sequence[Record]) -> list[Comparison]:
     """Return the comparisons of chosen combinations that the plan lacks, the cheapest first.
 
-    Each combination comes with a control of the default arm; the default arm itself needs none.
+    The default arm needs no measurement, nor does a combination that is a row already.
     """
     known = {each.key for each in plan.comparisons}
-    found = sorted(decisions(records, aim_of(plan)), key=lambda each: flops(_workload(each, plan)))
+    found = [each for each in decisions(records, aim_of(plan), plan.delta) if not each.combined]
+    found.sort(key=lambda each: flops(_workload(each, plan)))
     pairs = (pair for each in found if each.arm != DEFAULT_ARM for pair in _pair(each, plan))
-    return [each for each in pairs if each.key not in known]
+    return list(dict.fromkeys(each for each in pairs if each.key not in known))
 
 
 def _pair(decision: Decision, plan: Plan) -> Iterator[Comparison]:
@@ -48,8 +49,8 @@ def _pair(decision: Decision, plan: Plan) -> Iterator[Comparison]:
     chosen = decision.arm.as_part(workload.component)
     if chosen == DEFAULT_ARM:
         return
-    caches = (c.cache for c in plan.comparisons if c.workload.component != "model")
-    cache = "warm" if workload.component == "model" else next(caches, "cold")
+    caches = (c.cache for c in plan.comparisons if c.cache != MODEL)
+    cache = MODEL if workload.component == "model" else next(caches, "cold")
     for arm in (DEFAULT_ARM, chosen):
         yield Comparison(
             factor=CHOICE, workload=workload, baseline=DEFAULT_ARM, arm=arm, cache=cache
@@ -68,7 +69,11 @@ def _workload(decision: Decision, plan: Plan) -> Workload:
         image_size=place.image_size,
         batch_size=place.batch_size,
     )
-    works = (each.workload for each in plan.comparisons if each.workload.component in WHOLES)
+    works = (
+        each.workload
+        for each in plan.comparisons
+        if each.workload.component in WHOLES and not each.is_inside
+    )
     known = (work for work in works if replace(work, component="model") == workload)
     return next(known, None) or choose_component(workload, "auto")
 
@@ -81,9 +86,9 @@ def affordable(
     None if one control and its candidate do not fit.
     """
     chosen, pass_s = 0, startup_s
-    for count in range(2, len(comparisons) + 1, 2):
+    for count in range(2, len(comparisons) + 1):
         need_s = startup_s + sum(map(_least_s, comparisons[:count]))
-        if need_s <= seconds:
+        if need_s <= seconds and not comparisons[count - 1].is_control:
             chosen, pass_s = count, need_s
     if not chosen:
         return None
@@ -98,12 +103,15 @@ def _least_s(comparison: Comparison) -> float:
 
 
 def with_choices(plan: Plan, choices: Sequence[Choice]) -> Plan:
-    """Add choices to a plan: each comparison once; controls get less time."""
+    """Add choices to a plan: each comparison once."""
     found = {each.key: each for choice in choices for each in choice.comparisons}
-    lighter = {key: CONTROL_SHARE for key, each in found.items() if each.is_control}
     return replace(
         plan,
         comparisons=(*plan.comparisons, *found.values()),
-        weights={**plan.weights, **lighter},
-        choice_passes=max((choice.passes for choice in choices), default=0),
+        choice_passes=max((c.passes for c in choices if _has_wholes(c)), default=0),
     )
+
+
+def _has_wholes(choice: Choice) -> bool:
+    """Return whether a choice measures combinations, not parts at another precision."""
+    return any(each.factor == CHOICE for each in choice.comparisons)

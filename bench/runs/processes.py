@@ -14,7 +14,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any, NoReturn
 
-from bench.files.journal import Event, JournalReader, append_event, append_outcome
+from bench.files.journal import Event, JournalReader, append_event, append_outcome, append_sample
 from bench.files.run_folder import write_json
 from bench.machine.git import without_repository
 from bench.records.errors import RunError
@@ -72,7 +72,8 @@ def run_to_completion(task: Task[J], reader: JournalReader, watch: OnEvent) -> N
     """Run all jobs of a task; call ``watch`` with each event within half a second.
 
     A process that dies, or exceeds the task's limit in one job, loses only that job: another
-    process does the rest. When interrupted, the pair under way is finished and written before
+    process does the rest. The comparisons of a group are then measured apart, so that only the one
+    at fault is lost. When interrupted, the pair under way is finished and written before
     KeyboardInterrupt propagates; a second interrupt ends at once. Raises RunError if a process ends
     before it starts a job, OSError if the journal cannot be written.
     """
@@ -80,17 +81,21 @@ def run_to_completion(task: Task[J], reader: JournalReader, watch: OnEvent) -> N
     while task.jobs:
         done: set[str] = set()
         running: list[str] = []
-        note = partial(_note, task=task, running=running, done=done, watch=watch)
+        measured: set[str] = set()
+        note = partial(_note, task=task, running=running, done=done, measured=measured, watch=watch)
         _append_process(task)
         ended = _run_process(task, reader, note)
         _forward_events(reader, note)
         if not running and not done:
             raise RunError(f"{name} measured nothing: {ended.cause}{_last_line(task)}")
-        _record_crash(task, running, ended)
+        left: list[J] = []
+        for job in task.jobs:
+            if job.key not in done:
+                is_running = job.key in running
+                left += _after_death(task, job, measured, ended) if is_running else [job]
         _forward_events(reader, note)
         attempt += 1
-        left = tuple(job for job in task.jobs if job.key not in done)
-        task = replace(task, jobs=left, name=f"{name}-again-{attempt}")
+        task = replace(task, jobs=tuple(left), name=f"{name}-again-{attempt}")
 
 
 def _append_process(task: Task[Any]) -> None:
@@ -101,10 +106,18 @@ def _append_process(task: Task[Any]) -> None:
 
 
 def _note(
-    event: Event, *, task: Task[Any], running: list[str], done: set[str], watch: OnEvent
+    event: Event,
+    *,
+    task: Task[Any],
+    running: list[str],
+    done: set[str],
+    measured: set[str],
+    watch: OnEvent,
 ) -> None:
-    """Update the keys of the running job and of finished jobs; forward the event."""
+    """Update the keys of the running job, of finished jobs and of samples; forward the event."""
     job = task.jobs[0]
+    if event["kind"] == "sample":
+        measured.add(event["key"])
     if event["kind"] == job.start:
         running[:] = [event["key"]]
     if event["kind"] == job.done:
@@ -212,13 +225,18 @@ def _kill(process: subprocess.Popen[bytes]) -> None:
     process.wait()
 
 
-def _record_crash(task: Task[Any], running: list[str], ended: Death) -> None:
-    """Append the outcome of the job that was running when its process ended."""
+def _after_death(task: Task[Any], job: Any, measured: set[str], ended: Death) -> list[Any]:
+    """Return the parts of a job whose process died; one that has none gets its outcome."""
     is_quoted = task.is_temporary and ended.status != "timeout"
     cause = ended.cause + (_last_line(task) if is_quoted else "")
-    for job in task.jobs:
-        if job.key in running:
-            append_outcome(task.journal, job, job.failed(ended.status, cause), died=True)
+    if isinstance(job, PassJob):
+        if parts := job.parts(measured):
+            return list(parts)
+        for sample in job.samples(ended.status, cause, died=True):
+            if sample.key not in measured:
+                append_sample(task.journal, sample)
+    append_outcome(task.journal, job, job.failed(ended.status, cause), died=True)
+    return []
 
 
 def _last_line(task: Task[Any]) -> str:

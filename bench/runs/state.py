@@ -4,15 +4,17 @@ Each event is read once and becomes one record. Everything that follows from a r
 step, the rows, the decisions, the report) is computed from these records on demand.
 """
 
+import math
 from pathlib import Path
 
 from bench.analysis.decision import Aim, Decision
 from bench.analysis.gate import is_open
-from bench.analysis.rows import Analysis, analyse
+from bench.analysis.regret import upper_bound
+from bench.analysis.rows import Analysis, analyse, is_beyond_doubt
 from bench.files.journal import Event, read_events, record_of
 from bench.files.run_folder import read_environment, read_plan
 from bench.records.arm_costs import Survey
-from bench.records.comparison import Sample
+from bench.records.comparison import CHOICE, Sample
 from bench.records.environment import Environment
 from bench.records.plan import Choice, Plan
 from bench.records.row import Record
@@ -28,6 +30,7 @@ from bench.runs.combination import (
     wanted,
     with_choices,
 )
+from bench.runs.levels import is_staged, serves, wanted_levels
 from bench.runs.schedule import REPORT_S, NextPass, next_pass, planned_left
 
 # Events that mark a finished measurement.
@@ -104,18 +107,47 @@ class RunState:
         return self.analysis.records
 
     @property
-    def widths(self) -> dict[str, float]:
-        """Half-widths of the intervals by key of the comparisons that further passes may measure.
+    def urgency(self) -> dict[str, float]:
+        """How much each comparison needs further passes, by key; at most 1 is enough.
 
-        Of the logarithm: 0.01 is about one percent. Empty if the plan has no precision.
+        With a precision: the half-width of its interval / that precision. Otherwise, of a run that
+        chooses: what the rivals of its factor could still gain of the whole / half of delta.
         """
-        if self.plan.precision is None:
-            return {}
-        if self.plan.gate is None:
-            return self.analysis.widths
+        plan = self.plan
+        if plan.precision is None:
+            return self._regrets if plan.choose else {}
+        widths = {key: width / plan.precision for key, width in self.analysis.widths.items()}
+        if plan.gate is None:
+            return widths
+        rows = zip(plan.comparisons, self.records, strict=True)
+        open_ = {each.key for each, row in rows if is_open(row, plan.gate)}
+        return {key: width for key, width in widths.items() if key in open_}
+
+    @property
+    def _regrets(self) -> dict[str, float]:
+        """Bounds on what a rival could gain of the whole / half of delta, by key of its rows."""
+        found: dict[str, float] = {}
+        for decision in self.decisions():
+            arms = {part.factor: part for part in decision.parts}
+            for each in self.plan.comparisons:
+                part = arms.get(each.factor)
+                if part is not None and serves(each, decision):
+                    bound = upper_bound([r for r in part.rivals if math.isfinite(r.error)])
+                    found[each.key] = max(bound / (self.plan.delta / 2), found.get(each.key, 0.0))
+        return found
+
+    @property
+    def settled(self) -> frozenset[str]:
+        """Keys of the candidates that further passes need not measure: decided beyond doubt."""
+        if not self.plan.choose:
+            return frozenset()
+        delta = math.log1p(self.plan.delta)
         rows = zip(self.plan.comparisons, self.records, strict=True)
-        open_ = {each.key for each, row in rows if is_open(row, self.plan.gate)}
-        return {key: width for key, width in self.analysis.widths.items() if key in open_}
+        return frozenset(
+            each.key
+            for each, row in rows
+            if not each.is_control and each.factor != CHOICE and is_beyond_doubt(row, delta)
+        )
 
     def next_step(self) -> NextPass | Choice | list[SurveyJob] | None:
         """Return the next step of the run; None if it is complete.
@@ -123,12 +155,21 @@ class RunState:
         First the planned passes; then the combinations chosen by them, which further planned passes
         measure; then the survey; then further passes.
         """
-        first_s = startup_s(self.environment)
-        coming = next_pass(self.plan, self.samples, self.widths, self.spent_s, first_s)
-        if coming is not None and coming.index < self.plan.passes:
+        first_s, settled = startup_s(self.environment), self.settled
+        index, _ = next(planned_left(self.plan, self.samples, settled), (None, ()))
+        if index != 0 and (levels := self._next_levels()):
+            return levels
+        coming = next_pass(self.plan, self.samples, self.urgency, self.spent_s, first_s, settled)
+        if index is not None:
             return coming
         jobs = self.survey_left
         return self._next_choice(len(jobs)) or jobs or coming
+
+    def _next_levels(self) -> Choice | None:
+        """Return the comparisons at the precision that the first pass chose."""
+        if not is_staged(self.plan):
+            return None
+        return wanted_levels(self.plan, self.records, self.aim)
 
     def _next_choice(self, cases: int) -> Choice | None:
         """Return the combinations that the run chooses now and has time to measure.
@@ -153,7 +194,7 @@ class RunState:
     @property
     def left(self) -> int:
         """The number of measurements left in the planned passes and in the survey."""
-        passes = sum(len(group) for _, group in planned_left(self.plan, self.samples))
+        passes = sum(len(g) for _, g in planned_left(self.plan, self.samples, self.settled))
         return passes + len(self.survey_left)
 
     @property
@@ -162,8 +203,8 @@ class RunState:
         return aim_of(self.plan)
 
     def decisions(self, aim: Aim | None = None) -> list[Decision]:
-        """Return the decision for each situation, by the run's own aim or another."""
-        return decisions(self.records, aim or self.aim)
+        """Return the decisions for each situation, by the run's own aim or another."""
+        return decisions(self.records, aim or self.aim, self.plan.delta)
 
     def report_data(self, aim: Aim) -> ReportData:
         """Return the data of a report."""

@@ -4,9 +4,11 @@ import json
 import os
 import subprocess
 import time
+from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from statistics import fmean
 from tempfile import TemporaryDirectory
 
 from bench.files.journal import Event, JournalReader
@@ -49,11 +51,14 @@ def pass_task(
 ) -> Task[PassJob]:
     """Return the task of a pass; ``samples`` are those of earlier passes."""
     now_s = time.time()
+    groups: dict[str, list[Comparison]] = defaultdict(list)
+    for each in coming.comparisons:
+        groups[each.group].append(each)
     is_choice = all(each.factor == CHOICE for each in coming.comparisons)
     return Task(
         kind="pass",
         name=f"{'choice' if is_choice else 'pass'}-{coming.index + 1}",
-        jobs=tuple(_pass_job(plan, coming, each, samples) for each in coming.comparisons),
+        jobs=tuple(_pass_job(plan, coming, group, samples) for group in groups.values()),
         journal=place.journal,
         parent=os.getpid(),
         limit_s=plan.case_timeout_s,
@@ -66,19 +71,28 @@ def pass_task(
 
 
 def _pass_job(
-    plan: Plan, coming: NextPass, comparison: Comparison, samples: Sequence[Sample]
+    plan: Plan, coming: NextPass, group: Sequence[Comparison], samples: Sequence[Sample]
 ) -> PassJob:
-    before = [each for each in samples if each.key == comparison.key]
-    weight = coming.weights.get(comparison.key, 1.0)
+    keys = {each.key for each in group}
+    before = [each for each in samples if each.key in keys]
+    weight = fmean(coming.weights.get(key, 1.0) for key in keys)
+    candidates = sum(not each.is_control for each in group) or 1
     return PassJob(
-        comparison=comparison,
+        comparisons=tuple(sorted(group, key=lambda each: not each.is_control)),
         pass_index=coming.index,
         weight=weight,
-        # The first pass also checks and compiles.
-        ready_s=min((each.prepare_s for each in before if each.arm_s), default=None),
-        measure_s=plan.each_s / plan.passes * weight if plan.each_s else None,
-        check=not any(each.output_error is not None for each in before),
+        ready_s=_ready_s([each for each in before if each.arm_s]),
+        measure_s=plan.each_s / plan.passes * candidates if plan.each_s else None,
+        checked=tuple(sorted({s.key for s in before if s.output_error is not None})),
     )
+
+
+def _ready_s(samples: Sequence[Sample]) -> float | None:
+    """Return the least seconds of getting a group ready in one pass; the first also compiles."""
+    by_pass: dict[int, float] = defaultdict(float)
+    for sample in samples:
+        by_pass[sample.pass_index] += sample.prepare_s
+    return min(by_pass.values(), default=None)
 
 
 def survey_task(plan: Plan, jobs: Sequence[SurveyJob], place: Place) -> Task[SurveyJob]:

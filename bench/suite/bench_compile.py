@@ -13,7 +13,7 @@ GRID = Grid(
     factor="compile",
     component="encoder",
     arms=LEVELS["compile"],
-    batch_sizes={"cpu": (1,), "cuda": (1, 64)},
+    batch_sizes={"cpu": (1, 8), "cuda": (1, 64)},
 )
 
 

@@ -13,7 +13,10 @@ GRID = Grid(
     arms=("auto", "flash", "efficient", "cudnn", "math"),
     batch_sizes={"cpu": (1,), "cuda": (1, 64)},
     # Flash and cuDNN attention on CUDA do not support float32.
-    levels={"cuda": {"precision": "bf16"}},
+    levels={
+        "cpu": {"attention": "sdpa"},
+        "cuda": {"attention": "sdpa", "precision": "bf16"},
+    },
 )
 
 

@@ -11,7 +11,7 @@ GRID = Grid(
     factor="precision",
     component="encoder",
     arms=LEVELS["precision"],
-    batch_sizes={"cpu": (1,), "cuda": (1, 64)},
+    batch_sizes={"cpu": (1, 8), "cuda": (1, 64)},
 )
 
 

@@ -12,8 +12,10 @@ from types import ModuleType
 
 from bench.records.comparison import (
     CACHES,
+    DEFAULT_ARM,
     DEVICES,
     FACTORS,
+    MODEL,
     MODEL_ARMS,
     MODES,
     USUAL_FACTORS,
@@ -38,6 +40,9 @@ LEVELS: dict[str, tuple[str, ...]] = {
     "kernel": ("auto", "flash", "efficient", "cudnn", "math", "no_fast_path"),
     "layout": ("contiguous", "channels_last"),
 }
+
+# Factors whose arms can be exchanged from block to block, or call to call, of one model.
+PART_FACTORS = ("patcher", "attention", "compile", "kernel", "layout")
 
 # On a CPU a call above this is measured on one encoder block instead of the whole model, so that
 # a run of the default size ends within its ten minutes: B/16 forward at batch 1 is 35 GFLOP.
@@ -88,7 +93,7 @@ class Selection:
     batch_sizes: tuple[int, ...] | None = None
     image_size: int = USUAL_PIXELS
     component: str = "auto"
-    cache: str = "cold"
+    cache: str = MODEL
 
     def __post_init__(self) -> None:
         try:
@@ -130,7 +135,7 @@ def expand(grid: Grid, selection: Selection) -> Iterator[Comparison]:
         modes = [m for m in selection.modes or MODES_OF[device] if m in grid.modes]
         for variant, mode, batch_size in product(selection.variants, modes, sizes):
             workload = _workload(grid, selection, device, variant, mode, batch_size)
-            yield from _comparisons(grid, workload, selection.cache)
+            yield from _comparisons(grid, workload, selection)
 
 
 def _workload(
@@ -163,19 +168,37 @@ def choose_component(workload: Workload, wanted: str) -> Workload:
     return model
 
 
-def _comparisons(grid: Grid, workload: Workload, cache: str) -> Iterator[Comparison]:
-    baseline = replace(Arm(), **grid.levels.get(workload.device, {}))
+def _comparisons(grid: Grid, workload: Workload, selection: Selection) -> Iterator[Comparison]:
+    """Yield the comparisons of one workload: before each component's candidates its control."""
+    baseline = replace(DEFAULT_ARM, **grid.levels.get(workload.device, {}))
     baseline = replace(baseline, **{grid.factor: grid.arms[0]})
-    for name in grid.arms:
-        if _applies(name, workload):
+    works = {name: _place(workload, name, selection) for name in grid.arms[1:]}
+    for work in dict.fromkeys(works.values()) or [workload]:
+        names = [name for name, place in works.items() if place == work and _applies(name, work)]
+        for name in (grid.arms[0], *names):
             yield Comparison(
                 factor=grid.factor,
-                workload=workload,
+                workload=work,
                 baseline=baseline,
                 arm=replace(baseline, **{grid.factor: name}),
-                # Inside a whole model no part finds its weights in the cache in any case.
-                cache="warm" if workload.component == "model" else cache,
+                cache=_cache(grid, work, selection),
             )
+
+
+def _place(workload: Workload, name: str, selection: Selection) -> Workload:
+    """Return the workload of an arm: compiled blocks are measured inside a model, if possible."""
+    is_inside = selection.cache == MODEL and workload.mode == "forward"
+    if name == "compile_blocks" and is_inside and selection.component == "auto":
+        return replace(workload, component="block")
+    return workload
+
+
+def _cache(grid: Grid, workload: Workload, selection: Selection) -> str:
+    """Return the state of the caches; parts that cannot be measured inside a model are cold."""
+    if workload.component == "model":
+        return MODEL
+    is_alone = workload.mode != "forward" or grid.factor not in PART_FACTORS
+    return "cold" if selection.cache == MODEL and is_alone else selection.cache
 
 
 def _applies(arm: str, workload: Workload) -> bool:

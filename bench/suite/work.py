@@ -31,7 +31,7 @@ def config_for(workload: Workload, **changes: Any) -> ViTConfig:
 def repeats(variant: str, whole: str, part: str) -> int:
     """Return how often a part occurs in a model or a block."""
     if whole == "model":
-        return ViTConfig.from_name(variant).depth if part == "attention" else 1
+        return ViTConfig.from_name(variant).depth if part in ("attention", "block") else 1
     return int(part == "attention")
 
 

@@ -6,6 +6,7 @@ in wall time, with the queue drained before each reading.
 
 import time
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import Any, Protocol, Self
 
 import torch
@@ -79,3 +80,55 @@ class EventClock:
 def clock_for(device: str) -> Clock:
     """Return the clock of a device."""
     return EventClock() if device == "cuda" else WallClock()
+
+
+class Marks(Protocol):
+    """Marks between the parts of one call; taking one neither waits nor drains a queue."""
+
+    def mark(self) -> None:
+        """Mark the end of a part and the start of the next."""
+
+    def spans_s(self) -> list[float]:
+        """Return the seconds between neighbouring marks, and forget the marks."""
+
+
+class WallMarks:
+    """Marks on ``time.perf_counter``."""
+
+    def __init__(self) -> None:
+        self._marks_s: list[float] = []
+
+    def mark(self) -> None:
+        """Mark the end of a part and the start of the next."""
+        self._marks_s.append(time.perf_counter())
+
+    def spans_s(self) -> list[float]:
+        """Return the seconds between neighbouring marks, and forget the marks."""
+        spans = [after - before for before, after in pairwise(self._marks_s)]
+        self._marks_s.clear()
+        return spans
+
+
+class EventMarks:
+    """Marks in a CUDA stream: device time, with the launches of the parts overlapping."""
+
+    def __init__(self) -> None:
+        self._events: list[torch.cuda.Event] = []
+
+    def mark(self) -> None:
+        """Mark the end of a part and the start of the next."""
+        event = torch.cuda.Event(enable_timing=True)
+        event.record()
+        self._events.append(event)
+
+    def spans_s(self) -> list[float]:
+        """Wait for the last mark; return the seconds between neighbours, and forget the marks."""
+        torch.cuda.synchronize()
+        spans = [float(first.elapsed_time(after)) / 1e3 for first, after in pairwise(self._events)]
+        self._events.clear()
+        return spans
+
+
+def marks_for(device: str) -> Marks:
+    """Return the marks of a device."""
+    return EventMarks() if device == "cuda" else WallMarks()

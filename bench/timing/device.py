@@ -33,11 +33,18 @@ def flusher(device: str) -> Callable[[], object]:
 
     On a CPU it reads, since modified lines would be written back during the timed call.
     """
+    size = 2 * cache_bytes(device)
+    with torch.inference_mode(mode=False):
+        if device == "cuda":
+            return torch.empty(size, dtype=torch.int8, device=device).zero_
+        return torch.ones(size // 4).sum
+
+
+def cache_bytes(device: str) -> int:
+    """Return the size of a device's last-level cache in bytes; a large one if it is unknown."""
     if device == "cuda":
-        size = 2 * torch.cuda.get_device_properties(0).L2_cache_size
-        return torch.empty(size, dtype=torch.int8, device=device).zero_
-    size = 2 * (last_level_cache_bytes() or _UNKNOWN_CACHE_BYTES)
-    return torch.ones(size // 4).sum
+        return int(torch.cuda.get_device_properties(0).L2_cache_size)
+    return last_level_cache_bytes() or _UNKNOWN_CACHE_BYTES
 
 
 def forget_imports() -> None:

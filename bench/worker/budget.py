@@ -41,10 +41,13 @@ class TimeEstimate:
 
     @classmethod
     def of_job(cls, job: PassJob) -> "TimeEstimate":
-        """Estimate for a job, from earlier passes if there are any."""
-        estimate = cls.of(job.comparison)
-        ready_s = estimate.ready_s if job.ready_s is None else job.ready_s
-        return cls(ready_s, estimate.work * job.weight)
+        """Estimate for a group, from earlier passes if there are any.
+
+        The work grows with the root of its size: cheap groups get more rounds than expensive ones.
+        """
+        each = [cls.of(comparison) for comparison in job.comparisons]
+        ready_s = sum(e.ready_s for e in each) if job.ready_s is None else job.ready_s
+        return cls(ready_s, sum(e.work for e in each) ** 0.5 * job.weight)
 
 
 @dataclass

@@ -10,8 +10,9 @@ from pathlib import Path
 from threading import Event
 from typing import Any
 
-from bench.files.journal import append_event, append_outcome, append_start
-from bench.records.task import LOST, UNWRITABLE, J, Job, Outcome, Task
+from bench.files.journal import append_event, append_outcome, append_sample, append_start
+from bench.records.comparison import Sample
+from bench.records.task import LOST, UNWRITABLE, J, Job, Outcome, PassJob, Task
 
 _PR_SET_PDEATHSIG = 1
 
@@ -64,6 +65,13 @@ def keep(task: Task[Any], job: Job, outcome: Outcome) -> None:
     with _end_if_unwritable(task.journal):
         append_outcome(task.journal, job, outcome)
     _end_if_lost(outcome.status, job.device)
+
+
+def keep_sample(task: Task[Any], job: PassJob, sample: Sample) -> None:
+    """Append a sample of a pass; end the process like ``keep``."""
+    with _end_if_unwritable(task.journal):
+        append_sample(task.journal, sample)
+    _end_if_lost(sample.status, job.device)
 
 
 def _end_if_lost(status: str, device: str) -> None:

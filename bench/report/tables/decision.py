@@ -160,7 +160,7 @@ def decision_markdown(decisions: Sequence[Decision], aim: Aim, *, brief: bool = 
         return []
     notes = decision_notes(decisions, aim, contenders=not brief)
     return [
-        f"**{title(aim)}**, on {escaped(decisions[0].situation.device_name)}:",
+        f"**{title(aim)}**, on {escaped(decisions[0].device_name)}:",
         "",
         *markdown_table(used(BRIEF_COLUMNS if brief else _COLUMNS, decisions), decisions),
         "",

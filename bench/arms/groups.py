@@ -1,0 +1,114 @@
+"""Arms of one workload that take turns: equal weights and inputs, one reference for all of them."""
+
+import copy
+from abc import ABC, abstractmethod
+
+from torch import nn
+
+from bench.arms import building
+from bench.arms.agreement import Agreement
+from bench.arms.build_and_check import (
+    Answer,
+    check_own,
+    make_arm,
+    make_inputs,
+    own_answer,
+    share_weights,
+)
+from bench.arms.candidate import Candidate
+from bench.records.comparison import Arm, Comparison
+from vitcore.weights import transfer
+
+
+class ArmGroup(ABC):
+    """Builds the arms of a workload, each with memory of its own, and checks them.
+
+    ``comparison`` is any comparison of the group: it gives workload and baseline.
+    """
+
+    def __init__(self, comparison: Comparison) -> None:
+        self.comparison = comparison
+
+    @abstractmethod
+    def build(self, arm: Arm) -> Candidate:
+        """Build an arm, the baseline too, with the weights and inputs of the group.
+
+        Raises UnavailableError if this machine cannot run it, InputError if a user's arm cannot be
+        built.
+        """
+
+    @property
+    @abstractmethod
+    def weight_bytes(self) -> int:
+        """Bytes of the baseline's parameters; 0 for a function."""
+
+    @abstractmethod
+    def check(self, comparison: Comparison, baseline: Candidate, arm: Candidate) -> Agreement:
+        """Compare an arm with the group's reference, which is computed once."""
+
+
+class _PartsOfVitcore(ArmGroup):
+    def __init__(self, comparison: Comparison) -> None:
+        super().__init__(comparison)
+        self.source = building.build_module(comparison.baseline, comparison.workload)
+        self.input_BX = building.random_inputs(comparison.workload)
+
+    def build(self, arm: Arm) -> Candidate:
+        workload = self.comparison.workload
+        module = building.blank_module(arm, workload)
+        transfer(self.source, module)
+        return building.candidate_of(arm, workload, module, self.input_BX)
+
+    @property
+    def weight_bytes(self) -> int:
+        return _bytes_of(self.source)
+
+    def check(self, comparison: Comparison, baseline: Candidate, arm: Candidate) -> Agreement:
+        if self._expected is None:
+            self._expected = building.expected_of(comparison, baseline)
+        return building.agreement_with(self._expected, arm)
+
+    _expected: building.Expected | None = None
+
+
+class _OwnArms(ArmGroup):
+    def __init__(self, comparison: Comparison) -> None:
+        super().__init__(comparison)
+        self.inputs = make_inputs(comparison)
+        self.source = make_arm(comparison.baseline, comparison.workload.device).work
+        self._built: set[int] = set()
+        self._expected: Answer | Agreement | None = None
+
+    def build(self, arm: Arm) -> Candidate:
+        made = make_arm(arm, self.comparison.workload.device)
+        work = made.work
+        if isinstance(work, nn.Module):
+            # Two calls must not share weights in the cache, nor train the same ones.
+            if id(work) in self._built:
+                work = copy.deepcopy(work)
+            self._built.add(id(work))
+            if isinstance(self.source, nn.Module) and work is not self.source:
+                share_weights(self.source, work)
+        return Candidate(made.levels, self.comparison.workload, work, self.inputs)
+
+    @property
+    def weight_bytes(self) -> int:
+        return _bytes_of(self.source) if isinstance(self.source, nn.Module) else 0
+
+    def check(self, comparison: Comparison, baseline: Candidate, arm: Candidate) -> Agreement:
+        if self._expected is None:
+            self._expected = own_answer("baseline", comparison, baseline)
+        if isinstance(self._expected, Agreement):
+            return self._expected
+        return check_own(comparison, self._expected, baseline, arm)
+
+
+def _bytes_of(module: nn.Module) -> int:
+    return sum(each.numel() * each.element_size() for each in module.parameters())
+
+
+def arm_group(comparison: Comparison) -> ArmGroup:
+    """Return the builder of a comparison's workload. Raises InputError for unusable inputs."""
+    if comparison.baseline.factory is not None:
+        return _OwnArms(comparison)
+    return _PartsOfVitcore(comparison)

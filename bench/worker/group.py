@@ -1,0 +1,261 @@
+"""Measure a group of comparisons: build the arms, check them, warm up, let them take turns."""
+
+import time
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field, replace
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+from bench.arms.agreement import Agreement
+from bench.arms.compiling import mark_complete, start_compiler, use_cache
+from bench.arms.groups import ArmGroup, arm_group
+from bench.arms.levels import pinned_precision
+from bench.arms.rotation import Rotation, copies_for
+from bench.records.arm_costs import Case
+from bench.records.comparison import Arm, Comparison, Sample, Workload
+from bench.timing.clocks import Clock
+from bench.timing.device import fresh_memory, peak_bytes
+from bench.timing.rounds import MAX_ROUNDS, Call, Watch, timed, without_collector
+from bench.timing.turns import Turns, has_enough
+from bench.usercode.failures import failure
+
+# The names of the baseline and of its copy among the arms of a group.
+BASELINE, COPY = "baseline", "copy"
+# Maximum share of a group's time for settling, or these seconds if that is more.
+_SETTLE_SHARE = 0.1
+_SETTLE_S = 0.3
+_QUEUED_S = 0.2
+_QUEUED_CALLS = (2, 20)
+
+
+@dataclass(frozen=True, kw_only=True)
+class GroupSession:
+    """Instruments, time and limits for the measurement of a group.
+
+    ``measuring_s`` returns the seconds to settle and to measure, from the seconds of building,
+    checking and first calls. ``stop`` returns True when the current round should be the last.
+    ``failed`` receives an exception; the sample keeps its first line. ``compiled`` is the folder of
+    the compilers' caches; without one, first calls are not recorded. ``yardstick`` returns the
+    seconds of the yardstick, or None. ``checked`` are the keys of comparisons checked before.
+    """
+
+    comparisons: tuple[Comparison, ...]
+    clock: Clock
+    watch: Watch
+    measuring_s: Callable[[float], float]
+    checked: tuple[str, ...] = ()
+    most_rounds: int = MAX_ROUNDS
+    seed: int = 0
+    stop: Callable[[], bool] = lambda: False
+    failed: Callable[[BaseException], None] = lambda _: None
+    compiled: Path | None = None
+    yardstick: Callable[[], float | None] = lambda: None
+
+    @property
+    def device(self) -> str:
+        """Device of the arms."""
+        return self.comparisons[0].workload.device
+
+
+@dataclass(kw_only=True)
+class _Prepared:
+    """Arms ready to take turns: by name in the rounds, and each comparison's sample so far."""
+
+    group: ArmGroup
+    arms: dict[str, Rotation] = field(default_factory=dict)
+    samples: dict[str, Sample] = field(default_factory=dict)
+    firsts_s: dict[str, list[float]] = field(default_factory=dict)
+
+
+def measure_group(session: GroupSession) -> list[Sample]:
+    """Measure the comparisons of a group; an exception becomes the status of its sample.
+
+    An exception of the baseline is the status of all of them.
+    """
+    fresh_memory(session.device)
+    blank = {c.key: Sample(key=c.key, pass_index=0) for c in session.comparisons}
+    try:
+        with pinned_precision():
+            return list(_measure(session, blank))
+    except (Exception, SystemExit) as error:  # noqa: BLE001 (whatever an arm raises is its result)
+        return [failed(session, sample, error) for sample in blank.values()]
+
+
+def failed(session: GroupSession, sample: Sample, error: BaseException) -> Sample:
+    """Return a sample with the status of an exception."""
+    session.failed(error)
+    status, message = failure(error)
+    return replace(sample, status=status, error=message)
+
+
+def _measure(session: GroupSession, blank: dict[str, Sample]) -> Iterator[Sample]:
+    start_s = time.perf_counter()
+    made = _Prepared(group=arm_group(session.comparisons[0]), samples=dict(blank))
+    _prepare(session, made)
+    ready = [each for each in session.comparisons if made.samples[each.key].status == "ok"]
+    if ready:
+        prepare_s = time.perf_counter() - start_s
+        _take_turns(session, made, ready, prepare_s)
+    yield from made.samples.values()
+
+
+def name_in_group(comparison: Comparison) -> str:
+    """Return the name of a comparison's arm in its group: equal arms share one."""
+    return COPY if comparison.is_control else str(comparison.arm)
+
+
+def _prepare(session: GroupSession, made: _Prepared) -> None:
+    """Build every arm once and check it; the samples of those that fail get the reason."""
+    first = session.comparisons[0]
+    copies = copies_for(session.comparisons, made.group)
+    made.arms[BASELINE] = Rotation.of(made.group, first.baseline, copies)
+    with made.arms[BASELINE].surroundings():
+        made.firsts_s[BASELINE] = [timed(made.arms[BASELINE].once, session.clock)]
+    for each in session.comparisons:
+        name, sample = name_in_group(each), made.samples[each.key]
+        try:
+            if name not in made.arms:
+                made.arms[name] = Rotation.of(made.group, each.arm, copies)
+            made.samples[each.key] = _ready(session, made, each, sample)
+        except (Exception, SystemExit) as error:  # noqa: BLE001 (it is the arm's result)
+            made.samples[each.key] = failed(session, sample, error)
+        if made.samples[each.key].status != "ok":
+            made.arms.pop(name, None)
+
+
+def _ready(
+    session: GroupSession, made: _Prepared, comparison: Comparison, sample: Sample
+) -> Sample:
+    """Make the first call of an arm and check it."""
+    name = name_in_group(comparison)
+    arm = made.arms[name].first
+    sample = with_first_call(session, sample, arm.arm, arm.workload, arm.rehearse)
+    if comparison.key not in session.checked:
+        found = made.group.check(comparison, made.arms[BASELINE].first, arm)
+        sample = with_agreement(sample, found)
+    if sample.status == "ok" and name not in made.firsts_s:
+        with arm.surroundings():
+            made.firsts_s[name] = [timed(made.arms[name].once, session.clock)]
+    return sample
+
+
+def with_first_call(
+    session: GroupSession, sample: Sample, levels: Arm, workload: Workload, call: Call
+) -> Sample:
+    """Add the time of the first call of an arm that compiles, before any other call."""
+    if session.compiled is None or levels.compile == "eager":
+        return sample
+    start_s = start_compiler(session.compiled, session.device)
+    key = Case(workload=workload, arm=levels).key
+    state = use_cache(session.compiled, key)
+    device_s = timed(call, session.clock)
+    mark_complete(session.compiled, key)
+    return replace(
+        sample,
+        first_call_s=session.clock.last_wall_s or device_s,
+        first_call_cache=state,
+        compiler_start_s=start_s,
+    )
+
+
+def with_agreement(sample: Sample, found: Agreement) -> Sample:
+    """Add an arm's numeric error; status ``wrong`` beyond its precision's tolerance."""
+    return replace(
+        sample,
+        status="wrong" if found.error else "ok",
+        error=found.error,
+        remedy=found.remedy,
+        output_error=found.output_error,
+        gradient_error=found.gradient_error,
+        largest_error=found.largest_error,
+        note=found.note,
+    )
+
+
+def _take_turns(
+    session: GroupSession, made: _Prepared, ready: Sequence[Comparison], prepare_s: float
+) -> None:
+    """Time the arms that are ready, and complete their samples."""
+    start_s = time.perf_counter()
+    with made.arms[BASELINE].surroundings():
+        turns = Turns(
+            calls={name: arm.once for name, arm in made.arms.items()},
+            first=BASELINE,
+            clock=session.clock,
+            watch=session.watch,
+            seed=session.seed,
+            before=lambda name: made.arms[name].before(),
+        )
+        with without_collector():
+            _run(session, turns, made, session.measuring_s(prepare_s))
+        queued_s = {n: _queued_s(a.once, session.clock, turns, n) for n, a in made.arms.items()}
+    measure_s = time.perf_counter() - start_s
+    shared: dict[str, Any] = {
+        "measure_s": measure_s / len(ready),
+        "prepare_s": prepare_s / len(ready),
+        "yardstick_s": session.yardstick(),
+        "peak_memory_bytes": peak_bytes(session.device),
+    }
+    for each in ready:
+        name = name_in_group(each)
+        sample = replace(made.samples[each.key], arm_queued_s=queued_s[name], **shared)
+        if name in turns.errors:
+            made.samples[each.key] = failed(session, sample, turns.errors[name])
+        else:
+            made.samples[each.key] = _with_times(sample, session, turns, name)
+
+
+def _run(session: GroupSession, turns: Turns, made: _Prepared, left_s: float) -> None:
+    """Settle, then measure rounds for the seconds that are left."""
+    start_s = time.perf_counter()
+    limit_s = max(_SETTLE_SHARE * left_s, _SETTLE_S)
+    session.watch.begin()
+    while not turns.are_settled(made.firsts_s) and not session.stop():
+        if time.perf_counter() - start_s > limit_s:
+            break
+        turns.round()
+    turns.begin()
+    session.watch.begin()
+    start_s, left_s = time.perf_counter(), left_s - (time.perf_counter() - start_s)
+    while not session.stop():
+        spent_s = time.perf_counter() - start_s
+        if has_enough(len(turns.orders), spent_s, left_s, session.most_rounds):
+            break
+        turns.round()
+        turns.drop_hopeless()
+
+
+def _with_times(sample: Sample, session: GroupSession, turns: Turns, name: str) -> Sample:
+    rounds = len(turns.times_s[name])
+    take = partial(to_ns, rounds)
+    return replace(
+        sample,
+        group=session.comparisons[0].group,
+        late=turns.late(name),
+        baseline_s=take(turns.times_s[BASELINE]),
+        arm_s=take(turns.times_s[name]),
+        baseline_wall_s=take(turns.walls_s[BASELINE]),
+        arm_wall_s=take(turns.walls_s[name]),
+        disturbed=tuple(index for index in session.watch.disturbed if index < rounds),
+        causes=session.watch.causes,
+        resolution_s=session.clock.resolution_s,
+    )
+
+
+def to_ns(count: int, times_s: Sequence[float]) -> tuple[float, ...]:
+    """Return the first seconds, rounded to nanoseconds: more digits bloat the journal."""
+    return tuple(round(float(time_s), 9) for time_s in times_s[:count])
+
+
+def _queued_s(call: Call, clock: Clock, turns: Turns, name: str) -> float | None:
+    """Return the seconds of a call while the device's queue is never empty; None on a CPU."""
+    if clock.last_wall_s is None or name in turns.errors:
+        return None
+    least, most = _QUEUED_CALLS
+    calls = min(max(int(_QUEUED_S / max(turns.times_s[name][-1], 1e-9)), least), most)
+    start = clock()
+    for _ in range(calls):
+        call()
+    end = clock()
+    return float(end - start) / calls

@@ -1,0 +1,212 @@
+"""Measure parts of a model inside its calls: each block of a call draws its arm."""
+
+import math
+import random
+import time
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field, replace
+from statistics import fmean, median
+
+from bench.arms import building
+from bench.arms.building import Expected
+from bench.arms.levels import pinned_precision
+from bench.arms.mixed_model import (
+    BLOCK,
+    EVERYWHERE,
+    PATCHER,
+    CallTimes,
+    Draw,
+    MixedModel,
+    balanced_draw,
+)
+from bench.records.comparison import Comparison, Sample
+from bench.suite.work import config_for, flops, repeats
+from bench.timing.clocks import Marks, marks_for
+from bench.timing.device import fresh_memory, peak_bytes
+from bench.timing.rounds import without_collector
+from bench.timing.turns import has_enough
+from bench.worker.group import (
+    BASELINE,
+    GroupSession,
+    failed,
+    name_in_group,
+    to_ns,
+    with_agreement,
+    with_first_call,
+)
+
+# A call has as many blocks as these floating-point operations allow, and one for each arm at least:
+# deeper calls would take longer, and observe no more in a second.
+_CALL_FLOPS = {"cpu": 60e9, "cuda": 2e13}
+_WARM_UP_CALLS = 2
+
+
+@dataclass(kw_only=True)
+class _Inside:
+    """A model with its arms, the samples so far, and the times of its calls."""
+
+    model: MixedModel
+    marks: Marks
+    samples: dict[str, Sample]
+    calls: list[CallTimes] = field(default_factory=list)
+    expected: dict[str, Expected] = field(default_factory=dict)
+
+
+def measure_inside(session: GroupSession) -> list[Sample]:
+    """Measure the comparisons of a group inside a model; an exception becomes a status."""
+    fresh_memory(session.device)
+    blank = {c.key: Sample(key=c.key, pass_index=0) for c in session.comparisons}
+    try:
+        with pinned_precision():
+            return list(_measure(session, blank))
+    except (Exception, SystemExit) as error:  # noqa: BLE001 (whatever an arm raises is its result)
+        return [failed(session, sample, error) for sample in blank.values()]
+
+
+def _measure(session: GroupSession, blank: dict[str, Sample]) -> Iterator[Sample]:
+    start_s = time.perf_counter()
+    first = session.comparisons[0]
+    model = MixedModel(first.workload, first.baseline, _depth(session.comparisons))
+    made = _Inside(model=model, marks=marks_for(session.device), samples=dict(blank))
+    with model.host.surroundings():
+        _prepare(session, made)
+        ready = [each for each in session.comparisons if made.samples[each.key].status == "ok"]
+        if ready:
+            prepare_s = time.perf_counter() - start_s
+            _call(session, made, session.measuring_s(prepare_s))
+            spent_s = time.perf_counter() - start_s - prepare_s
+            _complete(session, made, ready, (prepare_s, spent_s))
+    yield from made.samples.values()
+
+
+def _depth(comparisons: Sequence[Comparison]) -> int:
+    """Return the number of blocks of a call."""
+    work = comparisons[0].workload
+    arms = {name_in_group(each) for each in comparisons if each.workload.component != PATCHER}
+    block = replace(work, component=BLOCK)
+    fitting = int(_CALL_FLOPS[work.device] / flops(block))
+    return min(max(fitting, len(arms) + 1), config_for(work).depth)
+
+
+def _prepare(session: GroupSession, made: _Inside) -> None:
+    """Add every arm and check it; the samples of those that fail get the reason."""
+    baseline = session.comparisons[0].baseline
+    made.model.add(BASELINE, EVERYWHERE, baseline)
+    _run_once(made, BASELINE)
+    for each in session.comparisons:
+        name, sample = name_in_group(each), made.samples[each.key]
+        try:
+            if name not in made.model:
+                place = EVERYWHERE if each.is_control else each.workload.component
+                made.model.add(name, place, each.arm)
+            made.samples[each.key] = _ready(session, made, each, sample)
+        except (Exception, SystemExit) as error:  # noqa: BLE001 (it is the arm's result)
+            made.samples[each.key] = failed(session, sample, error)
+        if made.samples[each.key].status != "ok":
+            made.model.drop(name)
+
+
+def _run_once(made: _Inside, name: str) -> None:
+    """Call the model with one arm wherever it may be."""
+    is_patcher = made.model.place(name) == PATCHER
+    patcher = name if made.model.place(name) in (PATCHER, EVERYWHERE) else BASELINE
+    blocks = (BASELINE if is_patcher else name,) * made.model.depth
+    made.model.call(Draw((patcher,), blocks), made.marks)
+
+
+def _ready(session: GroupSession, made: _Inside, comparison: Comparison, sample: Sample) -> Sample:
+    """Make the first call of an arm and check its part alone."""
+    name, place = name_in_group(comparison), comparison.workload.component
+    sample = with_first_call(
+        session,
+        sample,
+        comparison.arm,
+        comparison.workload,
+        lambda: _run_once(made, name),
+    )
+    _run_once(made, name)
+    if comparison.key in session.checked:
+        return sample
+    if place not in made.expected:
+        baseline = made.model.alone(BASELINE, place)
+        made.expected[place] = building.expected_of(
+            replace(comparison, workload=baseline.workload), baseline
+        )
+    arm = made.model.alone(name, place)
+    return with_agreement(sample, building.agreement_with(made.expected[place], arm))
+
+
+def _call(session: GroupSession, made: _Inside, left_s: float) -> None:
+    """Call the model with drawn arms for the seconds that are left."""
+    model, source = made.model, random.Random(session.seed)  # noqa: S311 (a draw, not a secret)
+    blocks = model.names(EVERYWHERE, BLOCK, "attention")
+    has_patchers = any(each.workload.component == PATCHER for each in session.comparisons)
+    patchers = model.names(EVERYWHERE, PATCHER) if has_patchers else [BASELINE]
+    start_s = time.perf_counter()
+    with without_collector():
+        for number in range(-_WARM_UP_CALLS, session.most_rounds * 2):
+            if session.stop():
+                break
+            if number == 0:
+                start_s, left_s = time.perf_counter(), left_s - (time.perf_counter() - start_s)
+                session.watch.begin()
+            if number > 0 and has_enough(number, time.perf_counter() - start_s, left_s, 10**6):
+                break
+            found = model.call(balanced_draw(patchers, blocks, model.depth, source), made.marks)
+            if number >= 0:
+                made.calls.append(found)
+                session.watch.pair()
+
+
+def _complete(
+    session: GroupSession,
+    made: _Inside,
+    ready: Sequence[Comparison],
+    spent_s: tuple[float, float],
+) -> None:
+    """Complete the samples with their times and what they share."""
+    whole_s = _whole_s(made.calls, config_for(ready[0].workload).depth)
+    prepare_s, measure_s = (each / len(ready) for each in spent_s)
+    yardstick_s, peak = session.yardstick(), peak_bytes(session.device)
+    for each in ready:
+        pairs = list(_pairs(made.calls, each))
+        count = repeats(str(each.workload.variant), "model", each.workload.component)
+        parts_s = count * median(pair[0] for pair in pairs) if pairs else 0.0
+        made.samples[each.key] = replace(
+            made.samples[each.key],
+            group=each.group,
+            late=(),
+            whole_s=whole_s,
+            share=min(parts_s / whole_s, 1.0) if whole_s else None,
+            baseline_s=to_ns(len(pairs), [pair[0] for pair in pairs]),
+            arm_s=to_ns(len(pairs), [pair[1] for pair in pairs]),
+            disturbed=session.watch.disturbed,
+            causes=session.watch.causes,
+            prepare_s=prepare_s,
+            measure_s=measure_s,
+            yardstick_s=yardstick_s,
+            peak_memory_bytes=peak,
+        )
+
+
+def _pairs(calls: Sequence[CallTimes], comparison: Comparison) -> Iterator[tuple[float, float]]:
+    """Yield the geometric mean times of baseline and arm in each call that has both."""
+    place, name = comparison.workload.component, name_in_group(comparison)
+    for call in calls:
+        both = (call.parts_s.get((place, BASELINE)), call.parts_s.get((place, name)))
+        if both[0] and both[1]:
+            yield _mean(both[0]), _mean(both[1])
+
+
+def _mean(times_s: Sequence[float]) -> float:
+    return math.exp(fmean(map(math.log, times_s)))
+
+
+def _whole_s(calls: Sequence[CallTimes], depth: int) -> float | None:
+    """Return the seconds of a whole model with the baseline, from its parts in these calls."""
+    if not calls:
+        return None
+    blocks = [s for call in calls for s in call.parts_s.get((BLOCK, BASELINE), ())]
+    patchers = [s for call in calls for s in call.parts_s.get((PATCHER, BASELINE), ())]
+    rest_s = median(call.rest_s for call in calls)
+    return rest_s + (median(patchers) if patchers else 0.0) + depth * median(blocks)

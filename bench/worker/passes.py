@@ -1,0 +1,75 @@
+"""Passes: measure each group of comparisons of a task, within the time of the pass."""
+
+import traceback
+from collections.abc import Callable, Iterable
+from dataclasses import replace
+from functools import partial
+from threading import Event
+from zlib import crc32
+
+from bench.machine.load import watch_for
+from bench.records.comparison import Sample
+from bench.records.task import Ending, PassJob, Task
+from bench.timing.clocks import clock_for
+from bench.timing.device import forget_imports
+from bench.timing.rounds import MAX_OWN_ROUNDS, MAX_ROUNDS
+from bench.timing.yardstick import yardstick_s
+from bench.worker.budget import BudgetSpentError, TimeBudget
+from bench.worker.group import GroupSession, measure_group
+from bench.worker.inside import measure_inside
+from bench.worker.process import announce, finish_on_interrupt, keep, keep_sample
+
+
+def run(task: Task[PassJob]) -> None:
+    """Measure the groups of a pass in order; after an interrupt, end with the round under way."""
+    interrupt, budget = Event(), TimeBudget.of(task)
+    finish_on_interrupt(interrupt)
+    forget_imports()
+    for job in task.jobs:
+        if interrupt.is_set():
+            return
+        announce(task, job)
+        for sample in _samples(task, job, budget, interrupt):
+            is_empty = sample.status == "ok" and not sample.arm_s
+            if not (interrupt.is_set() and is_empty):
+                keep_sample(task, job, sample)
+        if not interrupt.is_set():
+            keep(task, job, Ending())
+
+
+def _samples(
+    task: Task[PassJob], job: PassJob, budget: TimeBudget, interrupt: Event
+) -> Iterable[Sample]:
+    """Return the samples of a group."""
+    try:
+        measuring_s = budget.measuring(job.key)
+    except BudgetSpentError as error:
+        return job.samples("skipped", str(error))
+    session = GroupSession(
+        comparisons=job.comparisons,
+        clock=clock_for(job.device),
+        watch=watch_for(job.device),
+        measuring_s=measuring_s,
+        checked=job.checked,
+        most_rounds=MAX_ROUNDS if job.measure_s is None else MAX_OWN_ROUNDS,
+        seed=crc32(job.key.encode()) + job.pass_index,
+        stop=interrupt.is_set,
+        failed=traceback.print_exception,
+        compiled=task.compiled,
+        yardstick=partial(yardstick_s, job.device),
+    )
+    found = _apart(session, measure_inside if job.comparisons[0].is_inside else measure_group)
+    return (replace(sample, pass_index=job.pass_index) for sample in found)
+
+
+def _apart(session: GroupSession, measure: Callable[[GroupSession], list[Sample]]) -> list[Sample]:
+    """Measure a group; an arm that found no memory beside the others is measured without them."""
+    samples = {each.key: each for each in measure(session)}
+    candidates = [each for each in session.comparisons if not each.is_control]
+    if len(candidates) > 1:
+        for each in candidates:
+            if samples[each.key].status == "oom":
+                controls = tuple(c for c in session.comparisons if c.is_control)
+                alone = measure(replace(session, comparisons=(*controls, each)))
+                samples[each.key] = next(s for s in alone if s.key == each.key)
+    return list(samples.values())
