@@ -9,9 +9,9 @@ from bench.records.task import PassJob, SurveyJob, Task
 from helpers.records import make_comparison
 
 
-def make_pass_job(comparison: Comparison | None = None, **changes: Any) -> PassJob:
-    """Build the job of one comparison in the first pass."""
-    return PassJob(comparison=comparison or make_comparison(), **{"pass_index": 0} | changes)
+def make_pass_job(*comparisons: Comparison, **changes: Any) -> PassJob:
+    """Build the job of a group in the first pass; by default a group of one comparison."""
+    return PassJob(comparisons=comparisons or (make_comparison(),), **{"pass_index": 0} | changes)
 
 
 def make_pass_task(journal: Path, *jobs: PassJob, **changes: Any) -> Task[PassJob]:

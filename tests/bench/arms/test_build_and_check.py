@@ -14,9 +14,8 @@ from bench.arms.agreement import Agreement
 from bench.arms.build_and_check import ArmError, build_arms, check, share_weights
 from bench.records.comparison import OWN_FACTOR, Comparison, Sample
 from bench.records.errors import InputError, Remedy
-from bench.suite import bench_given
 from bench.suite.bench_patchers import GRID as PATCHERS
-from bench.suite.grid import Selection, comparisons, expand, grid_of
+from bench.suite.grid import Selection, comparisons, expand
 from bench.timing.clocks import WallClock
 from bench.worker.session import measure
 from helpers.jobs import make_job
@@ -251,6 +250,5 @@ def test_vitcores_own_comparisons_are_still_judged_by_float64() -> None:
 
 
 def test_no_run_measures_own_arms_by_itself() -> None:
-    """The module of own arms has no grid, so a run without a plan of them has none."""
-    assert grid_of(bench_given) is None
+    """No grid compares own arms, so a run without a plan of them has none."""
     assert OWN_FACTOR not in {each.factor for each in comparisons(Selection())}

@@ -1,4 +1,4 @@
-"""bench.worker.budget: each comparison's share of a pass's time."""
+"""bench.worker.budget: each group's share of a pass's time."""
 
 import time
 from dataclasses import replace
@@ -68,7 +68,7 @@ def test_a_share_includes_preparation() -> None:
 
 def test_unused_preparation_goes_to_the_others() -> None:
     """A compile faster than estimated does not extend the comparison's own time."""
-    compiled = replace(CANDIDATE, arm=Arm(compile="compile_blocks"))
+    compiled = replace(CANDIDATE, arm=Arm(attention="manual", compile="compile_blocks"))
     allotment = TimeBudget.of(task_of(compiled, CONTROL))
     ready_s = allotment.estimates[compiled.key].ready_s
     assert ready_s > 10
@@ -82,7 +82,23 @@ def test_earlier_preparation_replaces_the_estimate() -> None:
     task = task_of(CONTROL, make_pass_job(CANDIDATE, ready_s=7.5))
     needs = TimeBudget.of(task).estimates
     assert needs[CANDIDATE.key].ready_s == 7.5
-    assert needs[CONTROL.key] == TimeEstimate.of(CONTROL)
+    assert needs[CONTROL.key].ready_s == TimeEstimate.of(CONTROL).ready_s
+
+
+def test_a_group_shares_the_time_as_one() -> None:
+    """A group has one share: its arms get ready one after another, and then take turns."""
+    group = make_pass_job(CONTROL, CANDIDATE, make_comparison("sdpa"))
+    needs = TimeBudget.of(task_of(group, OWN)).estimates
+    assert list(needs) == [group.key, OWN.key]
+    alone = [TimeEstimate.of(each) for each in group.comparisons]
+    assert needs[group.key].ready_s == pytest.approx(sum(each.ready_s for each in alone))
+
+
+@given(count=st.integers(1, 30), weight=st.floats(0.1, 10))
+def test_shares_grow_with_the_root_of_the_work(count: int, weight: float) -> None:
+    """Four times as many arms get twice the time, so that cheap groups get more rounds."""
+    few, many = (make_pass_job(*(CANDIDATE,) * n, weight=weight) for n in (count, 4 * count))
+    assert TimeEstimate.of_job(many).work == pytest.approx(2 * TimeEstimate.of_job(few).work)
 
 
 def test_a_fixed_time_ignores_preparation() -> None:

@@ -5,6 +5,7 @@ import signal
 import subprocess
 import sys
 from collections.abc import Callable
+from itertools import product
 from pathlib import Path
 from typing import Any
 
@@ -12,15 +13,15 @@ import pytest
 
 from bench.files.journal import read_events
 from bench.files.run_folder import write_json
-from bench.records.task import UNWRITABLE, Task
-from bench.worker.process import announce, keep, report, work
+from bench.records.task import UNWRITABLE, Ending, Task
+from bench.worker.process import announce, keep, keep_sample, report, work
 from helpers.journals import read_samples, surveys_from
 from helpers.own_arms import compare
 from helpers.records import make_comparison, make_sample, make_survey
 from helpers.tasks import make_pass_job, make_pass_task, make_survey_job, make_survey_task
 
 PASS_JOB, SURVEY_JOB = make_pass_job(pass_index=2), make_survey_job()
-SAMPLE = make_sample(PASS_JOB.comparison, 2, status="crashed", error="SIGSEGV")
+SAMPLE = make_sample(PASS_JOB.comparisons[0], 2, status="crashed", error="SIGSEGV")
 # The worker prints that it is ready, and later that it is still alive if not killed.
 WORKER = """
 import os, time
@@ -38,13 +39,14 @@ WRITES = """
 import sys
 from pathlib import Path
 from bench.files.run_folder import read_task
-from bench.worker.process import announce, keep, report
+from bench.worker.process import announce, keep, keep_sample, report
 task = read_task(Path("task.json"))
 job = task.jobs[0]
 {call}
 print("went on")
 """
 CALLS = ["announce(task, job)", "keep(task, job, job.failed('ok', ''))", "report(task, 'call 1')"]
+KEEPS_SAMPLE = "keep_sample(task, job, next(job.samples('oom', '')))"
 INTERRUPTED = """
 import os, signal, time
 from threading import Event
@@ -116,8 +118,13 @@ def test_a_worker_restores_ignored_interrupts(tmp_path: Path) -> None:
     assert [event["kind"] for event in events] == ["survey_start"]
 
 
-@pytest.mark.parametrize("make", [make_pass_task, make_survey_task])
-@pytest.mark.parametrize("call", CALLS)
+@pytest.mark.parametrize(
+    ("make", "call"),
+    [
+        *product((make_pass_task, make_survey_task), CALLS),
+        (make_pass_task, KEEPS_SAMPLE),
+    ],
+)
 @pytest.mark.parametrize(
     ("fault", "says"),
     [("disk full", "No space left on device"), ("folder removed", "No such file or directory")],
@@ -143,16 +150,19 @@ def test_an_unwritable_journal_ends_the_process(
 
 
 def test_the_journal_of_a_pass(tmp_path: Path) -> None:
-    """The journal has the comparison's start and its sample, in order."""
+    """The journal has the start of a group, its samples and its end, in order."""
     task = make_pass_task(tmp_path / "journal.jsonl", PASS_JOB)
     announce(task, PASS_JOB)
-    keep(task, PASS_JOB, SAMPLE)
+    keep_sample(task, PASS_JOB, SAMPLE)
+    keep(task, PASS_JOB, Ending())
     events, _ = read_events(task.journal)
     assert [(event["kind"], event["key"]) for event in events] == [
-        ("start", SAMPLE.key),
+        ("start", PASS_JOB.key),
         ("sample", SAMPLE.key),
+        ("group", PASS_JOB.key),
     ]
     assert events[0]["pass_index"] == 2
+    assert (events[2]["status"], events[2]["died"]) == ("ok", False)
     assert read_samples(tmp_path) == [SAMPLE]
 
 
