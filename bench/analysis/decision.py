@@ -39,6 +39,7 @@ from bench.analysis.gains import (
 )
 from bench.analysis.regret import Rival, combined_bound, seconds_to_halve
 from bench.records.comparison import CHOICE, DEFAULT_ARM, DELTA, MODEL, OBJECTIVES, Arm
+from bench.records.errors import OUT_OF_TIME
 from bench.records.row import Record
 
 # Factors that combine to one implementation.
@@ -329,7 +330,8 @@ def _part(records: Sequence[Record], whole: Record | None, rule: _Rule, place: S
     unmeasured = tuple(each.arm for each in records if _is_unmeasured(each, gains))
     default_level = records[0].baseline
     level = best.arm if best else default_level
-    rivals = _rivals(of_whole, unmeasured, default_level, level)
+    late = [r.arm for r in records if r.error in OUT_OF_TIME and r.arm not in _OTHER_ALGORITHMS]
+    rivals = _rivals(of_whole, late, default_level, level)
     status = cell_status(rivals, rule.delta)
     if objective == OBJECTIVES[0]:
         may = tuple(each.arm for each in rivals if each.upper(len(rivals)) > rule.delta)
@@ -344,6 +346,7 @@ def _part(records: Sequence[Record], whole: Record | None, rule: _Rule, place: S
         batch_size=first.batch_size or 1,
         baseline_ms=control.latency_ms if control else None,
         contenders=may,
+        of_whole=_measured_of_whole(best),
         rivals=rivals,
         status=status,
         is_known=any(gains.values()),
@@ -351,6 +354,15 @@ def _part(records: Sequence[Record], whole: Record | None, rule: _Rule, place: S
         or (control is not None and control.status != "ok"),
         unmeasured=unmeasured,
     )
+
+
+def _measured_of_whole(best: Record | None) -> Interval | None:
+    """Return the speed-up of the whole by the chosen arm, if its part's share was measured."""
+    if best is None or best.of_whole is None:
+        return None
+    values = (best.of_whole, best.of_whole_low, best.of_whole_high)
+    value, low, high = (None if each is None else 1 + each for each in values)
+    return Interval(value or 1.0, low, high)
 
 
 def _matters(of_whole: Interval | None, rule: _Rule) -> bool:
@@ -362,14 +374,14 @@ def _matters(of_whole: Interval | None, rule: _Rule) -> bool:
 
 def _rivals(
     of_whole: Mapping[str, Interval | None],
-    unmeasured: Sequence[str],
+    late: Sequence[str],
     default_level: str,
     level: str,
 ) -> tuple[Rival, ...]:
-    """Return the rivals of a choice; what was not measured may gain anything."""
+    """Return the rivals of a choice; an arm that lacked time may gain anything."""
     known = {arm: gain for arm, gain in of_whole.items() if gain is not None}
     gains = {default_level: Interval(1.0, 1.0, 1.0), **known}
-    unknown = {*unmeasured, *(arm for arm, gain in of_whole.items() if gain is None)}
+    unknown = {*late, *(arm for arm, gain in of_whole.items() if gain is None)}
     missing = (Rival(arm=a, log_gain=0.0, error=math.inf) for a in sorted(unknown - {level}))
     if level not in gains:
         return tuple(missing)

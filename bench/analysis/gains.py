@@ -23,31 +23,35 @@ LEAST = {"memory": 1.01, "energy": 1.05}
 
 @dataclass(frozen=True, kw_only=True)
 class Part:
-    """The choice for one factor.
-
-    ``gain`` is the improvement of the chosen level over the default by the objective, as a factor;
-    ``speedup`` is that of its time; both are 1 for the default level. ``contenders`` are arms that
-    may be better. ``rivals`` are the other arms with what they could gain of the whole, ``status``
-    is one of CELL_STATUSES. ``component`` and ``batch_size`` are those of the measurement,
-    ``baseline_ms`` is the default level's time. ``is_known``: the objective was measured for
-    some arm;
-    ``has_no_data``: for none of the arms to choose from, or the default level failed;
-    ``unmeasured`` are the arms without a measurement of it.
-    """
+    """The choice for one factor."""
 
     factor: str
     level: str
+    """The chosen level."""
     gain: Interval
+    """Improvement over the default level by the objective, as a factor; 1 for the default."""
     speedup: Interval
+    """Speed-up of the part's time over the default level; 1 for the default."""
     component: str
+    """Component of the measurement."""
     batch_size: int
+    """Batch size of the measurement."""
     baseline_ms: float | None = None
+    """Time of the default level, in milliseconds."""
     contenders: tuple[str, ...] = ()
+    """Arms that may be better than the choice by more than delta."""
+    of_whole: Interval | None = None
+    """Speed-up of the whole by the chosen level, if it was measured inside the model."""
     rivals: tuple[Rival, ...] = ()
+    """The other arms, with what they could gain of the whole."""
     status: str = OPEN
+    """One of CELL_STATUSES."""
     is_known: bool = False
+    """Whether the objective was measured for some arm."""
     has_no_data: bool = False
+    """Whether it was measured for none of the arms to choose from, or the default level failed."""
     unmeasured: tuple[str, ...] = ()
+    """Arms without a measurement of it."""
 
     @property
     def bound_of_whole(self) -> float | None:
@@ -85,6 +89,10 @@ def expected_speedup(
     default_ms = whole.latency_ms * (1.0 if whole.is_control else whole.speedup or 1.0)
     saved, squares = 0.0, 0.0
     for part in parts:
+        if part.of_whole is not None:
+            saved += math.log(part.of_whole.value)
+            squares += _half_width(part.of_whole, 1.0) ** 2
+            continue
         share = 1.0
         if part.component not in WHOLES:
             alone_ms = (part.baseline_ms or 0.0) * batch_size / part.batch_size
@@ -120,6 +128,8 @@ def gain_of_whole(
     default_ms = whole.latency_ms * (1.0 if whole.is_control else whole.speedup or 1.0)
     alone_ms = record.latency_ms * gain.value * batch_size / (record.batch_size or 1)
     share = min(repeats(whole, record.component) * alone_ms / default_ms, 1.0)
+    if not share:
+        return None
     bounds = (gain.value, gain.low, gain.high)
     return _interval(None if b is None else math.exp(_log_saved(b, share)) for b in bounds)
 

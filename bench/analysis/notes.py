@@ -6,7 +6,7 @@ from bench.analysis.estimates import is_trending
 from bench.records.arm_costs import Survey
 from bench.records.comparison import Comparison, Sample
 from bench.records.environment import Environment
-from bench.records.errors import advised
+from bench.records.errors import ENDED_FIRST, advised
 from bench.records.notes import Note, NoteKind
 from bench.records.row import Record
 
@@ -29,7 +29,7 @@ def status_and_error(samples: Sequence[Sample]) -> tuple[str, str | None]:
         return "ok", None
     if samples:
         return "skipped", samples[0].error
-    return "skipped", "the run ended first; resume it or give a larger --budget"
+    return "skipped", ENDED_FIRST
 
 
 def _error(sample: Sample) -> str | None:

@@ -38,10 +38,11 @@ class Draw:
 
 @dataclass(frozen=True, kw_only=True)
 class CallTimes:
-    """Seconds of one call: by place and arm, one for each part; and of everything else."""
+    """Seconds of one call: by place and arm, one for each part; of everything else; in total."""
 
     parts_s: Mapping[tuple[str, str], Sequence[float]]
     rest_s: float
+    total_s: float
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -180,4 +181,4 @@ def _summed(places: Sequence[tuple[str, str] | None], spans_s: Sequence[float]) 
             case key:
                 parts_s[key].append(span_s)
                 attention_s = span_s
-    return CallTimes(parts_s=parts_s, rest_s=rest_s)
+    return CallTimes(parts_s=parts_s, rest_s=rest_s, total_s=sum(spans_s))

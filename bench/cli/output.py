@@ -86,7 +86,7 @@ def show_run(results: "RunState", views: Sequence[str], aim: "Aim | None" = None
     from bench.report.tables.verdicts import share_line
 
     show_verdicts(results, views, aim)
-    output().print(share_line(results.measuring_share, results.measure_s))
+    output().print(share_line(results.measuring_share, results.spent_s))
     source = source_of(results)
     click.echo(source)
     if not results.folder.exists():

@@ -30,6 +30,7 @@ class ReportOptions(TypedDict):
     markdown: bool
     decision: bool
     brief: bool
+    json: bool
     page: bool
     factors: tuple[str, ...] | None
     objective: str | None
@@ -89,6 +90,12 @@ def _write_new(out: Path, text: str) -> None:
 @click.option("--markdown", is_flag=True, help="Only print the tables, as Markdown.")
 @click.option("--decision", is_flag=True, help="Only print the recommendations, as Markdown.")
 @click.option("--brief", is_flag=True, help="With --decision: only the main columns.")
+@click.option(
+    "--json",
+    is_flag=True,
+    help="With --decision: as JSON, one object for each situation and level (best_full_precision, "
+    "best).",
+)
 @click.option("--page", is_flag=True, help="Only write report.html, and print its path.")
 @click.option("--factors", type=names, help="With --markdown: only these  [default: all]")
 @other_objective_option
@@ -108,6 +115,11 @@ def report(folder: Path, **options: Unpack[ReportOptions]) -> None:
         return
     results = _load(folder)
     aim = other_aim(results.aim, *changes)
+    if options["json"]:
+        from bench.report.decision_json import decisions_as_json
+
+        click.echo(decisions_as_json(results.decisions(aim)), nl=False)
+        return
     if options["markdown"] or options["decision"]:
         lines = _decision(results, aim, factors, brief=options["brief"])
         is_short = options["decision"]
@@ -129,6 +141,8 @@ def _check(options: ReportOptions) -> None:
         raise click.UsageError("--factors has no effect without --markdown; give both or neither")
     if options["brief"] and not options["decision"]:
         raise click.UsageError("--brief has no effect without --decision; give both or neither")
+    if options["json"] and (options["brief"] or not options["decision"]):
+        raise click.UsageError("--json goes with --decision alone; give --decision --json")
     if options["markdown"] + options["decision"] + options["page"] > 1:
         raise click.UsageError(
             "--markdown, --decision and --page are mutually exclusive; give one of them"

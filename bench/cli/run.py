@@ -83,7 +83,7 @@ class RunOptions(MeasuringOptions):
     "--cache",
     default=MODEL,
     show_default=True,
-    help="State of the caches of a part: that of the model, in whose calls it is then measured, or, "
+    help="State of a part's caches: that of the model, in whose calls it is then measured, or, "
     "measured alone, cold or warm.",
 )
 @click.option(

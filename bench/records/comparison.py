@@ -242,6 +242,8 @@ class Sample:
     causes: dict[str, int] = field(default_factory=dict)
     prepare_s: float = 0.0
     measure_s: float = 0.0
+    called_s: float | None = None
+    """This comparison's part of the seconds inside the timed calls of its group."""
     died: bool = False
 
     def __post_init__(self) -> None:
@@ -255,6 +257,8 @@ class Sample:
 
     @property
     def timed_s(self) -> float:
-        """Seconds spent inside timed calls."""
+        """Seconds spent inside timed calls; arms that take turns share those of the baseline."""
+        if self.called_s is not None:
+            return self.called_s
         wall = self.baseline_wall_s + self.arm_wall_s
         return sum(wall or self.baseline_s + self.arm_s)

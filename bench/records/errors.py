@@ -3,6 +3,11 @@
 import unicodedata
 from enum import StrEnum
 
+# Errors of comparisons, and of cases of a survey, that only lacked time.
+NO_TIME = "no time left in the budget; give a larger --budget"
+ENDED_FIRST = "the run ended first; resume it or give a larger --budget"
+OUT_OF_TIME = (NO_TIME, ENDED_FIRST)
+
 
 class Remedy(StrEnum):
     """A remedy that is an option of the command line and an argument of ``bench.compare``."""

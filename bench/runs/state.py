@@ -230,9 +230,9 @@ class RunState:
 
     @property
     def measuring_share(self) -> float | None:
-        """Seconds inside timed calls / ``measure_s``; None before the first sample."""
+        """Seconds inside timed calls / those of the whole run; None before the first sample."""
         timed_s = sum(sample.timed_s for sample in self.samples)
-        return timed_s / self.measure_s if self.measure_s else None
+        return timed_s / self.spent_s if timed_s and self.spent_s else None
 
 
 def load(folder: Path) -> RunState:

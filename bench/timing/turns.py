@@ -82,6 +82,12 @@ class Turns:
         if self.clock.last_wall_s is not None:
             self.walls_s[name].append(self.clock.last_wall_s)
 
+    @property
+    def called_s(self) -> float:
+        """Seconds inside all timed calls."""
+        has_walls = any(self.walls_s.values())
+        return sum(map(sum, (self.walls_s if has_walls else self.times_s).values()))
+
     def drop_hopeless(self) -> None:
         """Stop calling arms that are far slower than the baseline in every round."""
         slowest_s = max(self.times_s[self.first])

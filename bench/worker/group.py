@@ -195,6 +195,7 @@ def _take_turns(
         "measure_s": measure_s / len(ready),
         "prepare_s": prepare_s / len(ready),
         "yardstick_s": session.yardstick(),
+        "called_s": turns.called_s / len(ready),
         "peak_memory_bytes": peak_bytes(session.device),
     }
     for each in ready:

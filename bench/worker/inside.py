@@ -167,6 +167,7 @@ def _complete(
     """Complete the samples with their times and what they share."""
     whole_s = _whole_s(made.calls, config_for(ready[0].workload).depth)
     prepare_s, measure_s = (each / len(ready) for each in spent_s)
+    called_s = sum(call.total_s for call in made.calls) / len(ready)
     yardstick_s, peak = session.yardstick(), peak_bytes(session.device)
     for each in ready:
         pairs = list(_pairs(made.calls, each))
@@ -184,6 +185,7 @@ def _complete(
             causes=session.watch.causes,
             prepare_s=prepare_s,
             measure_s=measure_s,
+            called_s=called_s,
             yardstick_s=yardstick_s,
             peak_memory_bytes=peak,
         )

@@ -1,13 +1,14 @@
 """bench.analysis.decision: the rule per level, undecided rivals, and the arm as a whole."""
 
 from dataclasses import replace
+from itertools import product
 from typing import Any
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bench.analysis.decision import Aim, decide
+from bench.analysis.decision import LEVELS, Aim, decide
 from bench.records.comparison import CHOICE, DEFAULT_ARM, OBJECTIVES, Arm
 from bench.records.row import Record
 from helpers.decisions import arm, control, failed, only, repeats, run
@@ -130,7 +131,7 @@ def test_an_unknown_objective_lists_the_known_ones() -> None:
 
 
 def test_each_situation_has_a_decision() -> None:
-    """Each device, variant, mode and batch size has a decision; variants keep the rows' order."""
+    """Each device, variant, mode and batch size has two decisions, in the order of the rows."""
     records = [
         make_record(**{**row.__dict__, "variant": variant, "batch_size": size, "mode": mode})
         for variant in ("L/16", "B/16")
@@ -138,10 +139,12 @@ def test_each_situation_has_a_decision() -> None:
         for size in (8, 1)
         for row in run()
     ]
-    places = [each.situation for each in decide(records, Aim(), repeats)]
-    found = [(place.variant, place.mode, place.batch_size) for place in places]
+    decisions = decide(records, Aim(), repeats)
+    places = [(each.situation, each.level) for each in decisions]
+    found = [(place.variant, place.mode, place.batch_size, level) for place, level in places]
     modes = ("forward", "train")
-    assert found == [(v, m, b) for v in ("L/16", "B/16") for m in modes for b in (1, 8)]
+    expected = product(("L/16", "B/16"), modes, (1, 8), LEVELS)
+    assert found == list(expected)
 
 
 def test_a_users_own_arms_have_no_situation() -> None:
@@ -169,7 +172,11 @@ def test_the_whole_is_found_by_its_combination() -> None:
     assert (found.combined, found.default) == (whole, plain)
     assert found.speedup is not None
     assert found.speedup.value == 2.1
-    assert only(run(plain, other)).combined is None
+    (precision,) = (row for row in run() if row.arm == "bf16")
+    on_model = [replace(row, component="model") for row in run()]
+    assert only([*on_model, plain, other]).combined is None
+    # A block has no patcher: its row of bf16 alone is that of the combination.
+    assert only(run()).combined == precision
 
 
 def test_a_block_is_compiled_as_blocks_are() -> None:
@@ -263,7 +270,7 @@ def test_factors_of_the_whole_multiply() -> None:
 
 def test_without_the_wholes_time_nothing_is_expected() -> None:
     """Without a time of the whole there is no expected speed-up."""
-    assert only(run()).expected is None
+    assert only([row for row in run() if row.factor != "precision"]).expected is None
 
 
 def test_the_plain_time_follows_from_the_candidate() -> None:
