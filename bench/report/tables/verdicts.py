@@ -129,6 +129,6 @@ def share_line(share: float | None, spent_s: float) -> str:
     if share is None:
         return "Nothing was measured."
     return (
-        f"Timed calls took {100 * share:.0f} % of the run's {duration(spent_s)}; the rest went into "
-        "imports, builds, checks, compiling, warm-up and the survey."
+        f"Timed calls took {100 * share:.0f} % of the run's {duration(spent_s)}; imports, builds, "
+        "checks, compiling, warm-up and the survey took the rest."
     )

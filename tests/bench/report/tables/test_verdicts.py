@@ -179,7 +179,7 @@ def test_no_remarks() -> None:
     ("share", "start"),
     [
         (None, "Nothing was measured."),
-        (0.784, "Timed calls took 78 % of the 3 min 20 s of measuring (imports, "),
+        (0.784, "Timed calls took 78 % of the run's 3 min 20 s; imports, "),
     ],
 )
 def test_share_line(share: float | None, start: str) -> None:
