@@ -5,7 +5,7 @@ A run is one folder::
     results/<run>/plan.json         the options, and every comparison
                   environment.json  the machine
                   journal.jsonl     see bench.files.journal
-                  passes/           pytest-benchmark's raw JSON and the output of each pass
+                  passes/           the task and the output of each process
                   results.csv       one row for each arm of each comparison
                   plots/            PNG and SVG
 """
