@@ -65,7 +65,7 @@ def test_plan_and_environment_round_trip(tmp_path: Path) -> None:
 
 CASE = Case(workload=make_workload(), arm=Arm())
 JOBS: dict[str, Job] = {
-    "pass": make_pass_job(pass_index=1, weight=0.25, ready_s=7.5, measure_s=4.5, check=False),
+    "pass": make_pass_job(pass_index=1, weight=0.25, ready_s=7.5, measure_s=4.5, checked=("a",)),
     "survey": make_survey_job(make_comparison(), "fp32", "bf16"),
     "memory": MemoryJob(case=CASE),
     "profile": ProfileJob(case=CASE, calls=5, folder=Path("/profile"), command="vitbench profile"),

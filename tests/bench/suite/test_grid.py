@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from bench.records.comparison import (
     ASKED_FACTORS,
-    CACHES,
+    DEFAULT_ARM,
     DEVICES,
     FACTORS,
     MODES,
@@ -22,7 +22,7 @@ from bench.records.errors import InputError
 from bench.suite.bench_attention import GRID as ATTENTION
 from bench.suite.bench_compile import GRID as COMPILE
 from bench.suite.bench_precision import GRID as PRECISION
-from bench.suite.grid import LEVELS, Grid, Selection, comparisons, expand, shuffled
+from bench.suite.grid import LEVELS, PART_FACTORS, Grid, Selection, comparisons, expand, shuffled
 from bench.suite.work import config_for, flops, least_bytes
 from helpers.records import make_workload
 from vitcore import costs
@@ -53,7 +53,7 @@ EVERYWHERE = comparisons(Selection(devices=DEVICES))
         ("devices", ("tpu",), "device 'tpu'; known: cpu, cuda"),
         ("modes", ("forward", "infer"), "mode 'infer'; known: forward, train"),
         ("component", "head", "component 'head'; known: auto, block, model"),
-        ("cache", "hot", "cache state 'hot'; known: cold, warm"),
+        ("cache", "hot", "cache state 'hot'; known: model, cold, warm"),
     ],
 )
 def test_unknown_name(field: str, value: Any, listed: str) -> None:
@@ -171,18 +171,56 @@ def test_default_modes_depend_on_the_device(device: str, modes: tuple[str, ...])
     assert {c.workload.mode for c in comparisons(asked)} == {"train"}
 
 
+def places_of(arm: str, **changes: Any) -> set[tuple[str, str]]:
+    """Return the device and component of an arm's comparisons."""
+    found = comparisons(Selection(**{"devices": DEVICES, **changes}))
+    return {(c.workload.device, c.workload.component) for c in found if c.arm_name == arm}
+
+
 @pytest.mark.parametrize(
     ("arm", "places"),
     [
         ("tf32", {("cuda", "model")}),
         ("compile", {("cpu", "model"), ("cuda", "model")}),
-        ("compile_blocks", {("cpu", "model"), ("cpu", "block"), ("cuda", "model")}),
+        ("reduce_overhead", {("cuda", "model")}),
     ],
 )
 def test_where_an_arm_applies(arm: str, places: set[tuple[str, str]]) -> None:
     """TF32 is for CUDA; compiling the whole model needs a whole model."""
-    found = {(c.workload.device, c.workload.component) for c in EVERYWHERE if c.arm_name == arm}
-    assert found == places
+    assert places_of(arm) == places
+    assert places_of(arm, component="block") <= {("cuda", "block")}
+
+
+@pytest.mark.parametrize(
+    ("changes", "components"),
+    [
+        ({}, {"block"}),
+        ({"batch_sizes": (1,), "component": "model"}, {"model"}),
+        ({"component": "block"}, {"block"}),
+        # B/16 at batch 1 is small enough for a CPU, H/14 is not.
+        ({"cache": "cold", "devices": ("cpu",)}, {"model", "block"}),
+        ({"cache": "cold", "devices": ("cuda",)}, {"model"}),
+        ({"modes": ("train",), "devices": ("cuda",)}, {"model"}),
+    ],
+)
+def test_where_compiled_blocks_are_measured(changes: dict[str, Any], components: set[str]) -> None:
+    """Compiled blocks are measured inside a model, beside eager ones, unless asked otherwise."""
+    chosen = Selection(**{"devices": DEVICES, "modes": ("forward",), **changes})
+    rows = [c for c in comparisons(chosen) if c.arm_name == "compile_blocks"]
+    assert {c.workload.component for c in rows} == components
+    is_inside = chosen.cache == "model" and chosen.modes == ("forward",)
+    assert {c.is_inside for c in rows} == {is_inside and components == {"block"}}
+
+
+def test_compiled_blocks_have_a_control_of_their_own() -> None:
+    """Where compile_blocks is measured elsewhere than compile, each place has its control."""
+    rows = expand(COMPILE, Selection(variants=("B/32",), batch_sizes=(1,)))
+    assert [(c.workload.component, c.arm_name) for c in rows] == [
+        ("model", "eager"),
+        ("model", "compile"),
+        ("block", "eager"),
+        ("block", "compile_blocks"),
+    ]
 
 
 @pytest.mark.parametrize(
@@ -203,7 +241,7 @@ def test_auto_component(
     selection = Selection(
         variants=(variant,), devices=(device,), modes=(mode,), batch_sizes=(batch_size,)
     )
-    assert {c.workload.component for c in expand(COMPILE, selection)} == {component}
+    assert {c.workload.component for c in expand(PRECISION, selection)} == {component}
 
 
 @pytest.mark.parametrize("component", ["block", "model"])
@@ -222,12 +260,44 @@ def test_batch_sizes() -> None:
     assert {c.workload.batch_size for c in chosen} == {3, 5}
 
 
-@pytest.mark.parametrize("cache", CACHES)
+def test_both_batch_sizes_answer_every_factor() -> None:
+    """On a CPU every factor of inference is compared at batch 1 and at batch 8."""
+    found = {(c.factor, c.workload.batch_size) for c in comparisons(Selection())}
+    assert found == set(product(FACTORS[:4], (1, 8)))
+
+
+@pytest.mark.parametrize("cache", ["cold", "warm"])
 def test_cache_state(cache: str) -> None:
-    """A component is measured in the selected cache state, a whole model always warm."""
-    chosen = comparisons(Selection(cache=cache))
+    """A part is measured alone in the selected state; a whole model has its own."""
+    chosen = comparisons(Selection(cache=cache, devices=DEVICES, modes=MODES, factors=FACTORS))
     states = {(c.workload.component == "model", c.cache) for c in chosen}
-    assert states == {(True, "warm"), (False, cache)}
+    assert states == {(True, "model"), (False, cache)}
+    assert not any(c.is_inside for c in chosen)
+
+
+@pytest.mark.parametrize("component", ["auto", "block", "model"])
+def test_the_cache_state_of_a_model_is_found_inside_it(component: str) -> None:
+    """By default parts are measured inside a model; what cannot be exchanged there is cold."""
+    chosen = comparisons(
+        Selection(component=component, devices=DEVICES, modes=MODES, factors=FACTORS)
+    )
+    for each in chosen:
+        work = each.workload
+        is_part = work.component != "model"
+        if each.is_inside:
+            assert each.factor in PART_FACTORS
+        assert each.is_inside == (
+            is_part and work.mode == "forward" and each.factor in PART_FACTORS
+        )
+        assert each.cache == ("model" if each.is_inside or not is_part else "cold")
+
+
+def test_every_factor_has_the_default_arm_as_baseline() -> None:
+    """One default arm for every factor, except for kernels, which need sdpa."""
+    for each in EVERYWHERE:
+        assert each.baseline == DEFAULT_ARM
+    kernels = comparisons(Selection(factors=("kernel",)))
+    assert {each.baseline.attention for each in kernels} == {"sdpa"}
 
 
 def test_unselected_factor() -> None:
