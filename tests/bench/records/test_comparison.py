@@ -216,7 +216,9 @@ def test_a_row_has_the_key_of_its_comparison() -> None:
     ],
 )
 def test_parts_with_the_caches_of_a_model_are_inside(
-    component: str, cache: str, is_inside: bool  # noqa: FBT001 (a case's expectation)
+    component: str,
+    cache: str,
+    is_inside: bool,  # noqa: FBT001 (a case's expectation)
 ) -> None:
     """A part is measured inside a model if its caches are to be those of a model."""
     comparison = make_comparison(component=component, cache=cache)

@@ -79,7 +79,9 @@ def test_the_fastest_admissible_precision_is_chosen() -> None:
     """The fastest wins; one that errs too much, or failed, does not."""
     (place,) = {situation(row) for row in rows()}
     assert precisions(rows(1.5, 1.2, 1.8), Aim()) == {place: "bf16"}
-    erring = [replace(row, output_error=0.1) if row.arm == "bf16" else row for row in rows(1.5, 1, 2)]
+    erring = [
+        replace(row, output_error=0.1) if row.arm == "bf16" else row for row in rows(1.5, 1, 2)
+    ]
     assert precisions(erring, Aim(max_error=0.01)) == {place: "amp_bf16"}
     lost = [*rows(1.5), failed("precision", "bf16", "oom")]
     assert precisions(lost, Aim()) == {place: "amp_bf16"}
@@ -102,7 +104,9 @@ def test_each_situation_has_its_own_precision() -> None:
     assert {place.batch_size: level for place, level in chosen.items()} == {8: "bf16"}
     choice = wanted_levels(plan_of(SIZES), found, Aim())
     assert choice is not None
-    assert {(c.workload.variant, c.workload.batch_size) for c in choice.comparisons} == {("B/16", 8)}
+    assert {(c.workload.variant, c.workload.batch_size) for c in choice.comparisons} == {
+        ("B/16", 8)
+    }
 
 
 def test_a_level_repeats_every_factor_with_its_controls() -> None:
