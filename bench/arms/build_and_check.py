@@ -210,7 +210,7 @@ def check_own(
 def own_answer(name: str, comparison: Comparison, arm: Candidate) -> Answer | Agreement:
     """Return outputs and gradients of a user's arm; a failed check if it changes its input."""
     before = [tensor.clone() for tensor in arm.inputs.tensors().values()]
-    answer = _called(name, partial(_answer, comparison, arm))
+    answer = called(name, partial(_answer, comparison, arm))
     if not all(map(_is_same, before, arm.inputs.tensors().values())):
         return Agreement(error=f"the {name} changes its input: let it work on a copy")
     return answer
@@ -226,7 +226,8 @@ def _answer(comparison: Comparison, arm: Candidate) -> Answer:
     return arm.outputs(), {}
 
 
-def _called(name: str, answer: Callable[[], T]) -> T:
+def called(name: str, answer: Callable[[], T]) -> T:
+    """Call a user's arm; raises ArmError, with its name, for any exception but lack of memory."""
     try:
         return answer()
     except (Exception, SystemExit) as error:

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from bench.arms.agreement import Agreement
+from bench.arms.build_and_check import called
 from bench.arms.compiling import mark_complete, start_compiler, use_cache
 from bench.arms.groups import ArmGroup, arm_group
 from bench.arms.levels import pinned_precision
@@ -111,7 +112,9 @@ def _prepare(session: GroupSession, made: _Prepared) -> None:
     copies = copies_for(session.comparisons, made.group)
     made.arms[BASELINE] = Rotation.of(made.group, first.baseline, copies)
     with made.arms[BASELINE].surroundings():
-        made.firsts_s[BASELINE] = [timed(made.arms[BASELINE].once, session.clock)]
+        once = partial(timed, made.arms[BASELINE].once, session.clock)
+        is_own = first.baseline.factory is not None
+        made.firsts_s[BASELINE] = [called("baseline", once) if is_own else once()]
     for each in session.comparisons:
         name, sample = name_in_group(each), made.samples[each.key]
         try:

@@ -38,7 +38,9 @@ from bench.worker.group import (
 # A call has as many blocks as these floating-point operations allow, and one for each arm at least:
 # deeper calls would take longer, and observe no more in a second.
 _CALL_FLOPS = {"cpu": 60e9, "cuda": 2e13}
+# Every arm has been called in one block; whole calls warm up only where they are this short.
 _WARM_UP_CALLS = 2
+_WARM_UP_SHARE = 0.05
 
 
 @dataclass(kw_only=True)
@@ -106,12 +108,12 @@ def _prepare(session: GroupSession, made: _Inside) -> None:
             made.model.drop(name)
 
 
-def _run_once(made: _Inside, name: str) -> None:
-    """Call the model with one arm wherever it may be."""
+def _run_once(made: _Inside, name: str) -> float:
+    """Call the model with one arm in its first block, or as its patcher; return the seconds."""
     is_patcher = made.model.place(name) == PATCHER
     patcher = name if made.model.place(name) in (PATCHER, EVERYWHERE) else BASELINE
-    blocks = (BASELINE if is_patcher else name,) * made.model.depth
-    made.model.call(Draw((patcher,), blocks), made.marks)
+    draw = Draw((patcher,), (BASELINE if is_patcher else name,))
+    return made.model.call(draw, made.marks).total_s
 
 
 def _ready(session: GroupSession, made: _Inside, comparison: Comparison, sample: Sample) -> Sample:
@@ -144,18 +146,19 @@ def _call(session: GroupSession, made: _Inside, left_s: float) -> None:
     patchers = model.names(EVERYWHERE, PATCHER) if has_patchers else [BASELINE]
     start_s = time.perf_counter()
     with without_collector():
-        for number in range(-_WARM_UP_CALLS, session.most_rounds * 2):
-            if session.stop():
+        warm_up_s = model.depth * _run_once(made, BASELINE)
+        for _ in range(_WARM_UP_CALLS if warm_up_s < _WARM_UP_SHARE * left_s else 0):
+            model.call(balanced_draw(patchers, blocks, model.depth, source), made.marks)
+        left_s -= time.perf_counter() - start_s
+        start_s = time.perf_counter()
+        session.watch.begin()
+        while not session.stop():
+            spent_s = time.perf_counter() - start_s
+            if has_enough(len(made.calls), spent_s, left_s, session.most_rounds):
                 break
-            if number == 0:
-                start_s, left_s = time.perf_counter(), left_s - (time.perf_counter() - start_s)
-                session.watch.begin()
-            if number > 0 and has_enough(number, time.perf_counter() - start_s, left_s, 10**6):
-                break
-            found = model.call(balanced_draw(patchers, blocks, model.depth, source), made.marks)
-            if number >= 0:
-                made.calls.append(found)
-                session.watch.pair()
+            draw = balanced_draw(patchers, blocks, model.depth, source)
+            made.calls.append(model.call(draw, made.marks))
+            session.watch.pair()
 
 
 def _complete(
