@@ -8,6 +8,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from bench.analysis.estimates import Interval, PassEstimate, estimate_pass, geometric
+from bench.analysis.limit_shares import within_limits
 from bench.analysis.notes import row_notes, status_and_error, unsteady
 from bench.analysis.ratios import with_throughput, with_yardstick
 from bench.analysis.replication import effect, fit_spread
@@ -95,7 +96,7 @@ def analyse(
         rows.append(replace(row, note=joined(notes[each.key])))
     widths = {key: each.effect.stopping_width for key, each in judged.items()}
     left_out = sum(each.left_out for group in passes.values() for each in group)
-    return Analysis(rows, controls, widths, _causes(by_key), left_out, notes)
+    return Analysis(within_limits(rows), controls, widths, _causes(by_key), left_out, notes)
 
 
 def _causes(by_key: Mapping[str, list[Sample]]) -> dict[str, int]:

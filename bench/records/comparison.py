@@ -8,7 +8,7 @@ from dataclasses import dataclass, field, fields, replace
 
 from bench.records.errors import Remedy
 
-SCHEMA = 4
+SCHEMA = 5
 
 DEVICES = ("cpu", "cuda")
 MODES = ("forward", "train")

@@ -8,9 +8,10 @@ import matplotlib as mpl
 from matplotlib.figure import Figure
 
 from bench.records.row import Record
+from bench.report.columns import ROW_COLUMNS
 from bench.report.labels import arm_name, by_factor, factor_name, workload
 from bench.report.plots.canvas import STYLE, FigureName
-from bench.report.units import bounds, counted, pays_off, percent, scientific, times
+from bench.report.units import bounds, counted, pays_off, scientific, times
 
 _MOST = 6
 # Colours of matplotlib that follow the page, light or dark.
@@ -84,7 +85,7 @@ def _limits(records: Sequence[Record]) -> Iterator[str]:
         return
     yield f"{counted(len(shown), 'arm')}."
     for what, record in (("Nearest to", shown[-1]), ("Farthest below", shown[0])):
-        share = percent(record.limit_share, most=10)
+        share = ROW_COLUMNS["of limit"].cell(record)
         yield f"{what} its limit: {arm_name(record)} of {workload(record)}, {share}."
 
 
