@@ -103,5 +103,5 @@ def _inconsistencies(record: Record) -> Iterator[Note]:
         yield Note(kind=NoteKind.INCONSISTENT, subject="predicted memory", text=text)
     if is_beyond(record):
         share = f"{record.limit_share:.2f} times its time"
-        text = f"its own speed is its limit: the libraries tried need {share} for its products"
+        text = f"its own speed is the limit: its products alone take the libraries tried {share}"
         yield Note(kind=NoteKind.INCONSISTENT, subject="limit", text=text)

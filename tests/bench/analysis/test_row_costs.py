@@ -301,7 +301,7 @@ def test_an_arm_faster_than_its_limit_is_noted(
     samples = [make_sample(control, index) for index in range(3)]
     analysis = analyse("run", [control], samples, make_environment(), surveys=surveys)
     (found,) = analysis.records
-    text = f"its own speed is its limit: the libraries tried need {ratio:.2f} times its time"
+    text = f"its products alone take the libraries tried {ratio:.2f} times its time"
     assert (text in str(found.note)) is is_beyond
     assert found.limit_share == min(ratio, 1.0)
     assert found.limit_gflop_per_s == pytest.approx(50.0 * ratio if is_beyond else 50.0)
