@@ -52,8 +52,10 @@ CAPTIONS = {
     "pairs, so that other load cancels.",
     "compile": "Total time against images processed: the first call costs more, and compiling "
     "has paid off where the lines cross.",
-    "trend": "Time of each arm as a multiple of the yardstick's, run by run; lasting changes are "
-    "marked with their size; the 95 % range of runs in which each began is shaded.",
+    "trend": "Time of each arm as a multiple of the yardstick's or, where that is steadier, its "
+    "baseline's, run by run, at the level of the commonest kind of machine, a marker for each. "
+    "Lasting changes are marked with their size; the 95 % range of runs in which each began is "
+    "shaded.",
 }
 
 
