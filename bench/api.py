@@ -13,8 +13,8 @@ from rich.console import Console
 from rich.progress import Progress
 from torch import Tensor, nn
 
-from bench.analysis.replication import PRIOR_SD
 from bench.analysis.rows import analyse
+from bench.analysis.spread import PRIOR_SD
 from bench.arms.build_and_check import BuiltArm, ready_arms
 from bench.arms.candidate import Candidate, Work
 from bench.arms.tensors import Inputs, inputs_of

@@ -121,11 +121,14 @@ class Decision:
 
     @property
     def differs(self) -> bool:
-        """Whether the intervals of the measured and of the expected speed-up are disjoint."""
+        """Whether the measured and the expected speed-up differ, by their difference's interval."""
         found, expected = self.speedup, self.expected
-        if found is None or expected is None or found.low is None or expected.low is None:
+        if found is None or expected is None or not (found.low and expected.low):
             return False
-        return (found.high or math.inf) < expected.low or found.low > (expected.high or math.inf)
+        halves = (
+            math.log((each.high or math.inf) / (each.low or 1)) / 2 for each in (found, expected)
+        )
+        return abs(math.log(found.value / expected.value)) > math.hypot(*halves)
 
 
 def decide(records: Sequence[Record], aim: Aim, repeats: Repeats) -> list[Decision]:

@@ -11,8 +11,9 @@ from bench.analysis.estimates import Interval, PassEstimate, estimate_pass, geom
 from bench.analysis.limit_shares import within_limits
 from bench.analysis.notes import row_notes, status_and_error, unsteady
 from bench.analysis.ratios import with_throughput, with_yardstick
-from bench.analysis.replication import effect, fit_spread
+from bench.analysis.replication import Effect, effect
 from bench.analysis.row_costs import with_costs
+from bench.analysis.spread import Spreads, fit_spread, fit_spreads
 from bench.analysis.verdicts import (
     ALIKE_SHARE,
     FALSE_SHARE,
@@ -111,12 +112,11 @@ def _causes(by_key: Mapping[str, list[Sample]]) -> dict[str, int]:
 def _judge(
     comparisons: Sequence[Comparison], passes: Mapping[str, list[PassEstimate]], delta: float
 ) -> tuple[Controls, dict[str, Judgement]]:
-    measured = {each.key: passes[each.key] for each in comparisons if passes[each.key]}
+    measured = [each for each in comparisons if passes[each.key]]
     # Combinations chosen by the verdicts must not change them.
-    chosen = {each.key for each in comparisons if each.factor == CHOICE}
-    spread = fit_spread([group for key, group in measured.items() if key not in chosen])
-    effects = {key: effect(group, spread) for key, group in measured.items()}
-    copies = {each.key for each in comparisons if each.is_control}
+    chosen = {each.key for each in measured if each.factor == CHOICE}
+    copies = {each.key for each in measured if each.is_control}
+    effects = _effects(measured, passes)
     found = check_controls([effects[key] for key in effects if key in copies - chosen], delta)
     # Controls are judged one by one: they must not be adjusted for their number.
     alarms = [judge({key: effects[key]}, found, delta) for key in effects if key in copies]
@@ -126,6 +126,34 @@ def _judge(
         for family in families
     ]
     return found, {key: each for part in (*alarms, *others) for key, each in part.items()}
+
+
+def _effects(
+    comparisons: Sequence[Comparison], passes: Mapping[str, list[PassEstimate]]
+) -> dict[str, Effect]:
+    """Return the effect of each comparison by the spread of alike ones: copies, or a factor's arms.
+
+    The spread of chosen combinations is found with all others, that of the others without them.
+    """
+    chosen = [each for each in comparisons if each.factor == CHOICE]
+    others = [each for each in comparisons if each.factor != CHOICE]
+    found = {}
+    for group, used in ((others, others), (chosen, comparisons)):
+        spreads = _spreads(used, passes)
+        for each in group:
+            spread = spreads.controls if each.is_control else spreads.of(each.factor)
+            found[each.key] = effect(passes[each.key], spread)
+    return {each.key: found[each.key] for each in comparisons}
+
+
+def _spreads(
+    comparisons: Sequence[Comparison], passes: Mapping[str, list[PassEstimate]]
+) -> Spreads:
+    strata: dict[str, list[list[PassEstimate]]] = defaultdict(list)
+    for each in comparisons:
+        if not each.is_control:
+            strata[each.factor].append(passes[each.key])
+    return fit_spreads(strata, [passes[each.key] for each in comparisons if each.is_control])
 
 
 def estimates(samples: Iterable[Sample]) -> list[PassEstimate]:

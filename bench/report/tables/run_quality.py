@@ -5,6 +5,9 @@ from bench.analysis.verdicts import ALIKE_SHARE, FALSE_SHARE, Controls
 from bench.records.row import Record
 from bench.report.units import counted, digits
 
+# A smaller widening of the intervals is not worth a word.
+_LEAST_SHOWN = 1.005
+
 
 def trust(analysis: Analysis) -> list[str]:
     """Return the lines above the tables: controls, expected false verdicts, disturbances."""
@@ -40,10 +43,10 @@ def _controls(controls: Controls, where: str) -> str:
             "allow, so no verdict is given: stop other programs or give more time, and measure "
             "again."
         )
-    if controls.widening > 1:
+    if controls.widening >= _LEAST_SHOWN:
         return (
-            f"{message}; they differ more than their intervals allow, so every interval was "
-            f"widened to {controls.widening:.2f} times its width."
+            f"{message}; by how far they stray, every interval was widened to "
+            f"{controls.widening:.2f} times its width."
         )
     return f"{message}."
 

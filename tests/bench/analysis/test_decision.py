@@ -8,6 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from bench.analysis.decision import Aim, decide
+from bench.analysis.estimates import Interval
 from bench.records.comparison import CHOICE, DEFAULT_ARM, OBJECTIVES, Arm
 from bench.records.row import Record
 from helpers.decisions import arm, control, failed, only, repeats, run
@@ -277,7 +278,7 @@ def test_the_plain_time_follows_from_the_candidate() -> None:
 
 @pytest.mark.parametrize(("speedup", "differs"), [(2.0, False), (1.5, True), (2.6, True)])
 def test_a_whole_differs_from_its_expected_speedup(speedup: float, differs: bool) -> None:  # noqa: FBT001
-    """A whole differs where its interval and the expected one are disjoint, on either side."""
+    """A whole differs where the interval of the two's difference excludes none, on either side."""
     records = run(control(CHOICE), arm(CHOICE, "linear+bf16", speedup))
     assert only(records).differs is differs
 
@@ -295,3 +296,19 @@ def test_the_chosen_arm_is_the_fastest_of_the_faster_arms(
     part = only([control("precision"), *rows], Aim(objective=objective)).parts[0]
     faster = {row.arm: row.speedup for row in rows if row.verdict == "faster"}
     assert part.level == max(faster, key=lambda name: faster[name] or 0.0, default="fp32")
+
+
+@pytest.mark.parametrize(
+    ("expected", "differs"),
+    [
+        (Interval(1.12, 1.04, 1.206), True),  # 11 % apart, ± 9 % together: the intervals overlap
+        (Interval(1.08, 1.0, 1.166), False),
+        (Interval(1.5), False),
+        (None, False),
+    ],
+)
+def test_the_difference_is_tested(expected: Interval | None, differs: bool) -> None:  # noqa: FBT001
+    """Overlapping intervals may differ: their half-widths add as squares."""
+    found = make_record(speedup=1.0, speedup_low=1 / 1.06, speedup_high=1.06)
+    decision = only(run(control(CHOICE), arm(CHOICE, "linear+bf16", 2.0)))
+    assert replace(decision, combined=found, expected=expected).differs is differs

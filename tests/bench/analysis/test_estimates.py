@@ -15,6 +15,7 @@ from bench.analysis.estimates import (
     estimate_pass,
     is_trending,
     kendall_p,
+    log_correction,
     within_process,
 )
 
@@ -158,6 +159,21 @@ def test_the_variance_is_that_of_the_estimate(correlation: float) -> None:
     found = [of_logs(correlated(seed, 40, correlation)) for seed in range(400)]
     scatter = np.var([each.log_ratio for each in found])
     assert 0.75 < np.mean([each.variance for each in found]) / scatter < 1.6
+
+
+@pytest.mark.parametrize("rounds", [4, 5, 6, 7, 8, 9, 10, 11, 12, 16, 24])
+def test_the_mean_logarithm_of_a_variance_is_corrected(rounds: int) -> None:
+    """With its correction the geometric mean of many variances is that of the estimates."""
+    found = [of_logs(correlated(seed, rounds, 0.0)) for seed in range(2000)]
+    scatter = math.log(np.var([each.log_ratio for each in found]))
+    claimed = float(np.mean([math.log(each.variance) for each in found]))
+    assert claimed + log_correction(rounds) == pytest.approx(scatter, abs=0.16)
+
+
+@pytest.mark.parametrize("rounds", [1, 2, 3, 12, 1000])
+def test_no_correction_beyond_the_table(rounds: int) -> None:
+    """Variances from a range, and those of many pairs, are taken as they are."""
+    assert log_correction(rounds) == 0
 
 
 def test_correlation_makes_less_sure() -> None:
