@@ -8,22 +8,21 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from bench.analysis.estimates import Interval, PassEstimate, estimate_pass, geometric
+from bench.analysis.judging import judge_run
 from bench.analysis.limit_shares import within_limits
 from bench.analysis.notes import row_notes, status_and_error, unsteady
 from bench.analysis.ratios import with_throughput, with_yardstick
 from bench.analysis.replication import Effect, effect
 from bench.analysis.row_costs import with_costs
-from bench.analysis.spread import Spreads, fit_spread, fit_spreads
+from bench.analysis.spread import fit_spread
 from bench.analysis.verdicts import (
     ALIKE_SHARE,
     FALSE_SHARE,
     Controls,
     Judgement,
-    check_controls,
-    judge,
 )
 from bench.records.arm_costs import Survey
-from bench.records.comparison import CHOICE, DELTA, SCHEMA, Comparison, Sample
+from bench.records.comparison import DELTA, SCHEMA, Comparison, Sample
 from bench.records.environment import Environment
 from bench.records.notes import Note, joined
 from bench.records.row import Record
@@ -48,6 +47,8 @@ class Analysis:
     left_out: int = 0
     notes: Mapping[str, tuple[Note, ...]] = field(default_factory=dict)
     """The notes on each row, by key of its comparison; ``Record.note`` is their text."""
+    effects: Mapping[str, Effect] = field(default_factory=dict)
+    """The widened effect of each comparison that was measured, by key."""
 
     @property
     def decided(self) -> int:
@@ -85,7 +86,7 @@ def analyse(
     controls: dict[str, Controls] = {}
     for device in dict.fromkeys(each.workload.device for each in comparisons):
         here = [each for each in comparisons if each.workload.device == device]
-        controls[device], verdicts = _judge(here, passes, delta)
+        controls[device], verdicts = judge_run(here, passes, delta)
         judged |= verdicts
     rows: list[Record] = []
     notes: dict[str, tuple[Note, ...]] = {}
@@ -97,7 +98,9 @@ def analyse(
         rows.append(replace(row, note=joined(notes[each.key])))
     widths = {key: each.effect.stopping_width for key, each in judged.items()}
     left_out = sum(each.left_out for group in passes.values() for each in group)
-    return Analysis(within_limits(rows), controls, widths, _causes(by_key), left_out, notes)
+    effects = {key: each.effect for key, each in judged.items()}
+    causes = _causes(by_key)
+    return Analysis(within_limits(rows), controls, widths, causes, left_out, notes, effects)
 
 
 def _causes(by_key: Mapping[str, list[Sample]]) -> dict[str, int]:
@@ -107,53 +110,6 @@ def _causes(by_key: Mapping[str, list[Sample]]) -> dict[str, int]:
         for sample in samples:
             found.update(sample.causes)
     return dict(found.most_common())
-
-
-def _judge(
-    comparisons: Sequence[Comparison], passes: Mapping[str, list[PassEstimate]], delta: float
-) -> tuple[Controls, dict[str, Judgement]]:
-    measured = [each for each in comparisons if passes[each.key]]
-    # Combinations chosen by the verdicts must not change them.
-    chosen = {each.key for each in measured if each.factor == CHOICE}
-    copies = {each.key for each in measured if each.is_control}
-    effects = _effects(measured, passes)
-    found = check_controls([effects[key] for key in effects if key in copies - chosen], delta)
-    # Controls are judged one by one: they must not be adjusted for their number.
-    alarms = [judge({key: effects[key]}, found, delta) for key in effects if key in copies]
-    families = (effects.keys() - copies - chosen, chosen - copies)
-    others = [
-        judge({key: effects[key] for key in effects if key in family}, found, delta)
-        for family in families
-    ]
-    return found, {key: each for part in (*alarms, *others) for key, each in part.items()}
-
-
-def _effects(
-    comparisons: Sequence[Comparison], passes: Mapping[str, list[PassEstimate]]
-) -> dict[str, Effect]:
-    """Return the effect of each comparison by the spread of alike ones: copies, or a factor's arms.
-
-    The spread of chosen combinations is found with all others, that of the others without them.
-    """
-    chosen = [each for each in comparisons if each.factor == CHOICE]
-    others = [each for each in comparisons if each.factor != CHOICE]
-    found = {}
-    for group, used in ((others, others), (chosen, comparisons)):
-        spreads = _spreads(used, passes)
-        for each in group:
-            spread = spreads.controls if each.is_control else spreads.of(each.factor)
-            found[each.key] = effect(passes[each.key], spread)
-    return {each.key: found[each.key] for each in comparisons}
-
-
-def _spreads(
-    comparisons: Sequence[Comparison], passes: Mapping[str, list[PassEstimate]]
-) -> Spreads:
-    strata: dict[str, list[list[PassEstimate]]] = defaultdict(list)
-    for each in comparisons:
-        if not each.is_control:
-            strata[each.factor].append(passes[each.key])
-    return fit_spreads(strata, [passes[each.key] for each in comparisons if each.is_control])
 
 
 def estimates(samples: Iterable[Sample]) -> list[PassEstimate]:

@@ -23,6 +23,7 @@ import numpy as np
 from scipy.special import ndtri
 
 from bench.analysis.estimates import Interval
+from bench.analysis.looks import level
 from bench.analysis.replication import Effect
 from bench.records.comparison import DELTA
 
@@ -30,6 +31,8 @@ from bench.records.comparison import DELTA
 FALSE_SHARE = 0.02
 ALIKE_SHARE = 0.05
 _DIFFERENT = ("faster", "slower")
+# Share of these errors that may be spent on leaving out what is decided before a run ends.
+_DOUBT = 0.05
 # Weight, in controls, of the trust that intervals are as wide as they should be: the degrees of
 # freedom of an inverse chi-square prior of the squared widening. Root mean square scores of 0.65,
 # 1.27, 1.33 and 1.47 were found where answers were known (controls of runs, candidates of two like
@@ -115,6 +118,18 @@ def verdict(
 def _verdict(found: Effect, delta: float, *, differs: bool) -> str:
     narrow = found.bounded(1 - 2 * ALIKE_SHARE)
     return verdict(found.interval, delta, narrow=narrow, differs=differs)
+
+
+def decided(found: Effect, delta: float, looks: int) -> bool:
+    """Return whether an effect is faster, slower or equivalent beyond doubt after some looks.
+
+    Such a comparison need not be measured again: the error of this answer over all looks is a
+    ``_DOUBT`` share of the one that verdicts are held to, however many looks there are
+    (``bench.analysis.looks``). ``looks`` counts those so far, this one included.
+    """
+    differs, alike = (level(looks, _DOUBT * share) for share in (FALSE_SHARE, 2 * ALIKE_SHARE))
+    outer, narrow = found.bounded(1 - differs), found.bounded(1 - alike)
+    return verdict(outer, delta, narrow=narrow) != "undecided"
 
 
 def check_controls(effects: Sequence[Effect], delta: float = DELTA) -> Controls:

@@ -7,7 +7,7 @@ step, the rows, the decisions, the report) is computed from these records on dem
 from pathlib import Path
 
 from bench.analysis.decision import Aim, Decision
-from bench.analysis.gate import is_open
+from bench.analysis.gate import is_open, over_looks
 from bench.analysis.rows import Analysis, analyse
 from bench.files.journal import Event, read_events, record_of
 from bench.files.run_folder import read_environment, read_plan
@@ -113,9 +113,17 @@ class RunState:
             return {}
         if self.plan.gate is None:
             return self.analysis.widths
-        rows = zip(self.plan.comparisons, self.records, strict=True)
-        open_ = {each.key for each, row in rows if is_open(row, self.plan.gate)}
+        gate = self.plan.gate
+        open_ = {key for key, row in self.gated_rows(is_last=False).items() if is_open(row, gate)}
         return {key: width for key, width in self.analysis.widths.items() if key in open_}
+
+    def gated_rows(self, *, is_last: bool) -> dict[str, Record]:
+        """Return the rows by key, with intervals that hold over all looks after further passes."""
+        effects, rows = self.analysis.effects, {}
+        for each, row in zip(self.plan.comparisons, self.records, strict=True):
+            looks = max(row.passes - self.plan.passes, 0) + 1
+            rows[each.key] = over_looks(row, effects.get(each.key), looks, is_last=is_last)
+        return rows
 
     def next_step(self) -> NextPass | Choice | list[SurveyJob] | None:
         """Return the next step of the run; None if it is complete.
