@@ -18,6 +18,7 @@ from bench.arms.building import is_arm_first
 from bench.cli.options import names, numbers
 from bench.files.lock import device_locks
 from bench.files.run_folder import read_task
+from bench.machine.calm import Patience
 from bench.machine.environment import git
 from bench.machine.load import watch_for
 from bench.records.comparison import (
@@ -39,11 +40,12 @@ from bench.timing.device import forget_imports, found_devices
 from bench.timing.rounds import MAX_OWN_ROUNDS, MAX_ROUNDS, Benchmark
 from bench.timing.yardstick import yardstick_s
 from bench.worker.budget import BudgetSpentError, TimeBudget
-from bench.worker.process import announce, finish_on_interrupt, keep
+from bench.worker.process import announce, finish_on_interrupt, keep, patience_for
 from bench.worker.session import Session, measure
 
 TASK = pytest.StashKey[Task[PassJob] | None]()
 TIME_BUDGET = pytest.StashKey[TimeBudget]()
+PATIENCE = pytest.StashKey[Patience]()
 # Set when the current pair should be the last.
 INTERRUPT = pytest.StashKey[Event]()
 _FACTORS = f"of {','.join(FACTORS)}; default: {','.join(USUAL_FACTORS)}"
@@ -87,6 +89,7 @@ def pytest_configure(config: pytest.Config) -> None:
     config.stash[INTERRUPT] = interrupt = Event()
     if task:
         config.stash[TIME_BUDGET] = TimeBudget.of(task)
+        config.stash[PATIENCE] = patience_for(task, interrupt.is_set)
         finish_on_interrupt(interrupt)
 
 
@@ -210,6 +213,7 @@ def _sample(
         most_rounds=MAX_ROUNDS if job.measure_s is None else MAX_OWN_ROUNDS,
         compiled=task.compiled,
         yardstick=partial(yardstick_s, job.device),
+        await_calm=lambda: request.config.stash[PATIENCE].await_calm(job.device).waited_s,
         build=partial(build_arms, arm_first=is_arm_first(job.key, job.pass_index)),
     )
     return replace(measure(session), pass_index=job.pass_index)

@@ -26,7 +26,7 @@ from bench.analysis.gains import (
     expected_speedup,
     gain_of,
     is_better,
-    may_beat,
+    is_rival,
     speedup_of,
 )
 from bench.records.comparison import CHOICE, DEFAULT_ARM, OBJECTIVES, Arm
@@ -232,7 +232,9 @@ def _part(records: Sequence[Record], aim: Aim) -> Part:
         batch_size=first.batch_size or 1,
         baseline_ms=control.latency_ms if control else None,
         contenders=tuple(
-            r.arm for r in contenders if r is not best and may_beat(gains[r.arm], gain)
+            r.arm
+            for r in contenders
+            if r is not best and is_rival(r, gains[r.arm], gain, aim.objective)
         ),
         is_known=any(gains.values()),
         has_no_data=(bool(gains) and not any(gains.values()))

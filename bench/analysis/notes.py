@@ -4,6 +4,7 @@ from collections.abc import Iterator, Sequence
 
 from bench.analysis.estimates import is_trending
 from bench.analysis.limit_shares import is_beyond
+from bench.analysis.uneven_load import uneven_notes
 from bench.records.arm_costs import Survey
 from bench.records.comparison import Comparison, Sample
 from bench.records.environment import Environment
@@ -62,6 +63,7 @@ def row_notes(
     for text in dict.fromkeys(sample.note for sample in samples if sample.note):
         yield Note(kind=NoteKind.ACCEPTED, subject="outputs", text=text)
     on_cpu, precision = comparison.workload.device == "cpu", comparison.arm.precision
+    yield from uneven_notes(samples)
     needed = _CPU_INSTRUCTIONS.get(precision, ()) if on_cpu else ()
     if needed and not set(needed) & set(environment.cpu_flags):
         text = f"this CPU has no {' or '.join(needed)}: computed in float32 with conversions"

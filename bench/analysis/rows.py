@@ -2,7 +2,7 @@
 
 import math
 import statistics
-from collections import Counter, defaultdict
+from collections import defaultdict
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
@@ -15,6 +15,7 @@ from bench.analysis.ratios import with_throughput, with_yardstick
 from bench.analysis.replication import Effect, effect
 from bench.analysis.row_costs import with_costs
 from bench.analysis.spread import fit_spread
+from bench.analysis.uneven_load import UnevenLoad, causes, is_withheld, usable
 from bench.analysis.verdicts import (
     ALIKE_SHARE,
     FALSE_SHARE,
@@ -49,6 +50,7 @@ class Analysis:
     """The notes on each row, by key of its comparison; ``Record.note`` is their text."""
     effects: Mapping[str, Effect] = field(default_factory=dict)
     """The widened effect of each comparison that was measured, by key."""
+    uneven: UnevenLoad = field(default_factory=UnevenLoad)
 
     @property
     def decided(self) -> int:
@@ -82,42 +84,43 @@ def analyse(
     for sample in samples:
         by_key[sample.key].append(sample)
     passes = {each.key: estimates(by_key[each.key]) for each in comparisons}
+    withheld = {each.key for each in comparisons if is_withheld(by_key[each.key])}
     judged: dict[str, Judgement] = {}
     controls: dict[str, Controls] = {}
     for device in dict.fromkeys(each.workload.device for each in comparisons):
         here = [each for each in comparisons if each.workload.device == device]
-        controls[device], verdicts = judge_run(here, passes, delta)
-        judged |= verdicts
+        even = [each for each in here if each.key not in withheld]
+        controls[device], verdicts = judge_run(even, passes, delta)
+        # What load distorted lends no spread to the others, and vouches for none of them.
+        _, others = judge_run([each for each in here if each.key in withheld], passes, delta)
+        judged |= verdicts | others
     rows: list[Record] = []
     notes: dict[str, tuple[Note, ...]] = {}
     for each in comparisons:
         own = by_key[each.key]
-        row = with_yardstick(_row(run_id, each, own, judged.get(each.key), environment), own)
+        row = _row(run_id, each, own, judged.get(each.key), environment)
+        row = with_yardstick(row, usable(own))
         row, costs = with_costs(with_throughput(row, each, by_key), each, own, surveys or {})
         notes[each.key] = (*row_notes(each, own, environment), *costs)
         rows.append(replace(row, note=joined(notes[each.key])))
-    widths = {key: each.effect.stopping_width for key, each in judged.items()}
+    # A row without a verdict is measured again before all others.
+    widths = {
+        key: math.inf if key in withheld else each.effect.stopping_width
+        for key, each in judged.items()
+    }
     left_out = sum(each.left_out for group in passes.values() for each in group)
-    effects = {key: each.effect for key, each in judged.items()}
-    causes = _causes(by_key)
-    return Analysis(within_limits(rows), controls, widths, causes, left_out, notes, effects)
-
-
-def _causes(by_key: Mapping[str, list[Sample]]) -> dict[str, int]:
-    """Return the number of disturbed pairs by cause, the largest first."""
-    found: Counter[str] = Counter()
-    for samples in by_key.values():
-        for sample in samples:
-            found.update(sample.causes)
-    return dict(found.most_common())
+    effects = {key: each.effect for key, each in judged.items() if key not in withheld}
+    uneven = UnevenLoad.of({each.key: by_key[each.key] for each in comparisons})
+    found = within_limits(rows)
+    return Analysis(found, controls, widths, causes(by_key), left_out, notes, effects, uneven)
 
 
 def estimates(samples: Iterable[Sample]) -> list[PassEstimate]:
     """Return the estimate of each pass that measured a comparison."""
     return [
         estimate_pass(sample.baseline_s, sample.arm_s, sample.disturbed, sample.resolution_s)
-        for sample in samples
-        if sample.status == "ok" and sample.arm_s
+        for sample in usable(samples)
+        if sample.status == "ok"
     ]
 
 
@@ -137,7 +140,7 @@ def _row(
     judgement: Judgement | None,
     environment: Environment,
 ) -> Record:
-    workload, measured = comparison.workload, [s for s in samples if s.arm_s]
+    workload, measured = comparison.workload, usable(samples)
     status, error = status_and_error(samples)
     return Record(
         schema=SCHEMA,
@@ -167,12 +170,15 @@ def _row(
         inputs=workload.inputs,
         error=error,
         **(_times(workload.batch_size, measured) if measured else {}),
-        **(_judged(judgement, status) if judgement else {}),
+        **(_judged(judgement, status, withheld=is_withheld(samples)) if judgement else {}),
     )
 
 
-def _judged(judgement: Judgement, status: str) -> dict[str, Any]:
+def _judged(judgement: Judgement, status: str, *, withheld: bool) -> dict[str, Any]:
     interval = judgement.effect.interval
+    if withheld:
+        # The interval shows how passes differ, not by how much load slowed one arm more.
+        return {"speedup": interval.value, "verdict": "undecided" if status == "ok" else None}
     return {
         "speedup": interval.value,
         "speedup_low": interval.low,

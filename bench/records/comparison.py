@@ -23,6 +23,9 @@ MODEL_ARMS = ("compile", "reduce_overhead", "max_autotune")
 OWN = "own"
 # Smaller relative differences do not matter for the choice of an implementation.
 DELTA = 0.02
+# A median over this share of pairs that are all off in one direction may follow them: of six pairs,
+# two that had the same arm first.
+UNEVEN_SHARE = 1 / 3
 # The image size that names leave out.
 USUAL_PIXELS = 224
 
@@ -176,7 +179,9 @@ class Sample:
     loading the compiler before. ``yardstick_s`` is the time of a call of the yardstick afterwards
     (see ``bench.timing.yardstick``), ``resolution_s`` that of the clock's step. ``unsettled`` names
     the arms (``baseline``, ``arm``) whose warm-up ran out of time. ``disturbed`` holds the indices
-    of the pairs disturbed by foreign load, ``causes`` their number by cause. ``died``: the process
+    of the pairs disturbed by foreign load, ``causes`` their number by cause, ``uneven`` the indices
+    of those under load that does not slow all arms alike, so that it does not cancel in a ratio.
+    ``calm_wait_s`` is the time that was waited for a calm machine before. ``died``: the process
     ended during the measurement.
     """
 
@@ -203,7 +208,9 @@ class Sample:
     resolution_s: float = 0.0
     unsettled: tuple[str, ...] = ()
     disturbed: tuple[int, ...] = ()
+    uneven: tuple[int, ...] = ()
     causes: dict[str, int] = field(default_factory=dict)
+    calm_wait_s: float = 0.0
     prepare_s: float = 0.0
     measure_s: float = 0.0
     died: bool = False
@@ -216,6 +223,11 @@ class Sample:
                 f"{self.key}: {len(self.baseline_s)} baseline and {len(self.arm_s)} arm times "
                 "make no pairs"
             )
+
+    @property
+    def is_uneven(self) -> bool:
+        """Whether so many pairs were under uneven load that their median is not robust to it."""
+        return bool(self.uneven) and len(self.uneven) >= UNEVEN_SHARE * len(self.arm_s)
 
     @property
     def timed_s(self) -> float:

@@ -82,6 +82,17 @@ def test_rivals_may_be_better_by_more_than_two_percent() -> None:
     assert only(records).parts[0].contenders == ("amp_bf16",)
 
 
+def test_an_arm_without_bounds_may_be_better() -> None:
+    """An arm whose verdict was withheld stays a rival, except where memory decides."""
+    records = [
+        control("attention"),
+        arm("attention", "sdpa", 0.9, verdict="undecided", speedup_low=None, speedup_high=None),
+        arm("attention", "manual", 0.9),
+    ]
+    assert only(records).parts[0].contenders == ("sdpa",)
+    assert only(records, Aim(objective="memory")).parts[0].contenders == ()
+
+
 def test_memory_is_exact() -> None:
     """Memory decides from 1 % less, whatever the verdict on time; the smallest is chosen."""
     records = [

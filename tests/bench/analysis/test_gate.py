@@ -50,6 +50,13 @@ def checked(
     return {each.metric: each for each in checks([measured], Thresholds(**thresholds))}
 
 
+def test_a_withheld_verdict_is_never_worse() -> None:
+    """A slow-down without bounds, under load that does not cancel, stays open."""
+    withheld = row(0.5, verdict="undecided", speedup_low=None, speedup_high=None)
+    assert checked(withheld)["latency"].outcome == "undecided"
+    assert is_open(withheld, 0.03)
+
+
 @pytest.mark.parametrize(
     ("slowdown", "half", "said"),
     [
