@@ -77,7 +77,8 @@ def within_limits(records: Sequence[Record]) -> list[Record]:
     An arm that does its products and more in less time than the libraries tried need for the
     products alone proves that this machine is faster than they are: its own speed is then the limit
     of all arms of its workload and number format. That takes a share whose interval lies above 1
-    (see ``is_beyond``); a share above 1 by noise alone is 1, since none can be more.
+    (see ``is_beyond``); a share above 1 by noise alone is 1, since none can be more. A limit in
+    GFLOP/s is the speed reached in the passes / the share, so that the three agree.
     """
     fastest: dict[_Key, Record] = {}
     for record in records:
@@ -98,14 +99,16 @@ def _within(record: Record, fastest: Record | None) -> Record:
     """Return the row with its share of the limit, or of the speed of the fastest arm."""
     raised = (fastest.limit_share if fastest else None) or 1.0
     names = ("limit_share", "limit_share_low", "limit_share_high")
-    shares = {
+    found: dict[str, Any] = {
         name: min(share / raised, 1.0)
         for name in names
         if (share := getattr(record, name)) is not None
     }
-    if fastest is None or record.limit_gflop_per_s is None:
-        return replace(record, **shares)
-    limit = record.limit_gflop_per_s * raised
-    return replace(
-        record, **shares, limit_gflop_per_s=limit, limit_library=f"the arm {fastest.arm}"
-    )
+    if record.limit_gflop_per_s is not None:
+        found["limit_gflop_per_s"] = record.limit_gflop_per_s * raised
+        if fastest is not None:
+            found["limit_library"] = f"the arm {fastest.arm}"
+    if record.gflop_per_s and found.get("limit_share"):
+        # At the machine's speed in the passes, where it may differ from that in the survey.
+        found["limit_gflop_per_s"] = record.gflop_per_s / found["limit_share"]
+    return replace(record, **found)

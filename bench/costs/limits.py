@@ -19,8 +19,8 @@ from vitcore.costs import Core
 
 # Rounds of a race, and pairs of a call and its limit: the least, those in a long time, the most.
 _LEAST, _LEAST_LONG, _MOST = 6, 2, 200
-# A time is long if it is this multiple of the seconds that were given.
-_PATIENCE = 8.0
+# A time is long if it is this multiple of the seconds that were given: a race is for one product.
+_PATIENCE, _RACE_PATIENCE = 8.0, 16.0
 # A library that may be faster than the leader by at most this share is not worth more rounds; one
 # whose only call, or best call, takes this multiple of the leader's is given up at once.
 _TIE, _FAR_ONCE, _FAR = 0.01, 8.0, 2.0
@@ -120,14 +120,16 @@ def race(rivals: Mapping[str, Call], clock: Clock, *, seconds: float) -> str:
     After a call each to warm up, all are timed in turns, in reversed order every other round. A
     rival is out once the 95 % interval of its paired ratio to the leader holds no gain of more than
     1 %. The race ends when one is left or after about ``seconds``, and at least six rounds, or two
-    if these take eight times as long; the least median wins.
+    if these take 16 times as long; the least median wins.
     """
     for call in rivals.values():
         call()
     times_s: dict[str, list[float]] = {name: [] for name in rivals}
     rounds, spent_s, look = 0, 0.0, 1
     with without_collector():
-        while len(times_s) > 1 and (rounds % 2 or _goes_on(rounds, spent_s, seconds)):
+        while len(times_s) > 1 and (
+            rounds % 2 or _goes_on(rounds, spent_s, seconds, _RACE_PATIENCE)
+        ):
             for name in list(times_s)[:: -1 if rounds % 2 else 1]:
                 times_s[name].append(timed(rivals[name], clock))
             rounds += 1
@@ -161,8 +163,8 @@ def _is_beaten(times_s: Sequence[float], leader_s: Sequence[float]) -> bool:
     return gain is not None and gain < 1 + _TIE
 
 
-def _goes_on(rounds: int, spent_s: float, seconds: float) -> bool:
-    least = _LEAST if spent_s < _PATIENCE * seconds else _LEAST_LONG
+def _goes_on(rounds: int, spent_s: float, seconds: float, patience: float) -> bool:
+    least = _LEAST if spent_s < patience * seconds else _LEAST_LONG
     return rounds < least or (rounds < _MOST and spent_s < seconds)
 
 
@@ -188,7 +190,7 @@ def paired_ratio(call: Call, limit: Call, clock: Clock, *, seconds: float) -> Li
     limit_s: list[float] = []
     call_s: list[float] = []
     with without_collector():
-        while _goes_on(len(call_s), sum(limit_s) + sum(call_s), seconds):
+        while _goes_on(len(call_s), sum(limit_s) + sum(call_s), seconds, _PATIENCE):
             turns = [(limit, limit_s), (call, call_s)]
             for each, times_s in turns if len(call_s) % 2 == 0 else reversed(turns):
                 times_s.append(timed(each, clock))

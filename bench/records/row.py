@@ -132,8 +132,9 @@ class Record:
     gflop_per_s: float | None = None
     """Achieved speed, in 10⁹ floating-point operations per second."""
     limit_gflop_per_s: float | None = None
-    """Speed of its matrix products alone, each by the fastest library here for it, in 10⁹
-    floating-point operations per second; that of the fastest arm if no library reaches it.
+    """Speed of its matrix products alone, each by the fastest library here for it, or of the
+    fastest arm if no library reaches it: ``gflop_per_s`` / ``limit_share``, in 10⁹ floating-point
+    operations per second.
     """
     limit_share: float | None = None
     """Time of its matrix products alone / time of the arm, from alternating pairs; at most 1."""

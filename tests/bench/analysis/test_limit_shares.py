@@ -171,6 +171,15 @@ def test_a_proven_limit_is_the_speed_of_the_arm_that_proves_it(rows: list[Record
     assert raised <= {f"the arm {row.arm}" for row in rows if row.status == "ok"}
 
 
+@given(rows=ROWS, reached=st.floats(1, 1e6))
+def test_speed_share_and_limit_agree(rows: list[Record], reached: float) -> None:
+    """The share is the speed reached in the passes / the limit, whatever the survey's speed was."""
+    for row in within_limits([replace(row, gflop_per_s=reached) for row in rows]):
+        assert row.limit_gflop_per_s is not None
+        assert reached / row.limit_gflop_per_s == pytest.approx(row.limit_share)
+        assert reached <= row.limit_gflop_per_s * (1 + 1e-9)
+
+
 def test_a_raised_limit_holds_for_its_workload_and_format() -> None:
     """Other arms of the workload have the new limit; other workloads and formats keep theirs."""
     tight = (0.99, 1.01)

@@ -304,7 +304,8 @@ def test_an_arm_faster_than_its_limit_is_noted(
     text = f"its products alone take the libraries tried {ratio:.2f} times its time"
     assert (text in str(found.note)) is is_beyond
     assert found.limit_share == min(ratio, 1.0)
-    assert found.limit_gflop_per_s == pytest.approx(50.0 * ratio if is_beyond else 50.0)
+    assert (found.limit_library == "F.linear") is not is_beyond
+    assert found.limit_gflop_per_s == pytest.approx((found.gflop_per_s or 0) / found.limit_share)
 
 
 def test_parameters_come_from_the_survey() -> None:

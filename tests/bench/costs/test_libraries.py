@@ -107,7 +107,7 @@ def test_a_library_does_only_its_types() -> None:
     assert libraries(CORE, torch.float64, "cpu") == ("bmm", "SDPA")
     assert set(libraries(LINEAR, torch.float32, "cpu")) <= set(LINEARS)
     halves = libraries(LINEAR, torch.bfloat16, "cpu")
-    assert "MKL prepacked" not in halves
+    assert {"MKL prepacked", "addmm"}.isdisjoint(halves)
     assert ("oneDNN in float32" in halves) is (
         "oneDNN prepacked" in libraries(LINEAR, torch.float32, "cpu")
     )
