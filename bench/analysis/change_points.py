@@ -13,34 +13,20 @@ kind's.
 """
 
 import math
-import zlib
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import islice
 
 import numpy as np
 from scipy.stats import false_discovery_control
 
-from bench.analysis.cuts import (
-    Codes,
-    Values,
-    best_cuts,
-    coded,
-    levelled,
-    possible_cuts,
-    shuffled,
-    variances,
-)
+from bench.analysis.cut_search import Cut, Part, Search, parts_of
+from bench.analysis.cuts import Codes, Values, levelled, variances
 from bench.analysis.kind_shifts import KindShift, differ, shifts
 
 FALSE_CHANGE_SHARE = 0.05
 # A segment of fewer values could be one disturbed run.
 LEAST_SEGMENT = 3
-# Random orders tried at once; the first few show most cuts to be chance (Besag and Clifford 1991,
-# "Sequential Monte Carlo p-values").
-_FIRST_ORDERS, _ORDERS, _ENOUGH_AS_GOOD = 499, 4999, 50
-# Sides of a cut with a larger p-value are not cut further.
-_CANDIDATE = 0.05
-_ROUNDING = 1e-9
 _CONFIDENCE = 0.95
 _UNLIKELY = -2 * math.log(1 - math.sqrt(_CONFIDENCE))
 
@@ -51,7 +37,7 @@ class Change:
 
     With 95 % confidence it lies from ``earliest`` to ``latest``. ``before`` and ``after`` are
     geometric means of the segments on both sides, at the level of the commonest kind of machine;
-    ``p_value`` is adjusted for all cuts of all series. ``kind`` is the only kind that it was found
+    ``p_value`` is adjusted for the cuts of all series. ``kind`` is the only kind that it was found
     on, None if all kinds were cut together; ``by_kind`` has each kind with enough runs on
     both sides.
     """
@@ -77,18 +63,6 @@ class Change:
         return self.series == other.series and is_near
 
 
-@dataclass(frozen=True, kw_only=True)
-class _Part:
-    """A series, or its runs of one ``kind``: logarithms, kinds, and places in the series."""
-
-    series: str
-    kind: str | None
-    values: Values
-    codes: Codes
-    names: tuple[str, ...]
-    places: Codes
-
-
 def changes(
     series: Mapping[str, Sequence[float]],
     least: int = LEAST_SEGMENT,
@@ -103,27 +77,58 @@ def changes(
     parts = [
         part
         for name, values in series.items()
-        for part in _parts(name, _logs(name, values), (kinds or {}).get(name), least)
+        for part in parts_of(name, _logs(name, values), (kinds or {}).get(name), least)
     ]
     # With fewer permutations no single change among these series could become significant.
     enough = math.ceil(2 * len(parts) / share)
-    tried = [
-        (number, cut, p_value)
-        for number, part in enumerate(parts)
-        for cut, p_value in _Cutter(part, least, enough).cuts(0, len(part.values))
-    ]
-    if not tried:
-        return []
-    adjusted = false_discovery_control([p_value for _, _, p_value in tried])
-    kept: list[list[tuple[int, float]]] = [[] for _ in parts]
-    for (number, cut, _), p_value in zip(tried, adjusted, strict=True):
-        if p_value <= share:
-            kept[number].append((cut, float(p_value)))
-    found = [
-        each for part, own in zip(parts, kept, strict=True) for each in _between(part, own, least)
-    ]
+    searched = [(part, [*Search(part, least, enough).cuts(0, len(part.values))]) for part in parts]
+    together = _significant([each for each in searched if each[0].kind is None], least, share)
+    settled = [each for each in together if not differ(each.by_kind)]
+    # A family of its own: its true changes that all kinds show would let more false ones pass.
+    alone = _significant(
+        [
+            (part, _unsettled(part, cuts, settled, least, share))
+            for part, cuts in searched
+            if part.kind is not None
+        ],
+        least,
+        share,
+    )
     order = {name: place for place, name in enumerate(series)}
-    return sorted(_distinct(found), key=lambda each: (order[each.series], each.index))
+    found = _distinct(together, alone)
+    return sorted(found, key=lambda each: (order[each.series], each.index))
+
+
+def _significant(
+    searched: Sequence[tuple[Part, Sequence[Cut]]], least: int, share: float
+) -> list[Change]:
+    """Return the changes among the cuts of some parts at this false discovery rate."""
+    p_values = [p_value for _, cuts in searched for _, p_value in cuts]
+    if not p_values:
+        return []
+    adjusted = iter(false_discovery_control(p_values).tolist())
+    found: list[Change] = []
+    for part, cuts in searched:
+        kept = [
+            (cut, p_value)
+            for (cut, _), p_value in zip(cuts, islice(adjusted, len(cuts)), strict=True)
+            if p_value <= share
+        ]
+        found += _between(part, kept, least)
+    return found
+
+
+def _unsettled(
+    part: Part, cuts: Sequence[Cut], settled: Sequence[Change], least: int, share: float
+) -> list[Cut]:
+    """Return the cuts of one kind's runs that are no change which all kinds show."""
+    likely = sorted(each for each in cuts if each[1] <= share)
+    known = {
+        cut
+        for (cut, _), each in zip(likely, _between(part, likely, least), strict=True)
+        if any(map(each.overlaps, settled))
+    }
+    return [each for each in cuts if each[0] not in known]
 
 
 def _logs(name: str, values: Sequence[float]) -> Values:
@@ -131,20 +136,6 @@ def _logs(name: str, values: Sequence[float]) -> Values:
     if not (np.isfinite(found).all() and (found > 0).all()):
         raise ValueError(f"series {name!r} has values that are not positive")
     return np.log(found)
-
-
-def _parts(name: str, values: Values, kinds: Sequence[str] | None, least: int) -> Iterator[_Part]:
-    """Yield the whole series, and each of several kinds that can be cut alone."""
-    codes, names = coded(kinds or [""] * len(values))
-    places = np.arange(len(values))
-    yield _Part(series=name, kind=None, values=values, codes=codes, names=names, places=places)
-    for code, kind in enumerate(names if len(names) > 1 else ()):
-        own = places[codes == code]
-        if len(own) >= 2 * least:
-            alone = np.zeros(len(own), dtype=np.intp)
-            yield _Part(
-                series=name, kind=kind, values=values[own], codes=alone, names=(kind,), places=own
-            )
 
 
 def least_runs(series: int, least: int = LEAST_SEGMENT, share: float = FALSE_CHANGE_SHARE) -> int:
@@ -156,45 +147,6 @@ def least_runs(series: int, least: int = LEAST_SEGMENT, share: float = FALSE_CHA
     while 2 / math.comb(runs, runs // 2) > share / series:
         runs += 1
     return runs
-
-
-@dataclass(frozen=True)
-class _Cutter:
-    """Find the cuts of one part; ``enough`` is the number of permutations for significance."""
-
-    part: _Part
-    least: int
-    enough: int
-
-    def cuts(self, begin: int, end: int) -> Iterator[tuple[int, float]]:
-        """Yield the best cut of ``begin`` to ``end`` with its p-value, then those of both sides."""
-        codes = self.part.codes[begin:end]
-        if not possible_cuts(codes, self.least)[0].size:
-            return
-        place, statistic = best_cuts(self.part.values[None, begin:end], codes, self.least)
-        p_value = self._p_value(begin, end, statistic[0])
-        cut = begin + int(place[0])
-        yield cut, p_value
-        if p_value <= _CANDIDATE:
-            yield from self.cuts(begin, cut)
-            yield from self.cuts(cut, end)
-
-    def _p_value(self, begin: int, end: int, statistic: float) -> float:
-        """Return the share of permutations that are cut as well; try more while there are few."""
-        name = f"{self.part.series}{self.part.kind or ''}"
-        generator = np.random.default_rng([zlib.crc32(name.encode()), begin, end])
-        values, codes = self.part.values[begin:end], self.part.codes[begin:end]
-        as_good = tried = 0
-        while tried <= _FIRST_ORDERS or (as_good == 0 and tried < self.enough):
-            orders = _ORDERS if tried else _FIRST_ORDERS
-            rows = shuffled(generator, np.tile(values, (orders, 1)), codes)
-            found = best_cuts(rows, codes, self.least)[1]
-            # The same values on both sides in another order are a tie, despite rounding.
-            as_good += int((found >= statistic * (1 - _ROUNDING)).sum())
-            tried += orders
-            if as_good >= _ENOUGH_AS_GOOD:
-                break
-        return (as_good + 1) / (tried + 1)
 
 
 def _span(values: Values, codes: Codes, cut: int, least: int) -> tuple[int, int]:
@@ -210,7 +162,7 @@ def _span(values: Values, codes: Codes, cut: int, least: int) -> tuple[int, int]
     return min(cut, int(likely.min())), max(cut, int(likely.max()))
 
 
-def _between(part: _Part, kept: Sequence[tuple[int, float]], least: int) -> Iterator[Change]:
+def _between(part: Part, kept: Sequence[Cut], least: int) -> Iterator[Change]:
     found = sorted(kept)
     cuts = [cut for cut, _ in found]
     ends = [0, *cuts, len(part.values)]
@@ -234,12 +186,9 @@ def _between(part: _Part, kept: Sequence[tuple[int, float]], least: int) -> Iter
         )
 
 
-def _distinct(found: Sequence[Change]) -> list[Change]:
+def _distinct(together: Sequence[Change], alone: Sequence[Change]) -> list[Change]:
     """Return each change once: of all kinds together, unless it is one kind's and found there."""
-    alone = [each for each in found if each.kind is not None]
-    together = [
-        each
-        for each in found
-        if each.kind is None and not (differ(each.by_kind) and any(map(each.overlaps, alone)))
+    common = [
+        each for each in together if not (differ(each.by_kind) and any(map(each.overlaps, alone)))
     ]
-    return [*together, *(each for each in alone if not any(map(each.overlaps, together)))]
+    return [*common, *(each for each in alone if not any(map(each.overlaps, common)))]

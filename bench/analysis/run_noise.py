@@ -70,8 +70,8 @@ def power(
 ) -> Power:
     """Return what change points find in a history with runs of these kinds and normal noise.
 
-    ``tests`` is the number of series that are cut, each kind's own included. The only change of all
-    has to reach ``share`` / ``tests``: with several at once smaller ones are found.
+    ``tests`` is the number of series that are cut. The only change of all has to reach ``share`` /
+    ``tests``: with several at once smaller ones are found.
     """
     codes, _ = coded(kinds)
     unknown = Power(noise=noise, change=change, found=0.0, smallest=None)

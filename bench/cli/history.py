@@ -37,7 +37,7 @@ def history() -> None:
 @click.argument("folder", type=click.Path(path_type=Path))
 @_FILE
 def add(folder: Path, path: Path) -> None:
-    """Add the run in FOLDER to the history: a line per arm, with its time / the yardstick's.
+    """Add the run in FOLDER to the history: a line per arm, with its ratio to the yardstick.
 
     FOLDER is that of vitbench run, or of vitbench compare --out.
 
@@ -141,12 +141,11 @@ def _print(
     """Print lines, then the table of changes; as Markdown also the chart."""
     from bench.analysis.change_points import least_runs
     from bench.report.trend import noise_lines, trend_line
-    from bench.report.trend_series import cut_count
     from bench.report.trend_summary import trend_markdown
     from bench.report.trend_table import trend_table
 
     share, least = limits
-    needed = least_runs(cut_count(series), least, share)
+    needed = least_runs(len(series), least, share)
     lines = [trend_line(series, changed, share, needed), *noise_lines(series, share, least)]
     if markdown:
         click.echo(trend_markdown(series, changed, lines))

@@ -7,7 +7,7 @@ from statistics import median
 
 from bench.analysis.change_points import FALSE_CHANGE_SHARE, LEAST_SEGMENT, Change
 from bench.analysis.run_noise import NOISES, Power, power, published_noise
-from bench.report.trend_series import History, cut_count
+from bench.report.trend_series import History
 from bench.report.units import counted, digits, percent
 
 # The change whose chance of being found is said of every history.
@@ -53,7 +53,7 @@ def noise_lines(
     size = percent(typical, most=math.inf)
     yield f"Noise from run to run: {size} in the median series; {_applies(typical)}."
     longest = max(series.values(), key=lambda each: len(each.points))
-    yield _can_find(power(typical, longest.kinds, cut_count(series), _EXAMPLE, share, least))
+    yield _can_find(power(typical, longest.kinds, len(series), _EXAMPLE, share, least))
 
 
 def _applies(noise: float) -> str:

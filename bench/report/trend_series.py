@@ -113,9 +113,3 @@ def changes_of(
     """Return the lasting changes of all series, within each kind of machine."""
     values = {name: each.values for name, each in history.items()}
     return changes(values, least, share, {name: each.kinds for name, each in history.items()})
-
-
-def cut_count(history: History) -> int:
-    """Return the number of series that are cut, each kind's own included."""
-    kinds = [len(set(each.kinds)) for each in history.values()]
-    return sum(1 if count == 1 else 1 + count for count in kinds)

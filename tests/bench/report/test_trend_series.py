@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from bench.files.history_csv import Point
-from bench.report.trend_series import YARDSTICK, by_series, changes_of, cut_count
+from bench.report.trend_series import YARDSTICK, by_series, changes_of
 from helpers.histories import SLOWER, STEADY, history, point
 
 EPYC, XEON = "AMD EPYC, 2 threads, avx512_bf16", "Intel Xeon, 2 threads, amx_bf16"
@@ -86,9 +86,3 @@ def test_changes_are_looked_for_within_kinds() -> None:
     level = series[SLOWER].level([found])
     assert level[10:].mean() / level[:10].mean() == pytest.approx(1.1, abs=0.02)
     assert level.std() < 0.1
-
-
-def test_series_of_each_kind_are_counted() -> None:
-    """With several kinds a series is cut as a whole and for each; with one kind once."""
-    assert cut_count(by_series(history())) == 2
-    assert cut_count(by_series(history(second=1.4))) == 6
