@@ -3,7 +3,7 @@
 import csv
 import itertools
 from collections.abc import Iterable, Sequence
-from dataclasses import asdict, fields
+from dataclasses import MISSING, asdict, fields
 from pathlib import Path
 
 from bench.files.atomic import replacing, write_atomically
@@ -15,7 +15,7 @@ from bench.records.errors import InputError
 from bench.records.row import COLUMNS, Record
 
 # Columns that files of earlier schemas may lack.
-_LATER = ("limit_share_low", "limit_share_high")
+_OPTIONAL = frozenset(each.name for each in fields(Record) if each.default is not MISSING)
 
 
 def write_csv(path: Path, records: Iterable[Record]) -> Path | None:
@@ -63,7 +63,7 @@ def read_csv(path: Path) -> list[Record]:
     with path.open(encoding="utf-8", newline="") as file:
         reader = csv.DictReader(file)
         rows = list(reader)
-    header = {*(reader.fieldnames or ()), *(_LATER if _is_earlier(rows) else ())}
+    header = {*(reader.fieldnames or ()), *(_OPTIONAL if _is_earlier(rows) else ())}
     if missing := missing_column(Record, header):
         raise InputError(
             f"{path} lacks the column {missing!r}; make it again with: "
