@@ -13,12 +13,13 @@ from rich.console import Console
 from rich.progress import Progress
 from torch import Tensor, nn
 
-from bench.analysis.replication import PRIOR_SD
 from bench.analysis.rows import analyse
+from bench.analysis.spread import PRIOR_SD
 from bench.arms.build_and_check import BuiltArm, ready_arms
 from bench.arms.candidate import Candidate, Work
 from bench.arms.tensors import Inputs, inputs_of
 from bench.files.lock import device_locks
+from bench.machine.calm import WAIT_SHARE, Patience
 from bench.machine.environment import read_environment
 from bench.machine.load import watch_for
 from bench.records.comparison import (
@@ -109,16 +110,18 @@ def _sample(
         made = [BuiltArm(work=_own(w), levels=arm) for w, arm in zip(works, sides, strict=True)]
         return ready_arms(comparison, made[0], made[1], inputs)
 
-    clock = clock_for(comparison.workload.device)
+    device = comparison.workload.device
+    clock, patience = clock_for(device), Patience(WAIT_SHARE * seconds)
     session = Session(
         comparison=comparison,
         benchmark=Rounds(clock),
         clock=clock,
-        watch=watch_for(comparison.workload.device),
+        watch=watch_for(device),
         measuring_s=lambda _: seconds,
         check=True,
         most_rounds=MAX_OWN_ROUNDS,
         stop=advance,
+        await_calm=lambda: patience.await_calm(device).waited_s,
         build=build,
     )
     return replace(measure(session), pass_index=0)

@@ -59,6 +59,24 @@ class Product:
         return self.rows * self.inputs * self.outputs * self.count
 
 
+@dataclass(frozen=True, kw_only=True)
+class Core:
+    """What ``count`` equal attention cores do: scores of all pairs of tokens, and weighted sums.
+
+    Each of the ``heads`` of one image takes ``tokens`` queries, keys and values of ``head_width``.
+    """
+
+    tokens: int
+    heads: int
+    head_width: int
+    count: int = 1
+
+    @property
+    def macs(self) -> int:
+        """MACs of all of them."""
+        return 2 * self.tokens**2 * self.heads * self.head_width * self.count
+
+
 def linear(rows: int, inputs: int, outputs: int) -> Cost:
     """Cost of a Linear layer with bias, applied to ``rows`` vectors."""
     return Cost(
@@ -192,8 +210,8 @@ def moved_bytes(
     return 3 * moved(forward) - moved(without_gradient(config, component)) + optimizer_bytes
 
 
-def products(config: ViTConfig, component: str) -> tuple[Product, ...]:
-    """Linear products of one image's forward pass, in order. Raises ValueError as ``cost_of`` does.
+def products(config: ViTConfig, component: str) -> tuple[Product | Core, ...]:
+    """Matrix products of one image's forward pass, in order. Raises ValueError as ``cost_of`` does.
 
     Neighbours of equal ``count`` take turns, as a model's blocks do.
     """
@@ -201,16 +219,17 @@ def products(config: ViTConfig, component: str) -> tuple[Product, ...]:
     tokens, width, hidden = config.tokens, config.width, config.mlp_width
     patches = Product(rows=config.patches, inputs=config.patch_values, outputs=width)
     into = Product(rows=tokens, inputs=width, outputs=3 * width)
+    core = Core(tokens=tokens, heads=config.heads, head_width=width // config.heads)
     out = Product(rows=tokens, inputs=width, outputs=width)
     expand = Product(rows=tokens, inputs=width, outputs=hidden)
     contract = Product(rows=tokens, inputs=hidden, outputs=width)
     if component == "patcher":
         return (patches,)
     if component == "attention":
-        return into, out
+        return into, core, out
     if component == "block":
-        return into, out, expand, contract
-    blocks = (replace(each, count=config.depth) for each in (into, out, expand, contract))
+        return into, core, out, expand, contract
+    blocks = (replace(each, count=config.depth) for each in (into, core, out, expand, contract))
     return patches, *blocks, *_head_products(config)
 
 

@@ -15,8 +15,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bench.analysis.estimates import CONFIDENCE, Interval, estimate_pass, geometric
-from bench.analysis.replication import Effect, effect, fit_spread
+from bench.analysis.replication import Effect, effect
 from bench.analysis.rows import estimates
+from bench.analysis.spread import fit_spreads
 from bench.analysis.verdicts import ALIKE_SHARE, check_controls, judge, verdict
 from bench.records.calibration import Method, Rate
 from bench.records.comparison import Sample
@@ -90,10 +91,12 @@ def _half(interval: Interval) -> float:
 
 
 def _together(trials: Sequence[Trial], controls: Sequence[Trial]) -> list[TrialResult]:
-    """Judge as ``vitbench run``: all comparisons share one estimate of the spread."""
-    spread = fit_spread([estimates(each.samples) for each in (*trials, *controls)])
-    effects = {each.key: effect(estimates(each.samples), spread) for each in trials}
-    found = check_controls([effect(estimates(each.samples), spread) for each in controls])
+    """Judge as ``vitbench run``: all trials share one estimate of the spread, all controls one."""
+    groups = {each.key: estimates(each.samples) for each in trials}
+    copies = [estimates(each.samples) for each in controls]
+    spreads = fit_spreads({"": list(groups.values())}, copies)
+    effects = {key: effect(group, spreads.of("")) for key, group in groups.items()}
+    found = check_controls([effect(group, spreads.controls) for group in copies])
     judged = judge(effects, found)
     return [_outcome(each, judged[each.key].effect, judged[each.key].verdict) for each in trials]
 

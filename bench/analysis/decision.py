@@ -33,7 +33,7 @@ from bench.analysis.gains import (
     gain_of,
     gain_of_whole,
     is_better,
-    may_beat,
+    is_rival,
     rivals_of,
     speedup_of,
 )
@@ -146,11 +146,14 @@ class Decision:
 
     @property
     def differs(self) -> bool:
-        """Whether the intervals of the measured and of the expected speed-up are disjoint."""
+        """Whether the measured and the expected speed-up differ, by their difference's interval."""
         found, expected = self.speedup, self.expected
-        if found is None or expected is None or found.low is None or expected.low is None:
+        if found is None or expected is None or not (found.low and expected.low):
             return False
-        return (found.high or math.inf) < expected.low or found.low > (expected.high or math.inf)
+        halves = (
+            math.log((each.high or math.inf) / (each.low or 1)) / 2 for each in (found, expected)
+        )
+        return abs(math.log(found.value / expected.value)) > math.hypot(*halves)
 
 
 def decide(
@@ -336,7 +339,11 @@ def _part(records: Sequence[Record], whole: Record | None, rule: _Rule, place: S
     if objective == OBJECTIVES[0]:
         may = tuple(each.arm for each in rivals if each.upper(len(rivals)) > rule.delta)
     else:
-        may = tuple(r.arm for r in contenders if r is not best and may_beat(gains[r.arm], gain))
+        may = tuple(
+            r.arm
+            for r in contenders
+            if r is not best and is_rival(r, gains[r.arm], gain, objective)
+        )
     return Part(
         factor=first.factor,
         level=level,

@@ -18,6 +18,13 @@ _MEDIAN_PENALTY = math.pi / 2
 _LEAST_CALM = 6
 # Fewer pairs give no usable spread.
 _LEAST_SPREAD = 4
+# The most blocks of consecutive pairs whose spread is that of one process.
+_MOST_BLOCKS = 10
+# Logarithm of the variance of an estimate / the geometric mean of the variances claimed for it, for
+# 4 to 11 normal, independent pairs; 0 within 0.1 for more. Found by simulation, as in
+# tests/bench/analysis/test_estimates.py, since known corrections (Croux and Rousseeuw 1992) are for
+# deviations from one median, not from one for each order.
+_LOG_BIAS = (-0.60, 0.40, 0.65, 0.53, 0.11, 0.20, 0.16, 0.13)
 # An arm has not settled if its calls become faster by more than TREND from the first third to the
 # last, with a probability below TREND_P under no trend.
 TREND = 0.03
@@ -133,6 +140,16 @@ def _variance(residuals: Floats, spread: float) -> float:
     return _MEDIAN_PENALTY * sd**2 / count * min(_inflation(residuals, sd), count / 2)
 
 
+def log_correction(rounds: int) -> float:
+    """Return what to add to the logarithm of a pass's variance before a mean of logarithms.
+
+    A median absolute deviation of few pairs scatters by a large factor, so that the mean of its
+    logarithm is far from the logarithm of its mean.
+    """
+    place = rounds - _LEAST_SPREAD
+    return _LOG_BIAS[place] if 0 <= place < len(_LOG_BIAS) else 0.0
+
+
 def _rounding(times_s: Sequence[float], resolution_s: float) -> float:
     """Return the variance of a ratio of two times that the clock rounds to its resolution.
 
@@ -148,6 +165,30 @@ def _inflation(residuals: Floats, sd: float) -> float:
     correlation = float(clipped[1:] @ clipped[:-1]) / power if power > 0 else 0.0
     bounded = min(max(correlation, 0.0), 0.9)
     return (1 + bounded) / (1 - bounded)
+
+
+def within_process(baseline_s: Sequence[float], arm_s: Sequence[float]) -> Interval:
+    """Return baseline / arm time of one process's alternating pairs, with its 95 % interval.
+
+    It covers the noise of the calls, correlated ones too, but not what differs between processes,
+    such as the layout of memory: that takes several processes (see ``replication``). The value is
+    that of ``estimate_pass``. Its variance is the larger of that one's and that of the mean of at
+    most ten blocks of consecutive pairs, each with both orders equally often (batch means, Conway
+    1963); the bounds are Student's t with one degree of freedom less than blocks. Bounds are None
+    for a single pair. Raises ValueError as ``estimate_pass`` does.
+    """
+    found = estimate_pass(baseline_s, arm_s)
+    value = math.exp(found.log_ratio)
+    if found.rounds == 1:
+        return Interval(value)
+    size = 2 * max(found.rounds // (2 * _MOST_BLOCKS), 1)
+    starts = range(0, found.rounds - size + 1, size)
+    blocks = [slice(start, start + size) for start in starts]
+    means = [estimate_pass(baseline_s[each], arm_s[each]).log_ratio for each in blocks]
+    between = float(np.var(means, ddof=1)) / len(means) if len(means) > 1 else 0.0
+    quantile = float(stdtrit(max(len(means) - 1, 1), 0.5 + CONFIDENCE / 2))
+    half = quantile * math.sqrt(max(found.variance, between))
+    return Interval(value, value * math.exp(-half), value * math.exp(half))
 
 
 def is_trending(times_s: Sequence[float], partner_s: Sequence[float]) -> bool:

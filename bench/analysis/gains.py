@@ -187,10 +187,15 @@ def best_of(
     return max(near, key=lambda each: each.speedup or 0.0)
 
 
-def may_beat(gain: Interval | None, best: Interval | None) -> bool:
-    """Return whether an arm that was not chosen could be better by more than DELTA."""
-    if gain is None or gain.high is None:
+def is_rival(record: Record, gain: Interval | None, best: Interval | None, objective: str) -> bool:
+    """Return whether an arm that was not chosen could be better by more than DELTA.
+
+    By its gain's bound; an arm with a time but no bounds, since its verdict was withheld, could.
+    """
+    if gain is None:
         return False
+    if gain.high is None:
+        return objective not in LEAST and record.verdict == "undecided"
     return gain.high > (1 + DELTA) * (best.value if best else 1.0)
 
 

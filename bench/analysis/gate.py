@@ -2,14 +2,19 @@
 
 A change is relative: 0.05 is 5 % more time, memory or operations than at the base. A change with an
 interval is ``worse`` if all of the interval is beyond the threshold, ``ok`` if none of it is, else
-``undecided``: more time would decide. Counted metrics have no interval. A target that the base does
-not have is ``new``.
+``undecided``: more time would decide. Passes go on until all is decided, so that interval holds
+over all looks at it (a repeated confidence interval: Jennison and Turnbull 2000, "Group sequential
+methods", chapter 9). Counted metrics have no interval. A target that the base does not have is
+``new``.
 """
 
 import math
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
+from bench.analysis.estimates import CONFIDENCE
+from bench.analysis.looks import level
+from bench.analysis.replication import Effect
 from bench.records.notes import Note, NoteKind, joined
 from bench.records.row import Record
 
@@ -147,6 +152,18 @@ def _latency(each: TargetRows, threshold: float) -> Check:
         else None,
         is_wide=decided == "undecided" and high - low > 2 * max(threshold, _LEAST_WIDTH),
     )
+
+
+def over_looks(record: Record, found: Effect | None, looks: int, *, is_last: bool) -> Record:
+    """Return a row whose interval holds at every look so far, not at one alone.
+
+    ``found`` is the effect of the row after a number of ``looks``; without one the row is as it
+    was. ``is_last``: no look follows, since the time is over.
+    """
+    if found is None or record.speedup is None:
+        return record
+    interval = found.bounded(1 - level(looks, 1 - CONFIDENCE, is_last=is_last))
+    return replace(record, speedup_low=interval.low, speedup_high=interval.high)
 
 
 def is_open(record: Record, threshold: float) -> bool:

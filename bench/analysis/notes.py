@@ -3,6 +3,8 @@
 from collections.abc import Iterator, Sequence
 
 from bench.analysis.estimates import is_trending
+from bench.analysis.limit_shares import is_beyond
+from bench.analysis.uneven_load import uneven_notes
 from bench.records.arm_costs import Survey
 from bench.records.comparison import Comparison, Sample
 from bench.records.environment import Environment
@@ -10,8 +12,8 @@ from bench.records.errors import ENDED_FIRST, advised
 from bench.records.notes import Note, NoteKind
 from bench.records.row import Record
 
-# Maximum relative error of a prediction; maximum share of a limit, with its noise.
-_FAR_OFF, _BEYOND = 0.05, 1.02
+# Maximum relative error of a prediction.
+_FAR_OFF = 0.05
 # The instructions without which a CPU computes a precision by converting to float32 and back.
 _CPU_INSTRUCTIONS = {
     "amp_bf16": ("avx512_bf16", "amx_bf16"),
@@ -61,6 +63,7 @@ def row_notes(
     for text in dict.fromkeys(sample.note for sample in samples if sample.note):
         yield Note(kind=NoteKind.ACCEPTED, subject="outputs", text=text)
     on_cpu, precision = comparison.workload.device == "cpu", comparison.arm.precision
+    yield from uneven_notes(samples)
     needed = _CPU_INSTRUCTIONS.get(precision, ()) if on_cpu else ()
     if needed and not set(needed) & set(environment.cpu_flags):
         text = f"this CPU has no {' or '.join(needed)}: computed in float32 with conversions"
@@ -74,7 +77,8 @@ def row_notes(
 def cost_notes(record: Record, survey: Survey, baseline: Survey) -> Iterator[Note]:
     """Yield the notes of the cost surveys of an arm and of its baseline on the arm's row.
 
-    ``record`` is the row with its costs; its status is that of the passes.
+    ``record`` is the row with its costs; its status is that of the passes, and its share of the
+    limit is as measured.
     """
     for note in survey.notes:
         if isinstance(note, Note):
@@ -99,6 +103,7 @@ def _inconsistencies(record: Record) -> Iterator[Note]:
     if record.prediction_error is not None and abs(record.prediction_error) > _FAR_OFF:
         text = "predicted memory off by more than 5 %: a library's own scratch is not predicted"
         yield Note(kind=NoteKind.INCONSISTENT, subject="predicted memory", text=text)
-    if record.limit_share is not None and record.limit_share > _BEYOND:
-        text = "beyond its limit: the libraries tried are slower than the arm's own kernels"
+    if is_beyond(record):
+        share = f"{record.limit_share:.2f} times its time"
+        text = f"its own speed is the limit: its products alone take the libraries tried {share}"
         yield Note(kind=NoteKind.INCONSISTENT, subject="limit", text=text)

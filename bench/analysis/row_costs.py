@@ -7,8 +7,9 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
+from bench.analysis.limit_shares import limit_columns
 from bench.analysis.notes import cost_notes
-from bench.records.arm_costs import Case, Limit, MeasuredMemory, Survey, computed_in
+from bench.records.arm_costs import Case, MeasuredMemory, Survey
 from bench.records.comparison import Arm, Comparison, Sample
 from bench.records.notes import SEPARATOR, Note
 from bench.records.row import KERNEL_SEPARATOR, Record
@@ -89,30 +90,14 @@ def _work(record: Record, survey: Survey, baseline: Survey) -> dict[str, Any]:
     flop, latency_ms = survey.flop, record.latency_ms
     if flop is None and record.variant is not None:
         flop = baseline.flop
-    limit, share = _limit(record, survey, baseline)
     copied = baseline.copy_bytes_per_s or survey.copy_bytes_per_s
     return {
         "flop": flop,
         "moved_bytes": survey.moved_bytes,
         "gflop_per_s": flop / latency_ms / 1e6 if flop and latency_ms else None,
-        "limit_gflop_per_s": limit.gflop_per_s if limit else None,
-        "limit_library": limit.library if limit else None,
-        "limit_share": share,
+        **limit_columns(record, survey, baseline),
         "copy_gb_per_s": copied / 1e9 if copied else None,
     }
-
-
-def _limit(record: Record, survey: Survey, baseline: Survey) -> tuple[Limit | None, float | None]:
-    """Return the limit in the arm's number format, and its time / the arm's.
-
-    Both the limit and the arm were measured against the baseline's call: the product of the two
-    ratios is independent of changes of the machine's speed.
-    """
-    name = computed_in(record.precision)
-    shared, own = baseline.limits.get(name), survey.limits.get(name)
-    if shared and record.speedup:
-        return shared, shared.time_ratio * record.speedup
-    return own or shared, own.time_ratio if own else None
 
 
 def _survey_values(survey: Survey) -> dict[str, Any]:

@@ -2,26 +2,28 @@
 
 import math
 import statistics
-from collections import Counter, defaultdict
+from collections import defaultdict
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
 from bench.analysis.estimates import Interval, PassEstimate, estimate_pass, geometric
+from bench.analysis.judging import judge_run
+from bench.analysis.limit_shares import within_limits
 from bench.analysis.notes import row_notes, status_and_error, unsteady
 from bench.analysis.ratios import with_throughput, with_yardstick
-from bench.analysis.replication import effect, fit_spread
+from bench.analysis.replication import Effect, effect
 from bench.analysis.row_costs import with_costs
+from bench.analysis.spread import fit_spread
+from bench.analysis.uneven_load import UnevenLoad, causes, is_withheld, usable
 from bench.analysis.verdicts import (
     ALIKE_SHARE,
     FALSE_SHARE,
     Controls,
     Judgement,
-    check_controls,
-    judge,
 )
 from bench.records.arm_costs import Survey
-from bench.records.comparison import CHOICE, DELTA, SCHEMA, Comparison, Sample
+from bench.records.comparison import DELTA, SCHEMA, Comparison, Sample
 from bench.records.environment import Environment
 from bench.records.notes import Note, joined
 from bench.records.row import Record
@@ -46,6 +48,9 @@ class Analysis:
     left_out: int = 0
     notes: Mapping[str, tuple[Note, ...]] = field(default_factory=dict)
     """The notes on each row, by key of its comparison; ``Record.note`` is their text."""
+    effects: Mapping[str, Effect] = field(default_factory=dict)
+    """The widened effect of each comparison that was measured, by key."""
+    uneven: UnevenLoad = field(default_factory=UnevenLoad)
 
     @property
     def decided(self) -> int:
@@ -79,52 +84,35 @@ def analyse(
     for sample in samples:
         by_key[sample.key].append(sample)
     passes = {each.key: estimates(by_key[each.key]) for each in comparisons}
+    withheld = {each.key for each in comparisons if is_withheld(by_key[each.key])}
     judged: dict[str, Judgement] = {}
     controls: dict[str, Controls] = {}
     for device in dict.fromkeys(each.workload.device for each in comparisons):
         here = [each for each in comparisons if each.workload.device == device]
-        controls[device], verdicts = _judge(here, passes, delta)
-        judged |= verdicts
+        even = [each for each in here if each.key not in withheld]
+        controls[device], verdicts = judge_run(even, passes, delta)
+        # What load distorted lends no spread to the others, and vouches for none of them.
+        _, others = judge_run([each for each in here if each.key in withheld], passes, delta)
+        judged |= verdicts | others
     rows: list[Record] = []
     notes: dict[str, tuple[Note, ...]] = {}
     for each in comparisons:
         own = by_key[each.key]
-        row = with_yardstick(_row(run_id, each, own, judged.get(each.key), environment), own)
+        row = _row(run_id, each, own, judged.get(each.key), environment)
+        row = with_yardstick(row, usable(own))
         row, costs = with_costs(with_throughput(row, each, by_key), each, own, surveys or {})
         notes[each.key] = (*row_notes(each, own, environment), *costs)
         rows.append(replace(row, note=joined(notes[each.key])))
-    widths = {key: each.effect.stopping_width for key, each in judged.items()}
+    # A row without a verdict is measured again before all others.
+    widths = {
+        key: math.inf if key in withheld else each.effect.stopping_width
+        for key, each in judged.items()
+    }
     left_out = sum(each.left_out for group in passes.values() for each in group)
-    return Analysis(rows, controls, widths, _causes(by_key), left_out, notes)
-
-
-def _causes(by_key: Mapping[str, list[Sample]]) -> dict[str, int]:
-    """Return the number of disturbed pairs by cause, the largest first."""
-    found: Counter[str] = Counter()
-    for samples in by_key.values():
-        for sample in samples:
-            found.update(sample.causes)
-    return dict(found.most_common())
-
-
-def _judge(
-    comparisons: Sequence[Comparison], passes: Mapping[str, list[PassEstimate]], delta: float
-) -> tuple[Controls, dict[str, Judgement]]:
-    measured = {each.key: passes[each.key] for each in comparisons if passes[each.key]}
-    # Combinations chosen by the verdicts must not change them.
-    chosen = {each.key for each in comparisons if each.factor == CHOICE}
-    spread = fit_spread([group for key, group in measured.items() if key not in chosen])
-    effects = {key: effect(group, spread) for key, group in measured.items()}
-    copies = {each.key for each in comparisons if each.is_control}
-    found = check_controls([effects[key] for key in effects if key in copies - chosen], delta)
-    # Controls are judged one by one: they must not be adjusted for their number.
-    alarms = [judge({key: effects[key]}, found, delta) for key in effects if key in copies]
-    families = (effects.keys() - copies - chosen, chosen - copies)
-    others = [
-        judge({key: effects[key] for key in effects if key in family}, found, delta)
-        for family in families
-    ]
-    return found, {key: each for part in (*alarms, *others) for key, each in part.items()}
+    effects = {key: each.effect for key, each in judged.items() if key not in withheld}
+    uneven = UnevenLoad.of({each.key: by_key[each.key] for each in comparisons})
+    found = within_limits(rows)
+    return Analysis(found, controls, widths, causes(by_key), left_out, notes, effects, uneven)
 
 
 def estimates(samples: Iterable[Sample]) -> list[PassEstimate]:
@@ -133,8 +121,8 @@ def estimates(samples: Iterable[Sample]) -> list[PassEstimate]:
         estimate_pass(
             sample.baseline_s, sample.arm_s, sample.disturbed, sample.resolution_s, sample.late
         )
-        for sample in samples
-        if sample.status == "ok" and sample.arm_s
+        for sample in usable(samples)
+        if sample.status == "ok"
     ]
 
 
@@ -166,7 +154,7 @@ def _row(
     judgement: Judgement | None,
     environment: Environment,
 ) -> Record:
-    workload, measured = comparison.workload, [s for s in samples if s.arm_s]
+    workload, measured = comparison.workload, usable(samples)
     status, error = status_and_error(samples)
     return Record(
         schema=SCHEMA,
@@ -196,13 +184,16 @@ def _row(
         inputs=workload.inputs,
         error=error,
         **(_times(comparison, measured, judgement) if measured else {}),
-        **(_judged(judgement, status) if judgement else {}),
-        **(of_whole(comparison, measured, judgement.effect.interval) if judgement else {}),
+        **(_judged(judgement, status, withheld=is_withheld(samples)) if judgement else {}),
+        **(_of_whole(comparison, samples, measured, judgement) if judgement else {}),
     )
 
 
-def _judged(judgement: Judgement, status: str) -> dict[str, Any]:
+def _judged(judgement: Judgement, status: str, *, withheld: bool) -> dict[str, Any]:
     interval = judgement.effect.interval
+    if withheld:
+        # The interval shows how passes differ, not by how much load slowed one arm more.
+        return {"speedup": interval.value, "verdict": "undecided" if status == "ok" else None}
     return {
         "speedup": interval.value,
         "speedup_low": interval.low,
@@ -246,15 +237,19 @@ def _latency(
     return baseline.scaled(1.0 if is_control else math.exp(-judgement.effect.log_ratio))
 
 
-def of_whole(
-    comparison: Comparison, measured: Sequence[Sample], speedup: Interval
+def _of_whole(
+    comparison: Comparison,
+    samples: Sequence[Sample],
+    measured: Sequence[Sample],
+    judgement: Judgement,
 ) -> dict[str, Any]:
     """Return what an arm changes of the whole model, from the share of its part in that time.
 
-    Empty for a part that was measured alone: its share is unknown.
+    Empty for a part that was measured alone, whose share is unknown, and under load that does not
+    cancel.
     """
-    share = _share(comparison, measured)
-    if share is None:
+    share, speedup = _share(comparison, measured), judgement.effect.interval
+    if share is None or is_withheld(samples):
         return {}
     bounds = [
         None if bound is None else 1 / (1 - share + share / bound) - 1

@@ -1,19 +1,23 @@
 """Simulated histories: true changes found and false alarms of several methods.
 
-The speed of the machine varies from run to run, as on hosted runners (10 to 30 %), and jumps now
-and then to another kind of machine. Raw times contain all of that; ratios to a yardstick of the
-same run contain only the part that does not cancel. A commit half-way makes some series lastingly
-slower.
+Two kinds of machine take turns at random, as on hosted runners. Each has a speed of its own, which
+ratios to a yardstick of the same run cancel, and for each series a residual that they do not: one
+kind lacks an instruction set, the other has a larger cache. The speed also varies from run to run
+(10 to 30 % on hosted runners). What is left in a ratio is the noise of a run, half of it shared by
+all series, since all are divided by one yardstick. A commit half-way makes some series lastingly
+slower, on both kinds.
 """
 
+import math
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
 from bench.analysis.change_points import changes
+from bench.analysis.run_noise import NEAR, NOISES
 
 Values = NDArray[np.float64]
 
@@ -26,20 +30,28 @@ class DetectedChange(NamedTuple):
     span: tuple[int, int] | None = None
 
 
-# A method maps raw times and ratios of a history to the changes that it reports.
-Detector = Callable[[Values, Values], list[DetectedChange]]
+class History(NamedTuple):
+    """Raw times and ratios, arrays of (series, runs), and the kind of machine of each run."""
 
-# Standard deviations of logarithms: speed of a machine from run to run, noise that does not cancel
-# in a ratio, jump to another kind of machine; and the mean number of runs between jumps.
-_MACHINE, _REST, _JUMP, _JUMP_EVERY = 0.12, 0.02, 0.3, 20
-# A change counts as found if a method reports it at most this number of runs away.
-_NEAR = 3
+    raw: Values
+    ratios: Values
+    kinds: Sequence[str]
+
+
+Detector = Callable[[History], list[DetectedChange]]
+
+# Standard deviations of logarithms: speed from run to run, of a kind of machine, and of a kind's
+# residual in a ratio; and the share of runs on the first kind.
+_MACHINE, _KIND_SPEED, _KIND_RESIDUAL, _FIRST = 0.12, 0.3, 0.1, 0.6
+# Share of the noise's variance that all ratios of a run share.
+_SHARED = 0.5
 
 
 @dataclass(frozen=True, kw_only=True)
 class MethodScore:
     """Score of one method on histories in which some series became slower by ``change``.
 
+    ``noise`` is the standard deviation of a run's ratio on one kind of machine (of its logarithm).
     ``found`` is the share of true changes reported at most three runs away, ``exact`` the share of
     those reported at the very run, ``held`` the share of those whose 95 % range holds it (None
     without ranges). ``false_alarms`` is the number of false reports per history, ``false_share``
@@ -47,6 +59,7 @@ class MethodScore:
     """
 
     method: str
+    noise: float
     change: float
     found: float
     exact: float | None
@@ -56,35 +69,41 @@ class MethodScore:
 
 
 def simulate_histories(
-    histories: int = 40, runs: int = 40, series: int = 20, change: float = 0.05, seed: int = 0
+    histories: int = 40,
+    runs: int = 40,
+    series: int = 20,
+    *,
+    change: float = 0.05,
+    noise: float = NOISES[0],
+    seed: int = 0,
 ) -> list[MethodScore]:
     """Score every method on histories in which every fourth series changes half-way."""
     generator = np.random.default_rng(seed)
-    made = [_history(generator, runs, series, change) for _ in range(histories)]
+    made = [_history(generator, (series, runs), change, noise) for _ in range(histories)]
     truth = {(n, runs // 2) for n in range(0, series, 4)}
-    return [_judge(name, method, made, truth, change) for name, method in DETECTORS.items()]
+    return [
+        replace(_judge(name, method, made, truth), change=change, noise=noise)
+        for name, method in DETECTORS.items()
+    ]
 
 
 def _history(
-    generator: np.random.Generator, runs: int, series: int, change: float
-) -> tuple[Values, Values]:
-    """Return raw times and ratios, each an array of (series, runs)."""
-    jumps = generator.random(runs) < 1 / _JUMP_EVERY
-    kind = np.cumsum(jumps * generator.normal(0, _JUMP, runs))
-    machine = generator.normal(0, _MACHINE, runs) + kind
-    ratios = generator.normal(0, _REST, (series, runs))
+    generator: np.random.Generator, shape: tuple[int, int], change: float, noise: float
+) -> History:
+    series, runs = shape
+    kind = (generator.random(runs) > _FIRST).astype(np.intp)
+    speed = generator.normal(0, _MACHINE, runs) + generator.normal(0, _KIND_SPEED, 2)[kind]
+    shared = generator.normal(0, noise * math.sqrt(_SHARED), runs)
+    own = generator.normal(0, noise * math.sqrt(1 - _SHARED), shape)
+    ratios = own + shared + generator.normal(0, _KIND_RESIDUAL, (series, 2))[:, kind]
     ratios[::4, runs // 2 :] += np.log1p(change)
-    return np.exp(ratios + machine), np.exp(ratios)
+    return History(np.exp(ratios + speed), np.exp(ratios), [f"kind {each}" for each in kind])
 
 
 def _judge(
-    name: str,
-    method: Detector,
-    made: Sequence[tuple[Values, Values]],
-    truth: set[tuple[int, int]],
-    change: float,
+    name: str, method: Detector, made: Sequence[History], truth: set[tuple[int, int]]
 ) -> MethodScore:
-    reports = [method(*history) for history in made]
+    reports = [method(history) for history in made]
     true = [sum(_is_true(each, truth) for each in calls) for calls in reports]
     hits = [call for calls in reports for place in truth for call in _hit(place, calls)]
     spans = [(call, call.span) for call in hits if call.span]
@@ -92,7 +111,8 @@ def _judge(
     total = sum(map(len, reports))
     return MethodScore(
         method=name,
-        change=change,
+        noise=0.0,
+        change=0.0,
         found=len(hits) / (len(truth) * len(made)),
         exact=_share(call.run == at[call.series] for call in hits),
         held=_share(span[0] <= at[call.series] <= span[1] for call, span in spans),
@@ -107,7 +127,7 @@ def _share(given: Iterable[bool]) -> float | None:
 
 
 def _is_true(call: DetectedChange, truth: set[tuple[int, int]]) -> bool:
-    return any(call.series == row and abs(call.run - place) <= _NEAR for row, place in truth)
+    return any(call.series == row and abs(call.run - place) <= NEAR for row, place in truth)
 
 
 def _hit(place: tuple[int, int], calls: Sequence[DetectedChange]) -> list[DetectedChange]:
@@ -122,17 +142,19 @@ def _threshold(share: float, values: Values) -> list[DetectedChange]:
     return [DetectedChange(int(row), int(index) + 1) for row, index in np.argwhere(slower)]
 
 
-def _change_points(values: Values) -> list[DetectedChange]:
-    named = {str(row): [float(value) for value in line] for row, line in enumerate(values)}
-    found = changes(named)
+def _change_points(values: Values, kinds: Sequence[str] | None = None) -> list[DetectedChange]:
+    named = {str(row): line.tolist() for row, line in enumerate(values)}
+    found = changes(named, kinds=dict.fromkeys(named, kinds) if kinds else None)
     return [
         DetectedChange(int(each.series), each.index, (each.earliest, each.latest)) for each in found
     ]
 
 
+TREND = "vitbench trend: change points of ratios, by kind of machine"
 DETECTORS: Mapping[str, Detector] = {
-    "10 % against the run before, raw times": lambda raw, _: _threshold(0.1, raw),
-    "10 % against the run before, ratios": lambda _, ratios: _threshold(0.1, ratios),
-    "change points of raw times": lambda raw, _: _change_points(raw),
-    "vitbench trend: change points of ratios": lambda _, ratios: _change_points(ratios),
+    "10 % against the run before, raw times": lambda history: _threshold(0.1, history.raw),
+    "10 % against the run before, ratios": lambda history: _threshold(0.1, history.ratios),
+    "change points of raw times": lambda history: _change_points(history.raw),
+    "change points of ratios, kinds mixed": lambda history: _change_points(history.ratios),
+    TREND: lambda history: _change_points(history.ratios, history.kinds),
 }

@@ -12,7 +12,8 @@ from statistics import fmean, median
 import numpy as np
 
 from bench.analysis.estimates import Interval, PassEstimate, estimate_pass, geometric
-from bench.analysis.replication import Spread, effect, fit_spread
+from bench.analysis.replication import effect
+from bench.analysis.spread import Spread, fit_spreads
 from bench.analysis.verdicts import check_controls, judge
 
 _BASE_S = 0.01
@@ -31,8 +32,8 @@ class Scenario:
     ``drift`` over a pass; in the share ``disturbed`` of passes the noise is five times as large.
     ``process`` is the effect of a process on a ratio, varied between comparisons by a factor of
     ``exp(process_spread)`` and five times as large for the share ``restless``; with it only these
-    comparisons are scored. With ``precision`` the run continues until every interval has that
-    half-width.
+    comparisons are scored. Of controls it is ``copied`` times as large as of candidates. With
+    ``precision`` the run continues until every interval has that half-width.
     """
 
     name: str
@@ -47,6 +48,7 @@ class Scenario:
     drift: float = 0.0
     disturbed: float = 0.0
     restless: float = 0.0
+    copied: float = 1.0
     precision: float | None = None
 
 
@@ -64,6 +66,7 @@ SCENARIOS = (
     Scenario(name="all of these", correlation=0.5, drift=0.4, outliers=0.1, disturbed=0.33),
     Scenario(name="one candidate and its control", comparisons=2, passes=4),
     Scenario(name="one in twenty restless: these", restless=0.05, comparisons=40),
+    Scenario(name="controls five times as calm", process=0.02, copied=0.2, pairs=6),
     Scenario(name="one process each", comparisons=2, passes=1),
     Scenario(name="passes until 1 % is reached", noise=0.04, correlation=0.3, precision=0.01),
 )
@@ -143,21 +146,30 @@ def _run(scenario: Scenario, random: np.random.Generator) -> Iterator[SimulatedR
         scenario.process * math.exp(random.normal(0, scenario.process_spread)) * (5 if each else 1)
         for each in restless
     ]
+    processes[:half] = [scenario.copied * each for each in processes[:half]]
     groups: list[list[PassEstimate]] = [[] for _ in truths]
     wanted = list(range(len(truths)))
     for index in range(_MOST_PASSES if scenario.precision else scenario.passes):
         if index >= scenario.passes:
-            wanted = _too_wide(groups, scenario.precision or 0.0)
+            wanted = _too_wide(groups, half, scenario.precision or 0.0)
         for place in wanted:
             groups[place].append(_pass(scenario, truths[place], processes[place], random))
     yield from _outcomes(truths, groups, half, restless)
 
 
-def _too_wide(groups: Sequence[Sequence[PassEstimate]], precision: float) -> list[int]:
-    spread = fit_spread(groups)
+def _spreads(groups: Sequence[Sequence[PassEstimate]], controls: int) -> list[Spread]:
+    """Return the spread of each comparison; the controls come first."""
+    found = fit_spreads({"": groups[controls:]}, groups[:controls])
+    return [found.controls if place < controls else found.of("") for place in range(len(groups))]
+
+
+def _too_wide(
+    groups: Sequence[Sequence[PassEstimate]], controls: int, precision: float
+) -> list[int]:
+    spreads = _spreads(groups, controls)
     return [
         place
-        for place, group in enumerate(groups)
+        for place, (group, spread) in enumerate(zip(groups, spreads, strict=True))
         if effect(group, spread).stopping_width > precision
     ]
 
@@ -168,8 +180,8 @@ def _outcomes(
     controls: int,
     restless: Sequence[bool],
 ) -> Iterator[SimulatedResult]:
-    spread: Spread = fit_spread(groups)
-    effects = [effect(group, spread) for group in groups]
+    spreads = _spreads(groups, controls)
+    effects = [effect(group, spread) for group, spread in zip(groups, spreads, strict=True)]
     found = check_controls(effects[:controls])
     judged = judge({str(k): effects[k] for k in range(controls, len(effects))}, found)
     for key, each in judged.items():

@@ -15,7 +15,7 @@ from bench.records.errors import InputError
 
 if TYPE_CHECKING:
     from bench.analysis.change_points import Change
-    from bench.report.trend import Series
+    from bench.report.trend_series import History
 
 USUAL = Path("results/history.csv")
 _FILE = click.option(
@@ -37,7 +37,7 @@ def history() -> None:
 @click.argument("folder", type=click.Path(path_type=Path))
 @_FILE
 def add(folder: Path, path: Path) -> None:
-    """Add the run in FOLDER to the history: a line per arm, with its time / the yardstick's.
+    """Add the run in FOLDER to the history: a line per arm, with its ratio to the yardstick.
 
     FOLDER is that of vitbench run, or of vitbench compare --out.
 
@@ -92,6 +92,9 @@ def add(folder: Path, path: Path) -> None:
 )
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object per change.")
 @click.option(
+    "--markdown", is_flag=True, help="Print Markdown with a Mermaid chart, for a job's summary."
+)
+@click.option(
     "--simulate",
     is_flag=True,
     help="Show detections and false alarms in simulated histories, also of fixed thresholds.",
@@ -104,6 +107,7 @@ def trend(
     out: Path | None,
     *,
     as_json: bool,
+    markdown: bool,
     simulate: bool,
 ) -> None:
     """Report lasting changes in the history: size, time, and range of commits.
@@ -114,35 +118,52 @@ def trend(
     if simulate:
         _simulate()
         return
-    from bench.analysis.change_points import changes, least_runs
     from bench.files.history_csv import read
-    from bench.report.trend import by_series, trend_line, trend_table
+    from bench.report.trend_series import by_series, changes_of
 
-    found = {n: p for n, p in by_series(read(path)).items() if fnmatch.fnmatchcase(n, series)}
+    found = {n: each for n, each in by_series(read(path)).items() if fnmatch.fnmatchcase(n, series)}
     if not found:
         raise InputError(
             f"{path} has no series like {series!r}; expected a pattern such as '*bf16'"
         )
-    ratios = {name: [point.ratio for point in points] for name, points in found.items()}
-    changed = changes(ratios, least, false_share)
+    changed = changes_of(found, least, false_share)
     if as_json:
         _print_json(found, changed)
         return
-    needed = least_runs(len(found), least, false_share)
-    click.echo(trend_line(found, changed, false_share, needed))
-    if changed:
-        output().print(trend_table(found, changed))
+    _print(found, changed, (false_share, least), markdown=markdown)
     for written in _draw(found, changed, out or path.parent, str(path)):
-        click.echo(f"Written: {written}")
+        click.echo(f"Written: {written}", err=markdown)
 
 
-def _print_json(series: "Series", changed: "Sequence[Change]") -> None:
-    from bench.report.trend import commits
+def _print(
+    series: "History", changed: "Sequence[Change]", limits: tuple[float, int], *, markdown: bool
+) -> None:
+    """Print lines, then the table of changes; as Markdown also the chart."""
+    from bench.analysis.change_points import least_runs
+    from bench.report.trend import noise_lines, trend_line
+    from bench.report.trend_summary import trend_markdown
+    from bench.report.trend_table import trend_table
+
+    share, least = limits
+    needed = least_runs(len(series), least, share)
+    lines = [trend_line(series, changed, share, needed), *noise_lines(series, share, least)]
+    if markdown:
+        click.echo(trend_markdown(series, changed, lines))
+        return
+    for line in lines:
+        click.echo(line)
+    if changed:
+        output().print(trend_table(series, changed))
+
+
+def _print_json(series: "History", changed: "Sequence[Change]") -> None:
+    from bench.report.trend_table import commits
 
     for each in changed:
-        points = series[each.series]
+        points = series[each.series].points
         cells = {
             **asdict(each),
+            "against": series[each.series].against,
             "change": each.change,
             "commits": commits(points, each.earliest, each.latest),
             "most_likely": commits(points, each.index),
@@ -150,11 +171,11 @@ def _print_json(series: "Series", changed: "Sequence[Change]") -> None:
         click.echo(json.dumps(cells))
 
 
-def _draw(series: "Series", changed: "Sequence[Change]", folder: Path, source: str) -> list[Path]:
+def _draw(series: "History", changed: "Sequence[Change]", folder: Path, source: str) -> list[Path]:
     import matplotlib as mpl
 
     from bench.report.plots.canvas import STYLE, save
-    from bench.report.trend import trend_figure
+    from bench.report.trend_chart import trend_figure
 
     with mpl.rc_context(STYLE):
         figure = trend_figure(series, changed, source)
@@ -162,8 +183,24 @@ def _draw(series: "Series", changed: "Sequence[Change]", folder: Path, source: s
 
 
 def _simulate() -> None:
-    from bench.analysis.simulated_history import simulate_histories
-    from bench.report.trend import simulation_table
+    from rich.console import Console
+    from rich.progress import track
 
-    found = [each for change in (0.05, 0.1) for each in simulate_histories(change=change)]
+    from bench.analysis.run_noise import NOISES
+    from bench.analysis.simulated_history import simulate_histories
+    from bench.report.trend_table import simulation_table
+
+    console = Console(stderr=True)
+    settings = track(
+        [(noise, change) for noise in NOISES for change in (0.05, 0.1)],
+        "simulating",
+        console=console,
+        transient=True,
+        disable=not console.is_terminal,
+    )
+    found = [
+        each
+        for noise, change in settings
+        for each in simulate_histories(change=change, noise=noise)
+    ]
     output().print(simulation_table(found))

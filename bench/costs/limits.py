@@ -1,184 +1,182 @@
-"""Measure upper limits of this machine: matrix products by the fastest library, and copying.
+"""Measure upper limits of this machine: matrix products by the fastest libraries, and copying."""
 
-Axes: R rows of a whole batch, I inputs, O outputs of a Linear.
-"""
-
+import math
 import statistics
-from collections.abc import Callable, Iterator, Sequence
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
-from itertools import groupby
-from math import exp
+from itertools import cycle, groupby
 
 import torch
-import torch.nn.functional as F
-from torch import Tensor
 
-from bench.analysis.estimates import estimate_pass
+from bench.analysis.estimates import Interval, within_process
+from bench.costs.libraries import AnyProduct, Step, libraries, steps
 from bench.timing.clocks import Clock
 from bench.timing.device import last_level_cache_bytes
 from bench.timing.rounds import Call, timed, without_collector
-from vitcore.costs import Product
+from vitcore.costs import Core
 
-Linear = Callable[[Tensor], Tensor]
-
-_TRIALS = 3
-_LEAST_PAIRS = 4
-_MOST_PAIRS = 200
-_PATIENCE = 4.0
+# Rounds of a race, and pairs of a call and its limit: the least, those in a long time, the most.
+_LEAST, _LEAST_LONG, _MOST = 6, 2, 200
+# A time is long if it is this multiple of the seconds that were given: a race is for one product.
+_PATIENCE, _RACE_PATIENCE = 8.0, 16.0
+# A library that may be faster than the leader by at most this share is not worth more rounds; one
+# whose only call, or best call, takes this multiple of the leader's is given up at once.
+_TIE, _FAR_ONCE, _FAR = 0.01, 8.0, 2.0
 _COPIES = 5
 _LEAST_COPY_BYTES = 256 * 2**20
 _MOST_COPY_BYTES = 2**30
 
 
-def _f_linear(weight_OI: Tensor, bias_O: Tensor, _rows: int) -> Linear:
-    """Return F.linear, which a model calls; on CUDA it is cuBLAS."""
-    return partial(F.linear, weight=weight_OI.clone(), bias=bias_O)
-
-
-def _onednn(weight_OI: Tensor, bias_O: Tensor, rows: int) -> Linear:
-    """Return oneDNN's product with a weight reordered into blocks once instead of at each call."""
-    packed = torch.ops.mkldnn._reorder_linear_weight(weight_OI, rows)  # noqa: SLF001
-    product = torch.ops.mkldnn._linear_pointwise  # noqa: SLF001
-    return lambda x_RI: product(x_RI, packed, bias_O, "none", [], "")
-
-
-def _mkl(weight_OI: Tensor, bias_O: Tensor, rows: int) -> Linear:
-    """Return MKL's product with a weight packed for ``rows``; other numbers use ``weight_OI``."""
-    packed = torch.ops.mkl._mkl_reorder_linear_weight(weight_OI, rows)  # noqa: SLF001
-    product = torch.ops.mkl._mkl_linear  # noqa: SLF001
-    return lambda x_RI: product(x_RI, packed, weight_OI, bias_O, rows)
-
-
-# Each Linear holds a copy of its weight, so that no two share one in the cache.
-_LIBRARIES: dict[str, Callable[[Tensor, Tensor, int], Linear]] = {
-    "F.linear": _f_linear,
-    "oneDNN prepacked": _onednn,
-    "MKL prepacked": _mkl,
-}
-
-
-@dataclass(frozen=True, kw_only=True)
-class Step:
-    """One Linear of a chain: ``linear(x_RI)`` is ``F.linear(x_RI, weight_OI, bias_O)``."""
-
-    linear: Linear
-    x_RI: Tensor
-    weight_OI: Tensor
-    bias_O: Tensor
-
-
 class Chain:
-    """The Linear products of a component, in order, as one call of one library.
+    """The matrix products of a component, each with its library, in order, as one call.
 
-    Each weight has memory of its own, so that the caches are as cold as inside the model. Inputs
-    are standard normal, weights normal with variance 1 / inputs. Raises RuntimeError for a data
-    type that the library does not support here, AttributeError if this torch has no such library.
+    ``flops`` counts their operations, and ``library`` names their libraries, the one that does most
+    of the work first. Each weight has memory of its own, so that the caches are as cold as inside
+    the model. Raises RuntimeError and AttributeError as ``steps`` does.
     """
 
     def __init__(
         self,
-        products: Sequence[Product],
+        products: Sequence[tuple[AnyProduct, str]],
         *,
         batch_size: int,
         dtype: torch.dtype,
         device: str,
-        library: str,
     ) -> None:
-        self.library = library
-        self.flops = 2 * batch_size * sum(product.macs for product in products)
-        make = partial(_steps, _LIBRARIES[library], batch_size, dtype, device)
-        turns = [list(turn) for _, turn in groupby(products, lambda each: each.count)]
+        make = partial(steps, batch_size=batch_size, dtype=dtype, device=device)
+        self.flops = 2 * batch_size * sum(product.macs for product, _ in products)
+        work = Counter[str]()
+        for product, name in products:
+            work[name] += product.macs
+        self.library = ", ".join(name for name, _ in work.most_common())
+        turns = [list(turn) for _, turn in groupby(products, lambda each: each[0].count)]
         with torch.inference_mode():
-            self.steps = [
+            self.steps: list[Step] = [
                 step
                 for turn in turns
-                for steps in zip(*map(make, turn), strict=True)
-                for step in steps
+                for in_turn in zip(*(make(*each) for each in turn), strict=True)
+                for step in in_turn
             ]
 
     def __call__(self) -> None:
         """Compute every product once and drop the results."""
         with torch.inference_mode():
             for step in self.steps:
-                step.linear(step.x_RI)
-
-
-def _steps(
-    prepare: Callable[[Tensor, Tensor, int], Linear],
-    batch_size: int,
-    dtype: torch.dtype,
-    device: str,
-    product: Product,
-) -> Iterator[Step]:
-    """Yield the ``count`` steps of one product: equal weights, each in its own memory."""
-    rows = batch_size * product.rows
-    generator = torch.Generator(device).manual_seed(0)
-    normal = partial(torch.randn, generator=generator, dtype=dtype, device=device)
-    x_RI, bias_O = normal(rows, product.inputs), normal(product.outputs)
-    weight_OI = normal(product.outputs, product.inputs) / product.inputs**0.5
-    for _ in range(product.count):
-        linear = prepare(weight_OI, bias_O, rows)
-        yield Step(linear=linear, x_RI=x_RI, weight_OI=weight_OI, bias_O=bias_O)
-
-
-def libraries(dtype: torch.dtype, device: str) -> tuple[str, ...]:
-    """Return the names of the libraries that support products of a data type here, by trying.
-
-    F.linear is always one of them; on CUDA it is the only one.
-    """
-    if device != "cpu":
-        return ("F.linear",)
-    return tuple(name for name in _LIBRARIES if _is_supported(name, dtype, device))
-
-
-def _is_supported(library: str, dtype: torch.dtype, device: str) -> bool:
-    tiny = Product(rows=8, inputs=16, outputs=8)
-    try:
-        Chain((tiny,), batch_size=1, dtype=dtype, device=device, library=library)()
-    # torch.ops raises AttributeError for an operator missing from a build.
-    except (RuntimeError, AttributeError):
-        return False
-    return True
+                step()
 
 
 def fastest(
-    products: Sequence[Product],
+    products: Sequence[AnyProduct],
     *,
     batch_size: int,
     dtype: torch.dtype,
     device: str,
     clock: Clock,
+    seconds: float,
 ) -> Chain:
-    """Return the warm chain of the library with the fastest of three calls.
+    """Return a warm chain in which each product is by the library that is fastest for it.
 
-    The weights of one library are freed before the next library is tried.
+    The libraries race for each product alone, with weights as cold as inside the model, for about
+    ``seconds`` altogether; the weights of one race are freed before the next.
     """
-    build = partial(Chain, products, batch_size=batch_size, dtype=dtype, device=device)
-    names = libraries(dtype, device)
-    best = names[0]
-    if len(names) > 1:
-        least_s = {name: _least_s(build(library=name), clock) for name in names}
-        best = min(least_s, key=least_s.__getitem__)
-    chain = build(library=best)
+    make = partial(steps, batch_size=batch_size, dtype=dtype, device=device)
+    chosen: dict[AnyProduct, str] = {}
+    with torch.inference_mode():
+        for product in dict.fromkeys(products):
+            names = libraries(product, dtype, device)
+            copies = _copies(product, len(names) * dtype.itemsize)
+            calls = {name: _in_turn(make(product, name, copies=copies)) for name in names}
+            chosen[product] = race(calls, clock, seconds=seconds / len(products))
+            del calls
+    named = [(product, chosen[product]) for product in products]
+    chain = Chain(named, batch_size=batch_size, dtype=dtype, device=device)
     chain()
     return chain
 
 
-def _least_s(call: Call, clock: Clock) -> float:
+def _copies(product: AnyProduct, bytes_per_number: int) -> int:
+    """Return the weights needed to fill the caches twice, at most as many as the model has."""
+    if isinstance(product, Core):
+        return 1
+    size = product.inputs * product.outputs * bytes_per_number
+    return min(product.count, math.ceil(2 * (last_level_cache_bytes() or 2**25) / size))
+
+
+def _in_turn(copies: Iterable[Step]) -> Call:
+    """Return a function that calls the next copy each time."""
+    turns = cycle(copies)
+
+    def call() -> object:
+        return next(turns)()
+
+    return call
+
+
+def race(rivals: Mapping[str, Call], clock: Clock, *, seconds: float) -> str:
+    """Return the name of the fastest call.
+
+    After a call each to warm up, all are timed in turns, in reversed order every other round. A
+    rival is out once the 95 % interval of its paired ratio to the leader holds no gain of more than
+    1 %. The race ends when one is left or after about ``seconds``, and at least six rounds, or two
+    if these take 16 times as long; the least median wins.
+    """
+    for call in rivals.values():
+        call()
+    times_s: dict[str, list[float]] = {name: [] for name in rivals}
+    rounds, spent_s, look = 0, 0.0, 1
     with without_collector():
-        return min(timed(call, clock) for _ in range(_TRIALS))
+        while len(times_s) > 1 and (
+            rounds % 2 or _goes_on(rounds, spent_s, seconds, _RACE_PATIENCE)
+        ):
+            for name in list(times_s)[:: -1 if rounds % 2 else 1]:
+                times_s[name].append(timed(rivals[name], clock))
+            rounds += 1
+            spent_s += sum(each[-1] for each in times_s.values())
+            if rounds == look:
+                times_s = _still_racing(times_s)
+                # Few looks take little time, and rarely give up the fastest by chance.
+                look += max(rounds // 8 * 2, min(rounds, 2))
+    return _leader(times_s)
+
+
+def _leader(times_s: Mapping[str, Sequence[float]]) -> str:
+    return min(times_s, key=lambda name: statistics.median(times_s[name] or [0.0]))
+
+
+def _still_racing(times_s: dict[str, list[float]]) -> dict[str, list[float]]:
+    """Return the times of the leader and of all that it has not beaten."""
+    leader = _leader(times_s)
+    return {
+        name: each
+        for name, each in times_s.items()
+        if name == leader or not _is_beaten(each, times_s[leader])
+    }
+
+
+def _is_beaten(times_s: Sequence[float], leader_s: Sequence[float]) -> bool:
+    """Return whether more rounds are of no use to a rival of the leader."""
+    if min(times_s) > (_FAR if len(times_s) > 1 else _FAR_ONCE) * min(leader_s):
+        return True
+    gain = within_process(leader_s, times_s).high
+    return gain is not None and gain < 1 + _TIE
+
+
+def _goes_on(rounds: int, spent_s: float, seconds: float, patience: float) -> bool:
+    least = _LEAST if spent_s < patience * seconds else _LEAST_LONG
+    return rounds < least or (rounds < _MOST and spent_s < seconds)
 
 
 @dataclass(frozen=True, kw_only=True)
 class LimitRatio:
     """A call compared with its limit: ``ratio`` is the limit's time / the call's time.
 
-    ``limit_s`` is the limit's median in seconds; a chain's FLOPs / ``limit_s`` is the speed limit
-    of the machine.
+    Its interval covers the noise of this process (see ``within_process``). ``limit_s`` is the
+    limit's median in seconds; a chain's FLOPs / ``limit_s`` is the speed limit of the machine.
     """
 
-    ratio: float
+    ratio: Interval
     limit_s: float
     pairs: int
 
@@ -186,23 +184,18 @@ class LimitRatio:
 def paired_ratio(call: Call, limit: Call, clock: Clock, *, seconds: float) -> LimitRatio:
     """Time a call and its limit, usually a Chain, in alternating pairs for about ``seconds``.
 
-    Minimum 4 pairs, or 2 if these take four times as long; maximum 200. The limit goes first in
+    Minimum 6 pairs, or 2 if these take eight times as long; maximum 200. The limit goes first in
     pairs of even index. Drift of the machine cancels in the ratio. Both must be warm.
     """
     limit_s: list[float] = []
     call_s: list[float] = []
     with without_collector():
-        while _needs_more(len(call_s), sum(limit_s) + sum(call_s), seconds):
+        while _goes_on(len(call_s), sum(limit_s) + sum(call_s), seconds, _PATIENCE):
             turns = [(limit, limit_s), (call, call_s)]
             for each, times_s in turns if len(call_s) % 2 == 0 else reversed(turns):
                 times_s.append(timed(each, clock))
-    ratio = exp(estimate_pass(limit_s, call_s).log_ratio)
+    ratio = within_process(limit_s, call_s)
     return LimitRatio(ratio=ratio, limit_s=statistics.median(limit_s), pairs=len(call_s))
-
-
-def _needs_more(pairs: int, spent_s: float, seconds: float) -> bool:
-    least = _LEAST_PAIRS if spent_s < _PATIENCE * seconds else 2
-    return pairs < least or (pairs < _MOST_PAIRS and spent_s < seconds)
 
 
 def copy_bytes(device: str) -> int:

@@ -2,7 +2,7 @@
 
 import csv
 import io
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import fields
 from typing import Any, TypeVar
 
@@ -37,7 +37,7 @@ def parse_row(row: Mapping[Any, Any], kind: type[T]) -> T:
     return msgspec.convert(cells, kind, strict=False)
 
 
-def missing_column(kind: type[Any], header: Sequence[str] | None) -> str | None:
+def missing_column(kind: type[Any], header: Collection[str] | None) -> str | None:
     """Return the first field of a dataclass that a CSV header lacks; None if it has all."""
     given = set(header or ())
     return next((each.name for each in fields(kind) if each.name not in given), None)

@@ -3,15 +3,19 @@
 import csv
 import itertools
 from collections.abc import Iterable, Sequence
-from dataclasses import asdict, fields
+from dataclasses import MISSING, asdict, fields
 from pathlib import Path
 
 from bench.files.atomic import replacing, write_atomically
 from bench.files.csv_rows import csv_text, missing_column, parse_row
 from bench.files.run_folder import check_schema, digest
 from bench.records.calibration import Rate
+from bench.records.comparison import SCHEMA
 from bench.records.errors import InputError
 from bench.records.row import COLUMNS, Record
+
+# Columns that files of earlier schemas may lack.
+_OPTIONAL = frozenset(each.name for each in fields(Record) if each.default is not MISSING)
 
 
 def write_csv(path: Path, records: Iterable[Record]) -> Path | None:
@@ -50,17 +54,21 @@ def _set_aside(path: Path) -> Path:
 
 
 def read_csv(path: Path) -> list[Record]:
-    """Read ``results.csv``. Raises InputError for a missing file or column, or a changed cell."""
+    """Read ``results.csv``; cells of columns that its schema did not have are missing values.
+
+    Raises InputError for a missing file or column, or a changed cell.
+    """
     if not path.exists():
         raise InputError(f"{path} does not exist; make it with: vitbench report {path.parent}")
     with path.open(encoding="utf-8", newline="") as file:
         reader = csv.DictReader(file)
-        if missing := missing_column(Record, reader.fieldnames):
-            raise InputError(
-                f"{path} lacks the column {missing!r}; make it again with: "
-                f"vitbench report {path.parent}"
-            )
         rows = list(reader)
+    header = {*(reader.fieldnames or ()), *(_OPTIONAL if _is_earlier(rows) else ())}
+    if missing := missing_column(Record, header):
+        raise InputError(
+            f"{path} lacks the column {missing!r}; make it again with: "
+            f"vitbench report {path.parent}"
+        )
     for row in rows:
         check_schema(path, int(row["schema"]) if row["schema"].isdecimal() else row["schema"])
     try:
@@ -70,3 +78,7 @@ def read_csv(path: Path) -> list[Record]:
             f"{path} was changed by hand ({error}); make it again with: "
             f"vitbench report {path.parent}"
         ) from error
+
+
+def _is_earlier(rows: Sequence[dict[str, str]]) -> bool:
+    return all(row.get("schema") != str(SCHEMA) for row in rows)

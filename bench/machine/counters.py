@@ -30,6 +30,9 @@ FEW_THREADS = 4
 # A wait of this share of a pair can move its ratio by the smallest difference that counts for a
 # verdict (2 %). The kernel's own threads run for less than this share of NEAR_S at a time.
 WAIT_SHARE = 0.02
+# Attention against a product, 2 threads, 2 cores, a program on one: 2 to 8 % off where a thread
+# waited 0.14 to 0.19 of the time, 10 % at 0.27, 13 % at 0.37, 22 % at 0.51 (docs/method.md).
+UNEVEN_SHARE = 0.2
 # Involuntary switches per second of processor time: 17 to 25 on a quiet machine, 240 to 280 next to
 # one busy program (a switch every scheduler tick); this is the geometric middle. A few may coincide
 # by chance.
@@ -45,6 +48,7 @@ OTHERS_SHARE = 0.1
 _ROUNDING_TICKS = 2
 
 WAITING = "waiting for a core"
+UNEVEN = "threads waiting for each other"
 PREEMPTED = "preempted"
 CORES_SHORT = "pressure on the cores"
 MEMORY_SHORT = "memory pressure"
@@ -82,7 +86,8 @@ class RunQueue:
     """Time that the threads of this process were ready to run and had no core.
 
     The scheduler counts it for each thread in nanoseconds. The thread that waited longest counts,
-    since the others of a parallel region wait for it. Threads that start later are not included.
+    since the others of a parallel region wait for it: a long wait slows arms by their number of
+    regions. Waits of a single thread slow all arms alike. Later threads are not included.
     """
 
     def __init__(self, tasks: Path = Path("/proc/self/task")) -> None:
@@ -97,21 +102,32 @@ class RunQueue:
             raise OSError("this kernel has no statistics of its threads")
         self.every_s = NEAR_S if len(self._files) <= FEW_THREADS else FAR_S
 
-    def read(self) -> list[int]:
-        """Return each thread's wait in ns."""
-        return [_waited_ns(file) for file in self._files]
+    def read(self) -> list[tuple[int, int]]:
+        """Return how long each thread ran and waited, in ns."""
+        return [_ran_and_waited_ns(file) for file in self._files]
 
-    def causes(self, before: list[int], after: list[int], elapsed_s: float) -> tuple[str, ...]:
-        """Return ``WAITING`` if a thread waited for more than 2 % of the time."""
-        waited_ns = max(now - then for then, now in zip(before, after, strict=True))
-        return (WAITING,) if 1e-9 * waited_ns > WAIT_SHARE * elapsed_s else ()
+    def causes(
+        self, before: list[tuple[int, int]], after: list[tuple[int, int]], elapsed_s: float
+    ) -> tuple[str, ...]:
+        """Return ``WAITING`` if a thread waited for more than 2 % of the time.
+
+        ``UNEVEN`` is added if it waited for more than a fifth, and another thread was as busy.
+        """
+        ready = [sum(now) - sum(then) for then, now in zip(before, after, strict=True)]
+        waited_ns = max(now[1] - then[1] for then, now in zip(before, after, strict=True))
+        uneven_ns = 1e9 * UNEVEN_SHARE * elapsed_s
+        busy = sum(ready_ns > uneven_ns for ready_ns in ready)
+        if 1e-9 * waited_ns <= WAIT_SHARE * elapsed_s:
+            return ()
+        return (WAITING, UNEVEN) if waited_ns > uneven_ns and busy > 1 else (WAITING,)
 
 
-def _waited_ns(file: CounterFile) -> int:
+def _ran_and_waited_ns(file: CounterFile) -> tuple[int, int]:
     try:
-        return int(file.read().split()[1])
+        ran_ns, waited_ns, _ = file.read().split()
     except OSError:
-        return 0  # The thread has ended.
+        return 0, 0  # The thread has ended.
+    return int(ran_ns), int(waited_ns)
 
 
 class Switches:
@@ -160,7 +176,7 @@ class CoreTimes:
     """Time of this process's cores, from /proc/stat: stolen, and used by other processes.
 
     If the process may use all cores, their sum is read, which is rounded only once. Only the causes
-    in ``judged`` are reported.
+    in ``judged`` are reported. ``cores`` is the number of this process's cores.
     """
 
     every_s = TICKS_S
@@ -176,7 +192,7 @@ class CoreTimes:
         all_of_them = len(allowed) == os.sysconf("SC_NPROCESSORS_ONLN")
         self._file = CounterFile(path, size=512 if all_of_them else 2**16)
         self._names = {b"cpu"} if all_of_them else {b"cpu%d" % each for each in allowed}
-        self._judged, self._cores = judged, len(allowed)
+        self._judged, self.cores = judged, len(allowed)
         self._tick_s = 1 / os.sysconf("SC_CLK_TCK")
 
     def read(self) -> tuple[float, float, float]:
@@ -199,7 +215,7 @@ class CoreTimes:
     ) -> tuple[str, ...]:
         """Return ``STEAL`` if the hypervisor ran other machines, ``OTHERS`` for other processes."""
         stolen_s, busy_s, own_s = (now - then for then, now in zip(before, after, strict=True))
-        cores_s = self._cores * elapsed_s
+        cores_s = self.cores * elapsed_s
         rounding_s = _ROUNDING_TICKS * self._tick_s * len(self._names)
         found = {
             STEAL: stolen_s >= max(rounding_s, STEAL_SHARE * cores_s),

@@ -10,6 +10,7 @@ from bench.machine.counters import (
     CORES_SHORT,
     MEMORY_SHORT,
     STEAL,
+    UNEVEN,
     CoreTimes,
     Pressure,
     RunQueue,
@@ -57,6 +58,11 @@ class LoadWatch:
     def disturbed(self) -> tuple[int, ...]:
         """Indices of the disturbed pairs, in order."""
         return tuple(sorted(set().union(*self._found.values())))
+
+    @property
+    def uneven(self) -> tuple[int, ...]:
+        """Indices of the pairs under load that does not slow all arms alike, in order."""
+        return tuple(sorted(self._found.get(UNEVEN, ())))
 
     @property
     def causes(self) -> dict[str, int]:

@@ -98,14 +98,18 @@ class MemoryReport:
 
 @dataclass(frozen=True, kw_only=True)
 class Limit:
-    """Speed of the matrix products of a case alone, in the fastest library here.
+    """Speed of the matrix products of a case alone, each by the fastest library here for it.
 
-    ``time_ratio`` is their time / the time of the case's call, from alternating pairs.
+    ``time_ratio`` is their time / the time of the case's call, from alternating pairs, with the
+    95 % interval of the noise in that process; earlier versions measured none. ``library`` names
+    the libraries, the one that does most of the work first.
     """
 
     library: str
     time_ratio: float
     gflop_per_s: float
+    time_ratio_low: float | None = None
+    time_ratio_high: float | None = None
 
 
 @dataclass(frozen=True, kw_only=True)

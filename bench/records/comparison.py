@@ -8,7 +8,7 @@ from dataclasses import dataclass, field, fields, replace
 
 from bench.records.errors import Remedy
 
-SCHEMA = 4
+SCHEMA = 5
 
 DEVICES = ("cpu", "cuda")
 MODES = ("forward", "train")
@@ -28,6 +28,9 @@ PARTS = ("patcher", "attention", "block")
 OWN = "own"
 # Smaller relative differences do not matter for the choice of an implementation.
 DELTA = 0.02
+# A median over this share of pairs that are all off in one direction may follow them: of six pairs,
+# two that had the same arm first.
+UNEVEN_SHARE = 1 / 3
 # The image size that names leave out.
 USUAL_PIXELS = 224
 
@@ -204,7 +207,9 @@ class Sample:
     loading the compiler before. ``yardstick_s`` is the time of a call of the yardstick afterwards
     (see ``bench.timing.yardstick``), ``resolution_s`` that of the clock's step. ``unsettled`` names
     the arms (``baseline``, ``arm``) whose warm-up ran out of time. ``disturbed`` holds the indices
-    of the pairs disturbed by foreign load, ``causes`` their number by cause. ``died``: the process
+    of the pairs disturbed by foreign load, ``causes`` their number by cause, ``uneven`` the indices
+    of those under load that does not slow all arms alike, so that it does not cancel in a ratio.
+    ``calm_wait_s`` is the time that was waited for a calm machine before. ``died``: the process
     ended during the measurement.
     """
 
@@ -239,7 +244,9 @@ class Sample:
     resolution_s: float = 0.0
     unsettled: tuple[str, ...] = ()
     disturbed: tuple[int, ...] = ()
+    uneven: tuple[int, ...] = ()
     causes: dict[str, int] = field(default_factory=dict)
+    calm_wait_s: float = 0.0
     prepare_s: float = 0.0
     measure_s: float = 0.0
     called_s: float | None = None
@@ -254,6 +261,11 @@ class Sample:
                 f"{self.key}: {len(self.baseline_s)} baseline and {len(self.arm_s)} arm times "
                 "make no pairs"
             )
+
+    @property
+    def is_uneven(self) -> bool:
+        """Whether so many pairs were under uneven load that their median is not robust to it."""
+        return bool(self.uneven) and len(self.uneven) >= UNEVEN_SHARE * len(self.arm_s)
 
     @property
     def timed_s(self) -> float:

@@ -23,6 +23,8 @@ class NoteKind(StrEnum):
     """The status of a cost survey that did not measure the arm."""
     INCONSISTENT = "inconsistent"
     """A value that contradicts another by more than its error explains."""
+    LOAD = "load"
+    """Passes under load that does not slow all arms alike."""
     MACHINE = "machine"
     """A setting or a load of the machine that makes measurements worse."""
 

@@ -142,13 +142,18 @@ class Record:
     gflop_per_s: float | None = None
     """Achieved speed, in 10⁹ floating-point operations per second."""
     limit_gflop_per_s: float | None = None
-    """Speed of its matrix products alone in the fastest library here, in 10⁹ floating-point
+    """Speed of its matrix products alone, each by the fastest library here for it, or of the
+    fastest arm if no library reaches it: ``gflop_per_s`` / ``limit_share``, in 10⁹ floating-point
     operations per second.
     """
     limit_share: float | None = None
-    """Time of its matrix products alone / time of the arm, from alternating pairs."""
+    """Time of its matrix products alone / time of the arm, from alternating pairs; at most 1."""
+    limit_share_low: float | None = None
+    """Lower end of the 95 % interval of ``limit_share``: passes, and one process of the limit."""
+    limit_share_high: float | None = None
+    """Upper end of the 95 % interval of ``limit_share``."""
     limit_library: str | None = None
-    """Library that computed its matrix products fastest."""
+    """Libraries that computed its matrix products fastest, or the arm that is faster."""
     copy_gb_per_s: float | None = None
     """Bandwidth of copying memory, reads and writes, in 10⁹ bytes per second."""
     compile_cold_s: float | None = None

@@ -81,8 +81,12 @@ def _break_even_bounds(record: Record) -> str:
 
 
 def _limit_share(share: float | None) -> str:
-    """Share of a limit, which noise may carry above 1."""
+    """Share of a limit, which in results of earlier versions may exceed 1."""
     return percent(share, most=10)
+
+
+def _limit_bounds(record: Record) -> str:
+    return bounded(_limit_share, record.limit_share_low, record.limit_share_high)
 
 
 def _status(record: Record) -> str:
@@ -123,7 +127,7 @@ _COLUMNS: tuple[Column[Record], ...] = (
     _number("moved", lambda r: r.moved_bytes, memory),
     _number("GFLOP/s", lambda r: r.gflop_per_s, significant),
     _number("limit", lambda r: r.limit_gflop_per_s, significant),
-    _number("of limit", lambda r: r.limit_share, _limit_share),
+    _number("of limit", lambda r: r.limit_share, _limit_share, _limit_bounds),
     words("limit by", lambda r: r.limit_library or ""),
     _number("copy GB/s", lambda r: r.copy_gb_per_s, significant),
     _number("first call", lambda r: r.compile_cold_s, seconds),

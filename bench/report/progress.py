@@ -65,6 +65,12 @@ class RunProgress:
         text = f"finishing the pair under way, {limit} at most; Ctrl-C again ends at once"
         self.console.print(text, highlight=False)
 
+    def show_wait(self, text: str) -> None:
+        """Show what a measurement waits for, until the next one starts."""
+        self.bar.update(self.task, description=text)
+        if not self.console.is_terminal:
+            self.console.print(text, soft_wrap=True, highlight=False, markup=False)
+
     def show_start(self, key: str, pass_index: int | None) -> None:
         """Show what runs now: a comparison in a pass, or a case in the survey (None)."""
         self.bar.update(

@@ -77,14 +77,13 @@ def _trend(folder: Path) -> "list[tuple[FigureName, Any]]":
         return []
     import matplotlib as mpl
 
-    from bench.analysis.change_points import changes
     from bench.report.plots.canvas import STYLE, FigureName
-    from bench.report.trend import by_series, trend_figure
+    from bench.report.trend_chart import trend_figure
+    from bench.report.trend_series import by_series, changes_of
 
     series = by_series(points)
-    ratios = {name: [point.ratio for point in each] for name, each in series.items()}
     with mpl.rc_context(STYLE):
-        return [(FigureName(kind="trend"), trend_figure(series, changes(ratios), str(path)))]
+        return [(FigureName(kind="trend"), trend_figure(series, changes_of(series), str(path)))]
 
 
 def _write_page(folder: Path, text: str) -> Path:

@@ -30,7 +30,8 @@ def read_run(folder: str | Path) -> "pd.DataFrame":
 def read_history(path: str | Path) -> "pd.DataFrame":
     """Return the points of a history, such as results/history.csv: one for each series and run.
 
-    ``ratio``, ``low`` and ``high`` are the arm's time / the yardstick's with its 95 % interval;
+    ``ratio``, ``low`` and ``high`` are the arm's time / the yardstick's with its 95 % interval,
+    ``baseline_ratio``, ``baseline_low`` and ``baseline_high`` that / its baseline's;
     ``time`` is the start of the run, in UTC. A missing value is ``pandas.NA``. Raises InputError
     for a file that is not a history.
     """

@@ -160,8 +160,8 @@ def target_rows(results: RunState, targets: Iterable[Target], base: str) -> Iter
         own_s[sample.key] += sample.prepare_s + sample.measure_s
     total_s = sum(own_s.values())
     overhead = results.spent_s / total_s if total_s else 1.0
-    pairs = zip(results.plan.comparisons, results.records, strict=True)
-    rows = {comparison.arm_name: (comparison.key, record) for comparison, record in pairs}
+    gated = results.gated_rows(is_last=True)
+    rows = {each.arm_name: (each.key, gated[each.key]) for each in results.plan.comparisons}
     notes = results.analysis.notes
     for target in targets:
         key, tree = rows[target.name]

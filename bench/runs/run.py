@@ -49,6 +49,9 @@ class Progress(Protocol):
     def show_survey(self, survey: Survey) -> None:
         """Count a surveyed case."""
 
+    def show_wait(self, text: str) -> None:
+        """Show what a measurement waits for."""
+
     def show_interrupt(self, limit_s: float) -> None:
         """Show the effect of an interrupt, and its maximum duration."""
 
@@ -191,6 +194,8 @@ def _show(event: Event, *, state: RunState, progress: Progress) -> None:
             progress.show_survey(survey)
     if event["kind"] in ("start", "survey_start"):
         progress.show_start(event["key"], event.get("pass_index"))
+    elif event["kind"] == "progress":
+        progress.show_wait(event["text"])
     elif event["kind"] == "interrupt":
         progress.show_interrupt(event["limit_s"])
 

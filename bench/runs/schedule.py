@@ -59,8 +59,7 @@ def next_pass(
     """
     for index, left in planned_left(plan, samples, settled):
         return _planned(plan, index, left, urgency, spent)
-    unsettled = [each for each in plan.comparisons if each.key not in settled]
-    retryable = _retryable(unsettled, samples)
+    retryable = _retryable(plan.comparisons, samples)
     return _further(plan, retryable, samples, urgency, plan.budget_s - REPORT_S - spent, startup_s)
 
 

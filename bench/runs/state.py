@@ -8,9 +8,10 @@ import math
 from pathlib import Path
 
 from bench.analysis.decision import Aim, Decision
-from bench.analysis.gate import is_open
+from bench.analysis.gate import is_open, over_looks
 from bench.analysis.regret import upper_bound
 from bench.analysis.rows import Analysis, analyse, is_beyond_doubt
+from bench.analysis.verdicts import decided
 from bench.files.journal import Event, read_events, record_of
 from bench.files.run_folder import read_environment, read_plan
 from bench.records.arm_costs import Survey
@@ -119,8 +120,8 @@ class RunState:
         widths = {key: width / plan.precision for key, width in self.analysis.widths.items()}
         if plan.gate is None:
             return widths
-        rows = zip(plan.comparisons, self.records, strict=True)
-        open_ = {each.key for each, row in rows if is_open(row, plan.gate)}
+        gate = plan.gate
+        open_ = {key for key, row in self.gated_rows(is_last=False).items() if is_open(row, gate)}
         return {key: width for key, width in widths.items() if key in open_}
 
     @property
@@ -138,16 +139,33 @@ class RunState:
 
     @property
     def settled(self) -> frozenset[str]:
-        """Keys of the candidates that further passes need not measure: decided beyond doubt."""
+        """Keys of the candidates that planned passes need not measure again.
+
+        Those decided beyond doubt: far from the baseline, or certainly not better than it.
+        """
         if not self.plan.choose:
             return frozenset()
-        delta = math.log1p(self.plan.delta)
         rows = zip(self.plan.comparisons, self.records, strict=True)
         return frozenset(
             each.key
             for each, row in rows
-            if not each.is_control and each.factor != CHOICE and is_beyond_doubt(row, delta)
+            if not each.is_control and each.factor != CHOICE and self._is_settled(row)
         )
+
+    def _is_settled(self, row: Record) -> bool:
+        found, delta = self.analysis.effects.get(row.key), self.plan.delta
+        if found is None or is_beyond_doubt(row, math.log1p(delta)):
+            return found is not None
+        is_rival = row.speedup_high is None or row.speedup_high > 1 + delta
+        return not is_rival and decided(found, delta, row.passes)
+
+    def gated_rows(self, *, is_last: bool) -> dict[str, Record]:
+        """Return the rows by key, with intervals that hold over all looks after further passes."""
+        effects, rows = self.analysis.effects, {}
+        for each, row in zip(self.plan.comparisons, self.records, strict=True):
+            looks = max(row.passes - self.plan.passes, 0) + 1
+            rows[each.key] = over_looks(row, effects.get(each.key), looks, is_last=is_last)
+        return rows
 
     def next_step(self) -> NextPass | Choice | list[SurveyJob] | None:
         """Return the next step of the run; None if it is complete.

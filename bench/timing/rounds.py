@@ -62,11 +62,15 @@ class Rounds:
 
 
 class Watch(Protocol):
-    """Detects pairs that foreign load disturbed."""
+    """Detects pairs, or rounds of several arms, that foreign load disturbed."""
 
     @property
     def disturbed(self) -> tuple[int, ...]:
         """Indices of the disturbed pairs."""
+
+    @property
+    def uneven(self) -> tuple[int, ...]:
+        """Indices of those under load that does not slow all arms alike."""
 
     @property
     def causes(self) -> dict[str, int]:

@@ -38,7 +38,8 @@ class GroupSession:
     checking and first calls. ``stop`` returns True when the current round should be the last.
     ``failed`` receives an exception; the sample keeps its first line. ``compiled`` is the folder of
     the compilers' caches; without one, first calls are not recorded. ``yardstick`` returns the
-    seconds of the yardstick, or None. ``checked`` are the keys of comparisons checked before.
+    seconds of the yardstick, or None. ``await_calm`` waits for a calm machine and returns the
+    seconds that it waited. ``checked`` are the keys of comparisons checked before.
     """
 
     comparisons: tuple[Comparison, ...]
@@ -52,6 +53,7 @@ class GroupSession:
     failed: Callable[[BaseException], None] = lambda _: None
     compiled: Path | None = None
     yardstick: Callable[[], float | None] = lambda: None
+    await_calm: Callable[[], float] = lambda: 0.0
 
     @property
     def device(self) -> str:
@@ -180,6 +182,7 @@ def _take_turns(
     session: GroupSession, made: _Prepared, ready: Sequence[Comparison], prepare_s: float
 ) -> None:
     """Time the arms that are ready, and complete their samples."""
+    waited_s = session.await_calm()
     start_s = time.perf_counter()
     with made.arms[BASELINE].surroundings():
         turns = Turns(
@@ -197,6 +200,7 @@ def _take_turns(
     shared: dict[str, Any] = {
         "measure_s": measure_s / len(ready),
         "prepare_s": prepare_s / len(ready),
+        "calm_wait_s": waited_s / len(ready),
         "yardstick_s": session.yardstick(),
         "called_s": turns.called_s / len(ready),
         "peak_memory_bytes": peak_bytes(session.device),
@@ -242,6 +246,7 @@ def _with_times(sample: Sample, session: GroupSession, turns: Turns, name: str) 
         baseline_wall_s=take(turns.walls_s[BASELINE]),
         arm_wall_s=take(turns.walls_s[name]),
         disturbed=tuple(index for index in session.watch.disturbed if index < rounds),
+        uneven=tuple(index for index in session.watch.uneven if index < rounds),
         causes=session.watch.causes,
         resolution_s=session.clock.resolution_s,
     )

@@ -75,9 +75,10 @@ def _measure(session: GroupSession, blank: dict[str, Sample]) -> Iterator[Sample
         ready = [each for each in session.comparisons if made.samples[each.key].status == "ok"]
         if ready:
             prepare_s = time.perf_counter() - start_s
+            waited_s, start_s = session.await_calm(), time.perf_counter()
             _call(session, made, session.measuring_s(prepare_s))
-            spent_s = time.perf_counter() - start_s - prepare_s
-            _complete(session, made, ready, (prepare_s, spent_s))
+            measure_s = time.perf_counter() - start_s
+            _complete(session, made, ready, (prepare_s, waited_s, measure_s))
     yield from made.samples.values()
 
 
@@ -165,11 +166,11 @@ def _complete(
     session: GroupSession,
     made: _Inside,
     ready: Sequence[Comparison],
-    spent_s: tuple[float, float],
+    spent_s: tuple[float, float, float],
 ) -> None:
     """Complete the samples with their times and what they share."""
     whole_s = _whole_s(made.calls, config_for(ready[0].workload).depth)
-    prepare_s, measure_s = (each / len(ready) for each in spent_s)
+    prepare_s, waited_s, measure_s = (each / len(ready) for each in spent_s)
     called_s = sum(call.total_s for call in made.calls) / len(ready)
     yardstick_s, peak = session.yardstick(), peak_bytes(session.device)
     for each in ready:
@@ -185,8 +186,10 @@ def _complete(
             baseline_s=to_ns(len(pairs), [pair[0] for pair in pairs]),
             arm_s=to_ns(len(pairs), [pair[1] for pair in pairs]),
             disturbed=session.watch.disturbed,
+            uneven=session.watch.uneven,
             causes=session.watch.causes,
             prepare_s=prepare_s,
+            calm_wait_s=waited_s,
             measure_s=measure_s,
             called_s=called_s,
             yardstick_s=yardstick_s,

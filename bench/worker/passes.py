@@ -7,6 +7,7 @@ from functools import partial
 from threading import Event
 from zlib import crc32
 
+from bench.machine.calm import Patience
 from bench.machine.load import watch_for
 from bench.records.comparison import Sample
 from bench.records.task import Ending, PassJob, Task
@@ -17,19 +18,20 @@ from bench.timing.yardstick import yardstick_s
 from bench.worker.budget import BudgetSpentError, TimeBudget
 from bench.worker.group import GroupSession, measure_group
 from bench.worker.inside import measure_inside
-from bench.worker.process import announce, finish_on_interrupt, keep, keep_sample
+from bench.worker.process import announce, finish_on_interrupt, keep, keep_sample, patience_for
 
 
 def run(task: Task[PassJob]) -> None:
     """Measure the groups of a pass in order; after an interrupt, end with the round under way."""
     interrupt, budget = Event(), TimeBudget.of(task)
     finish_on_interrupt(interrupt)
+    patience = patience_for(task, interrupt.is_set)
     forget_imports()
     for job in task.jobs:
         if interrupt.is_set():
             return
         announce(task, job)
-        for sample in _samples(task, job, budget, interrupt):
+        for sample in _samples(task, job, budget, patience, interrupt):
             is_empty = sample.status == "ok" and not sample.arm_s
             if not (interrupt.is_set() and is_empty):
                 keep_sample(task, job, sample)
@@ -38,7 +40,7 @@ def run(task: Task[PassJob]) -> None:
 
 
 def _samples(
-    task: Task[PassJob], job: PassJob, budget: TimeBudget, interrupt: Event
+    task: Task[PassJob], job: PassJob, budget: TimeBudget, patience: Patience, interrupt: Event
 ) -> Iterable[Sample]:
     """Return the samples of a group."""
     try:
@@ -57,6 +59,7 @@ def _samples(
         failed=traceback.print_exception,
         compiled=task.compiled,
         yardstick=partial(yardstick_s, job.device),
+        await_calm=lambda: patience.await_calm(job.device).waited_s,
     )
     found = _apart(session, measure_inside if job.comparisons[0].is_inside else measure_group)
     return (replace(sample, pass_index=job.pass_index) for sample in found)

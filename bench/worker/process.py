@@ -4,13 +4,16 @@ import ctypes
 import os
 import signal
 import sys
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
+from functools import partial
 from pathlib import Path
 from threading import Event
 from typing import Any
 
 from bench.files.journal import append_event, append_outcome, append_sample, append_start
+from bench.machine.calm import WAIT_SHARE, Patience
 from bench.records.comparison import Sample
 from bench.records.task import LOST, UNWRITABLE, J, Job, Outcome, PassJob, Task
 
@@ -55,6 +58,12 @@ def report(task: Task[Any], text: str) -> None:
     """Append one line of a job's progress; end the process if it cannot be written."""
     with _end_if_unwritable(task.journal):
         append_event(task.journal, "progress", text=text)
+
+
+def patience_for(task: Task[Any], stop: Callable[[], bool]) -> Patience:
+    """Return the patience of a task, a share of its time; its waits are shown as progress."""
+    left_s = WAIT_SHARE * max(task.deadline_s - time.time(), 0.0)
+    return Patience(left_s, say=partial(report, task), stop=stop)
 
 
 def keep(task: Task[Any], job: Job, outcome: Outcome) -> None:

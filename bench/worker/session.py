@@ -41,7 +41,8 @@ class Session:
     from the seconds of building, checking and first calls. ``stop`` returns True when the current
     pair should be the last. ``failed`` receives the exception; the sample keeps its first line.
     ``compiled`` is the folder of the compilers' caches; without one, first calls are not recorded.
-    ``yardstick`` returns the seconds of the yardstick, or None.
+    ``yardstick`` returns the seconds of the yardstick, or None. ``await_calm`` waits for a calm
+    machine and returns the seconds that it waited.
     """
 
     comparison: Comparison
@@ -55,6 +56,7 @@ class Session:
     failed: Callable[[BaseException], None] = lambda _: None
     compiled: Path | None = None
     yardstick: Callable[[], float | None] = lambda: None
+    await_calm: Callable[[], float] = lambda: 0.0
     build: Callable[[Comparison], tuple[Candidate, Candidate]] = build_arms
 
     @property
@@ -88,14 +90,17 @@ def _measure(session: Session, sample: Sample) -> Sample:
     with arms[0].surroundings():
         firsts_s = [timed(call, session.clock) for call in calls]
         prepare_s = time.perf_counter() - start_s
+        waited_s = session.await_calm()
+        start_s = time.perf_counter()
         sample = _paired(session, sample, calls, firsts_s, session.measuring_s(prepare_s))
         queued_s = _queued_s(calls[1], session.clock) if session.device == "cuda" else None
     sample = replace(
         sample,
         arm_queued_s=queued_s,
         peak_memory_bytes=peak_bytes(session.device),
+        calm_wait_s=waited_s,
         prepare_s=prepare_s,
-        measure_s=time.perf_counter() - start_s - prepare_s,
+        measure_s=time.perf_counter() - start_s,
     )
     return replace(sample, yardstick_s=session.yardstick())
 
@@ -177,6 +182,7 @@ def _with_pairs(sample: Sample, session: Session, pairs: PairedRounds) -> Sample
         baseline_wall_s=_to_ns(pairs.baseline_wall_s[:whole]),
         arm_wall_s=_to_ns(pairs.arm_wall_s[:whole]),
         disturbed=tuple(index for index in session.watch.disturbed if index < whole),
+        uneven=tuple(index for index in session.watch.uneven if index < whole),
         causes=session.watch.causes,
         resolution_s=session.clock.resolution_s,
     )

@@ -41,8 +41,8 @@ from vitcore.costs import products
 
 T = TypeVar("T")
 
-# Seconds of alternating pairs of a call and its limit, for each number format.
-_LIMIT_S = 0.5
+# Seconds for each number format: of choosing libraries, and of pairs of a call and its limit.
+_CHOICE_S, _LIMIT_S = 0.5, 0.5
 # Minimum seconds left to train the model of digits, which serves all cases.
 _TRAIN_S = 10.0
 
@@ -183,6 +183,7 @@ class ArmSurvey:
                 dtype=dtype_of(computed_in) or torch.float32,
                 device=arm.device,
                 clock=clock,
+                seconds=_CHOICE_S,
             )
             chain()
 
@@ -191,11 +192,13 @@ class ArmSurvey:
                 chain()
 
         reached = paired_ratio(arm.once, limit, clock, seconds=_LIMIT_S)
-        # Assumes that products of attention's core and of backward are as fast as a Linear's.
-        whole = flops(work) / chain.flops
+        # Assumes that the products of backward are as fast as those of forward.
+        ratio = reached.ratio.scaled(flops(work) / chain.flops)
         return Limit(
             library=chain.library,
-            time_ratio=reached.ratio * whole,
+            time_ratio=ratio.value,
+            time_ratio_low=ratio.low,
+            time_ratio_high=ratio.high,
             gflop_per_s=chain.flops / reached.limit_s / 1e9,
         )
 

@@ -1,6 +1,7 @@
 """``bench.compare``: two callables in this process, and the resulting record."""
 
 import tempfile
+from collections.abc import Iterator
 from dataclasses import FrozenInstanceError
 from functools import partial
 from pathlib import Path
@@ -16,6 +17,15 @@ from bench.records.errors import InputError
 from bench.records.row import COLUMNS
 
 X_BND = torch.randn(1, 16, 32, generator=torch.Generator().manual_seed(0))
+
+
+@pytest.fixture(autouse=True)
+def _one_thread() -> Iterator[None]:
+    """Measure with one thread, which waits for no other: beside other load it still has bounds."""
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(threads)
 
 
 def linear(*, seed: int = 0) -> nn.Linear:

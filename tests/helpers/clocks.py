@@ -45,6 +45,7 @@ class FakeWatch:
     """Fake watch with given disturbed pairs and causes; records its calls."""
 
     disturbed: tuple[int, ...] = ()
+    uneven: tuple[int, ...] = ()
     causes: dict[str, int] = field(default_factory=dict)
     calls: list[str] = field(default_factory=list)
 

@@ -11,6 +11,7 @@ class NoWatch:
     """Null watch: no pair is disturbed."""
 
     disturbed: tuple[int, ...] = ()
+    uneven: tuple[int, ...] = ()
 
     @property
     def causes(self) -> dict[str, int]:

@@ -7,6 +7,7 @@ from typing import Any
 from bench.analysis.estimates import PassEstimate
 from bench.analysis.replication import Effect
 from bench.analysis.rows import Analysis
+from bench.analysis.uneven_load import UnevenLoad
 from bench.analysis.verdicts import Controls
 from bench.records.arm_costs import MeasuredMemory, PredictedMemory, Survey
 from bench.records.calibration import Method, Rate
@@ -178,8 +179,9 @@ def make_analysis(
     controls: Mapping[str, Controls] | None = None,
     causes: Mapping[str, int] | None = None,
     left_out: int = 0,
+    **uneven: Any,
 ) -> Analysis:
-    """Build the analysis of a CPU run with normal controls, and one row with a note."""
+    """Build the analysis of a CPU run with normal controls; further keywords: uneven load."""
     return Analysis(
         list(records),
         {"cpu": make_controls()} if controls is None else dict(controls),
@@ -187,6 +189,7 @@ def make_analysis(
         causes=dict(causes or {}),
         left_out=left_out,
         notes={each.key: (make_note(each.note),) for each in records if each.note},
+        uneven=UnevenLoad(**uneven),
     )
 
 

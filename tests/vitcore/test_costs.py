@@ -13,7 +13,7 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from vitcore import EncoderBlock, Mlp, ViT, ViTConfig, build_attention, build_patcher, costs
 from vitcore.config import ATTENTIONS, HEADS, PATCHERS
-from vitcore.costs import Cost, Product
+from vitcore.costs import Core, Cost, Product
 from vitcore.model import build_head
 
 # torchvision's published parameters and GMAC at 224 pixels.
@@ -147,17 +147,19 @@ def test_parts_add_up(config: ViTConfig) -> None:
 @given(config=configs())
 def test_products_make_up_the_macs(component: str, config: ViTConfig) -> None:
     """Linear products and attention cores add up to all MACs."""
-    cores = {"patcher": 0, "attention": 1, "block": 1, "model": config.depth}[component]
-    core = costs.attention_core(config) * cores
-    linears = sum(product.macs for product in costs.products(config, component))
-    assert linears + core.macs == costs.cost_of(config, component).macs
+    found = costs.products(config, component)
+    cores = [product for product in found if isinstance(product, Core)]
+    depth = {"patcher": 0, "attention": 1, "block": 1, "model": config.depth}[component]
+    assert sum(core.count for core in cores) == depth
+    assert sum(core.macs for core in cores) == (costs.attention_core(config) * depth).macs
+    assert sum(product.macs for product in found) == costs.cost_of(config, component).macs
 
 
 @pytest.mark.parametrize("component", costs.COMPONENTS)
 @given(config=configs())
 @settings(max_examples=20, deadline=None)
 def test_products_are_those_of_the_layers(component: str, config: ViTConfig) -> None:
-    """The products have the input and output sizes of the built projections, in order."""
+    """The Linear products have the sizes of the built projections, in order."""
     with torch.device("meta"):
         module = COMPONENTS[component][1](config)
     weights = [
@@ -169,15 +171,17 @@ def test_products_are_those_of_the_layers(component: str, config: ViTConfig) -> 
         list(group) for _, group in groupby(costs.products(config, component), lambda p: p.count)
     ]
     in_turn = [each for group in groups for each in group * group[0].count]
-    assert [(each.inputs, each.outputs) for each in in_turn] == weights
+    linears = [each for each in in_turn if isinstance(each, Product)]
+    assert [(each.inputs, each.outputs) for each in linears] == weights
 
 
 def test_products_of_a_model() -> None:
-    """B/16: the patches' projection, twelve times a block's four, and the head's single row."""
+    """B/16: the patches' projection, twelve times a block's five, and the head's single row."""
     found = costs.products(ViTConfig.from_name("B/16"), "model")
     assert found == (
         Product(rows=196, inputs=768, outputs=768),
         Product(rows=197, inputs=768, outputs=2304, count=12),
+        Core(tokens=197, heads=12, head_width=64, count=12),
         Product(rows=197, inputs=768, outputs=768, count=12),
         Product(rows=197, inputs=768, outputs=3072, count=12),
         Product(rows=197, inputs=3072, outputs=768, count=12),

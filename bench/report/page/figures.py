@@ -8,9 +8,10 @@ import matplotlib as mpl
 from matplotlib.figure import Figure
 
 from bench.records.row import Record
+from bench.report.columns import ROW_COLUMNS
 from bench.report.labels import arm_name, by_factor, factor_name, workload
 from bench.report.plots.canvas import STYLE, FigureName
-from bench.report.units import bounds, counted, pays_off, percent, scientific, times
+from bench.report.units import bounds, counted, pays_off, scientific, times
 
 _MOST = 6
 # Colours of matplotlib that follow the page, light or dark.
@@ -51,8 +52,10 @@ CAPTIONS = {
     "pairs, so that other load cancels.",
     "compile": "Total time against images processed: the first call costs more, and compiling "
     "has paid off where the lines cross.",
-    "trend": "Time of each arm as a multiple of the yardstick's, run by run; lasting changes are "
-    "marked with their size; the 95 % range of runs in which each began is shaded.",
+    "trend": "Time of each arm as a multiple of the yardstick's or, where that is steadier, its "
+    "baseline's, run by run, at the level of the commonest kind of machine, a marker for each. "
+    "Lasting changes are marked with their size; the 95 % range of runs in which each began is "
+    "shaded.",
 }
 
 
@@ -84,7 +87,7 @@ def _limits(records: Sequence[Record]) -> Iterator[str]:
         return
     yield f"{counted(len(shown), 'arm')}."
     for what, record in (("Nearest to", shown[-1]), ("Farthest below", shown[0])):
-        share = percent(record.limit_share, most=10)
+        share = ROW_COLUMNS["of limit"].cell(record)
         yield f"{what} its limit: {arm_name(record)} of {workload(record)}, {share}."
 
 

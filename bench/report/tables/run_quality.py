@@ -1,9 +1,13 @@
 """Lines on the quality of a run: controls, false verdicts, disturbances, warm-up."""
 
 from bench.analysis.rows import Analysis
+from bench.analysis.uneven_load import REMEDY, UnevenLoad
 from bench.analysis.verdicts import ALIKE_SHARE, FALSE_SHARE, Controls
 from bench.records.row import Record
 from bench.report.units import counted, digits
+
+# A smaller widening of the intervals is not worth a word.
+_LEAST_SHOWN = 1.005
 
 
 def trust(analysis: Analysis) -> list[str]:
@@ -26,7 +30,7 @@ def trust(analysis: Analysis) -> list[str]:
             f"{counted(short, 'undecided row')} would have a verdict without the adjustment for "
             "the number of comparisons."
         )
-    return [*lines, *_disturbances(analysis)]
+    return [*lines, *_uneven_load(analysis.uneven), *_disturbances(analysis)]
 
 
 def _controls(controls: Controls, where: str) -> str:
@@ -40,10 +44,10 @@ def _controls(controls: Controls, where: str) -> str:
             "allow, so no verdict is given: stop other programs or give more time, and measure "
             "again."
         )
-    if controls.widening > 1:
+    if controls.widening >= _LEAST_SHOWN:
         return (
-            f"{message}; they differ more than their intervals allow, so every interval was "
-            f"widened to {controls.widening:.2f} times its width."
+            f"{message}; by how far they stray, every interval was widened to "
+            f"{controls.widening:.2f} times its width."
         )
     return f"{message}."
 
@@ -54,6 +58,23 @@ def _falls_short(record: Record) -> bool:
     if record.is_control or record.verdict != "undecided" or low is None or high is None:
         return False
     return low > 1 or high < 1
+
+
+def _uneven_load(load: UnevenLoad) -> list[str]:
+    """Line on measurements under load that does not cancel, and on waits for its end."""
+    waited = f"{digits(load.calm_wait_s, 2)} s went into waiting for a calm machine"
+    if not load.passes:
+        return [f"{waited}."] if load.calm_wait_s else []
+    made = "was made" if load.passes == 1 else "were made"
+    line = (
+        f"{load.passes} of {counted(load.measured, 'measurement')} {made} while another program "
+        "held a core, which does not slow all arms alike: "
+    )
+    if load.withheld:
+        line += f"{counted(load.withheld, 'row')} without a verdict; {REMEDY}"
+    else:
+        line += "left out, since every row has others"
+    return [f"{line} ({waited})." if load.calm_wait_s else f"{line}."]
 
 
 def _disturbances(analysis: Analysis) -> list[str]:

@@ -160,3 +160,101 @@ def test_least_number_of_runs(count: int) -> None:
     series["s0"][runs // 2 :] *= 2
     assert changes({name: values.tolist() for name, values in series.items()}) == []
     assert runs >= 6
+
+
+def two_kinds(seed: int, count: int = 40) -> tuple[list[str], np.ndarray]:
+    """Kinds of machine in random turns, and noise of 2 % whose level differs by 30 % with them."""
+    generator = np.random.default_rng(seed)
+    kinds = generator.choice(["first", "second"], count, p=[0.6, 0.4])
+    level = np.where(kinds == "second", 1.3, 1.0)
+    return kinds.tolist(), level * np.exp(generator.normal(0, 0.02, count))
+
+
+@pytest.mark.parametrize("size", SIZES)
+def test_a_change_is_found_amid_kinds_of_machine(size: float) -> None:
+    """A change on both kinds is found once, with each kind's own size."""
+    kinds, values = two_kinds(1)
+    values[20:] *= 1 + size
+    (found,) = changes({"a": values.tolist()}, kinds={"a": kinds})
+    assert (found.index, found.kind) == (20, None)
+    assert found.change == pytest.approx(size, abs=0.03)
+    assert {each.kind for each in found.by_kind if each.holds} == {"first", "second"}
+    assert [each.change for each in found.by_kind] == pytest.approx([size] * 2, abs=0.04)
+
+
+@pytest.mark.parametrize("kind", ["first", "second"])
+def test_a_change_of_one_kind_is_said_for_it(kind: str) -> None:
+    """A change on one kind names it, in whichever way it was found."""
+    kinds, values = two_kinds(2)
+    values[20:] *= np.where(np.array(kinds[20:]) == kind, 1.15, 1.0)
+    (found,) = changes({"a": values.tolist()}, kinds={"a": kinds})
+    assert found.earliest <= 20 <= found.latest
+    assert {each.kind for each in found.by_kind if each.holds} == {kind}
+    assert found.kind in (None, kind)
+
+
+def test_mixed_kinds_hide_a_change() -> None:
+    """A change of 5 % is found within kinds, and hidden where kinds that differ are mixed."""
+    kinds, values = two_kinds(1)
+    values[20:] *= 1.05
+    assert [each.index for each in changes({"a": values.tolist()}, kinds={"a": kinds})] == [20]
+    assert changes({"a": values.tolist()}) == []
+
+
+def test_a_new_kind_is_no_change() -> None:
+    """A lasting move to another kind of machine is not reported; without kinds it would be."""
+    kinds = ["first"] * 20 + ["second"] * 20
+    levels = (noise(5, 40) * np.where(np.arange(40) < 20, 1, 1.3)).tolist()
+    assert changes({"a": levels}, kinds={"a": kinds}) == []
+    assert [each.index for each in changes({"a": levels})] == [20]
+
+
+def test_alternating_kinds_without_a_change_are_left_alone() -> None:
+    """At a share of 5 %, at most 5 of 30 histories of two kinds have a reported change."""
+    alarms = 0
+    for seed in range(30):
+        made = {f"{n}": two_kinds(50 * seed + n, 30) for n in range(6)}
+        kinds = {name: each for name, (each, _) in made.items()}
+        alarms += bool(changes({n: v.tolist() for n, (_, v) in made.items()}, kinds=kinds))
+    assert alarms <= 5
+
+
+@settings(max_examples=15, deadline=None)
+@given(seed=st.integers(0, 50), factor=st.floats(0.1, 10))
+def test_the_level_of_a_kind_does_not_matter(seed: int, factor: float) -> None:
+    """Another level of one kind leaves places and sizes of changes as they are."""
+    kinds, values = two_kinds(seed)
+    values[20:] *= 1.1
+    other = values * np.where(np.array(kinds) == "second", factor, 1.0)
+    one, two = (changes({"a": v.tolist()}, kinds={"a": kinds}) for v in (values, other))
+    assert [each.index for each in one] == [each.index for each in two]
+    assert [each.change for each in one] == pytest.approx([each.change for each in two])
+
+
+@settings(max_examples=25, deadline=None)
+@given(
+    kinds=st.lists(st.sampled_from("abcd"), min_size=0, max_size=24),
+    seed=st.integers(0, 100),
+    least=st.integers(2, 4),
+)
+def test_any_kinds_can_be_analysed(kinds: list[str], seed: int, least: int) -> None:
+    """Whatever the order and number of kinds, changes lie inside their range and series."""
+    values = (noise(seed, len(kinds)) * np.where(np.arange(len(kinds)) < 12, 1, 2)).tolist()
+    for each in changes({"a": values}, least, kinds={"a": kinds}):
+        assert 1 <= each.earliest <= each.index <= each.latest < len(kinds)
+        assert each.kind in (None, *kinds)
+
+
+def test_true_changes_let_no_more_false_ones_pass() -> None:
+    """Beside five true changes on two kinds of machine, at most 10 % of those found are false."""
+    false = total = 0
+    for seed in range(12):
+        made = {f"{n}": two_kinds(1000 * seed + n, 30) for n in range(12)}
+        for name in ("0", "1", "2", "3", "4"):
+            made[name][1][15:] *= 1.1
+        kinds = {name: each for name, (each, _) in made.items()}
+        found = changes({n: v.tolist() for n, (_, v) in made.items()}, kinds=kinds)
+        total += len(found)
+        false += sum(int(e.series) > 4 or not e.earliest <= 15 <= e.latest for e in found)
+    assert total >= 55
+    assert false <= 0.1 * total

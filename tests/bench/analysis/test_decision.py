@@ -9,6 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from bench.analysis.decision import LEVELS, Aim, decide
+from bench.analysis.estimates import Interval
 from bench.records.comparison import CHOICE, DEFAULT_ARM, OBJECTIVES, Arm
 from bench.records.row import Record
 from helpers.decisions import arm, control, failed, only, repeats, run
@@ -80,6 +81,17 @@ def test_rivals_may_be_better_by_more_than_two_percent() -> None:
         arm("precision", "amp_fp16", 1.9, speedup_high=2.03),
     ]
     assert only(records).parts[0].contenders == ("amp_bf16",)
+
+
+def test_an_arm_without_bounds_may_be_better() -> None:
+    """An arm whose verdict was withheld stays a rival, except where memory decides."""
+    records = [
+        control("attention"),
+        arm("attention", "sdpa", 0.9, verdict="undecided", speedup_low=None, speedup_high=None),
+        arm("attention", "manual", 0.9),
+    ]
+    assert only(records).parts[0].contenders == ("sdpa",)
+    assert only(records, Aim(objective="memory")).parts[0].contenders == ()
 
 
 def test_memory_is_exact() -> None:
@@ -284,7 +296,7 @@ def test_the_plain_time_follows_from_the_candidate() -> None:
 
 @pytest.mark.parametrize(("speedup", "differs"), [(2.0, False), (1.5, True), (2.6, True)])
 def test_a_whole_differs_from_its_expected_speedup(speedup: float, differs: bool) -> None:  # noqa: FBT001
-    """A whole differs where its interval and the expected one are disjoint, on either side."""
+    """A whole differs where the interval of the two's difference excludes none, on either side."""
     records = run(control(CHOICE), arm(CHOICE, "linear+bf16", speedup))
     assert only(records).differs is differs
 
@@ -302,3 +314,19 @@ def test_the_chosen_arm_is_the_fastest_of_the_faster_arms(
     part = only([control("precision"), *rows], Aim(objective=objective)).parts[0]
     faster = {row.arm: row.speedup for row in rows if row.verdict == "faster"}
     assert part.level == max(faster, key=lambda name: faster[name] or 0.0, default="fp32")
+
+
+@pytest.mark.parametrize(
+    ("expected", "differs"),
+    [
+        (Interval(1.12, 1.04, 1.206), True),  # 11 % apart, ± 9 % together: the intervals overlap
+        (Interval(1.08, 1.0, 1.166), False),
+        (Interval(1.5), False),
+        (None, False),
+    ],
+)
+def test_the_difference_is_tested(expected: Interval | None, differs: bool) -> None:  # noqa: FBT001
+    """Overlapping intervals may differ: their half-widths add as squares."""
+    found = make_record(speedup=1.0, speedup_low=1 / 1.06, speedup_high=1.06)
+    decision = only(run(control(CHOICE), arm(CHOICE, "linear+bf16", 2.0)))
+    assert replace(decision, combined=found, expected=expected).differs is differs

@@ -10,7 +10,14 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from bench.analysis.estimates import PassEstimate, estimate_pass, is_trending, kendall_p
+from bench.analysis.estimates import (
+    PassEstimate,
+    estimate_pass,
+    is_trending,
+    kendall_p,
+    log_correction,
+    within_process,
+)
 
 TIMES_S = st.floats(1e-6, 1e3)
 RATIOS = st.floats(0.1, 10)
@@ -154,6 +161,21 @@ def test_the_variance_is_that_of_the_estimate(correlation: float) -> None:
     assert 0.75 < np.mean([each.variance for each in found]) / scatter < 1.6
 
 
+@pytest.mark.parametrize("rounds", [4, 5, 6, 7, 8, 9, 10, 11, 12, 16, 24])
+def test_the_mean_logarithm_of_a_variance_is_corrected(rounds: int) -> None:
+    """With its correction the geometric mean of many variances is that of the estimates."""
+    found = [of_logs(correlated(seed, rounds, 0.0)) for seed in range(2000)]
+    scatter = math.log(np.var([each.log_ratio for each in found]))
+    claimed = float(np.mean([math.log(each.variance) for each in found]))
+    assert claimed + log_correction(rounds) == pytest.approx(scatter, abs=0.16)
+
+
+@pytest.mark.parametrize("rounds", [1, 2, 3, 12, 1000])
+def test_no_correction_beyond_the_table(rounds: int) -> None:
+    """Variances from a range, and those of many pairs, are taken as they are."""
+    assert log_correction(rounds) == 0
+
+
 def test_correlation_makes_less_sure() -> None:
     """Correlated neighbouring pairs raise the variance of the estimate."""
     variances = [
@@ -229,3 +251,51 @@ def test_the_steps_of_a_clock_stay_in_the_variance(resolution_s: float) -> None:
         estimate_pass([0.01] * count, [0.01] * count, (), resolution_s) for count in (6, 60)
     )
     assert few.variance == many.variance == pytest.approx(2 * (resolution_s / 0.01) ** 2 / 12)
+
+
+@given(pairs=st.lists(st.tuples(TIMES_S, TIMES_S), min_size=1, max_size=60))
+def test_the_interval_within_a_process_holds_its_estimate(pairs: list[tuple[float, float]]) -> None:
+    """The value is the estimate of the pass; bounds lie around it, and none are of one pair."""
+    baseline, arm = ([pair[index] for pair in pairs] for index in (0, 1))
+    found = within_process(baseline, arm)
+    assert found.value == pytest.approx(math.exp(estimate_pass(baseline, arm).log_ratio))
+    if len(pairs) == 1:
+        assert (found.low, found.high) == (None, None)
+    else:
+        assert found.low is not None
+        assert found.high is not None
+        assert found.low <= found.value <= found.high
+
+
+@pytest.mark.parametrize("rounds", [2, 3, 6, 20, 50])
+@pytest.mark.parametrize("correlation", [0.0, 0.5])
+def test_the_interval_within_a_process_covers_the_ratio(rounds: int, correlation: float) -> None:
+    """It holds the true ratio in about 95 % of processes, for few pairs and correlated ones too."""
+    generator = np.random.default_rng(rounds)
+    truth, trials, held = 1.3, 300, 0
+    for _ in range(trials):
+        noise = generator.normal(size=rounds + 30)
+        for place in range(1, len(noise)):
+            noise[place] += correlation * noise[place - 1]
+        arm = generator.uniform(1, 2, rounds)
+        # Going second costs 4 %.
+        second = np.where(np.arange(rounds) % 2, 1.04, 1 / 1.04)
+        slow = truth * arm * second * np.exp(0.02 * noise[30:])
+        found = within_process(slow.tolist(), arm.tolist())
+        held += (found.low or 0.0) <= truth <= (found.high or math.inf)
+    assert held / trials > 0.91, held
+
+
+def test_more_pairs_make_the_interval_within_a_process_narrower() -> None:
+    """With four times the pairs of equal noise, the interval is at most 0.7 times as wide."""
+    generator = np.random.default_rng(4)
+
+    def width(rounds: int) -> float:
+        widths = []
+        for _ in range(40):
+            found = within_process(generator.lognormal(0, 0.02, rounds).tolist(), [1.0] * rounds)
+            widths.append(math.log((found.high or math.inf) / (found.low or 0.0)))
+        return float(np.mean(widths))
+
+    assert width(24) < 0.7 * width(6)
+    assert width(96) < 0.7 * width(24)

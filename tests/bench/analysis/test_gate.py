@@ -1,15 +1,26 @@
 """bench.analysis.gate: three outcomes by interval, exact outcomes for counted metrics."""
 
+import math
 from typing import Any
 
+import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bench.analysis.gate import Check, TargetRows, Thresholds, checks, is_open, worst_outcome
+from bench.analysis.gate import (
+    Check,
+    TargetRows,
+    Thresholds,
+    checks,
+    is_open,
+    over_looks,
+    worst_outcome,
+)
+from bench.analysis.replication import Effect
 from bench.records.notes import Note, NoteKind
 from bench.records.row import Record
-from helpers.records import NOT_MEASURED, make_note, make_record
+from helpers.records import NOT_MEASURED, make_effect, make_note, make_record
 
 TARGET = "mine.py:f"
 OWN: dict[str, Any] = {"factor": "factory", "baseline": f"{TARGET}@main", "variant": None}
@@ -37,6 +48,13 @@ def checked(
     """The checks of one target by metric."""
     measured = TargetRows(target=TARGET, tree=tree, base=base, notes=notes, spent_s=10.0)
     return {each.metric: each for each in checks([measured], Thresholds(**thresholds))}
+
+
+def test_a_withheld_verdict_is_never_worse() -> None:
+    """A slow-down without bounds, under load that does not cancel, stays open."""
+    withheld = row(0.5, verdict="undecided", speedup_low=None, speedup_high=None)
+    assert checked(withheld)["latency"].outcome == "undecided"
+    assert is_open(withheld, 0.03)
 
 
 @pytest.mark.parametrize(
@@ -239,6 +257,66 @@ def test_the_worst_counts(said: list[str], all_: str) -> None:
     assert (
         worst_outcome([Check(target="t", metric="latency", outcome=each) for each in said]) == all_
     )
+
+
+def outcome(slow_downs: np.ndarray, looks: int, *, is_last: bool) -> str:
+    """Outcome of a target whose passes slowed down by these logarithms, after some looks."""
+    mean, error = float(slow_downs.mean()), float(slow_downs.std(ddof=1) / len(slow_downs) ** 0.5)
+    found = Effect(-mean, error, len(slow_downs) - 1.0, error)
+    tree = over_looks(row(math.expm1(mean)), found, looks, is_last=is_last)
+    return checked(tree)["latency"].outcome
+
+
+def gated(slow_downs: np.ndarray, first: int = 3) -> str:
+    """Outcome of a gate that looks after each pass from the first on, until one decides."""
+    last = len(slow_downs)
+    for count in range(first, last + 1):
+        said = outcome(slow_downs[:count], count - first + 1, is_last=count == last)
+        if said != "undecided":
+            return said
+    return "undecided"
+
+
+def histories(slow_down: float, count: int) -> np.ndarray:
+    """Twelve passes, which differ by 2 %, of each of some targets that are slower by a share."""
+    return np.random.default_rng(0).normal(math.log1p(slow_down), 0.02, (count, 12))
+
+
+def test_looking_does_not_make_targets_worse() -> None:
+    """A change equal to the threshold is called worse in at most 2.5 % of gates of ten looks."""
+    said = [gated(each) for each in histories(0.03, 2000)]
+    # Two standard errors are 0.7 %.
+    assert said.count("worse") / len(said) < 0.032
+
+
+def test_an_interval_of_one_look_does_not_hold_at_ten() -> None:
+    """Looked at ten times with an interval for one look, twice as many are called worse."""
+    found = [
+        any(outcome(each[:count], 1, is_last=True) == "worse" for count in range(3, 13))
+        for each in histories(0.03, 400)
+    ]
+    assert np.mean(found) > 0.045
+
+
+@pytest.mark.parametrize(("slow_down", "said"), [(0.08, "worse"), (-0.02, "ok")])
+def test_looking_finds_what_is_there(slow_down: float, said: str) -> None:
+    """Nearly every target that is far from the threshold is decided within twelve passes."""
+    assert [gated(each) for each in histories(slow_down, 100)].count(said) >= 95
+
+
+def test_one_look_has_the_usual_interval() -> None:
+    """With no look before and none to come the interval is that of the row; else it is wider."""
+    found = make_effect(-0.05, 0.01)
+    once, going_on, later = (
+        over_looks(row(0.05), found, looks, is_last=is_last)
+        for looks, is_last in ((1, True), (1, False), (4, False))
+    )
+    assert (once.speedup_low, once.speedup_high) == pytest.approx(
+        (found.interval.low, found.interval.high)
+    )
+    lows = [each.speedup_low or 0 for each in (once, going_on, later)]
+    assert lows == sorted(lows, reverse=True)
+    assert over_looks(row(0.05), None, 1, is_last=True) == row(0.05)
 
 
 def test_a_control_is_never_open() -> None:

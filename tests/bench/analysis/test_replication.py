@@ -10,11 +10,10 @@ import pytest
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 from scipy import stats
-from scipy.optimize import brentq
-from scipy.special import digamma, polygamma
 
 from bench.analysis.estimates import PassEstimate
-from bench.analysis.replication import Effect, Spread, effect, fit_spread
+from bench.analysis.replication import Effect, effect
+from bench.analysis.spread import Spread, fit_spread
 from helpers.records import make_effect, make_estimate
 
 LOGS = st.integers(-3000, 3000).map(lambda n: n / 10000)
@@ -57,62 +56,6 @@ def test_one_comparison_alone_has_students_interval(logs: list[float], variance:
     assert found.p_value == pytest.approx(stats.ttest_1samp(logs, 0).pvalue)
 
 
-def known_spread(groups: Sequence[Sequence[PassEstimate]], variance: float) -> tuple[float, float]:
-    """Variance and degrees of freedom by Smyth's formulas, for passes of equal variance."""
-    half = (len(groups[0]) - 1) / 2
-    logs = np.log([np.var([each.log_ratio for each in passes], ddof=1) for passes in groups])
-    excess = max(float(np.var(logs, ddof=1) - polygamma(1, half)), 0.0)
-    # The guess of four degrees of freedom weighs as much as four comparisons.
-    wanted = ((len(groups) - 1) * excess + 4 * polygamma(1, 2)) / (len(groups) + 3)
-    prior = brentq(lambda x: polygamma(1, x) - wanted, 1e-3, 1e3)
-    log_scale = np.mean(logs) - digamma(half) + np.log(half) + digamma(prior) - np.log(prior)
-    return math.exp(log_scale) - variance, 2 * prior
-
-
-@pytest.mark.parametrize("passes", [2, 3, 5])
-@pytest.mark.parametrize("sds", [(0.01,) * 8, (0.002, 0.01, 0.05), (0.005, 0.02)])
-def test_spread_of_equal_variances(sds: tuple[float, ...], passes: int) -> None:
-    """For passes of equal variance the spread is that of Smyth's closed formulas."""
-    groups = simulated(sds, passes)
-    found = fit_spread(groups)
-    assert (found.variance, found.degrees) == pytest.approx(known_spread(groups, 1e-6), rel=1e-6)
-    assert found.total_degrees == len(sds) * (passes - 1)
-
-
-def test_spread_is_that_of_the_processes() -> None:
-    """Many comparisons of few passes reveal the spread between processes."""
-    found = fit_spread(simulated([0.02] * 400, 3))
-    assert math.sqrt(found.variance) == pytest.approx(0.02, rel=0.1)
-
-
-def test_noise_of_pairs_is_not_spread_of_processes() -> None:
-    """Passes that differ by no more than the noise of their pairs have no process spread."""
-    numbers = np.random.default_rng(0)
-    groups = [group(numbers.normal(0, 0.01, 3).tolist(), 4e-4) for _ in range(50)]
-    assert fit_spread(groups).variance < 1e-8
-
-
-def test_unlike_comparisons_lend_less() -> None:
-    """Comparisons of unequal spread lend fewer degrees of freedom."""
-    numbers = np.random.default_rng(0)
-    unlike = numbers.normal(size=40)
-    degrees = [
-        fit_spread(simulated((0.01 * np.exp(factor * unlike)).tolist(), 4)).degrees
-        for factor in (0.0, 0.7, 2.0)
-    ]
-    assert degrees == sorted(degrees, reverse=True)
-    assert degrees[0] > 2 * degrees[-1]
-
-
-@pytest.mark.parametrize("groups", [[], [group([0.1])], [group([0.1]), group([0.2])]])
-def test_without_repetition_the_prior_spread_holds(groups: list[list[PassEstimate]]) -> None:
-    """Without repeated comparisons the spread between processes is taken as two percent."""
-    assert fit_spread(groups) == Spread(variance=4e-4, degrees=4.0, total_degrees=math.inf)
-    found = effect(group([0.1]), fit_spread(groups))
-    assert found.degrees == 4
-    assert found.standard_error == pytest.approx(0.02, rel=0.01)
-
-
 def test_no_passes() -> None:
     """A comparison without passes is refused."""
     with pytest.raises(ValueError, match="no passes"):
@@ -129,16 +72,6 @@ def test_order_does_not_matter(groups: list[list[PassEstimate]], order: random.R
         mixed = order.sample(passes, len(passes))
         expected = astuple(effect(passes, before))
         assert astuple(effect(mixed, after)) == pytest.approx(expected, rel=1e-6, abs=1e-12)
-
-
-@settings(deadline=None, max_examples=50)
-@given(groups=GROUPS)
-def test_degrees_are_borrowed_from_others_only(groups: list[list[PassEstimate]]) -> None:
-    """A comparison has its own degrees of freedom plus at most those of all others."""
-    spread = fit_spread(groups)
-    for passes in groups:
-        own = len(passes) - 1
-        assert own <= effect(passes, spread).degrees <= max(spread.total_degrees, own)
 
 
 @pytest.mark.parametrize("wild", [-1.0, 0.3, 2.0])
@@ -240,12 +173,3 @@ def test_stopping_width_is_never_below_the_usual(found: Effect, usual: float) ->
     wide = replace(found, usual_error=usual)
     expected = found.half_width * max(1, usual / found.standard_error)
     assert wide.stopping_width == pytest.approx(expected)
-
-
-def test_an_outlying_spread_borrows_less() -> None:
-    """A comparison of far larger spread than all others relies on its own."""
-    quiet = [group([0.0, 0.001 * place]) for place in range(1, 20)]
-    restless = group([0.0, 0.5])
-    spread = fit_spread([*quiet, restless])
-    assert effect(restless, spread).degrees < 1.2
-    assert effect(quiet[9], spread).degrees > 2

@@ -153,14 +153,11 @@ def test_memory_of_a_device() -> None:
     assert told == {"reserved_bytes": 128, "unexplained_bytes": 572}
 
 
-@given(ratio=POSITIVE, speedup=POSITIVE)
-def test_share_of_the_limit(ratio: float, speedup: float) -> None:
-    """The share is the baseline's ratio to its limit times the speed-up."""
-    limit = Limit(library="F.linear", time_ratio=ratio, gflop_per_s=100.0)
-    baseline = make_survey(limits={"fp32": limit}, copy_bytes_per_s=3e10)
-    found = row(make_survey(), baseline, speedup=speedup)
-    assert found.limit_share == pytest.approx(ratio * speedup)
-    assert (found.limit_gflop_per_s, found.limit_library) == (100.0, "F.linear")
+def test_share_of_the_limit() -> None:
+    """The limit is the baseline's, and so is the bandwidth of copying."""
+    found = row(make_survey(), make_survey(**BASELINE))
+    assert found.limit_share == pytest.approx(0.7 * 1.25)
+    assert (found.limit_gflop_per_s, found.limit_library) == (200.0, "oneDNN prepacked")
     assert found.copy_gb_per_s == pytest.approx(30.0)
 
 
@@ -178,19 +175,6 @@ def test_flops_are_the_workloads() -> None:
     assert found.gflop_per_s == pytest.approx(200.0)
     assert found.moved_bytes is None
     assert found.limit_share == pytest.approx(0.7 * 1.25)
-
-
-@pytest.mark.parametrize(
-    ("precision", "share"),
-    [("fp32", 0.7), ("amp_bf16", 0.4), ("bf16", 0.4), ("amp_fp16", None), ("own", None)],
-)
-def test_the_limit_is_that_of_the_arms_precision(precision: str, share: float | None) -> None:
-    """Autocast has the half type's limit; a precision without a limit has an empty share."""
-    half = Limit(library="F.linear", time_ratio=0.4, gflop_per_s=400.0)
-    baseline = make_survey(limits={"fp32": LIMIT, "bf16": half})
-    found = row(make_survey(), baseline, precision=precision, speedup=1.0)
-    assert found.limit_share == share
-    assert (found.limit_gflop_per_s is None) is (share is None)
 
 
 def test_an_arms_own_limit_needs_no_speedup() -> None:
@@ -288,12 +272,40 @@ def test_a_prediction_that_is_far_off_is_noted(allocated: int, is_off: bool) -> 
     assert ("off by more than 5 %" in str(row(survey, make_survey()).note)) is is_off
 
 
-@pytest.mark.parametrize(("ratio", "is_beyond"), [(0.9, False), (1.01, False), (1.1, True)])
-def test_a_share_above_the_limit_is_noted(ratio: float, is_beyond: bool) -> None:  # noqa: FBT001
-    """A share above 1 by more than noise gets a note."""
-    limit = Limit(library="F.linear", time_ratio=ratio, gflop_per_s=50.0)
-    baseline = make_survey(limits={"fp32": limit})
-    assert ("beyond its limit" in str(row(make_survey(), baseline, speedup=1.0).note)) is is_beyond
+@pytest.mark.parametrize(
+    ("ratio", "low", "is_beyond"),
+    [
+        (0.9, None, False),
+        (1.01, None, False),
+        (1.1, None, True),
+        (1.1, 0.9, False),
+        (1.1, 1.09, True),
+    ],
+)
+def test_an_arm_faster_than_its_limit_is_noted(
+    ratio: float,
+    low: float | None,
+    is_beyond: bool,  # noqa: FBT001
+) -> None:
+    """A share above 1 by more than noise gets a note, and the analysis raises the limit."""
+    high = low and 1.2
+    limit = Limit(
+        library="F.linear",
+        time_ratio=ratio,
+        gflop_per_s=50.0,
+        time_ratio_low=low,
+        time_ratio_high=high,
+    )
+    control = make_comparison("mha")
+    surveys = {OTHER: make_survey(limits={"fp32": limit})}
+    samples = [make_sample(control, index) for index in range(3)]
+    analysis = analyse("run", [control], samples, make_environment(), surveys=surveys)
+    (found,) = analysis.records
+    text = f"its products alone take the libraries tried {ratio:.2f} times its time"
+    assert (text in str(found.note)) is is_beyond
+    assert found.limit_share == min(ratio, 1.0)
+    assert (found.limit_library == "F.linear") is not is_beyond
+    assert found.limit_gflop_per_s == pytest.approx((found.gflop_per_s or 0) / found.limit_share)
 
 
 def test_parameters_come_from_the_survey() -> None:

@@ -6,9 +6,10 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from bench.analysis.replication import effect, fit_spread
+from bench.analysis.replication import effect
 from bench.analysis.rows import analyse, estimates
-from bench.records.comparison import Comparison, Sample
+from bench.analysis.spread import fit_spread, fit_spreads
+from bench.records.comparison import CHOICE, DEFAULT_ARM, Comparison, Sample
 from helpers.records import (
     make_analysis,
     make_comparison,
@@ -37,13 +38,15 @@ def scattered(comparison: Comparison, seed: int, truth: float = 1.0) -> list[Sam
 
 
 def test_comparisons_lend_each_other_their_spread() -> None:
-    """A row's interval uses the spread of all comparisons of the run."""
+    """A row's interval uses the spread of all candidates, or of all controls."""
     run = [CONTROL, *CANDIDATES]
     samples = [s for place, each in enumerate(run) for s in scattered(each, place)]
     groups = {each.key: estimates(s for s in samples if s.key == each.key) for each in run}
-    spread = fit_spread(list(groups.values()))
+    copy, *others = groups.values()
+    spreads = fit_spreads({"attention": others}, [copy])
     analysis = analyse("run", run, samples, ENVIRONMENT)
     for comparison, row in zip(run, analysis.records, strict=True):
+        spread = spreads.controls if comparison.is_control else spreads.of("attention")
         expected = effect(groups[comparison.key], spread)
         assert row.speedup_low == pytest.approx(expected.interval.low)
         assert analysis.widths[comparison.key] == pytest.approx(expected.stopping_width)
@@ -81,8 +84,10 @@ def test_controls_are_not_adjusted_with_candidates() -> None:
     samples = [s for place, each in enumerate(copies) for s in scattered(each, place)]
     samples += scattered(CANDIDATES[0], 99, truth=0.9)
     found = analyse("run", [*copies, CANDIDATES[0]], samples, ENVIRONMENT)
-    spread = fit_spread([estimates(s for s in samples if s.key == key) for key in found.widths])
+    groups = [estimates(s for s in samples if s.key == key) for key in found.widths]
+    spreads = fit_spreads({"attention": groups[19:]}, groups[:19])
     for comparison, row in zip([*copies, CANDIDATES[0]], found.records, strict=True):
+        spread = spreads.controls if comparison.is_control else spreads.of("attention")
         own = effect(estimates(s for s in samples if s.key == comparison.key), spread)
         widened = own.widened(found.controls["cpu"].widening)
         assert row.p_value == pytest.approx(widened.p_value)
@@ -99,6 +104,40 @@ def test_candidates_are_a_family() -> None:
     lowest = min(range(10), key=raw.__getitem__)
     assert raw[lowest] < (found.records[lowest].p_value or 0) <= 10 * raw[lowest] * (1 + 1e-9)
     assert alone.records[0].p_value is not None
+
+
+def test_factors_have_their_own_spread() -> None:
+    """Restless arms of one factor widen the intervals of another far less than their own."""
+    arms = [make_comparison("sdpa", batch_size=size) for size in range(1, 9)]
+    levels = [make_comparison("bf16", factor="precision", batch_size=n) for n in range(1, 9)]
+    calm = [s for place, each in enumerate(arms) for s in scattered(each, place)]
+    numbers = np.random.default_rng(0)
+    wild = [s for each in levels for s in passes_at(each, *np.exp(numbers.normal(0, 0.1, 3)))]
+    widths = analyse("run", [*arms, *levels], [*calm, *wild], ENVIRONMENT).widths
+    found = [np.median([widths[each.key] for each in group]) for group in (arms, levels)]
+    alone = analyse("run", arms, calm, ENVIRONMENT).widths
+    assert found[1] > 5 * found[0]
+    assert found[0] < 2.5 * np.median(list(alone.values()))
+
+
+def test_chosen_combinations_change_no_other_row() -> None:
+    """Rows of combinations have a spread of their own, which no other row shares."""
+    run = [CONTROL, *CANDIDATES]
+    samples = [s for place, each in enumerate(run) for s in scattered(each, place)]
+    chosen = [
+        Comparison(
+            factor=CHOICE,
+            workload=CONTROL.workload,
+            baseline=DEFAULT_ARM,
+            arm=replace(DEFAULT_ARM, precision=precision),
+        )
+        for precision in ("fp32", "bf16")
+    ]
+    wild = [s for each in chosen for s in passes_at(each, 1.8, 2.2, 2.0)]
+    alone = analyse("run", run, samples, ENVIRONMENT)
+    both = analyse("run", [*run, *chosen], [*samples, *wild], ENVIRONMENT)
+    assert both.records[:3] == alone.records
+    assert both.widths[chosen[1].key] > 3 * both.widths[CANDIDATES[0].key]
 
 
 def test_devices_are_judged_apart() -> None:

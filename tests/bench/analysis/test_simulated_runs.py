@@ -12,6 +12,7 @@ import pytest
 from bench.analysis import simulated_runs as simulation
 from bench.analysis.replication import Effect, effect
 from bench.analysis.simulated_runs import SCENARIOS, Scenario, Score, simulate, simulate_fully
+from bench.analysis.spread import Group, Spreads, fit_spread
 from bench.analysis.verdicts import Controls
 
 NAMED = {scenario.name: scenario for scenario in SCENARIOS}
@@ -23,6 +24,7 @@ TRIED = (
     ("all of these", 50),
     ("one candidate and its control", 200),
     ("passes until 1 % is reached", 40),
+    ("controls five times as calm", 50),
 )
 QUIET = NAMED["quiet machine"]
 
@@ -69,7 +71,20 @@ def test_controls_correct_most_of_the_error(monkeypatch: pytest.MonkeyPatch) -> 
     monkeypatch.setattr(simulation, "check_controls", silenced)
     alone = simulate(NAMED["processes differ by 2 %"], 20)
     assert alone.coverage < guarded.coverage - 0.2
-    assert alone.false > guarded.false + 0.1
+    assert alone.false > guarded.false + 0.05
+
+
+def test_controls_do_not_vouch_for_candidates(monkeypatch: pytest.MonkeyPatch) -> None:
+    """With one spread for all, calm controls make the intervals of candidates too narrow."""
+
+    def pooled(candidates: dict[str, list[Group]], controls: list[Group]) -> Spreads:
+        together = fit_spread([*candidates[""], *controls])
+        return Spreads(together, together, {})
+
+    scenario = NAMED["controls five times as calm"]
+    apart = simulate(scenario, 30)
+    monkeypatch.setattr(simulation, "fit_spreads", pooled)
+    assert simulate(scenario, 30).coverage < min(apart.coverage, 0.93)
 
 
 def test_slow_downs_are_found() -> None:

@@ -11,7 +11,7 @@ from scipy import stats
 
 from bench.analysis.estimates import Interval
 from bench.analysis.replication import Effect
-from bench.analysis.verdicts import ALIKE_SHARE, FALSE_SHARE, adjusted, judge, verdict
+from bench.analysis.verdicts import ALIKE_SHARE, FALSE_SHARE, adjusted, decided, judge, verdict
 from bench.records.comparison import DELTA, VERDICTS
 from helpers.records import make_controls, make_effect
 
@@ -247,6 +247,50 @@ def test_equivalence_is_reached_and_rarely_false() -> None:
     true = sum(key.startswith("alike") for key in alike)
     assert true > 0.8 * 200 * 20
     assert len(alike) - true <= ALIKE_SHARE * len(alike)
+
+
+@pytest.mark.parametrize(
+    ("log_ratio", "standard_error", "looks", "expected"),
+    [
+        (0.7, 0.02, 1, True),  # twice as fast
+        (-0.7, 0.02, 8, True),
+        (0.0, 0.002, 1, True),
+        (0.06, 0.02, 1, False),
+        (0.0, 0.01, 1, False),
+        (0.1, 0.02, 1, True),
+        (0.1, 0.02, 12, False),
+    ],
+)
+def test_decided(log_ratio: float, standard_error: float, looks: int, *, expected: bool) -> None:
+    """Clear differences and clear equivalences are decided; after many looks it takes more."""
+    assert decided(make_effect(log_ratio, standard_error, degrees=20.0), DELTA, looks) is expected
+
+
+def test_what_is_decided_has_that_verdict() -> None:
+    """A comparison that is decided has a verdict by itself."""
+    numbers = np.random.default_rng(0)
+    found = [
+        make_effect(float(numbers.normal(0, 0.05)), float(numbers.uniform(0.001, 0.03)))
+        for _ in range(300)
+    ]
+    sure = [each for each in found if decided(each, DELTA, 2)]
+    assert len(sure) > 20
+    assert "undecided" not in {judge({"a": each}, QUIET)["a"].verdict for each in sure}
+
+
+def test_looking_decides_nothing_false() -> None:
+    """Of equal arms, looked at after each of ten passes, about one in a thousand is decided."""
+    numbers = np.random.default_rng(0)
+    false = 0
+    for logs in numbers.normal(0, 0.02, (1500, 12)):
+        for count in range(3, 13):
+            seen = logs[:count]
+            error = float(seen.std(ddof=1) / count**0.5)
+            found = make_effect(float(seen.mean()), error, degrees=count - 1.0)
+            if decided(found, 1e-6, count - 2):
+                false += 1
+                break
+    assert false <= 5
 
 
 def test_false_discoveries_are_rare() -> None:

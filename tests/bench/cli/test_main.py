@@ -47,7 +47,10 @@ OPTIONS = {
     },
     "export": {"folder", "--format", "--out", "--objective", "--max-error"},
     "history": set(),
-    "trend": {"--file", "--series", "--false-share", "--least", "--out", "--json", "--simulate"},
+    "trend": {
+        *("--file", "--series", "--false-share", "--least", "--out", "--json", "--markdown"),
+        "--simulate",
+    },
     "calibrate": {
         *("--budget", "--passes", "--device", "--seed", "--out", "--again", "--no-lock"),
     },

@@ -23,7 +23,8 @@ def points_of(run_id: str, ratio: float = 0.4) -> list[Point]:
 def test_the_columns_are_frozen() -> None:
     """The columns of a history do not change: histories are kept in git."""
     assert ",".join(HISTORY_COLUMNS) == (
-        "schema,time,commit,run_id,device,device_name,torch,series,ratio,low,high"
+        "schema,time,commit,run_id,device,device_name,torch,series,ratio,low,high,"
+        "threads,cpu_flags,baseline,baseline_ratio,baseline_low,baseline_high"
     )
 
 
@@ -75,8 +76,9 @@ def test_series_names_are_distinct() -> None:
         ("schema,", "scheme,", "is not a history: it lacks the column 'schema'"),
         (",0.4,", ",-0.4,", r"line 2 is not a point of a history \(ratio is -0.4"),
         (",0.4,", ",fast,", "line 2 is not a point of a history"),
-        ("\n1,", "\n9,", r"line 2 is not a point of a history \(schema is 9"),
+        ("\n2,", "\n9,", r"line 2 is not a point of a history \(schema is 9; expected 1 or 2"),
         (",0.39,0.41", "", "line 2 is not a point of a history"),
+        (",mha,", ",mha,-", "line 2 is not a point of a history .baseline_ratio is -"),
     ],
 )
 def test_damaged_history_is_refused(tmp_path: Path, old: str, new: str, message: str) -> None:
@@ -130,3 +132,63 @@ def test_damage_is_reported_with_its_line(tmp_path: Path, damage: bytes, message
     path.write_bytes(path.read_bytes().rstrip(b"\n") + damage)
     with pytest.raises(InputError, match=message):
         read(path)
+
+
+FIRST_SCHEMA = (
+    "schema,time,commit,run_id,device,device_name,torch,series,ratio,low,high\n"
+    "1,2025-12-31T00:00:00+00:00,c0ffee,old,cpu,AMD EPYC 7B13,2.9.0,a,0.4,0.39,\n"
+)
+
+
+def test_a_history_of_the_first_schema_is_read_and_continued(tmp_path: Path) -> None:
+    """An old history has no threads and no baselines; the next run adds the columns."""
+    path = tmp_path / "history.csv"
+    path.write_text(FIRST_SCHEMA)
+    (old,) = read(path)
+    assert (old.schema, old.ratio, old.high) == (1, 0.4, None)
+    assert (old.threads, old.baseline_ratio, old.kind) == (None, None, "AMD EPYC 7B13")
+    append(path, points_of("new"))
+    assert read(path) == [old, *points_of("new")]
+    header, line, _ = path.read_text().splitlines()
+    assert header == ",".join(HISTORY_COLUMNS)
+    assert line == f"{FIRST_SCHEMA.splitlines()[1]},,,,,,"
+
+
+def test_a_column_of_the_user_stays_when_columns_are_added(tmp_path: Path) -> None:
+    """A column that is no field keeps its cells, also when an old history gets new columns."""
+    path = tmp_path / "history.csv"
+    header, line = FIRST_SCHEMA.splitlines()
+    path.write_text(f"remark,{header}\nmine,{line}\n")
+    append(path, points_of("new"))
+    assert [each.partition(",")[0] for each in path.read_text().splitlines()] == [
+        "remark",
+        "mine",
+        "",
+    ]
+    assert [each.run_id for each in read(path)] == ["old", "new"]
+
+
+def test_a_kind_of_machine_is_more_than_its_name() -> None:
+    """Threads and newest instructions tell processors of one name apart; a GPU is its name."""
+    environment = make_environment(threads=4, cpu_flags=("avx2", "avx512f", "avx512_bf16"))
+    (many,) = points([ROW], environment, "2026")
+    assert many.kind == f"{ROW.device_name}, 4 threads, avx512_bf16"
+    assert (many.threads, many.cpu_flags) == (4, "avx2 avx512f avx512_bf16")
+    (one,) = points([ROW], make_environment(threads=1, cpu_flags=()), "2026")
+    assert (one.kind, one.cpu_flags) == (f"{ROW.device_name}, 1 thread", None)
+    gpu = replace(ROW, device="cuda", device_name="NVIDIA H200")
+    assert points([gpu], environment, "2026")[0].kind == "NVIDIA H200"
+
+
+def test_an_arm_has_the_ratio_to_its_baseline() -> None:
+    """An arm / its baseline is the inverse of the speed-up; a control has none."""
+    row = replace(ROW, baseline="mha", speedup=1.25, speedup_low=1.0, speedup_high=2.0)
+    (found,) = points([row], make_environment(), "2026")
+    assert (found.baseline, found.baseline_ratio) == ("mha", 0.8)
+    assert (found.baseline_low, found.baseline_high) == (0.5, 1.0)
+    single = replace(row, speedup_low=None, speedup_high=None)
+    (found,) = points([single], make_environment(), "2026")
+    assert (found.baseline_ratio, found.baseline_low, found.baseline_high) == (0.8, None, None)
+    for other in (replace(row, arm="mha"), replace(row, speedup=None)):
+        (found,) = points([other], make_environment(), "2026")
+        assert (found.baseline, found.baseline_ratio) == ("mha", None)

@@ -158,7 +158,16 @@ def test_other_events_are_not_samples(journal: Path) -> None:
 SURVEY = make_survey(
     "a",
     graphs=Graphs(breaks=0, recompiles=1),
-    limits={"bf16": Limit(library="oneDNN", time_ratio=0.75, gflop_per_s=377.0)},
+    limits={
+        "fp32": Limit(library="of an earlier version", time_ratio=0.5, gflop_per_s=200.0),
+        "bf16": Limit(
+            library="oneDNN prepacked, SDPA",
+            time_ratio=0.75,
+            gflop_per_s=377.0,
+            time_ratio_low=0.74,
+            time_ratio_high=0.76,
+        ),
+    },
     notes=(make_note("energy not available: no meter"), "as text in an older journal"),
     seconds=3.5,
 )

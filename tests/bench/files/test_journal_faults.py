@@ -41,7 +41,7 @@ def keys_of(events: list[dict[str, Any]]) -> str:
         (b'"key": "b"', b'"key": "x"'),
         (b"0.008", b"0.007"),
         (b'"status": "ok"', b'"status": "oom"'),
-        (b'"schema": 4', b'"schema": 2'),
+        (b'"schema": 5', b'"schema": 2'),
         (b'"kind": "sample"', b'"kind":"sample"'),
         (b'{"schema"', b'["schema"'),
     ],
@@ -104,12 +104,12 @@ def test_sample_of_a_dead_process_may_follow_half_a_line(journal: Path) -> None:
     assert (keys_of(events), torn) == ("ab", 1)
 
 
-@pytest.mark.parametrize("later", [b'{"schema": 5, "what": "sum", "hash": "0"}', b'{"schema": 5}'])
+@pytest.mark.parametrize("later", [b'{"schema": 6, "what": "sum", "hash": "0"}', b'{"schema": 6}'])
 def test_later_schema_may_have_other_fields(journal: Path, later: bytes) -> None:
     """A line of a later schema is refused by its schema, whatever its other fields."""
     write(journal, "a")
     journal.write_bytes(journal.read_bytes() + later + b"\n")
-    with pytest.raises(InputError, match="has schema 5; this vitbench reads schema 4"):
+    with pytest.raises(InputError, match="has schema 6; this vitbench reads schema 5"):
         read_events(journal)
 
 

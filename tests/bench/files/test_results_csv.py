@@ -3,7 +3,7 @@
 import csv
 import math
 from collections.abc import Iterator
-from dataclasses import asdict, fields
+from dataclasses import asdict, fields, replace
 from pathlib import Path
 from typing import Any, get_args
 
@@ -19,6 +19,7 @@ from bench.records.row import COLUMNS, Record
 from helpers.disks import files_of_at_most
 from helpers.records import NOT_MEASURED, make_rate, make_record
 
+LATER = ("limit_share_low", "limit_share_high")
 # One line of anything but control characters, which one_line() keeps out of messages.
 LINES = st.text(st.characters(codec="utf-8", exclude_categories=["C"]), min_size=1)
 TYPES: dict[Any, st.SearchStrategy[Any]] = {
@@ -158,8 +159,8 @@ def test_a_missing_csv_names_the_command_that_makes_it(path: Path) -> None:
 @pytest.mark.parametrize(
     ("old", "new", "says"),
     [
-        ("\n4,", "\n99,", "has schema 99; this vitbench reads schema 4: use the version"),
-        ("\n4,", "\ntwo,", "has schema two; this vitbench reads"),
+        ("\n5,", "\n99,", "has schema 99; this vitbench reads schema 5: use the version"),
+        ("\n5,", "\ntwo,", "has schema two; this vitbench reads"),
         (",3,", ",three,", "was changed by hand .*; make it again with: vitbench report"),
         ("speedup_low", "speedup_lo", "lacks the column 'speedup_low'; make it again with"),
         ("verdict", "opinion", "lacks the column 'verdict'; make it again with"),
@@ -175,6 +176,27 @@ def test_a_changed_csv_is_refused(path: Path, old: str, new: str, says: str) -> 
     path.write_text(text.replace(old, new), "utf-8")
     with pytest.raises(InputError, match=says):
         read_csv(path)
+
+
+def test_a_file_of_an_earlier_schema_may_lack_later_columns(path: Path) -> None:
+    """Columns that schema 4 did not have are missing values; one of schema 5 must have them."""
+    row = make_record(limit_share=0.5, limit_share_low=0.4, limit_share_high=0.6)
+    write_csv(path, [row, row])
+    header, *lines = list(csv.reader(path.read_text("utf-8").splitlines()))
+    kept = [place for place, name in enumerate(header) if name not in LATER]
+    for schema in (4, 5):
+        with path.open("w", encoding="utf-8", newline="") as file:
+            writer = csv.writer(file, lineterminator="\n")
+            writer.writerow([header[place] for place in kept])
+            writer.writerows(
+                [str(schema), *(cells[place] for place in kept[1:])] for cells in lines
+            )
+        if schema == 4:
+            expected = replace(row, schema=4, limit_share_low=None, limit_share_high=None)
+            assert read_csv(path) == [expected] * 2
+        else:
+            with pytest.raises(InputError, match="lacks the column 'limit_share_low'"):
+                read_csv(path)
 
 
 @pytest.mark.parametrize("kept", [1, 5, 12, 30])

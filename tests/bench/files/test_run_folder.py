@@ -109,10 +109,10 @@ def test_invalid_task_file(tmp_path: Path, changes: dict[str, Any], says: str) -
         ("[]", "is not a JSON object; restore it or run again"),
         ("null", "is not a JSON object; restore it or run again"),
         ('{"schema": 1, "run_id"', "is not JSON .*; restore it or run again"),
-        ('{"schema": 999}', "has schema 999; this vitbench reads schema 4: use the version"),
-        ('{"schema": 3}', "has schema 3; this vitbench reads schema 4: use the version"),
-        ("{}", "has schema None; this vitbench reads schema 4"),
-        ('{"schema": 4}', "was changed by hand .*; restore it or run again"),
+        ('{"schema": 999}', "has schema 999; this vitbench reads schema 5: use the version"),
+        ('{"schema": 3}', "has schema 3; this vitbench reads schema 5: use the version"),
+        ("{}", "has schema None; this vitbench reads schema 5"),
+        ('{"schema": 5}', "was changed by hand .*; restore it or run again"),
     ],
 )
 def test_unreadable_json(

@@ -23,6 +23,7 @@ from bench.machine.counters import (
     STEAL_SHARE,
     SWITCHES_PER_S,
     THROTTLED,
+    UNEVEN,
     WAITING,
     CoreTimes,
     CounterFile,
@@ -58,9 +59,9 @@ def test_a_file_is_closed_with_its_reader(tmp_path: Path) -> None:
 
 
 def test_the_waits_of_each_thread_are_read(tmp_path: Path) -> None:
-    """A thread's wait is the second number of its schedstat, in nanoseconds."""
-    queue = RunQueue(write_waits(tmp_path, [5, 70]))
-    assert sorted(queue.read()) == [5, 70]
+    """A thread's schedstat begins with the nanoseconds that it ran and that it waited."""
+    queue = RunQueue(write_waits(tmp_path, [5, 70], ran_ns=9))
+    assert sorted(queue.read()) == [(9, 5), (9, 70)]
 
 
 def test_many_threads_are_read_less_often(tmp_path: Path) -> None:
@@ -95,7 +96,7 @@ def test_a_thread_that_ends_disturbs_nothing() -> None:
         time.sleep(0.001)
     after = queue.read()
     assert len(after) == len(before)
-    assert 0 in after
+    assert (0, 0) in after
     assert queue.causes(before, after, 60.0) == ()
 
 
@@ -109,10 +110,30 @@ def test_the_longest_wait_of_a_thread_decides(
 ) -> None:
     """A longest wait above 2 % of the time is a disturbance, whatever the other threads' waits."""
     queue = RunQueue(write_waits(tmp_path_factory.getbasetemp() / "tasks", [0]))
-    before = [start_ns] * len(waits_ns)
-    after = [start_ns + wait_ns for wait_ns in waits_ns]
+    before = [(0, start_ns)] * len(waits_ns)
+    after = [(0, start_ns + wait_ns) for wait_ns in waits_ns]
     disturbed = max(waits_ns) * 1e-9 > 0.02 * elapsed_s
-    assert queue.causes(before, after, elapsed_s) == ((WAITING,) if disturbed else ())
+    assert (WAITING in queue.causes(before, after, elapsed_s)) == disturbed
+
+
+@pytest.mark.parametrize(
+    ("ran_and_waited_s", "is_uneven"),
+    [
+        ([(0.81, 0.19), (1.0, 0.0)], False),  # a short wait
+        ([(0.7, 0.3), (1.0, 0.0)], True),  # the other thread spins at the barrier
+        ([(0.3, 0.7), (0.1, 0.2)], True),  # the other thread sleeps there
+        ([(0.3, 0.7), (0.1, 0.0), (0.0, 0.0)], False),  # a thread alone waits for nobody
+        ([(0.4, 0.6)], False),
+        ([(0.0, 0.0), (0.0, 0.0)], False),
+    ],
+)
+def test_threads_that_wait_for_each_other_are_uneven_load(
+    tmp_path: Path, ran_and_waited_s: list[tuple[float, float]], *, is_uneven: bool
+) -> None:
+    """A wait of over a fifth of the time slows arms unequally if two threads were busy."""
+    queue = RunQueue(write_waits(tmp_path, [0]))
+    after = [(int(1e9 * ran_s), int(1e9 * waited_s)) for ran_s, waited_s in ran_and_waited_s]
+    assert (UNEVEN in queue.causes([(0, 0)] * len(after), after, 1.0)) == is_uneven
 
 
 def test_switches_are_those_of_this_process() -> None:

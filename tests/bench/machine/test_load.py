@@ -1,20 +1,19 @@
 """bench.machine.load: when sources are read, which pairs are marked, which sources are left out."""
 
+import os
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
 from itertools import pairwise
-from os import sched_getaffinity, sched_setaffinity
 
 import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bench.machine.counters import OTHERS, PREEMPTED, WAITING, CoreTimes, RunQueue
+from bench.machine.counters import OTHERS, PREEMPTED, UNEVEN, WAITING, CoreTimes, RunQueue
 from bench.machine.load import LoadWatch, cpu_sources, cuda_sources, watch_for
+from helpers.loads import cores_of_this_process, one_busy_core
 from helpers.machine import FakeSource, FakeTime
 
 PAIR_S = 0.01
@@ -88,6 +87,17 @@ def test_a_pair_may_have_two_causes() -> None:
     watch.pair()
     assert watch.causes == {"steal": 1, "throttled": 1}
     assert watch.disturbed == (1,)
+
+
+def test_uneven_pairs_are_those_in_which_threads_waited_for_each_other() -> None:
+    """Pairs with this cause are uneven; pairs with another are only disturbed."""
+    uneven, other = FakeSource(UNEVEN), FakeSource("steal")
+    watch = watch_over(uneven, other)
+    for rises in (0, 1, 1, 0):
+        uneven.count += rises
+        other.count += 1
+        watch.pair()
+    assert (watch.uneven, watch.disturbed) == ((1, 2), (0, 1, 2, 3))
 
 
 @pytest.mark.parametrize("error", [OSError(), ValueError(), IndexError(), ImportError()])
@@ -197,29 +207,13 @@ def test_cuda_watch_without_a_gpu_watches_the_launching_thread() -> None:
     assert "GpuLoad" not in kinds(cuda_sources())
 
 
-@contextmanager
-def rival_on_one_core() -> Iterator[None]:
-    """Share one core with a process that never sleeps."""
-    cores = sched_getaffinity(0)
-    command = [sys.executable, "-uc", "print()\nwhile True: pass"]
-    sched_setaffinity(0, {min(cores)})
-    try:
-        with subprocess.Popen(command, stdout=subprocess.PIPE) as rival:
-            assert rival.stdout
-            rival.stdout.readline()
-            yield
-            rival.kill()
-    finally:
-        sched_setaffinity(0, cores)
-
-
 def test_a_rival_on_the_same_core_disturbs_pairs() -> None:
     """The kernel's real counters show a process that takes half of the core."""
     try:
         RunQueue().read(), CoreTimes().read()
     except OSError as error:
         pytest.skip(f"no such counters here: {error}")
-    with rival_on_one_core():
+    with cores_of_this_process({min(os.sched_getaffinity(0))}), one_busy_core():
         watch, end_s = watch_for("cpu"), time.monotonic() + PATIENCE_S
         watch.begin()
         while not {WAITING, PREEMPTED, OTHERS} <= set(watch.causes) and time.monotonic() < end_s:
@@ -227,3 +221,61 @@ def test_a_rival_on_the_same_core_disturbs_pairs() -> None:
             watch.pair()
     assert {WAITING, PREEMPTED, OTHERS} <= set(watch.causes)
     assert watch.disturbed
+
+
+# Pairs of products and of many small operations, for some seconds, on a number of threads: prints
+# how many pairs there were, how many of them were uneven, and the causes.
+_PAIRS = """
+import sys, time
+import torch
+from bench.machine.load import watch_for
+
+threads, seconds = int(sys.argv[1]), float(sys.argv[2])
+torch.set_num_threads(threads)
+tokens, weights, scores = torch.randn(197, 768), torch.randn(768, 768), torch.randn(12, 197, 197)
+
+def pair():
+    for _ in range(4):
+        tokens @ weights
+    for _ in range(20):
+        scores.softmax(-1)
+
+for _ in range(3):
+    pair()
+watch, end_s, pairs = watch_for("cpu"), time.monotonic() + seconds, 0
+watch.begin()
+while time.monotonic() < end_s or pairs < 12:
+    pair()
+    watch.pair()
+    pairs += 1
+print(pairs, len(watch.uneven), len(watch.disturbed))
+"""
+
+
+def pairs_beside_a_program(threads: int) -> tuple[int, int, int]:
+    """Return the numbers of pairs, of uneven and of disturbed ones, on two cores with a rival."""
+    try:
+        RunQueue().read()
+    except OSError as error:
+        pytest.skip(f"no statistics of threads here: {error}")
+    cores = sorted(os.sched_getaffinity(0))[:2]
+    command = [sys.executable, "-c", _PAIRS, str(threads), "2"]
+    with cores_of_this_process(cores), one_busy_core():
+        done = subprocess.run(command, capture_output=True, text=True, check=True)
+    pairs, uneven, disturbed = map(int, done.stdout.split())
+    return pairs, uneven, disturbed
+
+
+@pytest.mark.slow
+def test_threads_beside_a_program_wait_for_each_other() -> None:
+    """Real load that does not cancel: two threads, one of whose cores a program keeps busy."""
+    pairs, uneven, disturbed = pairs_beside_a_program(threads=2)
+    assert uneven > pairs / 2
+    assert uneven <= disturbed <= pairs
+
+
+@pytest.mark.slow
+def test_one_thread_beside_a_program_waits_for_nobody() -> None:
+    """The same load cancels for a single thread, whatever else runs here."""
+    _, uneven, _ = pairs_beside_a_program(threads=1)
+    assert uneven == 0

@@ -67,6 +67,21 @@ def test_lines() -> None:
     ]
 
 
+@pytest.mark.parametrize("terminal", [True, False])
+def test_a_wait_is_shown(*, terminal: bool) -> None:
+    """A wait for a calm machine is shown while it lasts: in the bar, or as a line."""
+    console = Console(file=StringIO(), width=200, force_terminal=terminal)
+    progress = RunProgress(console)
+    text = "waiting for a calm machine, 3.0 s at most: other programs use 1.0 of 2 cores"
+    with console.capture() as capture:
+        progress.begin(PLAN, [], 0.0, 0)
+        progress.show_start(CANDIDATE.key, 0)
+        progress.show_wait(text)
+        progress.end()
+    assert progress.bar.tasks[0].description == text
+    assert (text in capture.get().splitlines()) is not terminal
+
+
 def test_resumed_run_continues_the_count() -> None:
     """Earlier samples count in the position and in the speed-up so far."""
     lines = followed(SAMPLES[2:], terminal=False, before=SAMPLES[:2]).splitlines()

@@ -50,7 +50,7 @@ class Run:
         reader = JournalReader(task.journal)
         reader.new_events(final=True)
         run_to_completion(task, reader, lambda _: None)
-        arms = {job.key: job.comparison.arm_name for job in task.jobs}
+        arms = {each.key: each.arm_name for job in task.jobs for each in job.comparisons}
         samples = read_samples(self.folder)
         return {arms[each.key]: each for each in samples if each.pass_index == pass_index}
 

@@ -134,10 +134,10 @@ def test_a_gate_remeasures_undecided_comparisons_only() -> None:
         for index in range(2)
     ]
     known = make_state(samples, replace(PLAN, precision=0.01))
-    assert set(known.widths) == {CONTROL.key, CANDIDATE.key}
+    assert set(known.urgency) == {CONTROL.key, CANDIDATE.key}
     gated = make_state(samples, replace(PLAN, precision=0.01, gate=0.03))
-    assert set(gated.widths) < set(known.widths)
-    assert make_state(samples, PLAN).widths == {}
+    assert set(gated.urgency) < set(known.urgency)
+    assert make_state(samples, PLAN).urgency == {}
 
 
 def kinds(step: object) -> str:

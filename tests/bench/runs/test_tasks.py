@@ -99,7 +99,8 @@ def test_a_killed_process_costs_one_comparison(tmp_path: Path) -> None:
     assert [sample.status for sample in samples] == ["ok", "crashed", "ok"]
     assert samples[1].error == "the process was ended by SIGKILL; see passes/pass-1.log"
     two, one = ["process", *["start", "sample"] * 2], ["process", "start", "sample"]
-    assert seen == two + one
+    # A busy machine is waited for.
+    assert [kind for kind in seen if kind != "progress"] == two + one
 
 
 @pytest.mark.slow

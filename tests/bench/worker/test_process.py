@@ -4,6 +4,7 @@ import os
 import signal
 import subprocess
 import sys
+import time
 from collections.abc import Callable
 from itertools import product
 from pathlib import Path
@@ -14,7 +15,7 @@ import pytest
 from bench.files.journal import read_events
 from bench.files.run_folder import write_json
 from bench.records.task import UNWRITABLE, Ending, Task
-from bench.worker.process import announce, keep, keep_sample, report, work
+from bench.worker.process import announce, keep, keep_sample, patience_for, report, work
 from helpers.journals import read_samples, surveys_from
 from helpers.own_arms import compare
 from helpers.records import make_comparison, make_sample, make_survey
@@ -192,3 +193,12 @@ def test_the_second_interrupt_raises() -> None:
     done = python("-c", INTERRUPTED)
     assert done.stdout.splitlines() == ["before False", "first True", "second"], done.stderr
     assert done.returncode == 0
+
+
+@pytest.mark.parametrize(("left_s", "patience_s"), [(200.0, 10.0), (0.0, 0.0), (-50.0, 0.0)])
+def test_the_patience_of_a_pass_is_a_share_of_its_time(
+    tmp_path: Path, left_s: float, patience_s: float
+) -> None:
+    """Waits for a calm machine take at most a twentieth of the time until the deadline."""
+    task = make_pass_task(tmp_path / "journal.jsonl", deadline_s=time.time() + left_s)
+    assert patience_for(task, lambda: False).left_s == pytest.approx(patience_s, abs=0.1)

@@ -1,5 +1,6 @@
 """One comparison inside a pass: statuses, the contents of a sample, and interrupts."""
 
+import time
 from dataclasses import replace
 from itertools import chain, repeat
 from typing import Any
@@ -98,7 +99,7 @@ class Timed:
         works = [self.clock.work(chain(times, repeat(1.0))) for times in (baseline_s, arm_s)]
         self.arms = [Candidate(Arm(), CONTROL.workload, work, Inputs()) for work in works]
 
-    def sample(self, left_s: float, last: int | None = None) -> Sample:
+    def sample(self, left_s: float, last: int | None = None, **changes: Any) -> Sample:
         """Measure for ``left_s``; an interrupt comes after ``last`` pairs."""
 
         def measuring_s(prepare_s: float) -> float:
@@ -113,6 +114,7 @@ class Timed:
             check=False,
             stop=lambda: self.watch.calls.count("pair") == last,
             build=lambda _: (self.arms[0], self.arms[1]),
+            **changes,
         )
         return measure(job)
 
@@ -123,6 +125,21 @@ def test_pairs_fill_the_time() -> None:
     assert (sample.baseline_s, sample.arm_s) == ((1.0,) * 52, (1.0,) * 52)
     assert (sample.baseline_wall_s, sample.arm_wall_s) == ((1.5,) * 52, (1.5,) * 52)
     assert (sample.unsettled, sample.status) == ((), "ok")
+
+
+def test_a_calm_machine_is_awaited_before_the_pairs() -> None:
+    """The wait comes after preparing and before the pairs, and counts as neither."""
+    timed = Timed([], [])
+
+    def await_calm() -> float:
+        timed.watch.calls.append("await_calm")
+        time.sleep(0.2)
+        return 0.2
+
+    sample = timed.sample(20.0, await_calm=await_calm)
+    assert timed.watch.calls[:2] == ["await_calm", "begin"]
+    assert sample.calm_wait_s == 0.2
+    assert sample.prepare_s + sample.measure_s < sample.calm_wait_s
 
 
 def test_the_measuring_time_follows_from_the_preparation() -> None:
@@ -152,16 +169,17 @@ def test_unsettled_arms_are_named(
 
 
 def test_disturbed_pairs_are_kept_with_their_causes() -> None:
-    """The sample has the disturbed pairs and their causes, and all times."""
-    sample = Timed([], [], disturbed=(0, 3), causes={"steal": 2}).sample(20.0)
-    assert (sample.disturbed, sample.causes) == ((0, 3), {"steal": 2})
+    """The sample has the disturbed and the uneven pairs, the causes, and all times."""
+    timed = Timed([], [], disturbed=(0, 3), uneven=(3,), causes={"steal": 2})
+    sample = timed.sample(20.0)
+    assert (sample.disturbed, sample.uneven, sample.causes) == ((0, 3), (3,), {"steal": 2})
     assert len(sample.arm_s) >= MIN_ROUNDS
 
 
 @pytest.mark.parametrize(("last", "kept"), [(0, 0), (1, 0), (2, 2), (5, 4)])
 def test_interrupted_pairs_are_kept(last: int, kept: int) -> None:
     """An interrupt keeps the finished pairs, with each arm first equally often."""
-    timed = Timed([], [], disturbed=(1, 4))
+    timed = Timed([], [], disturbed=(1, 4), uneven=(4,))
     sample = timed.sample(200.0, last)
     assert sample.status == "ok"
     assert len(sample.baseline_s) == len(sample.arm_s) == kept

@@ -67,7 +67,10 @@ def test_values_measured_by_running(surveyed: Survey) -> None:
     assert FLASH in surveyed.kernels
     assert surveyed.top1_agreement == 1.0
     assert list(surveyed.limits) == ["fp32", "bf16"]
-    assert all(limit.time_ratio > 0 for limit in surveyed.limits.values())
+    for limit in surveyed.limits.values():
+        assert limit.time_ratio_low is not None
+        assert limit.time_ratio_high is not None
+        assert 0 < limit.time_ratio_low < limit.time_ratio < limit.time_ratio_high
     assert all(limit.gflop_per_s > 0 for limit in surveyed.limits.values())
     assert surveyed.copy_bytes_per_s is not None
     assert surveyed.copy_bytes_per_s > 1e8

@@ -41,13 +41,13 @@ def test_the_nearest_to_the_limit_and_the_farthest() -> None:
     """The arms nearest to and farthest below the limit are those of the figure's device."""
     rows = [
         control("attention", limit_share=0.7),
-        arm("attention", "sdpa", limit_share=0.9),
+        arm("attention", "sdpa", limit_share=0.9, limit_share_low=0.88, limit_share_high=0.92),
         arm("attention", "manual"),
         arm("attention", "sdpa", limit_share=0.1, device="cuda"),
     ]
     assert finding(ROOFLINE, rows) == (
-        "2 arms. Nearest to its limit: sdpa of B/16 attention b1 forward, 90.0 %. Farthest below "
-        "its limit: mha of B/16 attention b1 forward, 70.0 %."
+        "2 arms. Nearest to its limit: sdpa of B/16 attention b1 forward, 90.0 % (88.0 % to "
+        "92.0 %). Farthest below its limit: mha of B/16 attention b1 forward, 70.0 %."
     )
     assert finding(ROOFLINE, rows[2:]) == ""
 

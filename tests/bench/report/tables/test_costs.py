@@ -102,6 +102,16 @@ def test_every_column_has_its_own_value() -> None:
     }
 
 
+def test_the_interval_of_a_share_is_in_the_view_of_work() -> None:
+    """The share of the limit has its interval among the work; the usual view is narrow."""
+    row = make_costly(limit_share=0.75, limit_share_low=0.73, limit_share_high=0.77)
+    work, usual = (
+        [column.cell(row) for column in VIEWS[view] if column.heading == "of limit"]
+        for view in ("work", USUAL_VIEW)
+    )
+    assert (work, usual) == (["75.0 % (73.0 % to 77.0 %)"], ["75.0 %"])
+
+
 def test_views_share_a_table() -> None:
     """One table holds all views that fit, and names them."""
     (table,) = cost_tables(PRECISIONS, ("error", "energy"), 140)

@@ -8,11 +8,20 @@ from bench.report.tables.run_quality import trust
 from helpers.records import make_analysis, make_controls, make_record
 
 SAID = "2 of 9 copies of a baseline were called different"
-FURTHER = f"{SAID}; they differ more than their intervals allow, so every interval was widened"
+FURTHER = f"{SAID}; by how far they stray, every interval was widened"
 BEYOND = f"{SAID}; they differ 3.3 times as much as their intervals allow, so no verdict is given"
 DISTURBED = (
     "36 of 240 pairs were disturbed by foreign load (steal 30, memory 9): 30 were left out, 6 kept "
     "where less than half of a pass was calm (the median is robust to them)."
+)
+HELD = (
+    "12 of 208 measurements were made while another program held a core, which does not slow all "
+    "arms alike: 4 rows without a verdict; stop other programs, measure with fewer threads than "
+    "free cores (OMP_NUM_THREADS), or measure later (9.0 s went into waiting for a calm machine)."
+)
+ONE_HELD = (
+    "1 of 2 measurements was made while another program held a core, which does not slow all arms "
+    "alike: left out, since every row has others."
 )
 
 
@@ -20,6 +29,7 @@ DISTURBED = (
     ("widening", "sentence"),
     [
         (1.0, f"Controls: {SAID}."),
+        (1.004, f"Controls: {SAID}."),
         (1.625, f"Controls: {FURTHER} to 1.62 times its width."),
         (3.26, f"Controls: {BEYOND}: stop other programs or give more time, and measure again."),
     ],
@@ -82,3 +92,24 @@ def test_run_without_controls() -> None:
     """A run without a measured control has a line that states it."""
     found = make_controls(count=0, strayed=0)
     assert trust(make_analysis([], {"cpu": found})) == ["Controls: none measured."]
+
+
+@pytest.mark.parametrize(
+    ("load", "lines"),
+    [
+        ({"measured": 9}, []),
+        ({"calm_wait_s": 3.4}, ["3.4 s went into waiting for a calm machine."]),
+        (
+            {"passes": 12, "measured": 208, "withheld": 4, "calm_wait_s": 9.04},
+            [HELD],
+        ),
+        (
+            {"passes": 1, "measured": 2},
+            [ONE_HELD],
+        ),
+    ],
+)
+def test_uneven_load(load: dict[str, Any], lines: list[str]) -> None:
+    """One line says how much was measured under load that does not cancel, and what to do."""
+    records = [make_record(verdict="undecided", speedup_low=None, speedup_high=None)]
+    assert trust(make_analysis(records, **load))[1:] == lines
