@@ -78,9 +78,11 @@ _FIRST_COLUMNS = HISTORY_COLUMNS[: HISTORY_COLUMNS.index("threads")]
 def series_name(record: Record) -> str:
     """Return a row's name in a history: ``precision B/16 model b1 forward cpu bf16``.
 
-    Of a user's own arm: ``compare 8,197,768 forward cpu mine.py:make``.
+    With the precision of both arms where that is not the usual one. Of a user's own arm:
+    ``compare 8,197,768 forward cpu mine.py:make``.
     """
-    return f"{record.factor_name} {record.workload.name} {record.device} {record.arm}"
+    level = f" {record.common_precision}" if record.common_precision else ""
+    return f"{record.factor_name} {record.workload.name}{level} {record.device} {record.arm}"
 
 
 def points(

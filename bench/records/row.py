@@ -210,8 +210,17 @@ class Record:
     @property
     def key(self) -> str:
         """Name of the row's comparison, unique within a run."""
-        level = self.precision if self.factor in FACTORS else ""
-        return comparison_key(self.factor, self.workload, self.arm, level)
+        return comparison_key(self.factor, self.workload, self.arm, self.common_precision)
+
+    @property
+    def common_precision(self) -> str:
+        """The precision of both arms, where it is neither compared nor the usual one; else empty.
+
+        A user's own arms name theirs themselves.
+        """
+        is_compared = self.factor == "precision" or self.factor not in FACTORS
+        is_usual = self.precision == Arm.precision
+        return "" if is_compared or is_usual else self.precision
 
     @property
     def factor_name(self) -> str:

@@ -26,9 +26,7 @@ def workload(record: Record) -> str:
 
     The precision is named where both arms have it, but for a user's own arms.
     """
-    name, precision = record.workload.name, record.precision
-    is_own = record.factor in ("precision", CHOICE) or record.factor not in FACTORS
-    return name if is_own or precision == DEFAULT_ARM.precision else f"{name} {precision}"
+    return f"{record.workload.name} {record.common_precision}".rstrip()
 
 
 def arm_name(record: Record) -> str:

@@ -192,3 +192,19 @@ def test_an_arm_has_the_ratio_to_its_baseline() -> None:
     for other in (replace(row, arm="mha"), replace(row, speedup=None)):
         (found,) = points([other], make_environment(), "2026")
         assert (found.baseline, found.baseline_ratio) == ("mha", None)
+
+
+@pytest.mark.parametrize(
+    ("factor", "precision", "expected"),
+    [
+        ("attention", "fp32", "attention B/16 attention b1 forward cpu manual"),
+        ("attention", "bf16", "attention B/16 attention b1 forward bf16 cpu manual"),
+        ("precision", "bf16", "precision B/16 attention b1 forward cpu manual"),
+    ],
+)
+def test_a_part_at_another_precision_is_a_series_of_its_own(
+    factor: str, precision: str, expected: str
+) -> None:
+    """The precision of both arms is part of the name, unless it is what is compared."""
+    row = make_record(factor=factor, precision=precision)
+    assert series_name(row) == expected
