@@ -72,10 +72,23 @@ def tie(source: nn.Module, target: nn.Module) -> None:
     """Give ``target`` the very weights of ``source``, without copying, on its device and dtype.
 
     Both then compute the same function, and hold one set of weights. ``target`` may be on the meta
-    device. Raises ValueError where the two are of different sizes.
+    device. Raises ValueError, before anything changes, where the two are of different sizes, or
+    where no view of a weight has the target's shape (that of a channels-last convolution).
     """
     _check_fit(source, target)
-    values = canonical(source.state_dict())
-    shapes = {name: value.shape for name, value in target.state_dict().items()}
-    tied = {name: values[canonical_name(name)].view(shape) for name, shape in shapes.items()}
+    values = {canonical_name(name): value for name, value in source.state_dict().items()}
+    tied = {
+        name: _as_view(values[canonical_name(name)], name, value.shape)
+        for name, value in target.state_dict().items()
+    }
     target.load_state_dict(tied, assign=True)
+
+
+def _as_view(value: Tensor, name: str, shape: torch.Size) -> Tensor:
+    try:
+        return value.view(shape)
+    except RuntimeError as error:
+        raise ValueError(
+            f"weights cannot be shared: {name!r} is {tuple(value.shape)} in the source, of which "
+            f"{tuple(shape)} is no view; expected contiguous weights"
+        ) from error

@@ -2,7 +2,11 @@
 
 import os
 import shutil
+import sys
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
 from functools import cache
 from pathlib import Path
 
@@ -19,6 +23,7 @@ COLD, WARM = "cold", "warm"
 # Marker file of a complete cache folder, and the key of the warm-up compile.
 _COMPLETE = "whole"
 _START = "start"
+_TOGETHER = ContextVar("together", default=False)
 
 
 def missing_compiler() -> str | None:
@@ -41,10 +46,27 @@ def compile_in_place(module: nn.Module, how: str) -> None:
         return
     if reason := missing_compiler():
         raise UnavailableError(reason)
-    torch.compiler.reset()
+    if not _TOGETHER.get():
+        torch.compiler.reset()
     blocks = getattr(module, "blocks", [module]) if how == "compile_blocks" else [module]
     for part in blocks:
         part.compile(dynamic=False, mode=_MODES.get(how))
+
+
+@contextmanager
+def compiled_together() -> Iterator[None]:
+    """Keep the arms compiled that are compiled inside the block; forget them afterwards.
+
+    Elsewhere a compiled arm forgets those before it: torch compiles a function only so often.
+    """
+    before = _TOGETHER.set(True)
+    try:
+        yield
+    finally:
+        _TOGETHER.reset(before)
+        # Without a compiled arm this would load the compiler.
+        if "torch._dynamo" in sys.modules:
+            torch.compiler.reset()
 
 
 @cache

@@ -1,8 +1,8 @@
 """A model whose parts are exchanged from call to call, timed at their borders.
 
 Each block of a call uses the attention, or the whole block, of one arm; all arms hold the same
-weights. So every part is measured in the state that it has inside a
-model: its weights are cold, its input has just been written.
+weights. So every part is measured in the state that it has inside a model: its weights are cold,
+its input has just been written.
 
 Axes: B batch, N tokens, D token width.
 """
@@ -125,7 +125,7 @@ class MixedModel:
         with self.host.autocast(), self.host.products():
             (image_BCHW,) = self.host.inputs.args
             self.host.touch_inputs()
-            marks.mark()
+            marks.begin()
             for name in draw.patchers:
                 x_BND = self._parts[name].patcher(image_BCHW)
                 end((PATCHER, name))
@@ -145,7 +145,8 @@ class MixedModel:
         host: Any = self.host.module
         block = part.blocks[place]
         if part.place == BLOCK:
-            x_BND = block(x_BND)
+            with part.pin():
+                x_BND = block(x_BND)
             end((BLOCK, name))
             return x_BND
         with part.pin():

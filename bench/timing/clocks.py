@@ -85,11 +85,14 @@ def clock_for(device: str) -> Clock:
 class Marks(Protocol):
     """Marks between the parts of one call; taking one neither waits nor drains a queue."""
 
+    def begin(self) -> None:
+        """Mark the start of the first part; forget the marks of a call that was not finished."""
+
     def mark(self) -> None:
         """Mark the end of a part and the start of the next."""
 
     def spans_s(self) -> list[float]:
-        """Return the seconds between neighbouring marks, and forget the marks."""
+        """Return the seconds between neighbouring marks."""
 
 
 class WallMarks:
@@ -98,15 +101,18 @@ class WallMarks:
     def __init__(self) -> None:
         self._marks_s: list[float] = []
 
+    def begin(self) -> None:
+        """Mark the start of the first part; forget the marks of a call that was not finished."""
+        self._marks_s.clear()
+        self.mark()
+
     def mark(self) -> None:
         """Mark the end of a part and the start of the next."""
         self._marks_s.append(time.perf_counter())
 
     def spans_s(self) -> list[float]:
-        """Return the seconds between neighbouring marks, and forget the marks."""
-        spans = [after - before for before, after in pairwise(self._marks_s)]
-        self._marks_s.clear()
-        return spans
+        """Return the seconds between neighbouring marks."""
+        return [after - before for before, after in pairwise(self._marks_s)]
 
 
 class EventMarks:
@@ -115,6 +121,11 @@ class EventMarks:
     def __init__(self) -> None:
         self._events: list[torch.cuda.Event] = []
 
+    def begin(self) -> None:
+        """Mark the start of the first part; forget the marks of a call that was not finished."""
+        self._events.clear()
+        self.mark()
+
     def mark(self) -> None:
         """Mark the end of a part and the start of the next."""
         event = torch.cuda.Event(enable_timing=True)
@@ -122,11 +133,9 @@ class EventMarks:
         self._events.append(event)
 
     def spans_s(self) -> list[float]:
-        """Wait for the last mark; return the seconds between neighbours, and forget the marks."""
+        """Wait for the last mark; return the seconds between neighbours."""
         torch.cuda.synchronize()
-        spans = [float(first.elapsed_time(after)) / 1e3 for first, after in pairwise(self._events)]
-        self._events.clear()
-        return spans
+        return [float(start.elapsed_time(end)) / 1e3 for start, end in pairwise(self._events)]
 
 
 def marks_for(device: str) -> Marks:

@@ -7,10 +7,12 @@ from dataclasses import dataclass, field
 from bench.timing.clocks import Clock
 from bench.timing.rounds import Call, Watch, is_settled, timed
 
-# An arm whose fastest round is slower than the baseline's slowest by this factor is not called
-# again, once it has been called this often: no further round could make it worth choosing.
+# An arm whose fastest call is slower than the baseline's slowest by this factor is not called
+# again: no further round could make it worth choosing. Two calls show that if they take this many
+# seconds; shorter ones may all have met the same foreign load, and are made LEAST_ROUNDS times.
 HOPELESS = 1.5
 _LEAST_CALLS = 2
+_LEAST_S = 0.2
 # Fewer rounds than this give no spread within a process; two suffice where they take long.
 LEAST_ROUNDS = 6
 LONG_S = 5.0
@@ -51,12 +53,12 @@ class Turns:
     orders: list[tuple[str, ...]] = field(default_factory=list)
 
     def __post_init__(self) -> None:
-        self._orders = balanced_orders(list(self.calls), self.seed)
         self._left = set(self.calls)
         self.begin()
 
     def begin(self) -> None:
-        """Forget the rounds so far, those of the warm-up."""
+        """Forget the rounds so far, those of the warm-up, and start with a new order."""
+        self._orders = balanced_orders(list(self.calls), self.seed)
         self.orders.clear()
         self.times_s = {name: [] for name in self.calls}
         self.walls_s = {name: [] for name in self.calls}
@@ -93,7 +95,8 @@ class Turns:
         slowest_s = max(self.times_s[self.first])
         for name in sorted(self._left - {self.first}):
             times_s = self.times_s[name]
-            if len(times_s) >= _LEAST_CALLS and min(times_s) > HOPELESS * slowest_s:
+            least = _LEAST_CALLS if sum(times_s) >= _LEAST_S else LEAST_ROUNDS
+            if len(times_s) >= least and min(times_s) > HOPELESS * slowest_s:
                 self._left.discard(name)
 
     def are_settled(self, before_s: Mapping[str, Sequence[float]]) -> bool:

@@ -9,7 +9,7 @@ from typing import Any
 
 from bench.arms.agreement import Agreement
 from bench.arms.build_and_check import called
-from bench.arms.compiling import mark_complete, start_compiler, use_cache
+from bench.arms.compiling import compiled_together, mark_complete, start_compiler, use_cache
 from bench.arms.groups import ArmGroup, arm_group
 from bench.arms.levels import pinned_precision
 from bench.arms.rotation import Rotation, copies_for
@@ -79,7 +79,7 @@ def measure_group(session: GroupSession) -> list[Sample]:
     fresh_memory(session.device)
     blank = {c.key: Sample(key=c.key, pass_index=0) for c in session.comparisons}
     try:
-        with pinned_precision():
+        with pinned_precision(), compiled_together():
             return list(_measure(session, blank))
     except (Exception, SystemExit) as error:  # noqa: BLE001 (whatever an arm raises is its result)
         return [failed(session, sample, error) for sample in blank.values()]
@@ -113,19 +113,20 @@ def _prepare(session: GroupSession, made: _Prepared) -> None:
     first = session.comparisons[0]
     copies = copies_for(session.comparisons, made.group)
     made.arms[BASELINE] = Rotation.of(made.group, first.baseline, copies)
-    with made.arms[BASELINE].surroundings():
-        once = partial(timed, made.arms[BASELINE].once, session.clock)
-        is_own = first.baseline.factory is not None
-        made.firsts_s[BASELINE] = [called("baseline", once) if is_own else once()]
+    # Calls that leave the weights as they are: a training step would change what is checked.
+    rehearse = partial(timed, made.arms[BASELINE].first.rehearse, session.clock)
+    is_own = first.baseline.factory is not None
+    made.firsts_s[BASELINE] = [called("baseline", rehearse) if is_own else rehearse()]
     for each in session.comparisons:
         name, sample = name_in_group(each), made.samples[each.key]
+        is_new = name not in made.arms
         try:
-            if name not in made.arms:
+            if is_new:
                 made.arms[name] = Rotation.of(made.group, each.arm, copies)
             made.samples[each.key] = _ready(session, made, each, sample)
         except (Exception, SystemExit) as error:  # noqa: BLE001 (it is the arm's result)
             made.samples[each.key] = failed(session, sample, error)
-        if made.samples[each.key].status != "ok":
+        if is_new and made.samples[each.key].status != "ok":
             made.arms.pop(name, None)
 
 
@@ -135,13 +136,14 @@ def _ready(
     """Make the first call of an arm and check it."""
     name = name_in_group(comparison)
     arm = made.arms[name].first
-    sample = with_first_call(session, sample, arm.arm, arm.workload, arm.rehearse)
+    is_new = name not in made.firsts_s
+    if is_new:
+        sample = with_first_call(session, sample, arm.arm, arm.workload, arm.rehearse)
     if comparison.key not in session.checked:
         found = made.group.check(comparison, made.arms[BASELINE].first, arm)
         sample = with_agreement(sample, found)
-    if sample.status == "ok" and name not in made.firsts_s:
-        with arm.surroundings():
-            made.firsts_s[name] = [timed(made.arms[name].once, session.clock)]
+    if is_new and sample.status == "ok":
+        made.firsts_s[name] = [timed(arm.rehearse, session.clock)]
     return sample
 
 
@@ -195,7 +197,7 @@ def _take_turns(
         )
         with without_collector():
             _run(session, turns, made, session.measuring_s(prepare_s))
-        queued_s = {n: _queued_s(a.once, session.clock, turns, n) for n, a in made.arms.items()}
+        queued_s = _queue(session, made, turns)
     measure_s = time.perf_counter() - start_s
     shared: dict[str, Any] = {
         "measure_s": measure_s / len(ready),
@@ -207,7 +209,7 @@ def _take_turns(
     }
     for each in ready:
         name = name_in_group(each)
-        sample = replace(made.samples[each.key], arm_queued_s=queued_s[name], **shared)
+        sample = replace(made.samples[each.key], arm_queued_s=queued_s.get(name), **shared)
         if name in turns.errors:
             made.samples[each.key] = failed(session, sample, turns.errors[name])
         else:
@@ -257,12 +259,29 @@ def to_ns(count: int, times_s: Sequence[float]) -> tuple[float, ...]:
     return tuple(round(float(time_s), 9) for time_s in times_s[:count])
 
 
-def _queued_s(call: Call, clock: Clock, turns: Turns, name: str) -> float | None:
-    """Return the seconds of a call while the device's queue is never empty; None on a CPU."""
-    if clock.last_wall_s is None or name in turns.errors:
-        return None
+def _queue(session: GroupSession, made: _Prepared, turns: Turns) -> dict[str, float]:
+    """Return by name the seconds of a call while the device's queue is never empty; none on a CPU.
+
+    An arm that raises gets an error in ``turns``; the baseline's exception propagates.
+    """
+    found: dict[str, float] = {}
+    if session.clock.last_wall_s is None or session.stop():
+        return found
+    for name, arm in made.arms.items():
+        if name in turns.errors:
+            continue
+        try:
+            found[name] = _queued_s(arm.once, session.clock, turns.times_s[name][-1])
+        except (Exception, SystemExit) as error:
+            if name == BASELINE:
+                raise
+            turns.errors[name] = error
+    return found
+
+
+def _queued_s(call: Call, clock: Clock, call_s: float) -> float:
     least, most = _QUEUED_CALLS
-    calls = min(max(int(_QUEUED_S / max(turns.times_s[name][-1], 1e-9)), least), most)
+    calls = min(max(int(_QUEUED_S / max(call_s, 1e-9)), least), most)
     start = clock()
     for _ in range(calls):
         call()

@@ -3,12 +3,14 @@
 import math
 import random
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Container, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
+from functools import partial
 from statistics import fmean, median
 
 from bench.arms import building
 from bench.arms.building import Expected
+from bench.arms.compiling import compiled_together
 from bench.arms.levels import pinned_precision
 from bench.arms.mixed_model import (
     BLOCK,
@@ -59,7 +61,7 @@ def measure_inside(session: GroupSession) -> list[Sample]:
     fresh_memory(session.device)
     blank = {c.key: Sample(key=c.key, pass_index=0) for c in session.comparisons}
     try:
-        with pinned_precision():
+        with pinned_precision(), compiled_together():
             return list(_measure(session, blank))
     except (Exception, SystemExit) as error:  # noqa: BLE001 (whatever an arm raises is its result)
         return [failed(session, sample, error) for sample in blank.values()]
@@ -98,14 +100,16 @@ def _prepare(session: GroupSession, made: _Inside) -> None:
     _run_once(made, BASELINE)
     for each in session.comparisons:
         name, sample = name_in_group(each), made.samples[each.key]
+        is_new = name not in made.model
         try:
-            if name not in made.model:
+            if is_new:
                 place = EVERYWHERE if each.is_control else each.workload.component
                 made.model.add(name, place, each.arm)
-            made.samples[each.key] = _ready(session, made, each, sample)
+                sample = _with_first_call(session, made, each, sample)
+            made.samples[each.key] = _checked(session, made, each, sample)
         except (Exception, SystemExit) as error:  # noqa: BLE001 (it is the arm's result)
             made.samples[each.key] = failed(session, sample, error)
-        if made.samples[each.key].status != "ok":
+        if is_new and made.samples[each.key].status != "ok":
             made.model.drop(name)
 
 
@@ -117,17 +121,22 @@ def _run_once(made: _Inside, name: str) -> float:
     return made.model.call(draw, made.marks).total_s
 
 
-def _ready(session: GroupSession, made: _Inside, comparison: Comparison, sample: Sample) -> Sample:
-    """Make the first call of an arm and check its part alone."""
+def _with_first_call(
+    session: GroupSession, made: _Inside, comparison: Comparison, sample: Sample
+) -> Sample:
+    name = name_in_group(comparison)
+    levels, workload = comparison.arm, comparison.workload
+    call = partial(_run_once, made, name)
+    sample = with_first_call(session, sample, levels, workload, call)
+    call()
+    return sample
+
+
+def _checked(
+    session: GroupSession, made: _Inside, comparison: Comparison, sample: Sample
+) -> Sample:
+    """Check the part of an arm alone."""
     name, place = name_in_group(comparison), comparison.workload.component
-    sample = with_first_call(
-        session,
-        sample,
-        comparison.arm,
-        comparison.workload,
-        lambda: _run_once(made, name),
-    )
-    _run_once(made, name)
     if comparison.key in session.checked:
         return sample
     if place not in made.expected:
@@ -174,7 +183,8 @@ def _complete(
     called_s = sum(call.total_s for call in made.calls) / len(ready)
     yardstick_s, peak = session.yardstick(), peak_bytes(session.device)
     for each in ready:
-        pairs = list(_pairs(made.calls, each))
+        found = dict(_pairs(made.calls, each))
+        pairs = list(found.values())
         count = repeats(str(each.workload.variant), "model", each.workload.component)
         parts_s = count * median(pair[0] for pair in pairs) if pairs else 0.0
         made.samples[each.key] = replace(
@@ -185,9 +195,10 @@ def _complete(
             share=min(parts_s / whole_s, 1.0) if whole_s else None,
             baseline_s=to_ns(len(pairs), [pair[0] for pair in pairs]),
             arm_s=to_ns(len(pairs), [pair[1] for pair in pairs]),
-            disturbed=session.watch.disturbed,
-            uneven=session.watch.uneven,
+            disturbed=_places(found, session.watch.disturbed),
+            uneven=_places(found, session.watch.uneven),
             causes=session.watch.causes,
+            resolution_s=session.clock.resolution_s,
             prepare_s=prepare_s,
             calm_wait_s=waited_s,
             measure_s=measure_s,
@@ -197,13 +208,20 @@ def _complete(
         )
 
 
-def _pairs(calls: Sequence[CallTimes], comparison: Comparison) -> Iterator[tuple[float, float]]:
-    """Yield the geometric mean times of baseline and arm in each call that has both."""
+def _places(calls: Iterable[int], marked: Container[int]) -> tuple[int, ...]:
+    """Return the indices of the pairs whose calls are marked, from the numbers of their calls."""
+    return tuple(place for place, number in enumerate(calls) if number in marked)
+
+
+def _pairs(
+    calls: Sequence[CallTimes], comparison: Comparison
+) -> Iterator[tuple[int, tuple[float, float]]]:
+    """Yield the geometric mean times of baseline and arm, by number of each call that has both."""
     place, name = comparison.workload.component, name_in_group(comparison)
-    for call in calls:
+    for number, call in enumerate(calls):
         both = (call.parts_s.get((place, BASELINE)), call.parts_s.get((place, name)))
         if both[0] and both[1]:
-            yield _mean(both[0]), _mean(both[1])
+            yield number, (_mean(both[0]), _mean(both[1]))
 
 
 def _mean(times_s: Sequence[float]) -> float:
@@ -212,9 +230,9 @@ def _mean(times_s: Sequence[float]) -> float:
 
 def _whole_s(calls: Sequence[CallTimes], depth: int) -> float | None:
     """Return the seconds of a whole model with the baseline, from its parts in these calls."""
-    if not calls:
-        return None
     blocks = [s for call in calls for s in call.parts_s.get((BLOCK, BASELINE), ())]
+    if not blocks:
+        return None
     patchers = [s for call in calls for s in call.parts_s.get((PATCHER, BASELINE), ())]
     rest_s = median(call.rest_s for call in calls)
     return rest_s + (median(patchers) if patchers else 0.0) + depth * median(blocks)

@@ -69,10 +69,12 @@ def _apart(session: GroupSession, measure: Callable[[GroupSession], list[Sample]
     """Measure a group; an arm that found no memory beside the others is measured without them."""
     samples = {each.key: each for each in measure(session)}
     candidates = [each for each in session.comparisons if not each.is_control]
+    controls = tuple(each for each in session.comparisons if each.is_control)
     if len(candidates) > 1:
+        part = replace(session, measuring_s=lambda s: session.measuring_s(s) / len(candidates))
         for each in candidates:
             if samples[each.key].status == "oom":
-                controls = tuple(c for c in session.comparisons if c.is_control)
-                alone = measure(replace(session, comparisons=(*controls, each)))
-                samples[each.key] = next(s for s in alone if s.key == each.key)
+                alone = measure(replace(part, comparisons=(*controls, each)))
+                # A control that found no memory is measured beside the first arm that leaves some.
+                samples |= {s.key: s for s in alone if samples[s.key].status == "oom"}
     return list(samples.values())

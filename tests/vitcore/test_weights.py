@@ -10,7 +10,7 @@ from torch import nn
 
 from vitcore import ViT, ViTConfig, transfer
 from vitcore.config import ATTENTIONS, PATCHERS
-from vitcore.weights import canonical
+from vitcore.weights import canonical, tie
 
 TINY = ViTConfig(
     image_size=(4, 6),
@@ -113,3 +113,83 @@ def test_other_sizes_are_refused(changes: dict[str, Any], message: str) -> None:
     assert_same_bits(target, randomised(target.config, 1))
     with pytest.raises(ValueError, match="weights cannot move"):
         transfer(target, source)
+
+
+def outputs(model: nn.Module) -> torch.Tensor:
+    """Return a model's logits on a fixed image."""
+    generator = torch.Generator().manual_seed(3)
+    with torch.inference_mode():
+        logits_BL: torch.Tensor = model.eval()(torch.randn(2, 3, 4, 6, generator=generator))
+    return logits_BL
+
+
+def addresses(model: nn.Module) -> set[int]:
+    """Return the addresses of a model's weights."""
+    return {each.untyped_storage().data_ptr() for each in model.state_dict().values()}
+
+
+@pytest.mark.parametrize("device", ["cpu", "meta"])
+@pytest.mark.parametrize("target", ARMS, ids=arm_name)
+@pytest.mark.parametrize("source", ARMS, ids=arm_name)
+def test_tied_arms_hold_one_set_of_weights(
+    source: ViTConfig, target: ViTConfig, device: str
+) -> None:
+    """Any arm takes the very weights of any other, and computes the same with them."""
+    first = randomised(source)
+    with torch.device(device):
+        tied = ViT(target)
+    names = list(tied.state_dict())
+    tie(first, tied)
+    assert_same_bits(first, tied)
+    assert addresses(tied) == addresses(first)
+    assert list(tied.state_dict()) == names
+    torch.testing.assert_close(outputs(tied), outputs(first), rtol=1e-4, atol=1e-4)
+
+
+def test_tied_weights_change_together() -> None:
+    """What is written into the weights of one is read from the other."""
+    first, tied = randomised(ARMS[0]), randomised(ARMS[-1], 1)
+    tie(first, tied)
+    with torch.no_grad():
+        for parameter in first.parameters():
+            nn.init.normal_(parameter)
+    assert_same_bits(first, tied)
+
+
+def test_tied_weights_have_the_sources_type() -> None:
+    """The target takes on the type of the weights that it shares."""
+    source = randomised(ARMS[0]).to(torch.bfloat16)
+    with torch.device("meta"):
+        tied = ViT(ARMS[-1])
+    tie(source, tied)
+    assert {value.dtype for value in tied.state_dict().values()} == {torch.bfloat16}
+
+
+def test_a_conversion_of_a_tied_model_leaves_the_source_alone() -> None:
+    """A tied arm that is laid out anew gets weights of its own."""
+    source, tied = randomised(TINY), randomised(TINY, 1)
+    tie(source, tied)
+    tied.to(memory_format=torch.channels_last)
+    convolution = source.get_parameter("patcher.projection.weight")
+    assert convolution.is_contiguous()
+    assert not tied.get_parameter("patcher.projection.weight").is_contiguous()
+
+
+@pytest.mark.parametrize("changes", [{"depth": 2}, {"width": 16}, {"heads": 4}, {"head": "mlp"}])
+def test_models_of_other_sizes_are_not_tied(changes: dict[str, Any]) -> None:
+    """Models of different sizes are refused, and the target keeps its weights."""
+    source, target = randomised(TINY), randomised(replace(TINY, **changes), 1)
+    with pytest.raises(ValueError, match="weights cannot move"):
+        tie(source, target)
+    assert_same_bits(target, randomised(target.config, 1))
+
+
+def test_a_copy_is_not_passed_off_as_the_weights_themselves() -> None:
+    """A channels-last weight fits its own kind only: a Linear would need a copy."""
+    source = randomised(TINY).to(memory_format=torch.channels_last)
+    tied, target = randomised(TINY, 1), randomised(replace(TINY, patcher="linear"), 1)
+    tie(source, tied)
+    assert addresses(tied) == addresses(source)
+    with pytest.raises(ValueError, match=r"'patcher\.projection\.weight' is \(8, 3, 2, 2\) in the"):
+        tie(source, target)
+    assert_same_bits(target, randomised(target.config, 1))
