@@ -1,5 +1,6 @@
-"""Fakes for the clock and the watch."""
+"""Fakes for clocks, CUDA events and the watch."""
 
+import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 
@@ -38,6 +39,59 @@ class FakeStamp:
         if self.clock.wall_offset_s is not None:
             self.clock.last_wall_s = elapsed_s + self.clock.wall_offset_s
         return elapsed_s
+
+
+class DeviceClock:
+    """The wall clock in the role of a device's clock: it also gives wall times, a little longer."""
+
+    resolution_s = 5e-7
+
+    def __init__(self) -> None:
+        self.last_wall_s: float | None = None
+
+    def __call__(self) -> "DeviceStamp":
+        """Take a stamp."""
+        return DeviceStamp(self, time.perf_counter())
+
+
+class DeviceStamp:
+    """Time stamp of a DeviceClock."""
+
+    def __init__(self, clock: DeviceClock, at_s: float) -> None:
+        self.clock, self.at_s = clock, at_s
+
+    def __sub__(self, start: "DeviceStamp") -> float:
+        elapsed_s = self.at_s - start.at_s
+        self.clock.last_wall_s = elapsed_s + 1e-6
+        return elapsed_s
+
+
+class FakeEvent:
+    """An event of CUDA on a FakeClock; like a real one it has a time once the queue is drained."""
+
+    clock = FakeClock()
+    is_drained = True
+
+    def __init__(self, *, enable_timing: bool) -> None:
+        assert enable_timing
+        self.at_s: float | None = None
+
+    def record(self) -> None:
+        """Take the time at this place of the queue."""
+        self.at_s = self.clock.now_s
+        FakeEvent.is_drained = False
+
+    def elapsed_time(self, end: "FakeEvent") -> float:
+        """Return the milliseconds until another event."""
+        assert FakeEvent.is_drained, "the queue was not drained"
+        assert self.at_s is not None
+        assert end.at_s is not None
+        return 1e3 * (end.at_s - self.at_s)
+
+    @classmethod
+    def drain(cls) -> None:
+        """Stand in for ``torch.cuda.synchronize``."""
+        FakeEvent.is_drained = True
 
 
 @dataclass

@@ -1,9 +1,11 @@
-"""Jobs of one comparison with defaults."""
+"""Measurements of a comparison, and of a group of them, with defaults."""
 
 from typing import Any
 
 from bench.records.comparison import Comparison
+from bench.timing.clocks import WallClock
 from bench.timing.rounds import Rounds
+from bench.worker.group import GroupSession
 from bench.worker.session import Session
 
 
@@ -34,3 +36,13 @@ def make_job(comparison: Comparison, clock: Any, seconds: float = 0.0, **changes
         "check": True,
     }
     return Session(comparison=comparison, clock=clock, **given | changes)
+
+
+def make_group(*comparisons: Comparison, seconds: float = 0.0, **changes: Any) -> GroupSession:
+    """Build the measurement of a group for these seconds by the wall clock, without a watch."""
+    given: dict[str, Any] = {
+        "clock": WallClock(),
+        "watch": NoWatch(),
+        "measuring_s": lambda _: seconds,
+    }
+    return GroupSession(comparisons=comparisons, **given | changes)
