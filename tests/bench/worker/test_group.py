@@ -262,7 +262,6 @@ def test_a_device_clock_gives_wall_and_queued_times(own: Own) -> None:
         assert each.arm_queued_s is not None
         assert each.arm_queued_s > 0
         assert each.resolution_s == DeviceClock.resolution_s
-        assert each.timed_s == pytest.approx(sum(each.baseline_wall_s + each.arm_wall_s))
     assert samples["raises_late"].status == "crashed"
 
 
@@ -307,6 +306,17 @@ def test_the_yardstick_belongs_to_the_group(own: Own) -> None:
     samples = measured(*own("right", "same", "wrong"), yardstick=yardstick)
     assert calls == [2.5]
     assert [each.yardstick_s for each in samples.values()] == [2.5, 2.5, None]
+
+
+def test_the_timed_seconds_of_a_group_are_counted_once(own: Own) -> None:
+    """The samples of a group share the seconds of its rounds: the baseline's are no one's own."""
+    samples = measured(*own("right", "same", "wrong"), seconds=0.2)
+    ready = [samples["right"], samples["same"]]
+    timed_s = sum(each.timed_s for each in ready)
+    counted = sum(sum(each.arm_s) for each in ready) + sum(ready[0].baseline_s)
+    assert timed_s == pytest.approx(counted, rel=0.01)
+    assert timed_s <= sum(each.measure_s for each in ready)
+    assert samples["wrong"].timed_s == 0
 
 
 @pytest.mark.slow
