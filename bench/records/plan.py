@@ -62,6 +62,10 @@ class Plan:
     """Whether each arm is also surveyed alone: memory, FLOPs, limits, energy."""
     choose: bool = False
     """Whether the combinations chosen by the rows are measured, too."""
+    precision_first: bool = False
+    """Whether the first pass compares precisions alone, and later ones the rest, also at the
+    precision that won.
+    """
     objective: str = OBJECTIVES[0]
     """Objective of that choice."""
     max_error: float | None = None

@@ -23,7 +23,7 @@ LEAST_SPEEDUP = 1.05
 def is_staged(plan: Plan) -> bool:
     """Return whether a run compares precisions first, and the rest at the one chosen."""
     factors = {each.factor for each in plan.comparisons}
-    return plan.choose and PRECISION in factors and bool(factors & {*REPEATED})
+    return plan.precision_first and PRECISION in factors and bool(factors & {*REPEATED})
 
 
 def first_pass(plan: Plan, comparison: Comparison) -> int:

@@ -98,6 +98,7 @@ def run(request: RunRequest, progress: Progress) -> RunState:
             precision=request.precision,
             delta=request.delta,
             choose=request.choose,
+            precision_first=request.choose,
             objective=request.aim.objective,
             max_error=request.aim.max_error,
         )

@@ -33,8 +33,8 @@ SIZES = comparisons(Selection(variants=("B/16", "L/16"), batch_sizes=(1, 8)))
 
 
 def plan_of(compared: Sequence[Comparison] = USUAL, **changes: Any) -> Plan:
-    """Build the plan of a run that chooses."""
-    return make_plan(**{"comparisons": tuple(compared), "choose": True, **changes})
+    """Build the plan of a run that compares precisions first."""
+    return make_plan(**{"comparisons": tuple(compared), "precision_first": True, **changes})
 
 
 def rows(*speedups: float, **changes: Any) -> list[Record]:
@@ -53,16 +53,16 @@ def only_factors(*factors: str) -> list[Comparison]:
     ("plan", "staged"),
     [
         (plan_of(), True),
-        (plan_of(choose=False), False),
+        (plan_of(precision_first=False), False),
         (plan_of(only_factors("precision")), False),
         (plan_of(only_factors("attention", "patcher")), False),
         (plan_of(only_factors("attention", "precision")), True),
         (plan_of(comparisons(Selection(factors=("kernel", "precision")))), False),
     ],
-    ids=["usual", "without a choice", "precision", "parts", "attention", "kernels"],
+    ids=["usual", "without levels", "precision", "parts", "attention", "kernels"],
 )
-def test_runs_that_choose_compare_precisions_first(plan: Plan, *, staged: bool) -> None:
-    """A run is staged if it chooses among precisions and among what depends on them."""
+def test_precisions_come_first_where_others_depend_on_them(plan: Plan, *, staged: bool) -> None:
+    """A run is staged if it compares precisions and what depends on them."""
     assert is_staged(plan) is staged
     firsts = {each.factor: first_pass(plan, each) for each in plan.comparisons}
     assert firsts == {name: int(staged and name != "precision") for name in firsts}

@@ -8,9 +8,9 @@ from typing import Any
 
 import pytest
 
-from bench.files.journal import JournalReader
+from bench.files.journal import Event, JournalReader
 from bench.files.run_folder import create_run_folder
-from bench.records.comparison import Comparison
+from bench.records.comparison import Comparison, Sample
 from bench.records.errors import RunError
 from bench.records.task import PassJob, Task
 from bench.runs.processes import _raise_unwritable, run_to_completion
@@ -31,47 +31,79 @@ COMPARISONS = tuple(expand(GRID, SELECTION))
 def task_in(
     folder: Path, comparisons: tuple[Comparison, ...], seconds: float = 3.0, **changes: Any
 ) -> Task[PassJob]:
-    """Build a pass over comparisons in a new run's folder; keywords change its jobs."""
+    """Build a pass over one group in a new run's folder; keywords change its job."""
     create_run_folder(folder, make_plan(comparisons=comparisons), make_environment())
     return make_pass_task(
         folder / "journal.jsonl",
-        *(make_pass_job(each, check=False, **changes) for each in comparisons),
+        make_pass_job(*comparisons, **changes),
         deadline_s=time.time() + seconds,
         end_s=time.time() + seconds,
         parent=os.getpid(),
     )
 
 
-def test_a_pass_is_a_job_for_each_comparison() -> None:
-    """Each job has its weight and time; outputs already checked are not checked again."""
-    first, second = comparisons = (make_comparison("mha"), make_comparison("manual"))
+def place_of(**changes: Any) -> Place:
+    """Build the place of a run that has just started."""
+    given = {"journal": Path("/run/j"), "compiled": Path("/run/c"), "threads": 2}
+    return Place(**given | changes)
+
+
+def test_a_pass_is_a_job_for_each_group() -> None:
+    """Comparisons of one group are one job, its control first; each group has its time."""
+    attention = tuple(make_comparison(name) for name in ("manual", "mha", "sdpa"))
+    patcher = make_comparison("linear", baseline="conv", factor="patcher", component="patcher")
     plan = make_plan(each_s=6.0, passes=3, budget_s=100.0, directory=Path("/arms"))
-    place = Place(journal=Path("/run/j"), compiled=Path("/run/c"), threads=2, spent_s=30.0)
-    coming = NextPass(index=4, comparisons=comparisons, seconds=20.0, weights={second.key: 0.5})
-    samples = [
-        make_sample(first, prepare_s=5.0, output_error=1e-7),
-        make_sample(first, 1, prepare_s=3.0),
-        make_sample(second, status="skipped", arm_s=(), baseline_s=(), prepare_s=0.1),
-    ]
+    coming = NextPass(
+        index=4,
+        comparisons=(attention[0], patcher, *attention[1:]),
+        seconds=20.0,
+        weights={attention[0].key: 0.5, patcher.key: 2.0},
+    )
     now_s = time.time()
-    task = pass_task(plan, coming, place, samples)
+    task = pass_task(plan, coming, place_of(spent_s=30.0))
+    manual, control, sdpa = attention
     assert task.jobs == (
-        make_pass_job(first, pass_index=4, ready_s=3.0, measure_s=2.0, check=False),
-        make_pass_job(second, pass_index=4, weight=0.5, measure_s=1.0),
+        make_pass_job(
+            control, manual, sdpa, pass_index=4, weight=pytest.approx(2.5 / 3), measure_s=4.0
+        ),
+        make_pass_job(patcher, pass_index=4, weight=2.0, measure_s=2.0),
     )
     assert (task.kind, task.name, task.parent) == ("pass", "pass-5", os.getpid())
     assert (task.deadline_s - now_s, task.end_s - now_s) == pytest.approx((20.0, 70.0), abs=1.0)
     assert (task.journal, task.compiled, task.directory) == (
-        *(place.journal, place.compiled, Path("/arms")),
+        *(Path("/run/j"), Path("/run/c"), Path("/arms")),
     )
+
+
+def test_a_group_knows_its_earlier_passes() -> None:
+    """Its least time of getting ready comes from them, and what needs no second check."""
+    first, second = (make_comparison(name) for name in ("mha", "manual"))
+    coming = NextPass(index=2, comparisons=(first, second), seconds=20.0, weights={})
+    samples = [
+        make_sample(first, prepare_s=5.0, output_error=1e-7),
+        make_sample(second, prepare_s=4.0),
+        make_sample(first, 1, prepare_s=3.0),
+        make_sample(second, 1, prepare_s=2.5),
+        # Of another group; and one that was not measured.
+        make_sample(make_comparison(variant="L/16"), 1, prepare_s=0.1, output_error=1e-7),
+        make_sample(second, 2, status="skipped", arm_s=(), baseline_s=(), prepare_s=0.1),
+    ]
+    (job,) = pass_task(make_plan(), coming, place_of(), samples).jobs
+    assert job == make_pass_job(first, second, pass_index=2, ready_s=5.5, checked=(first.key,))
+
+
+def test_a_lone_control_has_the_time_of_a_candidate() -> None:
+    """A run of controls, such as a calibration, measures each as long as a candidate."""
+    coming = NextPass(index=0, comparisons=(make_comparison("mha"),), seconds=20.0, weights={})
+    (job,) = pass_task(make_plan(each_s=6.0), coming, place_of()).jobs
+    assert job.measure_s == 2.0
 
 
 def test_a_pass_over_chosen_combinations_has_another_name() -> None:
     """A choice's pass has file names of its own, and shares its time by default."""
     chosen = replace(make_comparison(), factor="choice")
     coming = NextPass(index=3, comparisons=(chosen,), seconds=20.0, weights={})
-    place = Place(journal=Path("/run/j"), compiled=Path("/run/c"), threads=2)
-    task = pass_task(make_plan(), coming, place)
+    task = pass_task(make_plan(), coming, place_of())
     assert task.name == "choice-4"
     assert task.jobs == (make_pass_job(chosen, pass_index=3),)
 
@@ -85,22 +117,65 @@ def elsewhere(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
 
 
-@pytest.mark.slow
-def test_a_killed_process_costs_one_comparison(tmp_path: Path) -> None:
-    """The current comparison has the cause; the rest is measured."""
-    arms = with_arms(tmp_path) / "arms.py"
-    names = ("right#2", "is_killed", "right#3")
-    comparisons = tuple(compare(f"{arms}:right", f"{arms}:{name}") for name in names)
-    task = task_in(tmp_path / "run", comparisons, measure_s=0.1)
+def group_of(folder: Path, *names: str) -> tuple[Comparison, ...]:
+    """Copy the failing arms; return the group of the control and these candidates."""
+    arms = with_arms(folder) / "arms.py"
+    return tuple(compare(f"{arms}:right", f"{arms}:{name}") for name in ("right", *names))
+
+
+def completed(task: Task[PassJob]) -> tuple[dict[str, Sample], list[str]]:
+    """Run a task; return the samples by arm, and the kinds of all events with their keys' arms."""
     seen: list[str] = []
-    run_to_completion(task, JournalReader(task.journal), lambda e: seen.append(e["kind"]))
-    samples = read_samples(tmp_path / "run")
-    assert [sample.key for sample in samples] == [each.key for each in comparisons]
-    assert [sample.status for sample in samples] == ["ok", "crashed", "ok"]
-    assert samples[1].error == "the process was ended by SIGKILL; see passes/pass-1.log"
-    two, one = ["process", *["start", "sample"] * 2], ["process", "start", "sample"]
-    # A busy machine is waited for.
-    assert [kind for kind in seen if kind != "progress"] == two + one
+
+    def note(event: Event) -> None:
+        if event["kind"] != "progress":  # A busy machine is waited for.
+            seen.append(f"{event['kind']} {event.get('key', '').rpartition(':')[2]}".strip())
+
+    run_to_completion(task, JournalReader(task.journal), note)
+    samples = read_samples(task.journal.parent)
+    return {each.key.rpartition(":")[2]: each for each in samples}, seen
+
+
+@pytest.mark.slow
+def test_a_process_that_dies_costs_only_the_arm_at_fault(tmp_path: Path) -> None:
+    """The arms of a group whose process died are measured apart; the one at fault has the cause."""
+    comparisons = group_of(tmp_path, "right#2", "is_killed", "right#3")
+    task = task_in(tmp_path / "run", comparisons, measure_s=0.1)
+    samples, seen = completed(task)
+    assert {name: each.status for name, each in samples.items()} == {
+        **dict.fromkeys(("right", "right#2", "right#3"), "ok"),
+        "is_killed": "crashed",
+    }
+    lost = samples.pop("is_killed")
+    assert lost.died
+    assert lost.error == "the process was ended by SIGKILL; see passes/pass-1-again-1.log"
+    assert all(len(each.arm_s) == len(each.baseline_s) > 0 for each in samples.values())
+    # Each part has the group's control, whose first sample counts.
+    assert seen == [
+        *("process", "start right", "process"),
+        *("start right#2", "sample right", "sample right#2", "group right#2"),
+        *("start is_killed", "sample is_killed", "group is_killed", "process"),
+        *("start right#3", "sample right", "sample right#3", "group right#3"),
+    ]
+
+
+@pytest.mark.slow
+def test_a_group_is_complete_before_the_next_starts(tmp_path: Path) -> None:
+    """Every comparison of a group has a sample with the group's name, in the same rounds."""
+    arms = f"{with_arms(tmp_path) / 'arms.py'}:right"
+    group, other = group_of(tmp_path, "right#2", "wrong"), compare(arms, arms, "2,4")
+    task = task_in(tmp_path / "run", group, measure_s=0.1)
+    task = replace(task, jobs=(*task.jobs, make_pass_job(other, measure_s=0.1)))
+    samples, seen = completed(task)
+    ready, wrong = [samples[name] for name in ("right", "right#2")], samples["wrong"]
+    assert [kind.split()[0] for kind in seen] == [
+        *("process", "start", "sample", "sample", "sample", "group"),
+        *("start", "sample", "group"),
+    ]
+    assert {each.group for each in ready} == {group[0].group}
+    assert (wrong.status, wrong.group, wrong.arm_s) == ("wrong", None, ())
+    # One copy of the baseline, and one set of its times, serves the whole group.
+    assert len({each.baseline_s for each in ready}) == 1
 
 
 @pytest.mark.slow
