@@ -59,7 +59,7 @@ def next_pass(
     """
     for index, left in planned_left(plan, samples, settled):
         return _planned(plan, index, left, urgency, spent)
-    retryable = _retryable(plan.comparisons, samples)
+    retryable = _retryable(plan, plan.comparisons, samples)
     return _further(plan, retryable, samples, urgency, plan.budget_s - REPORT_S - spent, startup_s)
 
 
@@ -76,7 +76,7 @@ def planned_left(
     for index in range(max(plan.passes + is_staged(plan), plan.choice_passes)):
         before = [each for each in samples if each.pass_index < index]
         rest = [each for each in open_ if index in _passes_of(plan, each)]
-        retryable = _retryable(rest, before)
+        retryable = _retryable(plan, rest, before)
         if left := [each for each in retryable if (each.key, index) not in measured]:
             yield index, left
 
@@ -89,16 +89,19 @@ def _passes_of(plan: Plan, comparison: Comparison) -> range:
     return range(first, first + plan.passes)
 
 
-def _retryable(comparisons: Sequence[Comparison], samples: Sequence[Sample]) -> list[Comparison]:
+def _retryable(
+    plan: Plan, comparisons: Sequence[Comparison], samples: Sequence[Sample]
+) -> list[Comparison]:
     """Return the comparisons worth another pass; controls only together with a candidate.
 
     A comparison that cannot run here, raises or had no time would do so again. A process that died
-    may have died for another reason, so its comparison is retried.
+    may have died for another reason, so its comparison is retried. Controls that have no candidate
+    in the plan, such as those of a calibration, are kept.
     """
     tried = [each for each in samples if each.status != "ok"]
     exhausted = {each.key for each in tried if each.status != "crashed" or not each.died}
     candidates = [each for each in comparisons if not each.is_control]
-    alone = {_pairing(each) for each in candidates}
+    alone = {_pairing(each) for each in plan.comparisons if not each.is_control}
     alone -= {_pairing(each) for each in candidates if each.key not in exhausted}
     return [
         each

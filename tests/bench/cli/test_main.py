@@ -115,7 +115,7 @@ def _is_help(parameter: click.Parameter) -> bool:
         ("run --devices tpu", "unknown device 'tpu'; known: cpu, cuda"),
         ("run --modes eval", "unknown mode 'eval'; known: forward, train"),
         ("run --component head", "unknown component 'head'; known: auto, block, model"),
-        ("run --cache hot", "unknown cache state 'hot'; known: cold, warm"),
+        ("run --cache hot", "unknown cache state 'hot'; known: model, cold, warm"),
         ("run --variants ,", "no variant given; known: B/16"),
         (
             "run --image-size 100",

@@ -1,6 +1,7 @@
 """bench.runs.schedule: the next pass as a function of the samples so far."""
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections import Counter
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import replace
 from itertools import product
 
@@ -18,7 +19,7 @@ KEYS = [each.key for each in RUN]
 STARTUP_S = 4.0
 # Statuses that mean that the process died.
 DEADLY = ("crashed",)
-Widths = Callable[[Sequence[Sample]], Mapping[str, float]]
+Urgency = Callable[[Sequence[Sample]], Mapping[str, float]]
 
 
 def plan_of(**changes: object) -> Plan:
@@ -35,35 +36,33 @@ def sample(
     return replace(found, prepare_s=0.5, measure_s=measure_s, died=status in DEADLY)
 
 
-def no_widths(_: Sequence[Sample]) -> Mapping[str, float]:
-    """Return no widths."""
+def none_urgent(_: Sequence[Sample]) -> Mapping[str, float]:
+    """Return that no urgency is known."""
     return {}
 
 
 def shrinking(samples: Sequence[Sample]) -> dict[str, float]:
-    """Return half-widths of 3 to 6 percent that shrink with the root of the passes."""
+    """Return urgencies of 3 to 6 that shrink with the root of the passes."""
     counts = {key: sum(each.key == key for each in samples) for key in KEYS}
-    return {
-        key: 0.01 * (3 + place) / counts[key] ** 0.5
-        for place, key in enumerate(KEYS)
-        if counts[key]
-    }
+    return {key: (3 + place) / counts[key] ** 0.5 for place, key in enumerate(KEYS) if counts[key]}
 
 
 def passes_of(
     plan: Plan,
-    widths: Widths = no_widths,
+    urgency: Urgency = none_urgent,
     *,
     statuses: Mapping[tuple[str, int], str] | None = None,
     cuts: Iterator[int] | None = None,
+    settled: Collection[str] = (),
 ) -> Iterator[tuple[NextPass, list[Sample]]]:
     """Yield every pass of a run and its samples until the run ends.
 
-    Each pass takes its whole time, or is killed after the next of ``cuts`` comparisons.
+    Each pass takes its whole time, or is killed after the next of ``cuts`` comparisons. A
+    comparison of ``settled`` is decided by its first sample.
     """
     samples: list[Sample] = []
     spent = 0.0
-    while coming := next_pass(plan, samples, widths(samples), spent, STARTUP_S):
+    while coming := next_pass(plan, samples, urgency(samples), spent, STARTUP_S, settled):
         done = coming.comparisons[: next(cuts)] if cuts else coming.comparisons
         measured = [
             sample(each, coming.index, (statuses or {}).get((each.key, coming.index), "ok"))
@@ -91,29 +90,112 @@ def again_and_again(cuts: list[int]) -> Iterator[int]:
         yield from cuts
 
 
+PRECISIONS = tuple(
+    make_comparison(name, factor="precision", baseline="fp32", component="model", cache="model")
+    for name in ("fp32", "bf16")
+)
+STAGED = (*RUN, *PRECISIONS)
+
+
+def staged_plan(**changes: object) -> Plan:
+    """Build the plan of a run that compares two precisions before four attentions."""
+    return plan_of(**{"comparisons": STAGED, "precision_first": True, **changes})
+
+
 @settings(deadline=None)
-@given(passes=st.integers(1, 4), cuts=CUTS, failures=FAILURES)
+@given(
+    passes=st.integers(1, 4),
+    cuts=CUTS,
+    failures=FAILURES,
+    settled=st.sets(st.sampled_from(KEYS[1:])),
+    staged=st.booleans(),
+)
 def test_a_run_cut_anywhere_is_the_same_run(
-    passes: int, cuts: list[int], failures: dict[tuple[str, int], str]
+    passes: int,
+    cuts: list[int],
+    failures: dict[tuple[str, int], str],
+    settled: set[str],
+    *,
+    staged: bool,
 ) -> None:
-    """A run killed at any points measures each comparison once in each pass."""
-    plan = plan_of(passes=passes)
-    whole = names_of(passes_of(plan, statuses=failures))
-    cut = names_of(passes_of(plan, statuses=failures, cuts=again_and_again(cuts)))
+    """A run killed at any points measures each comparison once in each of its passes."""
+    plan = (staged_plan if staged else plan_of)(passes=passes)
+    whole = names_of(passes_of(plan, statuses=failures, settled=settled))
+    cut = names_of(passes_of(plan, statuses=failures, settled=settled, cuts=again_and_again(cuts)))
     assert sorted(cut) == sorted(whole)
     assert len(set(cut)) == len(cut)
-    if not set(failures.values()) - {"ok", "crashed"}:
-        assert sorted(whole) == sorted(product(KEYS, range(passes)))
+    if not settled and not set(failures.values()) - {"ok", "crashed"}:
+        expected = [*product(KEYS, range(staged, passes + staged))]
+        expected += product([each.key for each in PRECISIONS if staged], range(passes))
+        assert sorted(whole) == sorted(expected)
 
 
-@pytest.mark.parametrize("widths", [no_widths, shrinking])
-@pytest.mark.parametrize("changes", [{}, {"precision": 0.01, "each_s": 20.0}])
-def test_without_precision_there_are_no_further_passes(
-    widths: Widths, changes: dict[str, float]
+@settings(deadline=None)
+@given(settled=st.sets(st.sampled_from(KEYS[1:])), passes=st.integers(1, 4))
+def test_what_is_decided_is_not_measured_again(settled: set[str], passes: int) -> None:
+    """A settled candidate has one pass, the others all; the control goes with what is open."""
+    run = list(passes_of(plan_of(passes=passes), settled=settled))
+    counts = Counter(each.key for _, measured in run for each in measured)
+    open_ = {*KEYS[1:]} - settled
+    assert counts == {
+        **dict.fromkeys(open_, passes),
+        **dict.fromkeys(settled, 1),
+        KEYS[0]: passes if open_ else 1,
+    }
+    assert len(run) == (passes if open_ else 1)
+
+
+def test_what_is_decided_may_be_urgent() -> None:
+    """Two candidates far from the baseline may be near each other: further passes part them."""
+    run = list(passes_of(plan_of(precision=0.01), shrinking, settled={KEYS[1]}))
+    further = [coming for coming, _ in run if coming.index > 2]
+    assert KEYS[1] in {each.key for coming in further for each in coming.comparisons}
+
+
+def test_a_failed_candidate_is_not_settled() -> None:
+    """A candidate without times is tried again after its process died, decided or not."""
+    run = list(passes_of(plan_of(), statuses={(KEYS[1], 0): "crashed"}, settled={KEYS[1]}))
+    assert [sum(each.key == KEYS[1] for each in measured) for _, measured in run] == [1, 1, 0]
+
+
+@pytest.mark.parametrize("passes", [1, 3])
+def test_staged_passes(passes: int) -> None:
+    """The first pass compares precisions alone; the rest has as many passes, one later."""
+    run = list(passes_of(staged_plan(passes=passes)))
+    factors = [sorted({each.factor for each in coming.comparisons}) for coming, _ in run]
+    assert factors == [
+        ["precision"],
+        *[["attention", "precision"]] * (passes - 1),
+        ["attention"],
+    ]
+    assert [coming.index for coming, _ in run] == list(range(passes + 1))
+
+
+def test_the_time_of_staged_passes() -> None:
+    """Precisions get an eighth of the time; the later passes share the rest of theirs."""
+    run = [coming for coming, _ in passes_of(staged_plan(choose=True))]
+    whole_s = 600 - REPORT_S
+    assert [each.seconds for each in run] == pytest.approx(
+        [0.12 * whole_s, *[(0.85 - 0.12 - 0.12) / 3 * whole_s] * 3]
+    )
+
+
+@pytest.mark.parametrize(
+    ("urgency", "changes", "goes_on"),
+    [
+        (none_urgent, {"choose": True}, False),
+        (shrinking, {"choose": True}, True),
+        (shrinking, {"precision": 0.01}, True),
+        (shrinking, {"precision": 0.01, "each_s": 20.0}, False),
+    ],
+)
+def test_further_passes_need_something_urgent(
+    urgency: Urgency, changes: dict[str, float], *, goes_on: bool
 ) -> None:
-    """Runs without a precision, or with a fixed time per comparison, end after their passes."""
-    run = list(passes_of(plan_of(**changes), widths))
-    assert [coming.index for coming, _ in run] == [0, 1, 2]
+    """Runs in which nothing is urgent, or with a fixed time for each, end after their passes."""
+    run = [coming.index for coming, _ in passes_of(plan_of(**changes), urgency)]
+    assert run[:3] == [0, 1, 2]
+    assert (len(run) > 3) is goes_on
 
 
 def test_a_comparison_that_raised_is_not_repeated() -> None:
@@ -156,10 +238,19 @@ def test_a_run_ends_if_nothing_can_run() -> None:
     assert len(list(passes_of(plan_of(precision=0.01), shrinking, statuses=statuses))) == 1
 
 
-@pytest.mark.parametrize(("precision", "share"), [(None, 1.0), (0.001, 0.75)])
-def test_planned_passes_share_the_time(precision: float | None, share: float) -> None:
-    """Planned passes share the budget without report time; a precision reserves a quarter."""
-    plan = plan_of(precision=precision)
+@pytest.mark.parametrize(
+    ("changes", "share"),
+    [
+        ({}, 1.0),
+        ({"precision": 0.001}, 0.85),
+        ({"choose": True}, 0.85 - 0.12),
+        ({"survey": True}, 1 - 0.15),
+        ({"choose": True, "survey": True}, 0.85 - 0.12 - 0.15),
+    ],
+)
+def test_planned_passes_share_the_time(changes: dict[str, float], share: float) -> None:
+    """Planned passes share what the report, further passes, choice and survey leave them."""
+    plan = plan_of(**changes)
     run = [coming for coming, _ in passes_of(plan, shrinking) if coming.index < plan.passes]
     for_passes_s = share * (600 - REPORT_S)
     assert [each.seconds for each in run] == pytest.approx([for_passes_s / 3] * 3)

@@ -1,8 +1,8 @@
 """bench.runs.state: a run's state from the events of its journal."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, replace
-from itertools import count
+from itertools import count, product
 from pathlib import Path
 from typing import Any
 
@@ -14,9 +14,9 @@ from bench.files.run_folder import create_run_folder, read_environment, read_pla
 from bench.records.comparison import CHOICE, Comparison, Sample
 from bench.records.errors import InputError
 from bench.records.plan import Choice
-from bench.records.task import SurveyJob
 from bench.runs.schedule import NextPass
 from bench.runs.state import RunState, load
+from bench.suite.grid import Selection, comparisons
 from helpers.journals import append_sample, append_survey, make_state
 from helpers.records import (
     make_comparison,
@@ -126,18 +126,70 @@ def test_rows_are_computed_lazily_and_cached(monkeypatch: pytest.MonkeyPatch) ->
     assert [row.passes for row in state.records] == [1, 2]
 
 
+def measured(
+    comparisons: Sequence[Comparison], *, noise: float = 0.0, **speedups: float
+) -> list[Event]:
+    """Build the samples of two passes: arms of given speed-ups, else 1; ``noise`` parts passes."""
+    found = []
+    for each, index in product(comparisons, range(2)):
+        arm_s = 0.010 / speedups.get(each.arm_name, 1.0) * (1 + noise * index)
+        found.append(sampled(make_sample(each, index, arm_s=(arm_s,) * 6)))
+    return found
+
+
+def test_urgency_is_the_width_by_the_precision() -> None:
+    """With a precision, a comparison is urgent until its interval is that narrow."""
+    events = measured(PLAN.comparisons, manual=1.25)
+    state, half = (make_state(events, replace(PLAN, precision=p)) for p in (0.01, 0.02))
+    assert set(state.urgency) == {CONTROL.key, CANDIDATE.key}
+    widths = state.analysis.widths
+    assert state.urgency == pytest.approx({key: each / 0.01 for key, each in widths.items()})
+    assert half.urgency == pytest.approx({key: each / 2 for key, each in state.urgency.items()})
+    assert make_state(events, PLAN).urgency == {}
+
+
 def test_a_gate_remeasures_undecided_comparisons_only() -> None:
     """A gate's further passes exclude comparisons with a decided outcome."""
-    samples = [
-        sampled(make_sample(each, index, arm_s=(0.010 if each.is_control else 0.008,) * 6))
-        for each in PLAN.comparisons
-        for index in range(2)
-    ]
-    known = make_state(samples, replace(PLAN, precision=0.01))
-    assert set(known.urgency) == {CONTROL.key, CANDIDATE.key}
-    gated = make_state(samples, replace(PLAN, precision=0.01, gate=0.03))
+    events = measured(PLAN.comparisons, manual=1.25)
+    known = make_state(events, replace(PLAN, precision=0.01))
+    gated = make_state(events, replace(PLAN, precision=0.01, gate=0.03))
     assert set(gated.urgency) < set(known.urgency)
-    assert make_state(samples, PLAN).urgency == {}
+
+
+CHOOSING = replace(PLAN, comparisons=(CONTROL, CANDIDATE, make_comparison("sdpa")), choose=True)
+
+
+def test_a_choice_is_urgent_while_a_rival_could_gain() -> None:
+    """In a run that chooses, a factor's rows are urgent by what its rivals could still gain."""
+    model = [
+        make_comparison(name, factor="compile", baseline="eager", component="model", cache="model")
+        for name in ("eager", "compile", "compile_blocks")
+    ]
+    plan = replace(CHOOSING, comparisons=tuple(model))
+    near, far = (
+        make_state(measured(model, noise=0.02, compile=1.25, compile_blocks=other), plan)
+        for other in (1.24, 0.4)
+    )
+    assert set(near.urgency) == set(far.urgency) == {each.key for each in model}
+    assert min(near.urgency.values()) > max(far.urgency.values()) == 0
+    assert make_state(measured(model), replace(plan, choose=False)).urgency == {}
+
+
+@pytest.mark.parametrize(("speedup", "is_settled"), [(2.0, True), (0.5, True), (1.0, False)])
+def test_what_is_beyond_doubt_is_settled(speedup: float, *, is_settled: bool) -> None:
+    """A candidate far from equivalence after two passes needs no third; a control always does."""
+    state = make_state(measured(CHOOSING.comparisons, manual=speedup, sdpa=1.0), CHOOSING)
+    assert state.settled == ({CANDIDATE.key} if is_settled else set())
+    assert make_state(measured(PLAN.comparisons, manual=speedup), PLAN).settled == set()
+
+
+def test_nothing_is_settled_without_an_interval() -> None:
+    """A failed candidate is not decided; chosen combinations keep their passes."""
+    failed = make_sample(CANDIDATE, status="oom", arm_s=(), baseline_s=())
+    assert make_state([sampled(failed)], CHOOSING).settled == set()
+    chosen = tuple(replace(each, factor=CHOICE) for each in (CONTROL, CANDIDATE))
+    plan = replace(CHOOSING, comparisons=chosen, choice_passes=2)
+    assert make_state(measured(chosen), plan).settled == set()
 
 
 def kinds(step: object) -> str:
@@ -177,34 +229,13 @@ def _kept() -> tuple[RunState, list[Event]]:
     return RunState(KEPT, read_plan(KEPT), read_environment(KEPT)), events
 
 
-def test_the_kept_run_would_take_the_same_steps(kept: tuple[RunState, list[Event]]) -> None:
-    """Replayed events give the kept run's steps before each process and choice."""
-    state, events = kept
-    steps: list[str] = []
-    for place, each in enumerate(events):
-        if each["kind"] in ("process", CHOICE):
-            step = state.next_step()
-            steps.append(kinds(step))
-            assert keys_of(step) == taken(events[place:]), steps
-        state.add(each)
-    passes = [f"pass {index}" for index in range(3)]
-    assert steps == [*passes, "choice", *passes[:2], "survey", "pass 3"]
+def test_a_finished_run_of_an_older_kind_is_complete() -> None:
+    """A plan that measured all factors at once lacks no pass, and chooses no level."""
+    plan = replace(CHOOSING, comparisons=comparisons(Selection(variants=("B/16",))))
+    assert not plan.precision_first
+    state = make_state(measured(plan.comparisons), plan)
+    assert state.left == 0
     assert kinds(state.next_step()) == "end"
-
-
-def keys_of(step: NextPass | Choice | list[SurveyJob] | None) -> list[str]:
-    """Return the keys of the comparisons or cases of a step, in order."""
-    found = step.comparisons if isinstance(step, NextPass | Choice) else step or []
-    return [each.key for each in found]
-
-
-def taken(events: list[Event]) -> list[str]:
-    """Return the keys that the first of these events started, in order."""
-    first, *rest = events
-    if first["kind"] == CHOICE:
-        return [each.key for each in make_state([first]).plan.comparisons[1:]]
-    until = next((n for n, e in enumerate(rest) if e["kind"] in ("process", CHOICE)), len(rest))
-    return [each["key"] for each in rest[:until] if each["kind"].endswith("start")]
 
 
 def test_a_live_state_equals_the_loaded_state(
