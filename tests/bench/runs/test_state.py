@@ -175,12 +175,26 @@ def test_a_choice_is_urgent_while_a_rival_could_gain() -> None:
     assert make_state(measured(model), replace(plan, choose=False)).urgency == {}
 
 
-@pytest.mark.parametrize(("speedup", "is_settled"), [(2.0, True), (0.5, True), (1.0, False)])
-def test_what_is_beyond_doubt_is_settled(speedup: float, *, is_settled: bool) -> None:
-    """A candidate far from equivalence after two passes needs no third; a control always does."""
-    state = make_state(measured(CHOOSING.comparisons, manual=speedup, sdpa=1.0), CHOOSING)
-    assert state.settled == ({CANDIDATE.key} if is_settled else set())
-    assert make_state(measured(PLAN.comparisons, manual=speedup), PLAN).settled == set()
+@pytest.mark.parametrize(
+    ("speedup", "noise", "is_settled"),
+    [
+        (2.0, 0.02, True),
+        (0.5, 0.02, True),
+        # Certainly no rival of the baseline.
+        (1.0, 0.0, True),
+        (0.95, 0.0, True),
+        # Faster, but not by far; and undecided.
+        (1.05, 0.02, False),
+        (1.0, 0.05, False),
+    ],
+)
+def test_what_is_beyond_doubt_is_settled(speedup: float, noise: float, *, is_settled: bool) -> None:
+    """A candidate far from its baseline, or not better, needs no third pass; a control always."""
+    events = measured(CHOOSING.comparisons, noise=noise, manual=speedup, sdpa=1.02)
+    settled = make_state(events, CHOOSING).settled
+    assert (CANDIDATE.key in settled) is is_settled
+    assert CONTROL.key not in settled
+    assert make_state(events, replace(CHOOSING, choose=False)).settled == set()
 
 
 def test_nothing_is_settled_without_an_interval() -> None:
