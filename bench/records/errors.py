@@ -3,6 +3,9 @@
 import unicodedata
 from enum import StrEnum
 
+# The reason of everything that a run had no time for.
+NO_TIME = "no time left in the budget; give a larger --budget"
+
 
 class Remedy(StrEnum):
     """A remedy that is an option of the command line and an argument of ``bench.compare``."""

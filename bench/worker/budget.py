@@ -5,6 +5,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
 from bench.records.comparison import Comparison
+from bench.records.errors import NO_TIME
 from bench.records.task import PassJob, Task
 from bench.suite.work import flops, parameters
 
@@ -84,7 +85,7 @@ class TimeBudget:
         """Return the seconds of one comparison and remove it. Raises BudgetSpentError."""
         now_s, left = time.time(), self.estimates.values()
         if now_s >= self.end_s:
-            raise BudgetSpentError("no time left in the budget; give a larger --budget")
+            raise BudgetSpentError(NO_TIME)
         to_share_s = max(0.0, self.deadline_s - now_s - sum(estimate.ready_s for estimate in left))
         total = sum(estimate.work for estimate in left)
         estimate = self.estimates.pop(key)
