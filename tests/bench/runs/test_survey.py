@@ -300,7 +300,7 @@ def test_the_next_run_keeps_what_is_the_same(
         (tmp_path / name).mkdir()
         surveyed = Surveyed(tmp_path / name, "right")
         chosen = (make_comparison("mha"),)
-        surveyed.plan = replace(surveyed.plan, comparisons=chosen)
+        surveyed.plan = replace(surveyed.plan, comparisons=chosen, each_s=LIMIT_S)
         assert surveyed.look() == [("ok", None)]
         (survey,) = surveys_from(read_events(surveyed.place.journal)[0]).values()
         found.append((survey.predicted, survey.flop, survey.top1_agreement))

@@ -14,6 +14,7 @@ from bench.costs.kernels import FLASH, INDUCTOR_CPP, MATH
 from bench.files.kept_costs import KeptCosts
 from bench.records.arm_costs import ComputedCosts, Graphs, Survey
 from bench.records.comparison import Arm, Comparison
+from bench.records.errors import NO_TIME
 from bench.records.notes import Note
 from bench.records.task import SurveyJob
 from bench.worker import survey
@@ -166,11 +167,14 @@ def test_an_out_of_memory_case_is_predicted_only() -> None:
 def test_a_late_case_has_computed_values_only() -> None:
     """A case after the deadline is skipped with the remedy and not built."""
     late = look(item(compile="compile"), end_s=time.time() - 1)
-    assert (late.measured.status, late.measured.error) == (
-        *("skipped", "no time left in the budget; give a larger --budget"),
-    )
+    assert (late.measured.status, late.measured.error) == ("skipped", NO_TIME)
     assert late.flop == look(item()).flop
     assert (late.predicted, late.graphs, late.kernels, late.notes) == (None, None, (), ())
+
+
+def test_a_compiled_model_needs_time_left() -> None:
+    """A compiled model is not begun in the last seconds, which serve smaller cases."""
+    assert look(item(compile="compile"), end_s=time.time() + 5).measured.error == NO_TIME
 
 
 def test_kept_costs_serve_later_surveys(tmp_path: Path) -> None:
