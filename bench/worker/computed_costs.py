@@ -22,6 +22,7 @@ from bench.files.run_folder import digest
 from bench.machine.environment import code_digest
 from bench.machine.host import host_facts
 from bench.records.arm_costs import Case, Graphs, PredictedMemory
+from bench.suite.work import flops, least_bytes, parameters
 from bench.timing.device import forget_imports, found_devices
 
 T = TypeVar("T")
@@ -117,9 +118,19 @@ class CaseCosts:
         measure = partial(top1_agreement, self.case.arm, self.case.workload.device)
         return self._once("top1_agreement", "top-1", measure)
 
-    def known(self) -> dict[str, Any]:
-        """Return the values that need no computation, as fields of ``Survey``."""
+    def by_arithmetic(self) -> dict[str, Any]:
+        """Return the values that follow from names and sizes, as fields of ``Survey``."""
+        arm, workload = self.case.arm, self.case.workload
         return {
+            "flop": self.attempt("FLOPs", partial(flops, workload)),
+            "moved_bytes": self.attempt("moved bytes", partial(least_bytes, workload, arm)),
+            "parameters": self.attempt("parameters", partial(parameters, workload)),
+        }
+
+    def at_once(self) -> dict[str, Any]:
+        """Return the values that take no time, by arithmetic or kept, as fields of ``Survey``."""
+        return {
+            **self.by_arithmetic(),
             "predicted": self.costs.predicted,
             "graphs": self.costs.graphs,
             "error": self._error(self.costs.counted_flop),

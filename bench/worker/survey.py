@@ -31,7 +31,7 @@ from bench.records.comparison import MODEL_ARMS
 from bench.records.errors import NO_TIME
 from bench.records.notes import Note, NoteKind
 from bench.records.task import SurveyJob, Task
-from bench.suite.work import config_for, flops, least_bytes, parameters
+from bench.suite.work import config_for, flops
 from bench.timing.clocks import clock_for
 from bench.timing.device import fresh_memory, synchronize
 from bench.usercode.failures import failure
@@ -81,7 +81,7 @@ class ArmSurvey:
             found = {**self._by_shapes(), **self._by_running()}
         else:
             late = MeasuredMemory(status="skipped", error=NO_TIME)
-            found = {"measured": late, **self._at_once()}
+            found = {"measured": late, **({} if self.is_own else self.computed.at_once())}
         self.computed.keep()
         return Survey(
             key=self.case.key,
@@ -116,20 +116,9 @@ class ArmSurvey:
             return {}
         return {
             "predicted": self.computed.predicted(),
-            **self._by_arithmetic(),
+            **self.computed.by_arithmetic(),
             "error": self.computed.flops_error(),
             "graphs": self.computed.graphs(),
-        }
-
-    def _at_once(self) -> dict[str, Any]:
-        """Return the costs that are kept or follow by arithmetic; none for a user's own arms."""
-        return {} if self.is_own else {**self._by_arithmetic(), **self.computed.known()}
-
-    def _by_arithmetic(self) -> dict[str, Any]:
-        return {
-            "flop": self._try("FLOPs", partial(flops, self.workload)),
-            "moved_bytes": self._try("moved bytes", partial(least_bytes, self.workload, self.arm)),
-            "parameters": self._try("parameters", partial(parameters, self.workload)),
         }
 
     def _by_running(self) -> dict[str, Any]:

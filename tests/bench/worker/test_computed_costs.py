@@ -1,9 +1,9 @@
 """bench.worker.computed_costs: each value is computed once, and again where it may differ."""
 
 import ast
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
 import pytest
 import torch
@@ -15,8 +15,7 @@ from bench.records.comparison import Arm
 from bench.worker import computed_costs
 from bench.worker.computed_costs import CaseCosts, depends_on, open_kept_costs
 from helpers.records import make_workload
-
-T = TypeVar("T")
+from helpers.tasks import Attempts
 
 ROOT = Path(__file__).parents[3]
 CASE = Case(
@@ -28,19 +27,6 @@ COSTS = ComputedCosts(
     graphs=Graphs(breaks=0, recompiles=1),
     top1_agreement=1.0,
 )
-
-
-class Attempts:
-    """Computes values and notes their names; ``fails`` makes each attempt fail."""
-
-    def __init__(self, *, fails: bool = False) -> None:
-        self.fails = fails
-        self.names: list[str] = []
-
-    def __call__(self, what: str, compute: Callable[[], T]) -> T | None:
-        """Compute a value."""
-        self.names.append(what)
-        return None if self.fails else compute()
 
 
 def values(costs: CaseCosts) -> list[Any]:
@@ -71,18 +57,23 @@ def test_what_failed_is_tried_again(tmp_path: Path) -> None:
     assert values(second) == [None, COSTS.graphs, 1.0]
 
 
-def test_kept_values_need_no_attempt(tmp_path: Path) -> None:
-    """What is kept is known at once; what is not stays missing."""
+def test_values_without_computation(tmp_path: Path) -> None:
+    """What is kept or follows from sizes is known at once; the rest stays missing."""
     kept, attempts = KeptCosts(tmp_path, {}), Attempts()
-    assert set(CaseCosts(CASE, kept, attempts).known().values()) == {None}
+    costs = CaseCosts(CASE, kept, attempts)
+    sizes = costs.by_arithmetic()
+    missing = dict.fromkeys(("predicted", "graphs", "error", "top1_agreement"))
+    assert costs.at_once() == {**missing, **sizes}
     kept.keep(CASE, COSTS)
-    assert CaseCosts(CASE, kept, attempts).known() == {
-        "predicted": None,
+    assert CaseCosts(CASE, kept, attempts).at_once() == {
+        **missing,
+        **sizes,
         "graphs": COSTS.graphs,
-        "error": None,
         "top1_agreement": 1.0,
     }
-    assert attempts.names == []
+    assert attempts.names == ["FLOPs", "moved bytes", "parameters"] * 3
+    assert sizes["flop"] == COSTS.counted_flop
+    assert sizes["parameters"] > 7e6
 
 
 def test_a_kept_count_is_checked_against_arithmetic(tmp_path: Path) -> None:
@@ -93,7 +84,7 @@ def test_a_kept_count_is_checked_against_arithmetic(tmp_path: Path) -> None:
     said = costs.flops_error()
     assert said is not None
     assert said.endswith(" by arithmetic, 12 by FlopCounterMode")
-    assert costs.known()["error"] == said
+    assert costs.at_once()["error"] == said
 
 
 def test_an_eager_arm_has_no_graphs(tmp_path: Path) -> None:

@@ -20,6 +20,7 @@ from bench.records.task import SurveyJob
 from bench.worker import survey
 from bench.worker.survey import ArmSurvey
 from helpers.records import make_workload
+from helpers.tasks import Attempts
 
 SMALL = {"component": "block", "variant": "B/32", "patch_size": 32, "image_size": 64}
 
@@ -181,11 +182,11 @@ def test_kept_costs_serve_later_surveys(tmp_path: Path) -> None:
     """A later survey has the same values, and a late case those that are kept."""
     first = ArmSurvey(item(), None, kept=KeptCosts(tmp_path, {})).survey()
     again = ArmSurvey(item(), None, kept=KeptCosts(tmp_path, {}))
-    attempts: list[str] = []
-    again.computed.attempt = lambda what, _: attempts.append(what)
+    attempts = Attempts()
+    again.computed.attempt = attempts
     second = again.survey()
     late = ArmSurvey(item(), None, time.time() - 1, kept=KeptCosts(tmp_path, {})).survey()
-    assert attempts == []
+    assert attempts.names == ["FLOPs", "moved bytes", "parameters"]  # by arithmetic
     assert second.measured.status == "ok"
     for found in (second, late):
         assert (found.predicted, found.error, found.graphs, found.top1_agreement) == (
