@@ -185,7 +185,9 @@ def test_the_kept_run_would_take_the_same_steps(kept: tuple[RunState, list[Event
         if each["kind"] in ("process", CHOICE):
             step = state.next_step()
             steps.append(kinds(step))
-            assert keys_of(step) == taken(events[place:]), steps
+            # The run was made before cases were surveyed in today's order.
+            in_order = sorted if kinds(step) == "survey" else list
+            assert in_order(keys_of(step)) == in_order(taken(events[place:])), steps
         state.add(each)
     passes = [f"pass {index}" for index in range(3)]
     assert steps == [*passes, "choice", *passes[:2], "survey", "pass 3"]
