@@ -96,7 +96,7 @@ class Record:
     disturbed: int | None = None
     """Pairs that foreign load disturbed."""
     unsteady: str | None = None
-    """Arms whose warm-up had not ended, and in how many passes."""
+    """Arms whose times moved while they were measured, and how far from start to end of a pass."""
     inputs: str | None = None
     """Inputs of a user's own arms: shapes, or the function that makes them."""
     error: str | None = None

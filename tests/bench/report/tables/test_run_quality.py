@@ -64,12 +64,12 @@ def test_expected_false_verdicts() -> None:
             [DISTURBED],
         ),
         (
-            [{"unsteady": "arm in 1 of 3 passes"}],
-            ["1 row is not settled: still warming up, or out of time for warm-up."],
+            [{"unsteady": "arm 12 % faster at the end"}],
+            ["1 row is unsteady: times moved while they were measured."],
         ),
         (
-            [{"unsteady": "arm in 1 of 3 passes"}] * 2,
-            ["2 rows are not settled: still warming up, or out of time for warm-up."],
+            [{"unsteady": "arm 12 % faster at the end"}] * 2,
+            ["2 rows are unsteady: times moved while they were measured."],
         ),
     ],
 )
