@@ -182,6 +182,14 @@ class Record:
     """Lower end of the 95 % interval of ``yardstick_ratio``."""
     yardstick_high: float | None = None
     """Upper end of the 95 % interval of ``yardstick_ratio``."""
+    pooled_speedup: float | None = None
+    """``speedup`` by all workloads of an arm together, shrunk as far as these agree; attention and
+    compile only.
+    """
+    pooled_low: float | None = None
+    """Lower end of the 95 % interval of ``pooled_speedup``."""
+    pooled_high: float | None = None
+    """Upper end of the 95 % interval of ``pooled_speedup``."""
 
     @property
     def workload(self) -> Workload:
