@@ -208,7 +208,7 @@ def _open(record: Record, control: Record, notes: Iterable[Note]) -> Iterator[st
     if control.verdict in ("faster", "slower"):
         yield "the baseline was judged different from itself: the machine is too noisy"
     if record.unsteady:
-        yield f"warm-up had not ended: {record.unsteady}; give a larger budget_s"
+        yield f"times moved while they were measured: {record.unsteady}; give a larger budget_s"
     if record.disturbed:
         yield f"{record.disturbed} of {record.rounds} pairs were disturbed by foreign load"
     yield from map(str, notes)

@@ -1,5 +1,7 @@
 """The order of the tests, and a finished run that tests read or copy."""
 
+import os
+
 import pytest
 
 from helpers.processes import SMALLEST, command, ended, environment, started
@@ -11,6 +13,10 @@ _ASKED = (
     *("--factors", "patcher,attention,precision", "--choose", "--objective", "memory"),
     *("--passes", "2", "--precision", "90%", "--budget", "100s"),
 )
+
+
+# Runs of tests compute everything, and leave the user's cache alone.
+os.environ["VITBENCH_CACHE"] = "off"
 
 
 @pytest.fixture(scope="session")

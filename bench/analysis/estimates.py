@@ -1,4 +1,4 @@
-"""Estimates of one pass: the ratio of two arms, its variance, and whether an arm had settled."""
+"""Estimates of one pass: the ratio of two arms and its variance."""
 
 import math
 from collections.abc import Sequence
@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.special import ndtr, stdtrit
+from scipy.special import stdtrit
 
 CONFIDENCE = 0.95
 Floats = NDArray[np.float64]
@@ -25,12 +25,6 @@ _MOST_BLOCKS = 10
 # tests/bench/analysis/test_estimates.py, since known corrections (Croux and Rousseeuw 1992) are for
 # deviations from one median, not from one for each order.
 _LOG_BIAS = (-0.60, 0.40, 0.65, 0.53, 0.11, 0.20, 0.16, 0.13)
-# An arm has not settled if its calls become faster by more than TREND from the first third to the
-# last, with a probability below TREND_P under no trend.
-TREND = 0.03
-TREND_P = 0.01
-_LEAST_TREND = 9
-_MOST_TREND = 400
 
 
 @dataclass(frozen=True)
@@ -189,34 +183,3 @@ def within_process(baseline_s: Sequence[float], arm_s: Sequence[float]) -> Inter
     quantile = float(stdtrit(max(len(means) - 1, 1), 0.5 + CONFIDENCE / 2))
     half = quantile * math.sqrt(max(found.variance, between))
     return Interval(value, value * math.exp(-half), value * math.exp(half))
-
-
-def is_trending(times_s: Sequence[float], partner_s: Sequence[float]) -> bool:
-    """Return whether an arm still became faster while it was measured: warm-up had not ended.
-
-    Its times must fall by the Mann-Kendall test (Mann 1945), both alone and relative to those of
-    its partner in the same pairs: a trend of the machine affects both arms and cancels in the
-    ratio. Returns False for short series.
-    """
-    if len(times_s) < _LEAST_TREND:
-        return False
-    own = np.log(np.asarray(times_s))
-    against = own - np.log(np.asarray(partner_s))
-    return all(_falls(series) for series in (own, against))
-
-
-def _falls(series: Floats) -> bool:
-    third = len(series) // 3
-    fall = float(np.median(series[:third]) - np.median(series[-third:]))
-    return fall > TREND and kendall_p(series) < TREND_P
-
-
-def kendall_p(series: Floats) -> float:
-    """Return the one-sided p-value of a falling trend by the Mann-Kendall test."""
-    # All pairs of thousands of values would take seconds at no gain.
-    series = series[:: 1 + len(series) // _MOST_TREND]
-    count = len(series)
-    later, earlier = np.tril_indices(count, -1)
-    score = float(np.sign(series[later] - series[earlier]).sum())
-    sd = math.sqrt(count * (count - 1) * (2 * count + 5) / 18)
-    return float(ndtr((score + 1) / sd))

@@ -1,9 +1,9 @@
-"""The status of a row, which of its arms had not settled, and its notes."""
+"""The status of a row, which of its arms moved while they were measured, and its notes."""
 
 from collections.abc import Iterator, Sequence
 
-from bench.analysis.estimates import is_trending
 from bench.analysis.limit_shares import is_beyond
+from bench.analysis.trends import moved
 from bench.analysis.uneven_load import uneven_notes
 from bench.records.arm_costs import Survey
 from bench.records.comparison import Comparison, Sample
@@ -42,17 +42,16 @@ def _error(sample: Sample) -> str | None:
 
 
 def unsteady(samples: Sequence[Sample]) -> str | None:
-    """Return which arms had not settled, and in how many passes: ``arm in 1 of 3 passes``."""
-    found: dict[str, int] = {}
-    for sample in samples:
-        trending = {
-            "baseline": is_trending(sample.baseline_s, sample.arm_s),
-            "arm": is_trending(sample.arm_s, sample.baseline_s),
-        }
-        for name in ("baseline", "arm"):
-            if trending[name] or name in sample.unsettled:
-                found[name] = found.get(name, 0) + 1
-    parts = [f"{name} in {count} of {len(samples)} passes" for name, count in found.items()]
+    """Return which arms moved while they were measured: ``arm 12 % faster at the end``."""
+    changes = {
+        "baseline": moved([(each.baseline_s, each.arm_s) for each in samples]),
+        "arm": moved([(each.arm_s, each.baseline_s) for each in samples]),
+    }
+    parts = [
+        f"{name} {abs(100 * change):.0f} % {'slower' if change > 0 else 'faster'} at the end"
+        for name, change in changes.items()
+        if change is not None
+    ]
     return ", ".join(parts) or None
 
 

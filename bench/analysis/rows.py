@@ -11,6 +11,7 @@ from bench.analysis.estimates import Interval, PassEstimate, estimate_pass, geom
 from bench.analysis.judging import judge_run
 from bench.analysis.limit_shares import within_limits
 from bench.analysis.notes import row_notes, status_and_error, unsteady
+from bench.analysis.pooling import with_pooled
 from bench.analysis.ratios import with_throughput, with_yardstick
 from bench.analysis.replication import Effect, effect
 from bench.analysis.row_costs import with_costs
@@ -111,7 +112,7 @@ def analyse(
     left_out = sum(each.left_out for group in passes.values() for each in group)
     effects = {key: each.effect for key, each in judged.items() if key not in withheld}
     uneven = UnevenLoad.of({each.key: by_key[each.key] for each in comparisons})
-    found = within_limits(rows)
+    found = with_pooled(within_limits(rows), effects)
     return Analysis(found, controls, widths, causes(by_key), left_out, notes, effects, uneven)
 
 

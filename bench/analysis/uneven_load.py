@@ -12,10 +12,7 @@ from dataclasses import dataclass
 from bench.records.comparison import Sample
 from bench.records.notes import Note, NoteKind
 
-REMEDY = (
-    "stop other programs, measure with fewer threads than free cores (OMP_NUM_THREADS), or measure "
-    "later"
-)
+REMEDY = "stop other programs, set OMP_NUM_THREADS to the number of free cores, or measure later"
 
 
 @dataclass(frozen=True, kw_only=True)

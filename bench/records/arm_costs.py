@@ -124,6 +124,19 @@ class Graphs:
 
 
 @dataclass(frozen=True, kw_only=True)
+class ComputedCosts:
+    """Costs of a case that are the same in every run; None if a value was not computed.
+
+    ``counted_flop`` is of one call, by PyTorch's counter.
+    """
+
+    predicted: PredictedMemory | None = None
+    counted_flop: int | None = None
+    graphs: Graphs | None = None
+    top1_agreement: float | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
 class Survey:
     """The costs of one arm on one workload; ``key`` is the case's.
 

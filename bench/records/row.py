@@ -106,7 +106,7 @@ class Record:
     disturbed: int | None = None
     """Pairs that foreign load disturbed."""
     unsteady: str | None = None
-    """Arms whose warm-up had not ended, and in how many passes."""
+    """Arms whose times moved while they were measured, and how far from start to end of a pass."""
     inputs: str | None = None
     """Inputs of a user's own arms: shapes, or the function that makes them."""
     error: str | None = None
@@ -192,6 +192,14 @@ class Record:
     """Lower end of the 95 % interval of ``yardstick_ratio``."""
     yardstick_high: float | None = None
     """Upper end of the 95 % interval of ``yardstick_ratio``."""
+    pooled_speedup: float | None = None
+    """``speedup`` by all workloads of an arm together, shrunk as far as these agree; attention and
+    compile only.
+    """
+    pooled_low: float | None = None
+    """Lower end of the 95 % interval of ``pooled_speedup``."""
+    pooled_high: float | None = None
+    """Upper end of the 95 % interval of ``pooled_speedup``."""
 
     @property
     def workload(self) -> Workload:

@@ -102,9 +102,14 @@ class SurveyJob:
     """Whether to derive everything from shapes, because memory did not suffice in a pass."""
 
     @property
+    def case(self) -> Case:
+        """The arm on its workload."""
+        return Case(workload=self.comparison.workload, arm=self.comparison.arm)
+
+    @property
     def key(self) -> str:
         """Name of the case, unique within a run."""
-        return Case(workload=self.comparison.workload, arm=self.comparison.arm).key
+        return self.case.key
 
     @property
     def device(self) -> str:

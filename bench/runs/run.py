@@ -1,6 +1,7 @@
 """Run from request to rows: probe the machine, plan, measure the passes, merge."""
 
 import shutil
+import time
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager, nullcontext, suppress
 from dataclasses import asdict, dataclass, field, replace
@@ -56,7 +57,10 @@ class Progress(Protocol):
         """Show the effect of an interrupt, and its maximum duration."""
 
     def extend(self, count: int) -> None:
-        """Add coming measurements: of a further pass, a choice or the survey."""
+        """Add coming measurements: of a further pass or a choice."""
+
+    def begin_survey(self, count: int, seconds: float) -> None:
+        """Add the cases of a survey, which takes at most ``seconds``."""
 
     def end(self) -> None:
         """Remove the display."""
@@ -180,8 +184,9 @@ def _measure(state: RunState, progress: Progress) -> None:
                 task = pass_task(state.plan, coming, _place(state), state.samples)
                 run_to_completion(task, reader, show)
             case jobs:
-                progress.extend(len(jobs))
-                run_to_completion(survey_task(state.plan, jobs, _place(state)), reader, show)
+                asked = survey_task(state.plan, jobs, _place(state))
+                progress.begin_survey(len(jobs), asked.end_s - time.time())
+                run_to_completion(asked, reader, show)
         for event in reader.new_events(final=True):
             show(event)
 

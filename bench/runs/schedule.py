@@ -22,7 +22,7 @@ _BASE_SHARE = 0.85
 # Share for the pass that compares precisions, before everything else.
 _PRECISION_SHARE = 0.12
 # Shares for the survey and for the chosen combinations.
-_SURVEY_SHARE = 0.15
+_SURVEY_SHARE = 0.1
 _CHOICE_SHARE = 0.12
 # Target seconds of a further pass: short ones start too many processes, long ones adapt too late.
 _FURTHER_PASS_S = 45.0

@@ -1,54 +1,100 @@
 """The survey of a run: every arm once, alone, in worker processes."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 
+from bench.analysis.gains import WHOLES
+from bench.analysis.rows import speedup
 from bench.records.arm_costs import Survey, computed_in
-from bench.records.comparison import CHOICE, MODEL_ARMS, Comparison, Sample
+from bench.records.comparison import CHOICE, DEFAULT_ARM, MODEL_ARMS, Comparison, Sample
 from bench.records.plan import Plan
 from bench.records.task import SurveyJob
+from bench.runs.combination import SURVEYED_OBJECTIVES
 from bench.suite.work import flops
 
 # The survey's maximum share of a run's time, or these seconds if that is more; cases that it does
-# not reach stay empty.
-_SHARE = 0.2
+# not reach stay empty. A run that chooses by what only the survey measures gets more.
+_SHARE, _DECISIVE_SHARE = 0.1, 0.2
 _LEAST_S = 30.0
 # Statuses of a case that ran in a pass, and of a case worth surveying.
 _RUNS = {"ok", "wrong"}
 _SURVEYED = {*_RUNS, "oom"}
 # Minimum seconds of a case, if every comparison has a time of its own.
 _EACH_S = 20.0
+# An arm whose speed-up is below this with its whole interval is nobody's choice.
+_LOST = 1 / 1.2
 
 
-def survey_jobs(comparisons: Sequence[Comparison]) -> list[SurveyJob]:
+def survey_jobs(
+    comparisons: Sequence[Comparison], samples: Sequence[Sample] = ()
+) -> list[SurveyJob]:
     """Return one job for each case; a baseline has the limits in its candidates' number formats.
 
-    Chosen combinations come first, then small cases; compiled models come last, because one takes
-    as long as many others.
+    In the order in which a reader needs them: the default and the chosen combinations on the block
+    or model that is decided about, then the other cases, at last arms that failed in the passes or
+    are slower by far, whose number formats need no limit. Small cases come first among equals, and
+    compiled models last, because one takes as long as many others.
     """
+    lost = set(_lost(comparisons, samples))
     found: dict[str, SurveyJob] = {}
+    uses: dict[str, list[Comparison]] = {}
     for each in comparisons:
-        job = SurveyJob(comparison=each, limits=_limits(each, comparisons))
+        job = SurveyJob(comparison=each, limits=_limits(each, comparisons, lost))
         known = found.setdefault(job.key, job)
         limits = tuple(dict.fromkeys([*known.limits, *job.limits]))
         found[job.key] = replace(known, limits=limits)
-    return sorted(found.values(), key=_cost)
+        uses.setdefault(job.key, []).append(each)
+    return sorted(found.values(), key=lambda job: _turn(job, uses[job.key], lost))
 
 
-def _cost(job: SurveyJob) -> tuple[bool, bool, float]:
-    """Return the sort key of a job, by rough cost; a user's own arms count as free."""
-    work, arm = job.comparison.workload, job.comparison.arm
-    is_asked = job.comparison.factor != CHOICE
-    return arm.compile in MODEL_ARMS, is_asked, flops(work) if work.variant else 0.0
+def _turn(
+    job: SurveyJob, uses: Sequence[Comparison], lost: set[str]
+) -> tuple[bool, bool, bool, float]:
+    """Return the sort key of a job, by use and rough cost; a user's own arms count as free."""
+    work, arm = job.case.workload, job.case.arm
+    return (
+        all(each.key in lost for each in uses),
+        not any(map(_is_decisive, uses)),
+        arm.compile in MODEL_ARMS,
+        flops(work) if work.variant else 0.0,
+    )
 
 
-def _limits(baseline: Comparison, comparisons: Sequence[Comparison]) -> tuple[str, ...]:
+def _is_decisive(comparison: Comparison) -> bool:
+    """Whether its arm is a chosen combination, or the default that these are compared with."""
+    component = comparison.workload.component
+    default = component in WHOLES and comparison.arm == DEFAULT_ARM.as_part(component)
+    return default or comparison.factor == CHOICE
+
+
+def _lost(comparisons: Sequence[Comparison], samples: Sequence[Sample]) -> Iterator[str]:
+    """Yield the keys of the candidates that failed in every pass or are slower by far."""
+    by_key: dict[str, list[Sample]] = {}
+    for sample in samples:
+        by_key.setdefault(sample.key, []).append(sample)
+    for each in comparisons:
+        found = by_key.get(each.key)
+        if found and not each.is_control and _is_lost(found):
+            yield each.key
+
+
+def _is_lost(samples: Sequence[Sample]) -> bool:
+    interval = speedup(samples)
+    if interval is None or all(each.status != "ok" for each in samples):
+        return True
+    return interval.high is not None and interval.high < _LOST
+
+
+def _limits(
+    baseline: Comparison, comparisons: Sequence[Comparison], lost: set[str]
+) -> tuple[str, ...]:
     """Return the number formats of the arms compared with a control; parts of vitcore only."""
     if not baseline.is_control or baseline.arm.factory is not None:
         return ()
     work, arm = baseline.workload, baseline.arm
-    candidates = (c.arm for c in comparisons if (c.workload, c.baseline) == (work, arm))
-    return tuple(dict.fromkeys(computed_in(each.precision) for each in candidates))
+    rivals = (c for c in comparisons if (c.workload, c.baseline) == (work, arm))
+    formats = (computed_in(c.arm.precision) for c in rivals if c.key not in lost)
+    return tuple(dict.fromkeys(formats))
 
 
 def left(
@@ -62,7 +108,7 @@ def left(
         return []
     outcomes = _outcomes(plan.comparisons, samples)
     found = []
-    for job in survey_jobs(plan.comparisons):
+    for job in survey_jobs(plan.comparisons, samples):
         outcome = outcomes.get(job.key, set())
         if job.key in surveys or (outcome and not outcome & _SURVEYED):
             continue
@@ -85,4 +131,5 @@ def seconds(plan: Plan, cases: int, spent_s: float) -> float:
     # A gate needs every value: a missing one is an error.
     if plan.each_s is not None or plan.gate is not None:
         return cases * max(_EACH_S, plan.each_s or 0.0)
-    return max(_SHARE * plan.budget_s, min(_LEAST_S, plan.budget_s - spent_s))
+    share = _DECISIVE_SHARE if plan.objective in SURVEYED_OBJECTIVES else _SHARE
+    return max(share * plan.budget_s, min(_LEAST_S, plan.budget_s - spent_s))

@@ -6,11 +6,10 @@ Each value is tried by itself: one that cannot be measured is left out, with the
 import math
 import time
 import traceback
-from collections.abc import Callable, Sequence
-from contextlib import nullcontext, suppress
+from collections.abc import Callable
+from contextlib import nullcontext
 from dataclasses import replace
 from functools import cache, partial
-from importlib import import_module
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -20,22 +19,23 @@ from bench.arms.build_and_check import build_one
 from bench.arms.candidate import Candidate
 from bench.arms.compiling import start_compiler, use_cache
 from bench.arms.levels import dtype_of, pinned_precision, tf32
-from bench.costs.flops import counted_by_running, disagreement
-from bench.costs.graphs import graphs_of
+from bench.costs.flops import counted_by_running
 from bench.costs.kernels import kernels_of
 from bench.costs.limits import copy_bytes_per_s, fastest, paired_ratio
 from bench.costs.memory import ProcessBaseline, memory_of
-from bench.costs.memory_prediction import predict
-from bench.costs.top1 import top1_agreement, trained
+from bench.costs.top1 import trained
+from bench.files.kept_costs import KeptCosts
 from bench.machine.energy import NoMeter, joules_per_call, meter_for
 from bench.records.arm_costs import Case, Limit, MeasuredMemory, Survey
-from bench.records.comparison import Arm
+from bench.records.comparison import MODEL_ARMS
+from bench.records.errors import NO_TIME
 from bench.records.notes import Note, NoteKind
 from bench.records.task import SurveyJob, Task
-from bench.suite.work import config_for, flops, least_bytes, parameters
+from bench.suite.work import config_for, flops
 from bench.timing.clocks import clock_for
-from bench.timing.device import forget_imports, fresh_memory, synchronize
+from bench.timing.device import fresh_memory, synchronize
 from bench.usercode.failures import failure
+from bench.worker.computed_costs import CaseCosts, load_modules, open_kept_costs
 from bench.worker.process import work
 from vitcore.costs import products
 
@@ -43,6 +43,10 @@ T = TypeVar("T")
 
 # Seconds for each number format: of choosing libraries, and of pairs of a call and its limit.
 _CHOICE_S, _LIMIT_S = 0.5, 0.5
+# Share of a survey's time after which no more limits are measured: other costs come first.
+_LIMITS_SHARE = 0.6
+# Minimum seconds left for a compiled model, whose code the passes have compiled.
+_COMPILED_S = 10.0
 # Minimum seconds left to train the model of digits, which serves all cases.
 _TRAIN_S = 10.0
 
@@ -56,33 +60,39 @@ class ArmSurvey:
         compiled: Path | None,
         end_s: float = math.inf,
         baseline: ProcessBaseline | None = None,
+        kept: KeptCosts | None = None,
     ) -> None:
         self.job, self.compiled, self.end_s = job, compiled, end_s
         self.baseline = baseline or ProcessBaseline()
         self.arm, self.workload = job.comparison.arm, job.comparison.workload
         self.case = Case(workload=self.workload, arm=self.arm)
         self.is_own = self.arm.factory is not None
+        self.computed = CaseCosts(self.case, kept or KeptCosts(None, {}), self._try)
+        self.limits_end_s = end_s
         self.notes: list[Note] = []
 
     def survey(self) -> Survey:
-        """Measure the costs; after the end of the survey's time, compute those from arithmetic."""
+        """Measure the costs; after the end of the survey's time, return those that take none."""
         start_s = time.perf_counter()
         if self.job.shapes_only:
             short = MeasuredMemory(status="oom", error="memory did not suffice in a pass")
             found = {**self._by_shapes(), "measured": short}
-        elif time.time() < self.end_s:
+        elif time.time() + self._least_s() < self.end_s:
             found = {**self._by_shapes(), **self._by_running()}
         else:
-            late = MeasuredMemory(
-                status="skipped", error="no time left in the budget; give a larger --budget"
-            )
-            found = {"measured": late, **({} if self.is_own else self._by_arithmetic())}
+            late = MeasuredMemory(status="skipped", error=NO_TIME)
+            found = {"measured": late, **({} if self.is_own else self.computed.at_once())}
+        self.computed.keep()
         return Survey(
             key=self.case.key,
             **found,
             notes=tuple(self.notes),
             seconds=time.perf_counter() - start_s,
         )
+
+    def _least_s(self) -> float:
+        """Return the seconds that the case needs: a compiled model many times those of others."""
+        return _COMPILED_S if self.arm.compile in MODEL_ARMS else 0.0
 
     def _try(self, what: str, measure: Callable[[], T]) -> T | None:
         """Measure a value; an exception becomes a note and None."""
@@ -105,23 +115,11 @@ class ArmSurvey:
             self._note("predicted memory and top-1", "the arm is a user's own")
             return {}
         return {
-            "predicted": self._try("predicted memory", partial(predict, self.case)),
-            **self._by_arithmetic(),
-            "error": self._try("FLOPs", partial(disagreement, self.arm, self.workload)),
-            "graphs": self._graphs(),
+            "predicted": self.computed.predicted(),
+            **self.computed.by_arithmetic(),
+            "error": self.computed.flops_error(),
+            "graphs": self.computed.graphs(),
         }
-
-    def _by_arithmetic(self) -> dict[str, Any]:
-        return {
-            "flop": self._try("FLOPs", partial(flops, self.workload)),
-            "moved_bytes": self._try("moved bytes", partial(least_bytes, self.workload, self.arm)),
-            "parameters": self._try("parameters", partial(parameters, self.workload)),
-        }
-
-    def _graphs(self) -> Any:
-        if self.arm.compile == "eager":
-            return None
-        return self._try("recompiles", partial(graphs_of, self.arm, self.workload))
 
     def _by_running(self) -> dict[str, Any]:
         """Return the costs measured by running the arm; its exception becomes the status."""
@@ -161,6 +159,9 @@ class ArmSurvey:
 
     def _limits(self, arm: Candidate) -> dict[str, Any]:
         if not self.job.limits:
+            return {}
+        if time.time() >= self.limits_end_s:
+            self._note("limits", "out of time", "give a larger --budget")
             return {}
         tried = {
             name: self._try(f"limit in {name}", partial(self._limit, arm, name))
@@ -214,10 +215,11 @@ class ArmSurvey:
         if self.workload.mode != "forward":
             self._note("top-1", "measured in forward calls only")
             return None
-        if not trained.cache_info().currsize and self.end_s - time.time() < _TRAIN_S:
+        is_ready = self.computed.costs.top1_agreement is not None or trained.cache_info().currsize
+        if not is_ready and self.end_s - time.time() < _TRAIN_S:
             self._note("top-1", "out of time", "give a larger --budget")
             return None
-        return self._try("top-1", partial(top1_agreement, self.arm, self.workload.device))
+        return self.computed.top1_agreement()
 
 
 @cache
@@ -227,19 +229,14 @@ def _copy_bytes_per_s(device: str) -> float:
 
 
 def run(task: Task[SurveyJob]) -> None:
-    """Survey each case of a task."""
-    baseline = ProcessBaseline()
-    _warm_up([job.comparison.arm for job in task.jobs])
-    work(task, lambda job: ArmSurvey(job, task.compiled, task.end_s, baseline).survey())
+    """Survey each case of a task; limits, which take longest, get the first part of its time."""
+    kept, baseline, now_s = open_kept_costs(), ProcessBaseline(), time.time()
+    load_modules([job.case for job in task.jobs], kept)
+    limits_end_s = now_s + _LIMITS_SHARE * (task.end_s - now_s)
 
+    def survey(job: SurveyJob) -> Survey:
+        found = ArmSurvey(job, task.compiled, task.end_s, baseline, kept)
+        found.limits_end_s = limits_end_s
+        return found.survey()
 
-def _warm_up(arms: Sequence[Arm]) -> None:
-    """Load modules that several cases need: they would count as memory of one case."""
-    kernels_of(lambda: torch.zeros(1), "cpu")
-    if any(arm.compile != "eager" for arm in arms):
-        import_module("torch.fx.experimental.symbolic_shapes")
-    if any(arm.factory is None for arm in arms):
-        # Without scikit-learn each survey has a note on top-1.
-        with suppress(ImportError):
-            import_module("sklearn.datasets")
-    forget_imports()
+    work(task, survey)

@@ -1,12 +1,15 @@
-"""Tasks of workers and their jobs with defaults; keywords change single values."""
+"""Tasks of workers and their jobs with defaults; keywords change single values. Attempts."""
 
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from bench.records.comparison import Comparison
 from bench.records.task import PassJob, SurveyJob, Task
 from helpers.records import make_comparison
+
+T = TypeVar("T")
 
 
 def make_pass_job(*comparisons: Comparison, **changes: Any) -> PassJob:
@@ -48,3 +51,16 @@ def make_survey_task(journal: Path, *jobs: SurveyJob, **changes: Any) -> Task[Su
         threads=2,
     )
     return replace(task, **changes)
+
+
+class Attempts:
+    """Computes values and notes their names; ``fails`` makes each attempt fail."""
+
+    def __init__(self, *, fails: bool = False) -> None:
+        self.fails = fails
+        self.names: list[str] = []
+
+    def __call__(self, what: str, compute: Callable[[], T]) -> T | None:
+        """Compute a value."""
+        self.names.append(what)
+        return None if self.fails else compute()

@@ -1,4 +1,4 @@
-"""Lines on the quality of a run: controls, false verdicts, disturbances, warm-up."""
+"""Lines on the quality of a run: controls, false verdicts, disturbances, trends."""
 
 from bench.analysis.rows import Analysis
 from bench.analysis.uneven_load import REMEDY, UnevenLoad
@@ -78,7 +78,7 @@ def _uneven_load(load: UnevenLoad) -> list[str]:
 
 
 def _disturbances(analysis: Analysis) -> list[str]:
-    """Lines on disturbed pairs and what became of them, and on rows that had not settled."""
+    """Lines on disturbed pairs and what became of them, and on unsteady rows."""
     lines, records = [], analysis.records
     rounds, disturbed = sum(r.rounds for r in records), sum(r.disturbed or 0 for r in records)
     if disturbed:
@@ -94,7 +94,5 @@ def _disturbances(analysis: Analysis) -> list[str]:
     unsteady = sum(record.unsteady is not None for record in records)
     if unsteady:
         rows = "row is" if unsteady == 1 else "rows are"
-        lines.append(
-            f"{unsteady} {rows} not settled: still warming up, or out of time for warm-up."
-        )
+        lines.append(f"{unsteady} {rows} unsteady: times moved while they were measured.")
     return lines

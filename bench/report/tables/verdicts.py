@@ -88,7 +88,7 @@ def remarks(records: Iterable[Record], notes: Mapping[str, Sequence[Note]]) -> l
         for note in notes.get(record.key, ()):
             found[str(note)].append(arm_name(record))
         if record.unsteady:
-            found[f"not settled in {workload(record)}: {record.unsteady}"].append(arm_name(record))
+            found[f"unsteady in {workload(record)}: {record.unsteady}"].append(arm_name(record))
     return [_remark(text, arms) for text, arms in found.items()]
 
 

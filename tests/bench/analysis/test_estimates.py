@@ -3,7 +3,6 @@
 import math
 import random
 from collections.abc import Sequence
-from itertools import permutations
 
 import numpy as np
 import pytest
@@ -13,8 +12,6 @@ from hypothesis import strategies as st
 from bench.analysis.estimates import (
     PassEstimate,
     estimate_pass,
-    is_trending,
-    kendall_p,
     log_correction,
     within_process,
 )
@@ -192,56 +189,6 @@ def test_the_variance_is_bounded(logs: list[float], order: random.Random) -> Non
     """For any order of pairs the variance is finite and below that of a single pair."""
     found = of_logs(order.sample(logs, len(logs)))
     assert 0 <= found.variance <= np.ptp(logs) ** 2 * 1.4826**2 * math.pi / 2
-
-
-def falling(by: float, count: int = 30) -> list[float]:
-    """Times that fall evenly by a share of the first, with a little noise."""
-    return [1 - by * index / count + 0.001 * (index % 3) for index in range(count)]
-
-
-STEADY = falling(0.0)
-
-
-@pytest.mark.parametrize(
-    ("own", "partner", "trending"),
-    [
-        (falling(0.2), STEADY, True),
-        (falling(0.2), falling(0.2), False),  # the machine got faster, for both
-        (falling(0.2), falling(0.1), True),
-        (falling(0.1), falling(0.2), False),
-        (falling(0.02), STEADY, False),  # too little to matter
-        (falling(-0.2), STEADY, False),  # it got slower
-        (STEADY, falling(0.2), False),  # the other one does
-        (STEADY, falling(-0.2), False),  # the other one got slower
-        (falling(0.5, 9), STEADY[:9], True),
-        (falling(0.5, 8), STEADY[:8], False),  # too short for a trend
-        ([], [], False),
-    ],
-)
-def test_trending(own: list[float], partner: list[float], trending: bool) -> None:  # noqa: FBT001
-    """An arm is trending if its times fall, both absolutely and against its partner's."""
-    assert is_trending(own, partner) is trending
-
-
-def test_noise_is_not_a_trend() -> None:
-    """Steady arms are rarely taken for trending, at any noise level."""
-    found = [
-        is_trending(np.exp(correlated(seed, 30, 0, 0.1)).tolist(), [1.0] * 30)
-        for seed in range(300)
-    ]
-    assert sum(found) <= 6
-
-
-@pytest.mark.parametrize("index", range(0, 720, 90))
-def test_kendall_is_the_share_of_orders_that_fall_as_far(index: int) -> None:
-    """The probability matches the exact count over all orders of six values."""
-    orders = [np.array(order, dtype=float) for order in permutations(range(6))]
-
-    def falls(values: np.ndarray) -> int:
-        return sum(int(values[i] > values[j]) for i in range(6) for j in range(i + 1, 6))
-
-    exact = np.mean([falls(order) >= falls(orders[index]) for order in orders])
-    assert kendall_p(orders[index]) == pytest.approx(exact, abs=0.02)
 
 
 @given(resolution_s=st.floats(1e-9, 1e-3))

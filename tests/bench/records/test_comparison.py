@@ -35,7 +35,8 @@ SCHEMA_5 = (
     "compile_warm_s, graph_breaks, recompiles, break_even_images, break_even_low_images, "
     "break_even_high_images, kernels, joules_per_image, "
     "throughput_ratio, throughput_low, throughput_high, compile_extra_bytes, "
-    "parameters, yardstick_ms, yardstick_ratio, yardstick_low, yardstick_high"
+    "parameters, yardstick_ms, yardstick_ratio, yardstick_low, yardstick_high, "
+    "pooled_speedup, pooled_low, pooled_high"
 )
 
 

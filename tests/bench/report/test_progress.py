@@ -4,15 +4,19 @@ import re
 from collections.abc import Sequence
 from dataclasses import replace
 from io import StringIO
+from types import SimpleNamespace
 
 import pytest
 from rich.console import Console
 
 from bench.records.arm_costs import Case, MeasuredMemory, Survey
 from bench.records.comparison import Sample
+from bench.records.errors import NO_TIME
 from bench.records.plan import Plan
 from bench.report.progress import RunProgress
+from helpers.machine import FakeTime
 from helpers.records import make_comparison, make_plan, make_sample, make_survey
+from helpers.reports import check_golden
 
 CONTROL, CANDIDATE = make_comparison("mha"), make_comparison("manual")
 PLAN = make_plan(passes=2, comparisons=(CONTROL, CANDIDATE))
@@ -53,7 +57,8 @@ def followed(
 
 def without_time(lines: Sequence[str]) -> list[str]:
     """Return the lines without the remaining time."""
-    return [re.sub(r"  (\d+ min )?\d+ s left( at most)?$", "", line) for line in lines]
+    left = r"  (\d+ min )?\d+ s left( for the survey)?( at most)?$"
+    return [re.sub(left, "", line) for line in lines]
 
 
 def test_lines() -> None:
@@ -172,7 +177,7 @@ def surveyed(*, terminal: bool, surveys: Sequence[Survey] = SURVEYS) -> str:
     progress = RunProgress(console)
     with console.capture() as capture:
         progress.begin(PLAN, SAMPLES, 0.0, 0)
-        progress.extend(len(surveys))
+        progress.begin_survey(len(surveys), 60.0)
         for survey in surveys:
             progress.show_start(survey.key, None)
             progress.show_survey(survey)
@@ -209,6 +214,73 @@ def test_surveyed_cases_have_readable_names() -> None:
     ]
 
 
+def test_time_left_for_a_survey(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A survey counts its own seconds, whatever is left of the run; then passes count the run's."""
+    clock = FakeTime()
+    monkeypatch.setattr("bench.report.progress.time", SimpleNamespace(monotonic=clock))
+    console = Console(file=StringIO(), width=200)
+    progress = RunProgress(console)
+    with console.capture() as capture:
+        progress.begin(replace(PLAN, budget_s=570.0), [], 440.0, 0)
+        progress.show_sample(SAMPLES[0])
+        progress.begin_survey(3, 57.0)
+        for passed_s in (6.5, 50.0, 10.0):
+            clock.now_s += passed_s
+            progress.show_survey(SURVEYS[0])
+        progress.extend(2)
+        progress.show_sample(SAMPLES[1])
+        clock.now_s += 60.0
+        progress.show_sample(SAMPLES[2])
+    assert [line.rpartition("  ")[2] for line in capture.get().splitlines()] == [
+        "2 min 10 s left at most",
+        "51 s left for the survey at most",
+        "1 s left for the survey at most",
+        "time is up",
+        "1 min 04 s left at most",
+        "4 s left at most",
+    ]
+
+
+def late(sample: Sample) -> Sample:
+    """Return a sample that the budget left no time for."""
+    return replace(sample, status="skipped", error=NO_TIME, arm_s=(), baseline_s=())
+
+
+NOT_REACHED = MeasuredMemory(status="skipped", error=NO_TIME)
+
+
+@pytest.mark.parametrize("terminal", [True, False])
+def test_what_had_no_time_is_one_line(*, terminal: bool) -> None:
+    """Comparisons and cases without time are counted in one line for each pass and the survey."""
+    console = Console(file=StringIO(), width=200, force_terminal=terminal)
+    progress = RunProgress(console)
+    with console.capture() as capture:
+        progress.begin(replace(PLAN, budget_s=-1.0), [], 0.0, 0)
+        for sample in (SAMPLES[0], late(SAMPLES[1]), late(SAMPLES[2]), late(SAMPLES[3])):
+            progress.show_start(sample.key, sample.pass_index)
+            progress.show_sample(sample)
+        progress.begin_survey(60, 0.0)
+        progress.show_start("first", None)
+        progress.show_survey(make_survey("first"))
+        for number in range(59):
+            progress.show_start(str(number), None)
+            progress.show_survey(make_survey(str(number), measured=NOT_REACHED))
+        progress.end()
+    text = capture.get()
+    if terminal:
+        assert text.count(NO_TIME) == 3
+        assert text.endswith("\x1b[2K")
+    else:
+        check_golden("progress.txt", text)
+
+
+def test_an_end_in_between_keeps_the_order() -> None:
+    """A result after ones without time comes after their line."""
+    lines = followed([late(SAMPLES[0]), SAMPLES[1]], terminal=False).splitlines()
+    assert lines[0] == f"pass 1/2  1 comparison not measured: {NO_TIME}"
+    assert lines[1].startswith(f"pass 1/2  2/4  {CONTROL.key}  skipped")
+
+
 def test_the_bar_of_a_survey() -> None:
     """In a terminal the bar names the current case and the number left."""
     text = surveyed(terminal=True, surveys=SURVEYS[:1])
@@ -224,7 +296,7 @@ def test_passes_after_a_survey() -> None:
     sample = make_sample(CANDIDATE, 2)
     with console.capture() as capture:
         progress.begin(PLAN, SAMPLES, 0.0, 0)
-        progress.extend(1)
+        progress.begin_survey(1, 60.0)
         progress.show_survey(SURVEYS[0])
         progress.extend(1)
         progress.show_sample(sample)

@@ -244,8 +244,8 @@ def test_a_run_ends_if_nothing_can_run() -> None:
         ({}, 1.0),
         ({"precision": 0.001}, 0.85),
         ({"choose": True}, 0.85 - 0.12),
-        ({"survey": True}, 1 - 0.15),
-        ({"choose": True, "survey": True}, 0.85 - 0.12 - 0.15),
+        ({"survey": True}, 1 - 0.1),
+        ({"choose": True, "survey": True}, 0.85 - 0.12 - 0.1),
     ],
 )
 def test_planned_passes_share_the_time(changes: dict[str, float], share: float) -> None:

@@ -12,8 +12,8 @@ import pytest
 from bench.files.journal import JournalReader, read_events
 from bench.files.run_folder import create_run_folder
 from bench.records.arm_costs import Case
-from bench.records.comparison import Comparison
-from bench.records.errors import RunError
+from bench.records.comparison import CHOICE, DEFAULT_ARM, Comparison
+from bench.records.errors import NO_TIME, RunError
 from bench.records.task import SurveyJob
 from bench.runs.processes import run_to_completion
 from bench.runs.survey import left, seconds, survey_jobs
@@ -66,6 +66,68 @@ def test_own_arms_have_no_limit() -> None:
     """The products of own arms are unknown, so no limit is measured."""
     control = compare("a.py:f", "a.py:f")
     assert [each.limits for each in survey_jobs([control, compare("a.py:f", "a.py:g")])] == [(), ()]
+
+
+SLOWER: dict[str, Any] = {"baseline_s": (0.01,) * 6, "arm_s": (0.02,) * 6}
+
+
+def test_what_is_decided_by_comes_first() -> None:
+    """The default and the chosen arm of a block or model come before all parts."""
+    part, block = make_comparison("mha"), {"factor": "precision", "component": "block"}
+    rival = make_comparison("bf16", baseline="fp32", **block)
+    default = replace(rival, baseline=DEFAULT_ARM, arm=DEFAULT_ARM)
+    chosen = replace(default, factor=CHOICE, arm=replace(DEFAULT_ARM, precision="amp_bf16"))
+    found = [each.comparison for each in survey_jobs([part, rival, chosen, default])]
+    assert found == [chosen, default, part, rival]
+
+
+@pytest.mark.parametrize(
+    ("changes", "is_last"),
+    [
+        (SLOWER, True),
+        ({"baseline_s": (0.01,) * 6, "arm_s": (0.0115,) * 6}, False),  # by less than a fifth
+        ({"baseline_s": (0.02,) * 6, "arm_s": (0.01,) * 6}, False),
+        ({"status": "wrong"}, True),
+        ({"status": "oom", "baseline_s": (), "arm_s": ()}, True),
+    ],
+)
+def test_an_arm_that_lost_comes_last(changes: dict[str, Any], *, is_last: bool) -> None:
+    """An arm that failed, or is slower by far in all passes, comes after larger cases."""
+    small = make_comparison("mha_weights", baseline="mha")
+    large = make_comparison("mha", baseline="mha", batch_size=64)
+    samples = [make_sample(small, index, **changes) for index in range(3)]
+    found = [each.comparison for each in survey_jobs([small, large], samples)]
+    assert found == ([large, small] if is_last else [small, large])
+
+
+def test_one_pass_cannot_tell_that_an_arm_lost() -> None:
+    """An arm with a single pass has no interval and keeps its turn."""
+    small = make_comparison("mha_weights", baseline="mha")
+    large = make_comparison("mha", baseline="mha", batch_size=64)
+    found = survey_jobs([large, small], [make_sample(small, **SLOWER)])
+    assert [each.comparison for each in found] == [small, large]
+
+
+def test_a_baseline_never_loses() -> None:
+    """A control keeps its turn, also where its case has lost as a candidate."""
+    other = make_comparison("mha", baseline="sdpa")
+    control = replace(other, factor="kernel", baseline=other.arm)
+    large = make_comparison("sdpa", baseline="sdpa", batch_size=64)
+    samples = [
+        make_sample(each, index, **SLOWER) for each in (other, control) for index in range(3)
+    ]
+    found = [each.key for each in survey_jobs([large, other, control], samples)]
+    assert found == [make_survey_job(other).key, make_survey_job(large).key]
+
+
+def test_formats_of_lost_arms_need_no_limit() -> None:
+    """A number format in which every arm lost is left out, that of the baseline never."""
+    levels = ("fp32", "amp_bf16", "bf16", "amp_fp16")
+    chosen = [make_comparison(each, factor="precision", baseline="fp32") for each in levels]
+    slow = [make_sample(each, index, **SLOWER) for each in chosen[1:] for index in range(3)]
+    slow = [each for each in slow if each.key != chosen[2].key]
+    (found,) = [each.limits for each in survey_jobs(chosen, slow) if each.limits]
+    assert found == ("fp32", "bf16")
 
 
 def test_small_cases_come_first_and_compiled_wholes_last() -> None:
@@ -131,10 +193,11 @@ def test_a_case_measured_in_one_comparison_is_surveyed() -> None:
 @pytest.mark.parametrize(
     ("changes", "spent_s", "expected_s"),
     [
-        ({"budget_s": 600.0}, 400.0, 120.0),  # a fifth
+        ({"budget_s": 600.0}, 400.0, 60.0),  # a tenth
+        ({"budget_s": 600.0, "objective": "memory"}, 400.0, 120.0),  # what the choice needs
         ({"budget_s": 60.0}, 10.0, 30.0),  # at least half a minute …
         ({"budget_s": 60.0}, 40.0, 20.0),  # … if the budget has it left
-        ({"budget_s": 60.0}, 99.0, 12.0),
+        ({"budget_s": 60.0}, 99.0, 6.0),
         ({"each_s": 1.0}, 500.0, 60.0),  # 20 s for each of three cases
         ({"each_s": 45.0}, 500.0, 135.0),
         ({"gate": 0.03, "budget_s": 15.0}, 500.0, 60.0),
@@ -227,12 +290,33 @@ def test_any_end_of_a_process_costs_one_case(tmp_path: Path) -> None:
 
 
 @pytest.mark.slow
+def test_the_next_run_keeps_what_is_the_same(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Two processes compute costs once, keep them in one file, and write nothing elsewhere."""
+    monkeypatch.setenv("VITBENCH_CACHE", str(tmp_path / "cache"))
+    found, files = [], []
+    for name in ("first", "second"):
+        (tmp_path / name).mkdir()
+        surveyed = Surveyed(tmp_path / name, "right")
+        chosen = (make_comparison("mha"),)
+        surveyed.plan = replace(surveyed.plan, comparisons=chosen, each_s=LIMIT_S)
+        assert surveyed.look() == [("ok", None)]
+        (survey,) = surveys_from(read_events(surveyed.place.journal)[0]).values()
+        found.append((survey.predicted, survey.flop, survey.top1_agreement))
+        files += [(each, each.stat().st_mtime_ns) for each in (tmp_path / "cache").iterdir()]
+    assert found[0] == found[1]
+    assert None not in found[0]
+    assert len(files) == 2
+    assert files[0] == files[1]
+
+
+@pytest.mark.slow
 def test_a_case_without_time_is_skipped(tmp_path: Path) -> None:
     """A case that the survey did not reach has status skipped and the remedy."""
     surveyed = Surveyed(tmp_path, "right", "right#2")
     surveyed.plan = replace(surveyed.plan, each_s=None, budget_s=0.0)
-    late = ("skipped", "no time left in the budget; give a larger --budget")
-    assert surveyed.look() == [late, late]
+    assert surveyed.look() == [("skipped", NO_TIME)] * 2
 
 
 @pytest.mark.slow

@@ -44,7 +44,7 @@ def task_in(
 
 def place_of(**changes: Any) -> Place:
     """Build the place of a run that has just started."""
-    given = {"journal": Path("/run/j"), "compiled": Path("/run/c"), "threads": 2}
+    given: dict[str, Any] = {"journal": Path("/run/j"), "compiled": Path("/run/c"), "threads": 2}
     return Place(**given | changes)
 
 

@@ -62,7 +62,7 @@ class Played:
 
 def played(**times_s: list[float]) -> Played:
     """Return turns of a baseline and other arms; the first named is the baseline."""
-    return Played(**times_s)
+    return Played(wall_offset_s=None, **times_s)
 
 
 @given(names=NAMES, seed=SEEDS, pairs=st.integers(1, 20))

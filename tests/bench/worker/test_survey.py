@@ -11,13 +11,16 @@ import pytest
 
 from bench.costs import top1 as digits
 from bench.costs.kernels import FLASH, INDUCTOR_CPP, MATH
-from bench.records.arm_costs import Graphs, Survey
+from bench.files.kept_costs import KeptCosts
+from bench.records.arm_costs import ComputedCosts, Graphs, Survey
 from bench.records.comparison import Arm, Comparison
+from bench.records.errors import NO_TIME
 from bench.records.notes import Note
 from bench.records.task import SurveyJob
 from bench.worker import survey
 from bench.worker.survey import ArmSurvey
 from helpers.records import make_workload
+from helpers.tasks import Attempts
 
 SMALL = {"component": "block", "variant": "B/32", "patch_size": 32, "image_size": 64}
 
@@ -165,11 +168,52 @@ def test_an_out_of_memory_case_is_predicted_only() -> None:
 def test_a_late_case_has_computed_values_only() -> None:
     """A case after the deadline is skipped with the remedy and not built."""
     late = look(item(compile="compile"), end_s=time.time() - 1)
-    assert (late.measured.status, late.measured.error) == (
-        *("skipped", "no time left in the budget; give a larger --budget"),
-    )
+    assert (late.measured.status, late.measured.error) == ("skipped", NO_TIME)
     assert late.flop == look(item()).flop
     assert (late.predicted, late.graphs, late.kernels, late.notes) == (None, None, (), ())
+
+
+def test_a_compiled_model_needs_time_left() -> None:
+    """A compiled model is not begun in the last seconds, which serve smaller cases."""
+    assert look(item(compile="compile"), end_s=time.time() + 5).measured.error == NO_TIME
+
+
+def test_kept_costs_serve_later_surveys(tmp_path: Path) -> None:
+    """A later survey has the same values, and a late case those that are kept."""
+    first = ArmSurvey(item(), None, kept=KeptCosts(tmp_path, {})).survey()
+    again = ArmSurvey(item(), None, kept=KeptCosts(tmp_path, {}))
+    attempts = Attempts()
+    again.computed.attempt = attempts
+    second = again.survey()
+    late = ArmSurvey(item(), None, time.time() - 1, kept=KeptCosts(tmp_path, {})).survey()
+    assert attempts.names == ["FLOPs", "moved bytes", "parameters"]  # by arithmetic
+    assert second.measured.status == "ok"
+    for found in (second, late):
+        assert (found.predicted, found.error, found.graphs, found.top1_agreement) == (
+            *(first.predicted, None, None, 1.0),
+        )
+    assert (late.measured.status, late.kernels, late.flop) == ("skipped", (), first.flop)
+
+
+def test_kept_answers_need_no_training(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Near the deadline kept top-1 agreement is there although no model is trained."""
+    kept, each = KeptCosts(tmp_path, {}), item()
+    kept.keep(each.case, ComputedCosts(top1_agreement=0.5))
+    monkeypatch.setattr(survey, "trained", cache(digits.trained.__wrapped__))
+    found = ArmSurvey(each, None, time.time() + 5, kept=kept).survey()
+    assert found.top1_agreement == 0.5
+    assert reasons(found) == []
+
+
+def test_limits_have_a_time_of_their_own() -> None:
+    """After the time for limits the other values are measured, and one note has the remedy."""
+    each = ArmSurvey(item("fp32", "bf16"), None)
+    each.limits_end_s = time.time() - 1
+    found = each.survey()
+    assert (found.limits, found.copy_bytes_per_s) == ({}, None)
+    assert found.measured.status == "ok"
+    assert found.kernels
+    assert reasons(found) == ["limits not available: out of time; give a larger --budget"]
 
 
 def test_a_precision_of_unknown_width_is_a_note(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -16,8 +16,8 @@ DISTURBED = (
 )
 HELD = (
     "12 of 208 measurements were made while another program held a core, which does not slow all "
-    "arms alike: 4 rows without a verdict; stop other programs, measure with fewer threads than "
-    "free cores (OMP_NUM_THREADS), or measure later (9.0 s went into waiting for a calm machine)."
+    "arms alike: 4 rows without a verdict; stop other programs, set OMP_NUM_THREADS to the number "
+    "of free cores, or measure later (9.0 s went into waiting for a calm machine)."
 )
 ONE_HELD = (
     "1 of 2 measurements was made while another program held a core, which does not slow all arms "
@@ -64,12 +64,12 @@ def test_expected_false_verdicts() -> None:
             [DISTURBED],
         ),
         (
-            [{"unsteady": "arm in 1 of 3 passes"}],
-            ["1 row is not settled: still warming up, or out of time for warm-up."],
+            [{"unsteady": "arm 12 % faster at the end"}],
+            ["1 row is unsteady: times moved while they were measured."],
         ),
         (
-            [{"unsteady": "arm in 1 of 3 passes"}] * 2,
-            ["2 rows are not settled: still warming up, or out of time for warm-up."],
+            [{"unsteady": "arm 12 % faster at the end"}] * 2,
+            ["2 rows are unsteady: times moved while they were measured."],
         ),
     ],
 )

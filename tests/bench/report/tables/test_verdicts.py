@@ -118,7 +118,7 @@ def test_remarks_are_counted_once() -> None:
     """Equal reasons and notes are listed once with the number of their rows, in row order."""
     rows: list[Record] = [*RUN, make_record(arm="bf16", note=NOTE), make_record(**OUT_OF_MEMORY)]
     assert remarks_of(rows) == [
-        "sdpa: not settled in B/16 attention b1 forward: arm in 1 of 3 passes",
+        "sdpa: unsteady in B/16 attention b1 forward: arm 12 % faster at the end",
         "manual, sdpa: oom: OutOfMemoryError: 3 GiB [3 rows]",
         f"bf16: {NOTE} [2 rows]",
     ]
