@@ -1,7 +1,7 @@
 """bench.timing.turns on a fake clock: balanced orders, arms that fail or are hopeless, the end."""
 
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from itertools import chain, combinations, islice, repeat
 from typing import Any
 
@@ -27,7 +27,9 @@ SEEDS = st.integers(0, 2**32)
 class Played:
     """Turns of arms whose calls take given seconds, and then one second each."""
 
-    def __init__(self, *, wall_offset_s: float | None = None, **times_s: list[float]) -> None:
+    def __init__(
+        self, times_s: Mapping[str, list[float]], wall_offset_s: float | None = None
+    ) -> None:
         self.clock = FakeClock(wall_offset_s)
         self.watch = FakeWatch()
         self.called: list[str] = []
@@ -62,7 +64,7 @@ class Played:
 
 def played(**times_s: list[float]) -> Played:
     """Return turns of a baseline and other arms; the first named is the baseline."""
-    return Played(wall_offset_s=None, **times_s)
+    return Played(times_s)
 
 
 @given(names=NAMES, seed=SEEDS, pairs=st.integers(1, 20))
@@ -101,8 +103,17 @@ def test_a_round_calls_each_arm_once() -> None:
 
 def test_a_device_clock_also_gives_wall_times() -> None:
     """A clock with two times gives a wall time beside each device time."""
-    game = Played(wall_offset_s=0.5, baseline=[1.0, 2.0], sdpa=[4.0, 8.0]).rounds(2)
+    game = Played({"baseline": [1.0, 2.0], "sdpa": [4.0, 8.0]}, wall_offset_s=0.5).rounds(2)
     assert game.turns.walls_s == {"baseline": [1.5, 2.5], "sdpa": [4.5, 8.5]}
+
+
+def test_the_seconds_of_all_calls() -> None:
+    """They are wall seconds where the clock gives both, without those of the warm-up."""
+    times_s = {"baseline": [9.0, 1.0, 2.0], "sdpa": [9.0, 4.0, 8.0]}
+    for offset_s, called_s in ((None, 15.0), (0.5, 17.0)):
+        game = Played(times_s, offset_s).rounds(1)
+        game.turns.begin()
+        assert game.rounds(2).turns.called_s == called_s
 
 
 @given(seed=SEEDS, rounds=st.integers(0, 12))
