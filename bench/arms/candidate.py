@@ -101,7 +101,8 @@ class Candidate:
     def touch_inputs(self) -> None:
         """Read the inputs, so that they are in the cache as if a layer before had written them."""
         for tensor in self.inputs.tensors().values():
-            tensor.detach().ne(0).any()
+            # A copy reads tensors of every type and layout.
+            tensor.detach().clone()
 
     def outputs(self) -> Leaves:
         """Return every tensor of a forward call's output by its path, on the CPU."""

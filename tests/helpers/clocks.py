@@ -3,6 +3,7 @@
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
+from types import SimpleNamespace
 
 
 class FakeClock:
@@ -18,6 +19,10 @@ class FakeClock:
     def __call__(self) -> "FakeStamp":
         """Take a stamp."""
         return FakeStamp(self, self.now_s)
+
+    def as_time(self) -> SimpleNamespace:
+        """Return a stand-in for the module ``time``."""
+        return SimpleNamespace(perf_counter=lambda: self.now_s)
 
     def work(self, seconds: Iterator[float]) -> Callable[[], None]:
         """Return a call that takes the next of ``seconds``."""

@@ -62,7 +62,7 @@ def test_both_are_made_in_that_order_with_equal_weights(
         return noted
 
     monkeypatch.setattr("bench.arms.build_and_check.build_module", noting(building.build_module))
-    for name in ("build_module", "_blank"):
+    for name in ("build_module", "blank_module"):
         monkeypatch.setattr(building, name, noting(getattr(building, name)))
     baseline, arm = build_and_check.build_arms(comparison, arm_first=arm_first)
     names = [baseline.arm.attention, arm.arm.attention]

@@ -29,7 +29,6 @@ from bench.arms.mixed_model import (
     balanced_draw,
 )
 from bench.records.comparison import Arm, Workload
-from bench.timing import clocks
 from bench.timing.clocks import WallMarks
 from helpers.clocks import FakeClock
 
@@ -193,7 +192,7 @@ def test_each_time_is_that_of_its_own_part(
 ) -> None:
     """On a clock that counts the calls of modules, each part takes as many seconds as it has."""
     clock = FakeClock()
-    monkeypatch.setattr(clocks.time, "perf_counter", lambda: clock.now_s)
+    monkeypatch.setattr("bench.timing.clocks.time", clock.as_time())
     seconds = {"linear": 1.0, "baseline": 2.0, "sdpa": 4.0, "manual": 8.0}
     hooks = []
 

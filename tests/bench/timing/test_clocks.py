@@ -7,7 +7,6 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bench.timing import clocks
 from bench.timing.clocks import EventMarks, Marks, WallMarks, marks_for
 from helpers.clocks import FakeClock, FakeEvent
 
@@ -21,7 +20,7 @@ def _clock(monkeypatch: pytest.MonkeyPatch) -> FakeClock:
     monkeypatch.setattr(FakeEvent, "clock", clock)
     monkeypatch.setattr(torch.cuda, "Event", FakeEvent)
     monkeypatch.setattr(torch.cuda, "synchronize", FakeEvent.drain)
-    monkeypatch.setattr(clocks.time, "perf_counter", lambda: clock.now_s)
+    monkeypatch.setattr("bench.timing.clocks.time", clock.as_time())
     return clock
 
 
@@ -66,7 +65,7 @@ def test_spans_are_those_of_the_latest_call(first: list[float], second: list[flo
     """Marks serve call after call; what was before does not matter."""
     with pytest.MonkeyPatch.context() as patch:
         clock = FakeClock()
-        patch.setattr(clocks.time, "perf_counter", lambda: clock.now_s)
+        patch.setattr("bench.timing.clocks.time", clock.as_time())
         marks = WallMarks()
         for spans_s in (first, second):
             marked(marks, clock, spans_s)
