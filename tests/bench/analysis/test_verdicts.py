@@ -249,6 +249,17 @@ def test_equivalence_is_reached_and_rarely_false() -> None:
     assert len(alike) - true <= ALIKE_SHARE * len(alike)
 
 
+def test_arms_at_the_edge_are_rarely_equivalent() -> None:
+    """Of families whose arms all differ by exactly delta few have any that is called equivalent."""
+    numbers = np.random.default_rng(0)
+    false = 0
+    for _ in range(150):
+        logs = numbers.normal(math.log1p(DELTA), 0.004, 40).tolist()
+        effects = {str(n): make_effect(log, 0.004, degrees=1e6) for n, log in enumerate(logs)}
+        false += "equivalent" in {each.verdict for each in judge(effects, QUIET).values()}
+    assert false / 150 < 0.15
+
+
 @pytest.mark.parametrize(
     ("log_ratio", "standard_error", "looks", "expected"),
     [
