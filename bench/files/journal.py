@@ -3,11 +3,12 @@
 An event is ``process`` (a worker starts a pass or a survey), ``start`` (a group of comparisons
 starts in a pass), ``sample`` (the measurement of one of them) or ``group`` (all of them are done);
 ``survey_start`` and ``survey`` are the same for one arm of a survey; ``progress`` says what a
-measurement waits for; ``choice`` has comparisons that the run chose by its rows. Everything else in
-a run's folder can be rebuilt from the journal, the plan and the environment. The temporary
-journals of ``vitbench memory`` and ``vitbench profile`` have ``memory_start`` and ``memory``,
-``profile_start``, ``progress`` and ``profile``. Each line ends with a checksum of the text before
-it, which distinguishes a line cut off by a kill from one changed by hand.
+measurement waits for, ``alive`` that it goes on; ``choice`` has comparisons that the run chose by
+its rows. Everything else in a run's folder can be rebuilt from the journal, the plan and the
+environment. The temporary journals of ``vitbench memory`` and ``vitbench profile`` have
+``memory_start`` and ``memory``, ``profile_start``, ``progress`` and ``profile``. Each line ends
+with a checksum of the text before it, which distinguishes a line cut off by a kill from one changed
+by hand.
 """
 
 import json

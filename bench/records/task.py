@@ -67,18 +67,25 @@ class PassJob:
     def parts(self, measured: Container[str]) -> "tuple[PassJob, ...]":
         """Return a job for each candidate that has no sample yet, for when a process died.
 
-        The group of each is its control and itself, so that the arm at fault is found. Empty if
-        there is only one candidate.
+        The group of each is its control and itself, so that the arm at fault is found; each has its
+        share of the time. Empty if there is only one candidate.
         """
-        if len(self.candidates) < MANY:
+        count = len(self.candidates)
+        if count < MANY:
             return ()
         controls = tuple(each for each in self.comparisons if each.is_control)
+        ready_s, measure_s = (s if s is None else s / count for s in (self.ready_s, self.measure_s))
+        part = replace(self, ready_s=ready_s, measure_s=measure_s)
         left = (each for each in self.candidates if each.key not in measured)
-        return tuple(replace(self, comparisons=(*controls, each)) for each in left)
+        return tuple(replace(part, comparisons=(*controls, each)) for each in left)
 
     def samples(self, status: str, error: str, *, died: bool = False) -> Iterator[Sample]:
-        """Yield the sample of each candidate, or of a lone control, for a job without times."""
-        for each in self.candidates or self.comparisons:
+        """Yield the samples of a job without times.
+
+        If the process died, controls are not at fault, unless they were alone.
+        """
+        blamed = self.candidates if died else ()
+        for each in blamed or self.comparisons:
             yield Sample(
                 key=each.key, pass_index=self.pass_index, status=status, error=error, died=died
             )

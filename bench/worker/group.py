@@ -35,7 +35,8 @@ class GroupSession:
     """Instruments, time and limits for the measurement of a group.
 
     ``measuring_s`` returns the seconds to settle and to measure, from the seconds of building,
-    checking and first calls. ``stop`` returns True when the current round should be the last.
+    checking and first calls. ``stop`` returns True when the current round should be the last;
+    ``is_alive`` is called after each arm made ready and after each round.
     ``failed`` receives an exception; the sample keeps its first line. ``compiled`` is the folder of
     the compilers' caches; without one, first calls are not recorded. ``yardstick`` returns the
     seconds of the yardstick, or None. ``await_calm`` waits for a calm machine and returns the
@@ -50,6 +51,7 @@ class GroupSession:
     most_rounds: int = MAX_ROUNDS
     seed: int = 0
     stop: Callable[[], bool] = lambda: False
+    is_alive: Callable[[], None] = lambda: None
     failed: Callable[[BaseException], None] = lambda _: None
     compiled: Path | None = None
     yardstick: Callable[[], float | None] = lambda: None
@@ -225,6 +227,7 @@ def _run(session: GroupSession, turns: Turns, made: _Prepared, left_s: float) ->
         if time.perf_counter() - start_s > limit_s:
             break
         turns.round()
+        session.is_alive()
     turns.begin()
     session.watch.begin()
     start_s, left_s = time.perf_counter(), left_s - (time.perf_counter() - start_s)
@@ -234,6 +237,7 @@ def _run(session: GroupSession, turns: Turns, made: _Prepared, left_s: float) ->
             break
         turns.round()
         turns.drop_hopeless()
+        session.is_alive()
 
 
 def _with_times(sample: Sample, session: GroupSession, turns: Turns, name: str) -> Sample:

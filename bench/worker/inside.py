@@ -169,6 +169,7 @@ def _call(session: GroupSession, made: _Inside, left_s: float) -> None:
             draw = balanced_draw(patchers, blocks, model.depth, source)
             made.calls.append(model.call(draw, made.marks))
             session.watch.pair()
+            session.is_alive()
 
 
 def _complete(

@@ -18,7 +18,14 @@ from bench.timing.yardstick import yardstick_s
 from bench.worker.budget import BudgetSpentError, TimeBudget
 from bench.worker.group import GroupSession, measure_group
 from bench.worker.inside import measure_inside
-from bench.worker.process import announce, finish_on_interrupt, keep, keep_sample, patience_for
+from bench.worker.process import (
+    announce,
+    finish_on_interrupt,
+    keep,
+    keep_sample,
+    patience_for,
+    sign_of_life,
+)
 
 
 def run(task: Task[PassJob]) -> None:
@@ -56,6 +63,7 @@ def _samples(
         most_rounds=MAX_ROUNDS if job.measure_s is None else MAX_OWN_ROUNDS,
         seed=crc32(job.key.encode()) + job.pass_index,
         stop=interrupt.is_set,
+        is_alive=sign_of_life(task),
         failed=traceback.print_exception,
         compiled=task.compiled,
         yardstick=partial(yardstick_s, job.device),

@@ -60,6 +60,23 @@ def report(task: Task[Any], text: str) -> None:
         append_event(task.journal, "progress", text=text)
 
 
+def sign_of_life(task: Task[Any]) -> Callable[[], None]:
+    """Return a function to call often, which appends an event four times in the task's limit.
+
+    A group of comparisons may take longer than the limit of one; a silence that long is a hang.
+    """
+    last_s = time.monotonic()
+
+    def is_alive() -> None:
+        nonlocal last_s
+        if time.monotonic() - last_s > task.limit_s / 4:
+            with _end_if_unwritable(task.journal):
+                append_event(task.journal, "alive")
+            last_s = time.monotonic()
+
+    return is_alive
+
+
 def patience_for(task: Task[Any], stop: Callable[[], bool]) -> Patience:
     """Return the patience of a task, a share of its time; its waits are shown as progress."""
     left_s = WAIT_SHARE * max(task.deadline_s - time.time(), 0.0)

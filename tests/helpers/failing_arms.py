@@ -1,7 +1,7 @@
 """Arms that fail in every possible way, for tests of the real program.
 
 Arms and tests communicate by files in the working directory: an arm creates ``under-way`` once its
-pairs or its survey have started, and ``interrupted`` after a signal; once the test creates
+rounds or its survey have started, and ``interrupted`` after a signal; once the test creates
 ``quick``, calls take no time.
 """
 
@@ -20,7 +20,7 @@ from torch import Tensor
 Work = Callable[[Tensor], Tensor]
 
 # The check and the warm-up take fewer calls.
-_CALLS_BEFORE_PAIRS = 20
+_CALLS_BEFORE_ROUNDS = 20
 _CALL_S = 0.05
 
 
@@ -34,7 +34,7 @@ def steady() -> Work:
     calls = itertools.count(1)
 
     def work(x: Tensor) -> Tensor:
-        if next(calls) == _CALLS_BEFORE_PAIRS:
+        if next(calls) == _CALLS_BEFORE_ROUNDS:
             Path("under-way").touch()
         if not Path("quick").exists():
             time.sleep(_CALL_S)
@@ -56,11 +56,11 @@ def _at_first_call(fail: Callable[[], object]) -> Work:
     return work
 
 
-def _in_a_pair(fail: Callable[[], object]) -> Work:
+def _in_a_round(fail: Callable[[], object]) -> Work:
     calls = itertools.count(1)
 
     def work(x: Tensor) -> Tensor:
-        if next(calls) == _CALLS_BEFORE_PAIRS:
+        if next(calls) == _CALLS_BEFORE_ROUNDS:
             fail()
         return x + 1
 
@@ -77,13 +77,13 @@ def raises() -> Work:
 
 
 def raises_late() -> Work:
-    """Raise in a measured pair."""
-    return _in_a_pair(lambda: _raise(ValueError("no such head")))
+    """Raise in a measured round."""
+    return _in_a_round(lambda: _raise(ValueError("no such head")))
 
 
 def takes_too_much() -> Work:
-    """Allocate petabytes in a measured pair."""
-    return _in_a_pair(lambda: torch.empty(2**50))
+    """Allocate petabytes in a measured round."""
+    return _in_a_round(lambda: torch.empty(2**50))
 
 
 def finds_no_memory() -> Work:
@@ -97,33 +97,33 @@ def leaves() -> Work:
 
 
 def leaves_late() -> Work:
-    """Exit Python with a code in a measured pair."""
-    return _in_a_pair(lambda: sys.exit(3))
+    """Exit Python with a code in a measured round."""
+    return _in_a_round(lambda: sys.exit(3))
 
 
 def leaves_at_once() -> Work:
     """End the process without output."""
-    return _in_a_pair(lambda: os._exit(3))
+    return _in_a_round(lambda: os._exit(3))
 
 
 def faults() -> Work:
     """Read an invalid address."""
-    return _in_a_pair(lambda: ctypes.string_at(0))
+    return _in_a_round(lambda: ctypes.string_at(0))
 
 
 def aborts() -> Work:
     """Abort like a C++ library with a failed assertion."""
-    return _in_a_pair(os.abort)
+    return _in_a_round(os.abort)
 
 
 def is_killed() -> Work:
     """Kill the process with SIGKILL."""
-    return _in_a_pair(lambda: os.kill(os.getpid(), signal.SIGKILL))
+    return _in_a_round(lambda: os.kill(os.getpid(), signal.SIGKILL))
 
 
 def hangs() -> Work:
-    """Hang in a measured pair; report that, and any interrupt, through files."""
-    return _in_a_pair(_hang)
+    """Hang in a measured round; report that, and any interrupt, through files."""
+    return _in_a_round(_hang)
 
 
 def _hang() -> None:
@@ -136,7 +136,7 @@ def _hang() -> None:
 
 def ignores_signals() -> Work:
     """Hang and ignore every signal."""
-    return _in_a_pair(_ignore)
+    return _in_a_round(_ignore)
 
 
 def _ignore() -> None:

@@ -24,12 +24,12 @@ from helpers.shared import made_once
 
 @pytest.fixture(scope="session")
 def interrupted(tmp_path_factory: pytest.TempPathFactory) -> Ended:
-    """Return a run interrupted in a measured pair by SIGINT to its process group."""
+    """Return a run interrupted in the rounds of its first pass by SIGINT to its process group."""
 
     def make() -> Ended:
         cwd = with_arms(tmp_path_factory.mktemp("interrupted"))
         with started(*command(*COMPARE), cwd=cwd) as process:
-            wait_for((cwd / "under-way").exists, "pairs under way", process)
+            wait_for((cwd / "under-way").exists, "rounds under way", process)
             os.killpg(process.pid, signal.SIGINT)
             return Ended(cwd, ended(process), none_left(cwd))
 
@@ -50,7 +50,7 @@ def resumed(interrupted: Ended, tmp_path_factory: pytest.TempPathFactory) -> End
 
 @pytest.fixture
 def under_way(tmp_path: Path) -> Iterator[tuple[Path, subprocess.Popen[str]]]:
-    """Start a run that measures slow pairs; yield its working directory and process."""
+    """Start a run that measures slow rounds; yield its working directory and process."""
     with started(*command(*COMPARE), cwd=with_arms(tmp_path)) as process:
-        wait_for((tmp_path / "under-way").exists, "pairs under way", process)
+        wait_for((tmp_path / "under-way").exists, "rounds under way", process)
         yield tmp_path, process

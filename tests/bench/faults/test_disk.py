@@ -31,11 +31,11 @@ def fill_disk(process: subprocess.Popen[str], room_bytes: int) -> None:
 
 @pytest.fixture(scope="module")
 def full(interrupted: Ended, tmp_path_factory: pytest.TempPathFactory) -> Ended:
-    """Return a run with one comparison measured and no disk space for the second."""
+    """Return a run with one pass measured and no disk space for the second."""
     cwd = interrupted.copied(tmp_path_factory.mktemp("full"))
     (cwd / "under-way").unlink()
     with started(*command("run", "--resume", "run"), cwd=cwd) as process:
-        wait_for((cwd / "under-way").exists, "pairs under way", process)
+        wait_for((cwd / "under-way").exists, "rounds under way", process)
         fill_disk(process, (cwd / "run" / "journal.jsonl").stat().st_size + 20)
         (cwd / "quick").touch()
         return Ended(cwd, ended(process), none_left(cwd))
@@ -66,7 +66,7 @@ def test_the_run_resumes_once_there_is_space(full: Ended, tmp_path: Path) -> Non
     assert done.returncode == 0
     assert "1 half-written line of the journal will be measured again" in done.stderr
     assert {row.status for row in read_csv(cwd / "run" / "results.csv")} == {"ok"}
-    assert len(read_samples(cwd / "run")) == 2
+    assert len(read_samples(cwd / "run")) == 4
 
 
 def test_a_removed_folder_is_one_line(under_way: tuple[Path, subprocess.Popen[str]]) -> None:

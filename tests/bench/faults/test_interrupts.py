@@ -1,4 +1,4 @@
-"""Ctrl-C and other signals: the current pair ends, rows are written, no process is left."""
+"""Ctrl-C and other signals: the round ends, rows are written, no process is left."""
 
 import os
 import signal
@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from bench.files.journal import read_events
 from bench.files.results_csv import read_csv
 from bench.timing.rounds import MAX_OWN_ROUNDS
 from helpers.journals import read_samples
@@ -29,19 +30,28 @@ HINT = "vitbench: interrupted; go on with: vitbench run --resume run"
 
 
 def check_kept(cwd: Path) -> None:
-    """Check that one comparison was cut short and kept, and the other has no numbers."""
-    (sample,) = read_samples(cwd / "run")
-    assert sample.status == "ok"
-    assert 2 <= len(sample.arm_s) < MAX_OWN_ROUNDS
-    assert len(sample.baseline_s) == len(sample.arm_s)
+    """Check that the first pass was cut short after a whole round, and kept."""
+    samples = read_samples(cwd / "run")
+    assert [(each.status, each.pass_index) for each in samples] == [("ok", 0)] * 2
+    control, candidate = samples
+    assert 1 <= len(control.arm_s) < MAX_OWN_ROUNDS
+    assert len(control.arm_s) == len(candidate.arm_s)
+    assert control.baseline_s == candidate.baseline_s
     rows = read_csv(cwd / "run" / "results.csv")
-    assert sorted(row.rounds for row in rows) == [0, len(sample.arm_s)]
+    assert [(row.rounds, row.passes) for row in rows] == [(len(control.arm_s), 1)] * 2
 
 
-def test_ctrl_c_finishes_the_pair_and_writes_it(interrupted: Ended) -> None:
-    """The pairs so far are in the journal and the CSV, and the exit code is 130."""
+def test_ctrl_c_finishes_the_round_and_writes_it(interrupted: Ended) -> None:
+    """The rounds so far are in the journal and the CSV, and the exit code is 130."""
     assert interrupted.done.returncode == 130
     check_kept(interrupted.cwd)
+
+
+def test_an_interrupted_group_is_not_done(interrupted: Ended) -> None:
+    """The journal has the samples, but no event that the group is complete."""
+    events, _ = read_events(interrupted.cwd / "run" / "journal.jsonl")
+    kinds = [each["kind"] for each in events if each["kind"] not in ("progress", "alive")]
+    assert kinds == ["process", "start", "sample", "sample"]
 
 
 def test_ctrl_c_leaves_no_process(interrupted: Ended) -> None:
@@ -59,10 +69,10 @@ def test_resume_measures_only_the_rest(interrupted: Ended, resumed: Ended) -> No
     """Samples from before the interrupt are kept, and the rest is measured once."""
     cwd = resumed.cwd
     assert resumed.done.returncode == 0
-    (kept,) = read_samples(interrupted.cwd / "run")
-    first, second = read_samples(cwd / "run")
-    assert first == kept
-    assert len(second.arm_s) == MAX_OWN_ROUNDS
+    kept = read_samples(interrupted.cwd / "run")
+    found = read_samples(cwd / "run")
+    assert found[:2] == kept
+    assert [(each.pass_index, len(each.arm_s)) for each in found[2:]] == [(1, MAX_OWN_ROUNDS)] * 2
     assert {row.status for row in read_csv(cwd / "run" / "results.csv")} == {"ok"}
 
 
@@ -91,7 +101,7 @@ def test_a_signal_to_the_program_alone_interrupts_too(
     "number", [signal.SIGINT, pytest.param(signal.SIGTERM, marks=pytest.mark.long)]
 )
 def test_the_second_signal_ends_a_hang_at_once(number: int, tmp_path: Path) -> None:
-    """The second Ctrl-C does not wait for the current pair."""
+    """The second Ctrl-C does not wait for the round under way."""
     with_arms(tmp_path)
     words = ["arms.py:hangs" if word == "arms.py:steady" else word for word in COMPARE]
     with started(*command(*words), cwd=tmp_path) as process:
@@ -107,7 +117,7 @@ def test_the_second_signal_ends_a_hang_at_once(number: int, tmp_path: Path) -> N
 
 
 def test_an_interrupt_is_not_lost_while_torch_loads(tmp_path: Path) -> None:
-    """An interrupt before the first pair ends the pass without a measurement."""
+    """An interrupt before the first round ends the pass without a measurement."""
     with started(*command(*COMPARE), cwd=with_arms(tmp_path)) as process:
         wait_for((tmp_path / "run" / "passes" / "pass-1.log").exists, "the pass", process)
         wait_for(lambda: any(map(loads_torch, children(process.pid))), "torch", process)

@@ -28,19 +28,18 @@ def test_a_closed_terminal_keeps_the_rows(tmp_path: Path) -> None:
     streams = {"stdin": theirs, "stdout": theirs, "stderr": theirs}
     with started(*words, cwd=with_arms(tmp_path), **streams) as process:
         os.close(theirs)
-        wait_for((tmp_path / "under-way").exists, "pairs under way", process)
+        wait_for((tmp_path / "under-way").exists, "rounds under way", process)
         os.close(ours)
         assert ended(process).returncode == 130
         assert none_left(tmp_path)
-    (sample,) = read_samples(tmp_path / "run")
-    assert sample.arm_s
+    assert [bool(each.arm_s) for each in read_samples(tmp_path / "run")] == [True, True]
     assert (tmp_path / "run" / "results.csv").exists()
 
 
 def test_nohup_stays_nohup(tmp_path: Path) -> None:
     """Under nohup a run ignores SIGHUP and ends normally, even with standard error closed."""
     with started("nohup", *command(*COMPARE), cwd=with_arms(tmp_path)) as process:
-        wait_for((tmp_path / "under-way").exists, "pairs under way", process)
+        wait_for((tmp_path / "under-way").exists, "rounds under way", process)
         process.send_signal(signal.SIGHUP)
         assert process.stderr
         process.stderr.close()

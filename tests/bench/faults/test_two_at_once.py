@@ -29,7 +29,7 @@ def second(
     cwd = with_arms(tmp_path_factory.mktemp("two"))
     with ExitStack() as stack:
         first = stack.enter_context(started(*command(*COMPARE), cwd=cwd))
-        wait_for((cwd / "under-way").exists, "pairs under way", first)
+        wait_for((cwd / "under-way").exists, "rounds under way", first)
         others = {
             name: stack.enter_context(started(*command(*words), cwd=cwd))
             for name, words in SECOND.items()

@@ -60,18 +60,22 @@ def test_the_device_is_that_of_the_arms() -> None:
 def test_parts_are_the_candidates_without_a_sample(
     group: tuple[Comparison, ...], measured: set[str]
 ) -> None:
-    """Each part has the controls and one candidate; together they miss only what was measured."""
-    job = make_pass_job(*group, pass_index=2, weight=0.5, checked=(SDPA.key,))
+    """Each part has the controls, one candidate and its share of the time."""
+    job = make_pass_job(
+        *group, pass_index=2, weight=0.5, checked=(SDPA.key,), ready_s=6.0, measure_s=3.0
+    )
+    count = len(job.candidates)
     controls = [each for each in group if each.is_control]
     parts = job.parts(measured)
-    if len(job.candidates) < 2:
+    if count < 2:
         assert parts == ()
         return
     assert [each for part in parts for each in part.candidates] == [
         each for each in job.candidates if each.key not in measured
     ]
     for part in parts:
-        assert part == replace(job, comparisons=(*controls, *part.candidates))
+        expected = replace(job, ready_s=6.0 / count, measure_s=3.0 / count)
+        assert part == replace(expected, comparisons=(*controls, *part.candidates))
         assert part.parts(measured) == ()
 
 
@@ -83,14 +87,21 @@ def test_the_names_of_parts_are_unique(group: tuple[Comparison, ...]) -> None:
     assert len(set(names)) == len(names)
 
 
-@given(group=GROUPS)
-def test_samples_of_a_failed_job(group: tuple[Comparison, ...]) -> None:
-    """A failed job costs its candidates; controls are measured again, unless they were alone."""
+def test_parts_of_a_job_without_a_time_have_none() -> None:
+    """An unknown time of getting ready, and a share of the pass's time, stay what they are."""
+    parts = make_pass_job(*INSIDE).parts(())
+    assert {(part.ready_s, part.measure_s) for part in parts} == {(None, None)}
+
+
+@given(group=GROUPS, died=st.booleans())
+def test_samples_of_a_failed_job(group: tuple[Comparison, ...], *, died: bool) -> None:
+    """A process that died costs the candidates, or lone controls; time that is spent costs all."""
     job = make_pass_job(*group, pass_index=3)
-    found = list(job.samples("crashed", "why", died=True))
-    assert [each.key for each in found] == [each.key for each in job.candidates or group]
+    found = list(job.samples("crashed", "why", died=died))
+    blamed = (job.candidates or group) if died else group
+    assert [each.key for each in found] == [each.key for each in blamed]
     assert {(s.status, s.error, s.died, s.pass_index, s.arm_s) for s in found} == {
-        ("crashed", "why", True, 3, ())
+        ("crashed", "why", died, 3, ())
     }
 
 

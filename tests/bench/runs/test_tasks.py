@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from bench.files.journal import Event, JournalReader
+from bench.files.journal import Event, JournalReader, read_events
 from bench.files.run_folder import create_run_folder
 from bench.records.comparison import Comparison, Sample
 from bench.records.errors import RunError
@@ -124,11 +124,11 @@ def group_of(folder: Path, *names: str) -> tuple[Comparison, ...]:
 
 
 def completed(task: Task[PassJob]) -> tuple[dict[str, Sample], list[str]]:
-    """Run a task; return the samples by arm, and the kinds of all events with their keys' arms."""
+    """Run a task; return the samples by arm, and the kinds of events with their keys' arms."""
     seen: list[str] = []
 
     def note(event: Event) -> None:
-        if event["kind"] != "progress":  # A busy machine is waited for.
+        if event["kind"] not in ("progress", "alive"):
             seen.append(f"{event['kind']} {event.get('key', '').rpartition(':')[2]}".strip())
 
     run_to_completion(task, JournalReader(task.journal), note)
@@ -162,8 +162,11 @@ def test_a_process_that_dies_costs_only_the_arm_at_fault(tmp_path: Path) -> None
 @pytest.mark.slow
 def test_a_group_is_complete_before_the_next_starts(tmp_path: Path) -> None:
     """Every comparison of a group has a sample with the group's name, in the same rounds."""
-    arms = f"{with_arms(tmp_path) / 'arms.py'}:right"
-    group, other = group_of(tmp_path, "right#2", "wrong"), compare(arms, arms, "2,4")
+    group = group_of(tmp_path, "right#2", "wrong")
+    other = replace(group[1], workload=replace(group[1].workload, inputs="2,4"))
+    other = replace(
+        other, arm=replace(other.arm, factory=str(other.arm.factory).replace("#2", "#4"))
+    )
     task = task_in(tmp_path / "run", group, measure_s=0.1)
     task = replace(task, jobs=(*task.jobs, make_pass_job(other, measure_s=0.1)))
     samples, seen = completed(task)
@@ -176,6 +179,20 @@ def test_a_group_is_complete_before_the_next_starts(tmp_path: Path) -> None:
     assert (wrong.status, wrong.group, wrong.arm_s) == ("wrong", None, ())
     # One copy of the baseline, and one set of its times, serves the whole group.
     assert len({each.baseline_s for each in ready}) == 1
+
+
+@pytest.mark.slow
+def test_a_group_may_take_longer_than_one_comparison(tmp_path: Path) -> None:
+    """Only a silence as long as the limit is a hang: a group shows that it goes on."""
+    arms = [f"{with_arms(tmp_path) / 'arms.py'}:steady{suffix}" for suffix in ("", "#2")]
+    group = tuple(compare(arms[0], arm) for arm in arms)
+    task = task_in(tmp_path / "run", group, measure_s=10.0)
+    task = replace(task, limit_s=4.0, directory=tmp_path)
+    samples, seen = completed(task)
+    assert {each.status for each in samples.values()} == {"ok"}
+    assert [kind.split()[0] for kind in seen] == ["process", "start", "sample", "sample", "group"]
+    events, _ = read_events(task.journal)
+    assert sum(each["kind"] == "alive" for each in events) >= 2
 
 
 @pytest.mark.slow
