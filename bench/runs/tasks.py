@@ -5,7 +5,7 @@ import os
 import subprocess
 import time
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from statistics import fmean
@@ -19,9 +19,11 @@ from bench.records.environment import Environment
 from bench.records.errors import InputError, RunError
 from bench.records.plan import Plan
 from bench.records.task import Job, MemoryJob, PassJob, SurveyJob, Task
+from bench.runs.levels import PRECISION
 from bench.runs.processes import OnEvent, module_command, run_to_completion
 from bench.runs.schedule import NextPass
 from bench.runs.survey import seconds
+from bench.suite.work import flops
 
 
 def probe() -> Environment:
@@ -58,7 +60,7 @@ def pass_task(
     return Task(
         kind="pass",
         name=f"{'choice' if is_choice else 'pass'}-{coming.index + 1}",
-        jobs=tuple(_pass_job(plan, coming, group, samples) for group in groups.values()),
+        jobs=tuple(_pass_job(plan, coming, group, samples) for group in _in_order(groups.values())),
         journal=place.journal,
         parent=os.getpid(),
         limit_s=plan.case_timeout_s,
@@ -68,6 +70,17 @@ def pass_task(
         directory=plan.directory,
         compiled=place.compiled,
     )
+
+
+def _in_order(groups: Iterable[Sequence[Comparison]]) -> list[Sequence[Comparison]]:
+    """Return groups in their order; where all compare precisions, the small ones first.
+
+    A precision that loses by far on a small workload is not measured on a large one.
+    """
+    found = list(groups)
+    if all(each.factor == PRECISION for group in found for each in group):
+        found.sort(key=lambda group: flops(group[0].workload))
+    return found
 
 
 def _pass_job(

@@ -13,6 +13,8 @@ from bench.timing.rounds import Call, Watch, is_settled, timed
 HOPELESS = 1.5
 _LEAST_CALLS = 2
 _LEAST_S = 0.2
+# An arm this much slower is not called again after calls of this many seconds together.
+FAR, LONG_CALL_S = 3.0, 1.0
 # Fewer rounds than this give no spread within a process; two suffice where they take long.
 LEAST_ROUNDS = 6
 LONG_S = 5.0
@@ -96,7 +98,8 @@ class Turns:
         for name in sorted(self._left - {self.first}):
             times_s = self.times_s[name]
             least = _LEAST_CALLS if sum(times_s) >= _LEAST_S else LEAST_ROUNDS
-            if len(times_s) >= least and min(times_s) > HOPELESS * slowest_s:
+            is_far = sum(times_s) >= LONG_CALL_S and min(times_s) > FAR * slowest_s
+            if is_far or (len(times_s) >= least and min(times_s) > HOPELESS * slowest_s):
                 self._left.discard(name)
 
     def are_settled(self, before_s: Mapping[str, Sequence[float]]) -> bool:

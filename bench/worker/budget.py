@@ -84,6 +84,10 @@ class TimeBudget:
         ready_s, share_s = self.estimates[key].ready_s, self.take(key)
         return lambda prepare_s: share_s - max(prepare_s, ready_s)
 
+    def leave_out(self, key: str) -> None:
+        """Give the time of a comparison that is not measured to the others."""
+        self.estimates.pop(key, None)
+
     def take(self, key: str) -> float:
         """Return the seconds of one comparison and remove it. Raises BudgetSpentError."""
         now_s, left = time.time(), self.estimates.values()

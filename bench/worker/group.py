@@ -223,8 +223,9 @@ def _run(session: GroupSession, turns: Turns, made: _Prepared, left_s: float) ->
     start_s = time.perf_counter()
     limit_s = max(_SETTLE_SHARE * left_s, _SETTLE_S)
     session.watch.begin()
+    round_s = sum(times_s[-1] for times_s in made.firsts_s.values())
     while not turns.are_settled(made.firsts_s) and not session.stop():
-        if time.perf_counter() - start_s > limit_s:
+        if time.perf_counter() - start_s + round_s > limit_s:
             break
         turns.round()
         session.is_alive()

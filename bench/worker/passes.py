@@ -18,6 +18,7 @@ from bench.timing.yardstick import yardstick_s
 from bench.worker.budget import BudgetSpentError, TimeBudget
 from bench.worker.group import GroupSession, measure_group
 from bench.worker.inside import measure_inside
+from bench.worker.losers import Losers
 from bench.worker.process import (
     announce,
     finish_on_interrupt,
@@ -32,13 +33,19 @@ def run(task: Task[PassJob]) -> None:
     """Measure the groups of a pass in order; after an interrupt, end with the round under way."""
     interrupt, budget = Event(), TimeBudget.of(task)
     finish_on_interrupt(interrupt)
-    patience = patience_for(task, interrupt.is_set)
+    patience, losers = patience_for(task, interrupt.is_set), Losers()
     forget_imports()
     for job in task.jobs:
         if interrupt.is_set():
             return
         announce(task, job)
-        for sample in _samples(task, job, budget, patience, interrupt):
+        left, samples = losers.without(job)
+        if left is None:
+            budget.leave_out(job.key)
+        else:
+            samples += _samples(task, left, budget, patience, interrupt)
+        losers.note(job, samples)
+        for sample in samples:
             is_empty = sample.status == "ok" and not sample.arm_s
             if not (interrupt.is_set() and is_empty):
                 keep_sample(task, job, sample)
