@@ -43,7 +43,8 @@ def run(task: Task[PassJob]) -> None:
         if left is None:
             budget.leave_out(job.key)
         else:
-            samples += _samples(task, left, budget, patience, interrupt)
+            allotted = partial(budget.measuring, job.key)
+            samples += _samples(task, left, allotted, patience, interrupt)
         losers.note(job, samples)
         for sample in samples:
             is_empty = sample.status == "ok" and not sample.arm_s
@@ -54,11 +55,15 @@ def run(task: Task[PassJob]) -> None:
 
 
 def _samples(
-    task: Task[PassJob], job: PassJob, budget: TimeBudget, patience: Patience, interrupt: Event
+    task: Task[PassJob],
+    job: PassJob,
+    allotted: Callable[[], Callable[[float], float]],
+    patience: Patience,
+    interrupt: Event,
 ) -> Iterable[Sample]:
-    """Return the samples of a group."""
+    """Return the samples of a group; ``allotted`` takes its time from the budget."""
     try:
-        measuring_s = budget.measuring(job.key)
+        measuring_s = allotted()
     except BudgetSpentError as error:
         return job.samples("skipped", str(error))
     session = GroupSession(
