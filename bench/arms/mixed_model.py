@@ -68,6 +68,8 @@ class MixedModel:
         input_BCHW = building.random_inputs(self.workload)
         self.host = building.candidate_of(baseline, self.workload, module, input_BCHW)
         self._parts: dict[str, _Part] = {}
+        # The arm whose part is under way, to name it where a call raises.
+        self.running = ""
 
     def add(self, name: str, place: str, arm: Arm) -> None:
         """Add an arm under a name; ``place`` is the part in which it differs from the baseline.
@@ -127,12 +129,14 @@ class MixedModel:
             self.host.touch_inputs()
             marks.begin()
             for name in draw.patchers:
+                self.running = name
                 x_BND = self._parts[name].patcher(image_BCHW)
                 end((PATCHER, name))
             x_BND = host.dropout(host.position(host.class_token(x_BND)))
             end(None)
             for place, name in enumerate(draw.blocks):
                 x_BND = self._block(place, name, x_BND, end)
+            self.running = ""
             host.head(host.first_token(x_BND))
             end(None)
         return _summed(places, marks.spans_s())
@@ -141,7 +145,7 @@ class MixedModel:
         self, place: int, name: str, x_BND: Tensor, end: Callable[[tuple[str, str] | None], None]
     ) -> Tensor:
         """Run one block; the MLP behind an arm's attention is the baseline's."""
-        part = self._parts[name]
+        part, self.running = self._parts[name], name
         host: Any = self.host.module
         block = part.blocks[place]
         if part.place == BLOCK:

@@ -13,6 +13,7 @@ from bench.arms.building import Expected
 from bench.arms.compiling import compiled_together
 from bench.arms.levels import pinned_precision
 from bench.arms.mixed_model import (
+    ATTENTION,
     BLOCK,
     EVERYWHERE,
     PATCHER,
@@ -54,6 +55,7 @@ class _Inside:
     samples: dict[str, Sample]
     calls: list[CallTimes] = field(default_factory=list)
     expected: dict[str, Expected] = field(default_factory=dict)
+    errors: dict[str, BaseException] = field(default_factory=dict)
 
 
 def measure_inside(session: GroupSession) -> list[Sample]:
@@ -150,15 +152,12 @@ def _checked(
 
 def _call(session: GroupSession, made: _Inside, left_s: float) -> None:
     """Call the model with drawn arms for the seconds that are left."""
-    model, source = made.model, random.Random(session.seed)  # noqa: S311 (a draw, not a secret)
-    blocks = model.names(EVERYWHERE, BLOCK, "attention")
-    has_patchers = any(each.workload.component == PATCHER for each in session.comparisons)
-    patchers = model.names(EVERYWHERE, PATCHER) if has_patchers else [BASELINE]
+    source = random.Random(session.seed)  # noqa: S311 (a draw, not a secret)
     start_s = time.perf_counter()
     with without_collector():
-        warm_up_s = model.depth * _run_once(made, BASELINE)
+        warm_up_s = made.model.depth * _run_once(made, BASELINE)
         for _ in range(_WARM_UP_CALLS if warm_up_s < _WARM_UP_SHARE * left_s else 0):
-            model.call(balanced_draw(patchers, blocks, model.depth, source), made.marks)
+            _drawn(session, made, source)
         left_s -= time.perf_counter() - start_s
         start_s = time.perf_counter()
         session.watch.begin()
@@ -166,10 +165,29 @@ def _call(session: GroupSession, made: _Inside, left_s: float) -> None:
             spent_s = time.perf_counter() - start_s
             if has_enough(len(made.calls), spent_s, left_s, session.most_rounds):
                 break
-            draw = balanced_draw(patchers, blocks, model.depth, source)
-            made.calls.append(model.call(draw, made.marks))
-            session.watch.pair()
+            if found := _drawn(session, made, source):
+                made.calls.append(found)
+                session.watch.pair()
             session.is_alive()
+
+
+def _drawn(session: GroupSession, made: _Inside, source: random.Random) -> CallTimes | None:
+    """Call the model with drawn arms; None if one raised, which is then left out.
+
+    An exception of the baseline propagates.
+    """
+    model = made.model
+    has_patchers = any(each.workload.component == PATCHER for each in session.comparisons)
+    patchers = model.names(EVERYWHERE, PATCHER) if has_patchers else [BASELINE]
+    blocks = model.names(EVERYWHERE, ATTENTION, BLOCK)
+    try:
+        return model.call(balanced_draw(patchers, blocks, model.depth, source), made.marks)
+    except (Exception, SystemExit) as error:
+        if model.running in ("", BASELINE):
+            raise
+        made.errors[model.running] = error
+        model.drop(model.running)
+        return None
 
 
 def _complete(
@@ -184,6 +202,9 @@ def _complete(
     called_s = sum(call.total_s for call in made.calls) / len(ready)
     yardstick_s, peak = session.yardstick(), peak_bytes(session.device)
     for each in ready:
+        if error := made.errors.get(name_in_group(each)):
+            made.samples[each.key] = failed(session, made.samples[each.key], error)
+            continue
         found = dict(_pairs(made.calls, each))
         pairs = list(found.values())
         count = repeats(str(each.workload.variant), "model", each.workload.component)
