@@ -130,6 +130,7 @@ def _prepare(session: GroupSession, made: _Prepared) -> None:
             made.samples[each.key] = failed(session, sample, error)
         if is_new and made.samples[each.key].status != "ok":
             made.arms.pop(name, None)
+        session.is_alive()
 
 
 def _ready(

@@ -113,6 +113,7 @@ def _prepare(session: GroupSession, made: _Inside) -> None:
             made.samples[each.key] = failed(session, sample, error)
         if is_new and made.samples[each.key].status != "ok":
             made.model.drop(name)
+        session.is_alive()
 
 
 def _run_once(made: _Inside, name: str) -> float:

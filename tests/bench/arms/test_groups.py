@@ -10,6 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from bench.arms import building
+from bench.arms.build_and_check import make_arm
 from bench.arms.candidate import Candidate
 from bench.arms.groups import arm_group
 from bench.arms.tensors import named
@@ -178,10 +179,17 @@ def test_own_modules_get_the_weights_of_the_baseline(own: Own) -> None:
 
 
 @pytest.mark.parametrize("mode", ["forward", "train"])
-def test_a_module_that_is_returned_again_is_copied(own: Own, mode: str) -> None:
+def test_a_module_that_is_returned_again_is_copied(
+    mode: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """A factory may return one module always: its arms neither share weights nor train together."""
-    comparison = own("shared", "shared", mode=mode)
+    # Unlike a file, a module is imported once.
+    write(tmp_path / f"shared_{mode}.py", CODE)
+    monkeypatch.syspath_prepend(tmp_path)
+    name = f"shared_{mode}:shared"
+    comparison = compare(name, name, mode=mode)
     group = arm_group(comparison)
+    assert make_arm(comparison.arm, "cpu").work is make_arm(comparison.arm, "cpu").work
     built = [group.build(comparison.arm) for _ in range(3)]
     assert len({id(arm.module) for arm in built}) == 3
     before = weights(built[2])["weight"].clone()

@@ -295,6 +295,16 @@ def test_without_a_compiler_only_compiled_arms_are_skipped(monkeypatch: pytest.M
     assert {each.status for each in samples.values()} == {"ok"}
 
 
+def test_a_group_shows_that_it_goes_on(own: Own) -> None:
+    """It gives a sign of life after each arm made ready, failed ones too, and after each round."""
+    signs: list[int] = []
+    watch = FakeWatch()
+    comparisons = own("right", "same", "raises", "wrong")
+    measured(*comparisons, watch=watch, is_alive=lambda: signs.append(len(watch.calls)))
+    assert signs[: len(comparisons)] == [0] * len(comparisons)
+    assert len(signs) == len(comparisons) + watch.calls.count("pair")
+
+
 def test_the_yardstick_belongs_to_the_group(own: Own) -> None:
     """It is measured once, after the rounds."""
     calls: list[float] = []

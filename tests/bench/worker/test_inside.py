@@ -270,9 +270,12 @@ def test_an_interrupt_ends_with_the_call(last: int) -> None:
 
 
 def test_calls_have_a_limit() -> None:
-    """No more calls than asked for are made, whatever the time."""
-    samples = measured(CONTROL, SDPA, seconds=60.0, most_rounds=8)
+    """No more calls than asked for are made; each arm and each call gives a sign of life."""
+    signs: list[None] = []
+    changes = {"seconds": 60.0, "most_rounds": 8, "is_alive": lambda: signs.append(None)}
+    samples = measured(CONTROL, SDPA, **changes)
     assert {len(each.arm_s) for each in samples.values()} == {8}
+    assert len(signs) == len(samples) + 8
 
 
 def test_a_lower_precision_is_that_of_all_parts() -> None:
