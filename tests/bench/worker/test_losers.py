@@ -1,6 +1,7 @@
 """bench.worker.losers: precisions that lose by far are left out of larger workloads."""
 
 from dataclasses import replace
+from typing import Any
 
 import pytest
 
@@ -69,7 +70,7 @@ def test_without_a_candidate_nothing_is_left() -> None:
 
 
 @pytest.mark.parametrize("change", [{"device": "cuda"}, {"mode": "train"}])
-def test_another_device_or_mode_is_another_matter(change: dict[str, str]) -> None:
+def test_another_device_or_mode_is_another_matter(change: dict[str, Any]) -> None:
     """What loses on a CPU may win on a GPU."""
     losers, small = Losers(), job("block")
     losers.note(small, samples(small, bf16=9.0))
