@@ -23,7 +23,7 @@ from bench.machine.calm import WAIT_SHARE, Patience
 from bench.machine.environment import read_environment
 from bench.machine.load import watch_for
 from bench.records.comparison import (
-    CACHES,
+    ALONE_CACHES,
     DELTA,
     DEVICES,
     MODES,
@@ -162,7 +162,11 @@ def _inputs(given: object) -> Inputs:
 
 def _check(device: str, mode: str, cache: str, works: tuple[object, object]) -> None:
     """Raise InputError for unusable arguments."""
-    chosen = (("device", device, DEVICES), ("mode", mode, MODES), ("cache state", cache, CACHES))
+    chosen = (
+        ("device", device, DEVICES),
+        ("mode", mode, MODES),
+        ("cache state", cache, ALONE_CACHES),
+    )
     try:
         for kind, name, allowed in chosen:
             known(kind, name, allowed)

@@ -17,7 +17,7 @@ from bench.files.lock import device_locks
 from bench.machine.environment import git
 from bench.machine.load import watch_for
 from bench.records.comparison import (
-    CACHES,
+    ALONE_CACHES,
     FACTORS,
     USUAL_FACTORS,
     USUAL_PIXELS,
@@ -53,7 +53,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         "--image-size", type=int, default=USUAL_PIXELS, help=f"in pixels; default: {USUAL_PIXELS}"
     )
     group.addoption("--component", choices=COMPONENT_CHOICES, default="auto", help="default: auto")
-    group.addoption("--cache", choices=CACHES, default="cold", help="default: cold")
+    group.addoption("--cache", choices=ALONE_CACHES, default="cold", help="default: cold")
     group.addoption("--seconds", type=float, default=1.0, help="for each comparison; default: 1")
     group.addoption(
         "--no-lock", action="store_true", help="measure beside other runs on the device"

@@ -17,7 +17,7 @@ from bench.cli.options import (
     show_option,
 )
 from bench.cli.output import append_job_summary, progress, show_logs, show_verdicts
-from bench.records.comparison import CACHES, DEVICES, MODES
+from bench.records.comparison import ALONE_CACHES, DEVICES, MODES
 from bench.records.errors import InputError
 from bench.records.row import Record
 from bench.report.write import source_of
@@ -72,10 +72,10 @@ class CompareOptions(MeasuringOptions):
 )
 @click.option(
     "--cache",
-    type=click.Choice(CACHES),
+    type=click.Choice(ALONE_CACHES),
     default="cold",
     show_default=True,
-    help="cold flushes the cache before each pair, as the rest of a model would.",
+    help="Weights in the caches at a call: cold, as the rest of a model would leave them, or warm.",
 )
 @delta_option
 @click.option(

@@ -20,6 +20,8 @@ VERDICTS = ("faster", "slower", "equivalent", "undecided")
 # part measured alone, with cold or with warm weights.
 MODEL = "model"
 CACHES = (MODEL, "cold", "warm")
+# Those of what is measured alone: pairs, and a user's own arms.
+ALONE_CACHES = CACHES[1:]
 # Levels of ``compile`` that compile a whole model.
 MODEL_ARMS = ("compile", "reduce_overhead", "max_autotune")
 # Components that are less than a model.

@@ -110,7 +110,7 @@ class RunProgress:
     def _place(self, pass_index: int | None) -> str:
         if pass_index is None:
             return _SURVEY
-        number, planned = pass_index + 1, self.plan.passes
+        number, planned = pass_index + 1, self.plan.passes + self.plan.precision_first
         return f"pass {number}/{planned}" if number <= planned else f"pass {number}"
 
     def _count(self, pass_index: int | None, key: str, outcome: str, *, is_late: bool) -> None:

@@ -20,15 +20,15 @@ REPEATED = ("patcher", "attention", "compile", "checkpoint", "optimizer")
 LEAST_SPEEDUP = 1.05
 
 
-def is_staged(plan: Plan) -> bool:
-    """Return whether a run compares precisions first, and the rest at the one chosen."""
-    factors = {each.factor for each in plan.comparisons}
-    return plan.precision_first and PRECISION in factors and bool(factors & {*REPEATED})
+def is_staged(comparisons: Iterable[Comparison]) -> bool:
+    """Return whether these are precisions, and others to compare at the one chosen."""
+    factors = {each.factor for each in comparisons}
+    return PRECISION in factors and bool(factors & {*REPEATED})
 
 
 def first_pass(plan: Plan, comparison: Comparison) -> int:
     """Return the number of the first pass that measures a comparison."""
-    return int(is_staged(plan) and comparison.factor in REPEATED)
+    return int(plan.precision_first and comparison.factor in REPEATED)
 
 
 def wanted_levels(plan: Plan, records: Sequence[Record], aim: Aim) -> Choice | None:

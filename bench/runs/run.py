@@ -22,6 +22,7 @@ from bench.records.environment import Environment, differences
 from bench.records.errors import InputError, RunError
 from bench.records.plan import Choice, Plan
 from bench.runs.checks import check_budget, check_objective
+from bench.runs.levels import is_staged
 from bench.runs.processes import run_to_completion
 from bench.runs.schedule import NextPass
 from bench.runs.settings import RunSettings, run_folder
@@ -102,7 +103,7 @@ def run(request: RunRequest, progress: Progress) -> RunState:
             precision=request.precision,
             delta=request.delta,
             choose=request.choose,
-            precision_first=request.choose,
+            precision_first=request.choose and is_staged(compared),
             objective=request.aim.objective,
             max_error=request.aim.max_error,
         )
@@ -177,10 +178,8 @@ def _measure(state: RunState, progress: Progress) -> None:
                 return
             case Choice() as choice:
                 append_event(reader.journal, CHOICE, **asdict(choice))
-                progress.extend(len(choice.comparisons) * choice.passes)
             case NextPass() as coming:
-                if coming.index >= state.plan.passes:
-                    progress.extend(len(coming.comparisons))
+                progress.extend(max(state.passes_left, len(coming.comparisons)))
                 task = pass_task(state.plan, coming, _place(state), state.samples)
                 run_to_completion(task, reader, show)
             case jobs:

@@ -12,7 +12,7 @@ from statistics import fmean, median
 
 from bench.records.comparison import CHOICE, Arm, Comparison, Sample, Workload
 from bench.records.plan import Plan
-from bench.runs.levels import first_pass, is_staged
+from bench.runs.levels import first_pass
 from bench.suite.grid import shuffled
 
 # Seconds for tables and plots at the end.
@@ -73,7 +73,7 @@ def planned_left(
     measured = {(each.key, each.pass_index) for each in samples}
     known = {each.key for each in samples if each.arm_s}
     open_ = [c for c in plan.comparisons if c.key not in settled or c.key not in known]
-    for index in range(max(plan.passes + is_staged(plan), plan.choice_passes)):
+    for index in range(max(plan.passes + plan.precision_first, plan.choice_passes)):
         before = [each for each in samples if each.pass_index < index]
         rest = [each for each in open_ if index in _passes_of(plan, each)]
         retryable = _retryable(plan, rest, before)
@@ -127,7 +127,7 @@ def _planned(
         return _pass(plan, index, left, urgency, seconds)
     share = _BASE_SHARE if plan.precision or plan.choose else 1.0
     share -= _SURVEY_SHARE * plan.survey + _CHOICE_SHARE * plan.choose
-    staged = is_staged(plan)
+    staged = plan.precision_first
     first = _PRECISION_SHARE if staged else 0.0
     done = (index + 1 - staged) / plan.passes
     until = (first + (share - first) * done) * (plan.budget_s - REPORT_S)

@@ -31,7 +31,7 @@ from bench.runs.combination import (
     wanted,
     with_choices,
 )
-from bench.runs.levels import is_staged, serves, wanted_levels
+from bench.runs.levels import serves, wanted_levels
 from bench.runs.schedule import REPORT_S, NextPass, next_pass, planned_left
 
 # Events that mark a finished measurement.
@@ -185,7 +185,7 @@ class RunState:
 
     def _next_levels(self) -> Choice | None:
         """Return the comparisons at the precision that the first pass chose."""
-        if not is_staged(self.plan):
+        if not self.plan.precision_first:
             return None
         return wanted_levels(self.plan, self.records, self.aim)
 
@@ -210,10 +210,14 @@ class RunState:
         return survey.left(self.plan, self.surveys, self.samples)
 
     @property
+    def passes_left(self) -> int:
+        """The number of measurements left in the planned passes."""
+        return sum(len(g) for _, g in planned_left(self.plan, self.samples, self.settled))
+
+    @property
     def left(self) -> int:
         """The number of measurements left in the planned passes and in the survey."""
-        passes = sum(len(g) for _, g in planned_left(self.plan, self.samples, self.settled))
-        return passes + len(self.survey_left)
+        return self.passes_left + len(self.survey_left)
 
     @property
     def aim(self) -> Aim:

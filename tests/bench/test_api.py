@@ -115,7 +115,8 @@ def test_inputs_by_position_and_by_name(inputs: object) -> None:
         ({"mode": "backward"}, "unknown mode 'backward'"),
         ({"device": "tpu"}, "unknown device 'tpu'"),
         ({"device": torch.device("meta")}, "unknown device 'meta'"),
-        ({"cache": "hot"}, "unknown cache state 'hot'"),
+        ({"cache": "hot"}, "unknown cache state 'hot'; known: cold, warm"),
+        ({"cache": "model"}, "unknown cache state 'model'; known: cold, warm"),
     ],
 )
 def test_invalid_arguments_are_refused(given: dict[str, Any], says: str) -> None:

@@ -178,6 +178,7 @@ def test_plain_pytest_keeps_pytest_benchmark_features(tmp_path: Path) -> None:
         (("--factors", "speed"), "unknown factor 'speed'; known: patcher"),
         (("--batch-sizes", "x"), "'x' is not a list of whole numbers; expected e.g. 1,8"),
         (("--devices", "cuda"), "device 'cuda' is not available here; choose from: "),
+        (("--cache", "model"), "argument --cache: invalid choice: 'model' (choose from"),
         (("--pass-plan", "nowhere"), "unrecognized arguments: --pass-plan"),
     ],
 )

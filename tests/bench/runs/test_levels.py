@@ -34,7 +34,8 @@ SIZES = comparisons(Selection(variants=("B/16", "L/16"), batch_sizes=(1, 8)))
 
 def plan_of(compared: Sequence[Comparison] = USUAL, **changes: Any) -> Plan:
     """Build the plan of a run that compares precisions first."""
-    return make_plan(**{"comparisons": tuple(compared), "precision_first": True, **changes})
+    staged = is_staged(compared)
+    return make_plan(comparisons=tuple(compared), precision_first=staged, **changes)
 
 
 def rows(*speedups: float, **changes: Any) -> list[Record]:
@@ -50,21 +51,23 @@ def only_factors(*factors: str) -> list[Comparison]:
 
 
 @pytest.mark.parametrize(
-    ("plan", "staged"),
+    ("compared", "staged"),
     [
-        (plan_of(), True),
-        (plan_of(precision_first=False), False),
-        (plan_of(only_factors("precision")), False),
-        (plan_of(only_factors("attention", "patcher")), False),
-        (plan_of(only_factors("attention", "precision")), True),
-        (plan_of(comparisons(Selection(factors=("kernel", "precision")))), False),
+        (USUAL, True),
+        (only_factors("precision"), False),
+        (only_factors("attention", "patcher"), False),
+        (only_factors("attention", "precision"), True),
+        (comparisons(Selection(factors=("kernel", "precision"))), False),
     ],
-    ids=["usual", "without levels", "precision", "parts", "attention", "kernels"],
+    ids=["usual", "precision", "parts", "attention", "kernels"],
 )
-def test_precisions_come_first_where_others_depend_on_them(plan: Plan, *, staged: bool) -> None:
+def test_precisions_come_first_where_others_depend_on_them(
+    compared: Sequence[Comparison], *, staged: bool
+) -> None:
     """A run is staged if it compares precisions and what depends on them."""
-    assert is_staged(plan) is staged
-    firsts = {each.factor: first_pass(plan, each) for each in plan.comparisons}
+    assert is_staged(compared) is staged
+    plan = plan_of(compared)
+    firsts = {each.factor: first_pass(plan, each) for each in compared}
     assert firsts == {name: int(staged and name != "precision") for name in firsts}
 
 
@@ -129,7 +132,7 @@ def test_a_level_is_chosen_once() -> None:
     extended = with_choices(plan, [choice])
     assert len(extended.comparisons) == len(plan.comparisons) + len(choice.comparisons)
     assert extended.choice_passes == 0
-    assert is_staged(extended)
+    assert extended.precision_first
     for again in (rows(1.5, 1.2, 1.8), rows(1.9, 1.2, 1.8), rows(1, 1, 1)):
         assert wanted_levels(extended, again, Aim()) is None
 

@@ -230,3 +230,12 @@ def test_the_work_left_shrinks_between_choices(whole: Whole) -> None:
             continue
         before = state.left
     assert state.left == 0
+
+
+def test_the_planned_passes_are_counted(whole: Whole) -> None:
+    """The work of the planned passes has each comparison as often as it has passes."""
+    precisions = [each for each in GRID if each.factor == "precision"]
+    assert whole.until(0).passes_left == PLAN.passes * len(GRID)
+    (first, _), (second, _), *_ = [each for each in whole.steps if isinstance(each[1], NextPass)]
+    assert whole.until(second - 1).passes_left == PLAN.passes * (len(GRID) - len(precisions))
+    assert first == 0
