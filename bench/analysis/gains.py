@@ -59,6 +59,12 @@ class Part:
         bound = upper_bound(self.rivals)
         return bound if math.isfinite(bound) else None
 
+    @property
+    def reach_of_whole(self) -> float | None:
+        """Largest change of the whole, either way, by another arm; None if unknown."""
+        found = _reach(self.rivals)
+        return math.expm1(found) if math.isfinite(found) else None
+
 
 def rivals_of(gains: Mapping[str, Interval], level: str) -> tuple[Rival, ...]:
     """Return the rivals of a choice; ``gains`` are those of the whole over the default by arm."""
@@ -69,10 +75,13 @@ def cell_status(rivals: Sequence[Rival], delta: float) -> str:
     """Return the status of a cell by the rivals of its choice."""
     if upper_bound(rivals) > delta:
         return OPEN
+    return DOES_NOT_MATTER if _reach(rivals) <= math.log1p(delta) else CHOSEN
+
+
+def _reach(rivals: Sequence[Rival]) -> float:
+    """Return the largest change of the whole's log time by a rival, either way, at 95 %."""
     margins = (each.upper(len(rivals)) - each.log_gain for each in rivals)
-    reach = (abs(each.log_gain) + margin for each, margin in zip(rivals, margins, strict=True))
-    is_small = max(reach, default=0.0) <= math.log1p(delta)
-    return DOES_NOT_MATTER if is_small else CHOSEN
+    return max((abs(r.log_gain) + m for r, m in zip(rivals, margins, strict=True)), default=0.0)
 
 
 def expected_speedup(

@@ -64,6 +64,15 @@ def rival_of(arm: str, gain: Interval, chosen: Interval) -> Rival:
     return Rival(arm=arm, log_gain=math.log(gain.value / chosen.value), error=error)
 
 
+def interval_of(rival: Rival) -> Interval | None:
+    """Return the gain of the choice over a rival with its 95 % interval; None if not measured."""
+    if not math.isfinite(rival.error):
+        return None
+    half = _TWO_SIDED * rival.error
+    ends = (math.exp(end - rival.log_gain) for end in (0.0, -half, half))
+    return Interval(*ends)
+
+
 def upper_bound(rivals: Sequence[Rival]) -> float:
     """Return the largest gain of the whole by one of these rivals, at 95 %; 0 without rivals."""
     highest = max((each.upper(len(rivals)) for each in rivals), default=0.0)

@@ -40,7 +40,7 @@ class CompareOptions(MeasuringOptions):
     delta: float
     allow_different: bool
     as_json: bool
-    show: tuple[str, ...]
+    show: tuple[str, ...] | None
 
 
 @click.command()
@@ -110,8 +110,8 @@ def compare(**options: Unpack[CompareOptions]) -> None:
                                   kernel, layout, checkpoint, optimizer
 
     Both arms get equal inputs and, if their parameters have the same names and shapes, equal
-    weights. They are called in alternating pairs, in several fresh processes; the baseline is also
-    compared with a copy of itself, as a control. A candidate whose outputs differ by more than its
+    weights. They take turns call by call, in several fresh processes; a copy of the baseline takes
+    part as a control. A candidate whose outputs differ by more than its
     precision explains is `wrong` and gets no verdict.
 
     \b

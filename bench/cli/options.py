@@ -134,10 +134,8 @@ no_lock_option = click.option(
 show_option = click.option(
     "--show",
     type=names,
-    default="cost",
-    show_default=True,
-    help="Tables of costs below the verdicts: cost (a summary), or some of "
-    "memory,work,compile,error,kernels,energy; all; none.",
+    help="Further tables below the summary: some of decision,verdicts,cost,memory,work,compile,"
+    "error,kernels,energy; all; none  [default: none; without a choice: verdicts,cost]",
 )
 
 objective_option = click.option(

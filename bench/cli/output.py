@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 
     from bench.analysis.decision import Aim
     from bench.report.progress import RunProgress
+    from bench.report.report_data import ReportData
     from bench.runs.state import RunState
 
 # A table in a file or a pipe must not be cut to a terminal's width.
@@ -47,61 +48,88 @@ def progress() -> "RunProgress":
     return RunProgress(Console(stderr=True))
 
 
-def show_verdicts(results: "RunState", views: Sequence[str] = (), aim: "Aim | None" = None) -> None:
-    """Print the recommendations of a run, its warnings, verdicts and tables of costs.
+def show_verdicts(results: "RunState", views: Sequence[str] = ()) -> None:
+    """Print a run's verdicts between its warnings and remarks, and tables of costs."""
+    from bench.report.tables.costs import VERDICT_VIEW
+
+    console = output()
+    _print(console, [_verdicts(results, (VERDICT_VIEW, *views), console.width)])
+
+
+def _verdicts(results: "RunState", views: Sequence[str], width: int) -> "RenderableType":
+    """The verdicts of a run, if they are among the views, and tables of costs."""
+    from bench.records.environment import warnings
+    from bench.report.tables.costs import VERDICT_VIEW, cost_tables
+    from bench.report.tables.verdicts import verdict_tables
+
+    return verdict_tables(
+        results.analysis,
+        warnings(results.environment),
+        width=width,
+        more=lambda records: cost_tables(records, views, width),
+        has_verdicts=VERDICT_VIEW in views,
+    )
+
+
+def _print(console: "Console", parts: "Sequence[RenderableType]") -> None:
+    """Print tables and sentences."""
+    from rich.console import Group
+    from rich.text import Text
+
+    for part in parts:
+        if isinstance(part, Group):
+            _print(console, part.renderables)
+        else:
+            # A sentence in a file or a pipe is one line, so that grep finds it.
+            console.print(part, soft_wrap=isinstance(part, Text) and not sys.stdout.isatty())
+
+
+def _shown(
+    data: "ReportData", results: "RunState", views: Sequence[str] | None, console: "Console"
+) -> "list[RenderableType]":
+    """The summary of a run, and the tables that are asked for below it.
+
+    A run without anything to choose has no summary: its verdicts are shown, and what they cost.
+    """
+    from bench.report.tables.costs import DECISION_VIEW, USUAL_VIEW, VERDICT_VIEW
+    from bench.report.tables.decision import decision_tables
+    from bench.report.tables.layout import NARROW_COLUMNS
+    from bench.report.tables.overview import overview
+    from bench.report.tables.run_quality import share_line
+
+    if not data.decisions:
+        wanted = (VERDICT_VIEW, USUAL_VIEW) if views is None else (VERDICT_VIEW, *views)
+        share = share_line(data.timed_share, data.spent_s)
+        return [_verdicts(results, wanted, console.width), share]
+    parts = overview(data, console)
+    if views and DECISION_VIEW in views:
+        narrow = console.width < NARROW_COLUMNS
+        parts += ["", *decision_tables(data.decisions, data.aim, narrow=narrow)]
+    if views and set(views) != {DECISION_VIEW}:
+        parts += ["", _verdicts(results, views, console.width)]
+    return parts
+
+
+def show_run(
+    results: "RunState", views: Sequence[str] | None = None, aim: "Aim | None" = None
+) -> None:
+    """Print the summary of a run and the tables asked for; write its plots and page.
 
     ``aim`` replaces the run's own criterion for recommendations.
     """
-    from rich.text import Text
-
-    from bench.records.environment import warnings
-    from bench.report.tables.costs import cost_tables
-    from bench.report.tables.decision import contender_lines, decision_table
-    from bench.report.tables.decision_notes import decision_notes
-    from bench.report.tables.layout import NARROW_COLUMNS
-    from bench.report.tables.verdicts import summary
-
-    console = output()
-    narrow = console.width < NARROW_COLUMNS
-    decisions, aim = results.decisions(aim), aim or results.aim
-    first: list[RenderableType] = []
-    if decisions:
-        notes = map(Text, [*decision_notes(decisions, aim), *contender_lines(decisions)])
-        first = [decision_table(decisions, aim, narrow=narrow), *notes]
-    parts = summary(
-        results.analysis,
-        warnings(results.environment),
-        narrow=narrow,
-        more=lambda records: cost_tables(records, views, console.width),
-        first=first,
-    )
-    for part in parts.renderables:
-        # A sentence in a file or a pipe is one line, so that grep finds it.
-        console.print(part, soft_wrap=isinstance(part, Text) and not sys.stdout.isatty())
-
-
-def show_run(results: "RunState", views: Sequence[str], aim: "Aim | None" = None) -> None:
-    """Print a run's tables and write its plots and page."""
-    from bench.report.tables.decision import decision_lines
-    from bench.report.tables.verdicts import share_line
-
-    show_verdicts(results, views, aim)
-    output().print(share_line(results.measuring_share, results.spent_s))
-    source = source_of(results)
-    click.echo(source)
+    console, data = output(), results.report_data(aim or results.aim)
+    _print(console, _shown(data, results, views, console))
+    click.echo(source_of(results))
     if not results.folder.exists():
         raise RunError(f"{results.folder} was removed during the run; the plots cannot be written")
     from bench.report.write import write_drawings
 
-    count = write_drawings(results, aim or results.aim)
+    count = write_drawings(results, data.aim)
     click.echo(f"Written: {results.folder}/report.html, results.csv, {count} plots.")
-    for line in decision_lines(results.decisions(aim)):
-        # Without a file click writes UTF-8 to a terminal that is limited to ASCII.
-        click.echo(line, file=sys.stdout)
     if os.environ.get(_JOB_SUMMARY):
         from bench.report.export import as_markdown
 
-        append_job_summary(as_markdown(results.report_data(aim or results.aim)))
+        append_job_summary(as_markdown(data))
 
 
 def show_logs(folder: Path) -> None:

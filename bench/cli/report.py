@@ -35,7 +35,7 @@ class ReportOptions(TypedDict):
     factors: tuple[str, ...] | None
     objective: str | None
     max_error: float | None
-    show: tuple[str, ...]
+    show: tuple[str, ...] | None
 
 
 @click.command()
@@ -106,7 +106,9 @@ def report(folder: Path, **options: Unpack[ReportOptions]) -> None:
     from bench.report.tables.costs import known_views
 
     _check(options)
-    views, factors = known_views(options["show"]), options["factors"]
+    # None: the usual tables.
+    views = None if options["show"] is None else known_views(options["show"])
+    factors = options["factors"]
     changes = (options["objective"], options["max_error"])
     if options["page"]:
         with drawing_beside() as beside:
@@ -123,7 +125,9 @@ def report(folder: Path, **options: Unpack[ReportOptions]) -> None:
     if options["markdown"] or options["decision"]:
         lines = _decision(results, aim, factors, brief=options["brief"])
         is_short = options["decision"]
-        click.echo("\n".join(lines) if is_short else _tables(results, factors, views, lines))
+        click.echo(
+            "\n".join(lines) if is_short else _tables(results, factors, known_views(views), lines)
+        )
         click.echo(source_of(results))
         return
     from bench.files.results_csv import write_csv

@@ -46,7 +46,7 @@ class RunOptions(MeasuringOptions):
     objective: str
     max_error: float | None
     resume: Path | None
-    show: tuple[str, ...]
+    show: tuple[str, ...] | None
 
 
 @click.command()
@@ -137,9 +137,9 @@ class RunOptions(MeasuringOptions):
 @no_lock_option
 @click.pass_context
 def run(context: click.Context, /, **options: Unpack[RunOptions]) -> None:
-    """Measure every comparison in alternating pairs, in several passes (fresh processes).
+    """Measure every comparison in rounds of all arms, in several passes (fresh processes).
 
-    Progress goes to standard error, the verdict table to standard output. The run's folder holds
+    Progress goes to standard error, a summary to standard output. The run's folder holds
     results.csv, environment.json, plots and the raw data of each pass.
 
     \b
@@ -151,7 +151,9 @@ def run(context: click.Context, /, **options: Unpack[RunOptions]) -> None:
     """  # noqa: D301 (click wants the character itself)
     from bench.report.tables.costs import known_views
 
-    views, folder = known_views(options["show"]), options["resume"]
+    # None: the usual tables.
+    views = None if options["show"] is None else known_views(options["show"])
+    folder = options["resume"]
     if folder is not None:
         _refuse_others(context)
         results = _resume(folder, lock=not options["no_lock"])

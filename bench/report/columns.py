@@ -14,6 +14,8 @@ from bench.report.units import (
     images_per_s,
     memory,
     milliseconds,
+    of_whole,
+    of_whole_bounds,
     percent,
     scientific,
     seconds,
@@ -46,6 +48,10 @@ class Column(Generic[T]):
         """The column without intervals."""
         return replace(self, detail=None) if self.detail else self
 
+    def with_detail(self) -> "Column[T]":
+        """The column with the intervals in its text."""
+        return replace(self, text=self.cell, detail=None) if self.detail else self
+
     def cell(self, item: T) -> str:
         """Text with its detail in brackets: ``821 (411 to never)``."""
         text, detail = self.text(item), self.detail(item) if self.detail else ""
@@ -74,6 +80,10 @@ def _number(
 
 def _latency_bounds(record: Record) -> str:
     return bounded(milliseconds, record.latency_low_ms, record.latency_high_ms)
+
+
+def _of_whole_bounds(record: Record) -> str:
+    return of_whole_bounds(record.of_whole_low, record.of_whole_high)
 
 
 def _break_even_bounds(record: Record) -> str:
@@ -107,11 +117,17 @@ _COLUMNS: tuple[Column[Record], ...] = (
         text=lambda r: bounds(r.speedup_low, r.speedup_high),
         number=lambda r: r.speedup_low,
     ),
+    Column(
+        heading="of the whole",
+        text=lambda r: of_whole(r.of_whole, r.of_whole_low, r.of_whole_high),
+        number=lambda r: r.of_whole,
+        detail=_of_whole_bounds,
+    ),
     _number("detectable effect", lambda r: r.detectable_effect, percent),
     _number("latency", lambda r: r.latency_ms, milliseconds, _latency_bounds),
     _number("throughput", lambda r: r.images_per_s, images_per_s),
     _number("passes", lambda r: r.passes, whole_number),
-    _number("pairs", lambda r: r.rounds, whole_number),
+    _number("rounds", lambda r: r.rounds, whole_number),
     _number("numeric error", lambda r: r.output_error, scientific),
     _number("gradient error", lambda r: r.gradient_error, scientific),
     _number("largest error", lambda r: r.largest_error, scientific),

@@ -8,6 +8,7 @@ from itertools import groupby
 from typing import Any
 from xml.etree import ElementTree as ET
 
+from bench.analysis.gains import OPEN
 from bench.files.csv_rows import csv_text
 from bench.records.comparison import SCHEMA
 from bench.records.row import COLUMNS, Record
@@ -15,6 +16,7 @@ from bench.report.columns import ROW_COLUMNS
 from bench.report.labels import factor_name, verdict, workload
 from bench.report.provenance import provenance
 from bench.report.report_data import ReportData
+from bench.report.tables.certificate import has_bound
 from bench.report.tables.decision import decision_markdown
 from bench.report.tables.markdown import markdown
 
@@ -72,6 +74,7 @@ def _decisions(data: ReportData) -> Iterator[dict[str, Any]]:
         chosen = {part.factor: getattr(each.arm, part.factor) for part in each.parts}
         yield {
             **asdict(each.situation),
+            "level": each.level,
             "choose": None if each.has_no_data else chosen,
             "given_up": each.combination.choice if each.is_refuted else None,
             "gain": each.gain.value if each.gain and not each.is_refuted else None,
@@ -80,9 +83,8 @@ def _decisions(data: ReportData) -> Iterator[dict[str, Any]]:
             "speedup_high": speedup.high if speedup else None,
             "expected_speedup": expected.value if expected else None,
             "differs_from_parts": each.differs,
-            "may_be_better": {
-                part.factor: part.contenders for part in each.parts if part.contenders
-            },
+            "regret_bound": each.regret_bound if has_bound(each) else None,
+            "open": {part.factor: part.contenders for part in each.parts if part.status == OPEN},
         }
 
 

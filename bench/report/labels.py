@@ -3,12 +3,13 @@
 from collections.abc import Callable, Iterable, Iterator
 from typing import TypeVar
 
-from bench.analysis.decision import Decision, Situation
+from bench.analysis.decision import FULL, Decision, Situation
 from bench.records.arm_costs import Case
 from bench.records.comparison import CHOICE, DEFAULT_ARM, FACTORS, Arm, Workload
 from bench.records.row import Record
 
 K = TypeVar("K")
+T = TypeVar("T")
 _SIGNS = {"faster": "▲", "slower": "▼", "equivalent": "=", "undecided": "?"}
 _DEFAULT = "default"
 # The default arm, with the levels of those factors that differ from model to model.
@@ -66,6 +67,11 @@ def situation_name(situation: Situation) -> str:
     return name if situation.device == "cpu" else f"{name} {situation.device}"
 
 
+def level_name(decision: Decision) -> str:
+    """Name of a decision's level: ``at fp32``, full precision, or ``of all``."""
+    return f"at {DEFAULT_ARM.precision}" if decision.level == FULL else "of all"
+
+
 def case_name(case: Case) -> str:
     """Name of a case: the workload without its component, and the arm's unusual levels."""
     usual = Arm()
@@ -100,12 +106,17 @@ def verdict(record: Record) -> str:
     return f"{text} (control)" if record.is_control else text
 
 
-def grouped(records: Iterable[Record], key: Callable[[Record], K]) -> dict[K, list[Record]]:
-    """Rows by key, adjacent or not; keys and rows keep their order."""
-    groups: dict[K, list[Record]] = {}
-    for record in records:
-        groups.setdefault(key(record), []).append(record)
+def grouped(items: Iterable[T], key: Callable[[T], K]) -> dict[K, list[T]]:
+    """Rows or other items by key, adjacent or not; keys and items keep their order."""
+    groups: dict[K, list[T]] = {}
+    for item in items:
+        groups.setdefault(key(item), []).append(item)
     return groups
+
+
+def undecided_last(records: Iterable[Record]) -> list[Record]:
+    """Rows in their order, but candidates without a decision at the end; controls stay."""
+    return sorted(records, key=lambda r: r.verdict == "undecided" and not r.is_control)
 
 
 def by_factor(records: Iterable[Record]) -> list[list[Record]]:

@@ -22,7 +22,7 @@ _COLUMNS = chosen(
     "detectable effect",
     "latency",
     "numeric error",
-    "pairs",
+    "rounds",
 )
 _HEADING_WIDTH = max(len(column.heading) for column in _COLUMNS)
 

@@ -15,7 +15,8 @@ class ReportData:
 
     ``own_commit`` is the git revision of a user's own arms, ``has_changes`` whether their tree had
     uncommitted changes; ``folder`` is the run's, ``left`` the number of planned measurements that
-    are missing.
+    are missing; ``spent_s`` are the seconds of the run, ``timed_share`` is the
+    share of them inside timed calls.
     """
 
     run_id: str
@@ -30,3 +31,5 @@ class ReportData:
     has_changes: bool = False
     folder: str | None = None
     left: int = 0
+    spent_s: float = 0.0
+    timed_share: float | None = None

@@ -4,10 +4,13 @@ import math
 from collections.abc import Callable
 
 _MINUTE_S = 60
+_HOUR_MIN = 60
 _TWO_DECIMALS = (0.1, 10)
 _WIDEST = 1000
 _BINARY = ((2**40, "TiB"), (2**30, "GiB"), (2**20, "MiB"), (2**10, "KiB"))
 MOST_IMAGES = 1e10
+# Shares below this have two decimals in percent.
+_TINY = 1e-3
 
 
 def digits(value: float, significant: int = 3) -> str:
@@ -113,11 +116,14 @@ def scientific(value: float | None) -> str:
 
 
 def duration(seconds: float) -> str:
-    """A length of time: ``45 s``, ``3 min 20 s``."""
+    """A length of time: ``45 s``, ``3 min 20 s``, ``2 h 05 min``."""
     whole = max(0, round(seconds))
     if whole < _MINUTE_S:
         return f"{whole} s"
-    return f"{whole // _MINUTE_S} min {whole % _MINUTE_S:02d} s"
+    minutes = whole // _MINUTE_S
+    if minutes < _HOUR_MIN:
+        return f"{minutes} min {whole % _MINUTE_S:02d} s"
+    return f"{minutes // _HOUR_MIN} h {minutes % _HOUR_MIN:02d} min"
 
 
 def percent(value: float | None, *, most: float = 1.0) -> str:
@@ -137,6 +143,48 @@ def signed_percent(value: float | None) -> str:
     if value is None:
         return ""
     return "new" if math.isinf(value) else f"{100 * value:+.1f} %"
+
+
+def of_whole(value: float | None, *ends: float | None) -> str:
+    """A relative gain of the whole: ``+1.7 %``, with two decimals if it and ``ends`` are tiny."""
+    if value is None:
+        return ""
+    return f"{_gain(value, _decimals(value, *ends))} %"
+
+
+def of_whole_bounds(low: float | None, high: float | None) -> str:
+    """An interval of a gain of the whole: ``+0.9 to +2.5 %``."""
+    if low is None or high is None:
+        return ""
+    decimals = _decimals(low, high)
+    return f"{_gain(low, decimals)} to {_gain(high, decimals)} %"
+
+
+def of_whole_within(value: float | None, low: float | None, high: float | None) -> str:
+    """A gain of the whole with its interval, if it has one: ``+1.7 % (+0.9 to +2.5 %)``."""
+    interval = of_whole_bounds(low, high)
+    text = of_whole(value, *((low, high) if interval else ()))
+    return f"{text} ({interval})" if interval else text
+
+
+def bound(value: float | None) -> str:
+    """An upper bound of a gain, rounded up: ``1.7 %``, ``0.05 %``; ``unknown`` if it is."""
+    if not value:
+        return "unknown" if value is None else "0 %"
+    decimals = _decimals(value)
+    step = 10.0 ** -(2 + decimals)
+    return f"{100 * math.ceil(value / step - 1e-9) * step:.{decimals}f} %"
+
+
+def _gain(value: float, decimals: int) -> str:
+    # Adding 0 turns -0.0 into 0.0.
+    return f"{round(100 * value, decimals) + 0:+.{decimals}f}"
+
+
+def _decimals(*values: float | None) -> int:
+    """Decimals of shares in percent: none from 100 % on, two if all are below 0.1 %."""
+    largest = max((abs(each) for each in values if each is not None), default=0.0)
+    return 2 if largest < _TINY else 1 if largest < 1 else 0
 
 
 def escaped(text: str) -> str:

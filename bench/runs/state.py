@@ -243,6 +243,8 @@ class RunState:
             has_changes=self.plan.has_changes,
             folder=str(self.folder),
             left=self.left,
+            spent_s=self.spent_s,
+            timed_share=self.measuring_share,
         )
 
     @property

@@ -14,16 +14,19 @@ from bench.analysis.row_costs import kernel_changes
 from bench.records.environment import Environment, warnings
 from bench.records.row import Record
 from bench.report.columns import Column, used
+from bench.report.labels import undecided_last
 from bench.report.page import figures as captions
 from bench.report.page.figures import finding
 from bench.report.page.forest import Forest, latencies, memories, speedups
 from bench.report.page.table_rows import PAGE_COLUMNS, Row, page_columns, row_of
+from bench.report.page.waterfall import Answer, answers
 from bench.report.plots.canvas import FigureName
-from bench.report.provenance import hardware, revision, versions
+from bench.report.provenance import hardware, revision
 from bench.report.report_data import ReportData
 from bench.report.tables import decision
+from bench.report.tables.certificate import cells, idle_lines
 from bench.report.tables.decision_notes import decision_notes
-from bench.report.tables.run_quality import trust
+from bench.report.tables.run_quality import trust, trust_lines
 from bench.report.tables.verdicts import remarks
 from bench.report.units import counted, memory
 
@@ -65,14 +68,16 @@ class Page:
     run_id: str
     started: str
     device: str
-    versions: str
     decision_title: str
     decision_headings: tuple[str, ...]
     decisions: list[tuple[str, ...]]
     decision_notes: list[str]
     part_headings: tuple[str, ...]
     parts: list[tuple[str, ...]]
+    answers: list[Answer]
+    idle: list[str]
     trust: list[str]
+    quality: list[str]
     sections: list[Section]
     filters: list[tuple[str, list[str]]]
     columns: tuple[str, ...]
@@ -106,26 +111,28 @@ def _page(data: ReportData, drawings: Sequence[tuple[FigureName, str]]) -> Page:
     records, machine = data.analysis.records, data.environment
     decisions = used(decision.DECISION_COLUMNS.values(), data.decisions)
     columns = page_columns(records)
-    rows = [row_of(record, columns) for record in records]
+    rows = [row_of(record, columns) for record in undecided_last(records)]
     return Page(
         run_id=data.run_id,
         started=data.started,
         device=hardware(machine),
-        versions=f"{versions(machine)}, {_commit(machine, 'commit ')}",
-        decision_title=decision.title(data.aim) if data.decisions else "Verdicts",
+        decision_title=decision.short_title(data.aim) if data.decisions else "Verdicts",
         decision_headings=_headings(decisions),
         decisions=_cells(decisions, data.decisions),
         decision_notes=decision_notes(data.decisions, data.aim),
         part_headings=_headings(decision.PART_COLUMNS),
-        parts=_cells(decision.PART_COLUMNS, decision.decision_parts(data.decisions)),
-        trust=[*_unfinished(data.left), *trust(data.analysis)],
+        parts=_cells(decision.PART_COLUMNS, cells(data.decisions)),
+        answers=answers(data.decisions, data.spent_s),
+        idle=idle_lines(data.decisions),
+        trust=trust_lines(data),
+        quality=[*_unfinished(data.left), *trust(data.analysis)],
         sections=list(_sections(data, drawings)),
         filters=list(_filters(records)),
         columns=_headings(columns),
         rows=rows,
         warnings=list(map(str, warnings(machine))),
         remarks=[*remarks(records, data.analysis.notes), *kernel_changes(records)],
-        facts=list(_facts(machine)),
+        facts=[("started", data.started), *_facts(machine)],
         commands=_commands(data),
     )
 
@@ -152,6 +159,9 @@ def _sections(data: ReportData, drawings: Sequence[tuple[FigureName, str]]) -> I
         "memory": tuple(memories(records)),
     }
     yield Section(name="decision", heading="What to choose")
+    if data.decisions:
+        yield Section(name="situations", heading="All situations")
+    yield Section(name="quality", heading="How reliable is this?")
     for kind, heading in captions.HEADINGS.items():
         own = (each for each in drawings if each[0].kind == kind)
         section = Section(
@@ -187,10 +197,6 @@ def _filters(records: Sequence[Record]) -> Iterator[tuple[str, list[str]]]:
             yield column.heading, [value for value in values if value]
 
 
-def _commit(machine: Environment, prefix: str = "") -> str:
-    return revision(machine.commit, has_changes=bool(machine.dirty), prefix=prefix)
-
-
 def _facts(machine: Environment) -> Iterator[tuple[str, str]]:
     """The machine's properties by name; unknown ones are left out."""
     size, cache_size = memory(machine.memory_bytes), memory(machine.last_level_cache_bytes)
@@ -207,7 +213,7 @@ def _facts(machine: Environment) -> Iterator[tuple[str, str]]:
         ("torch", machine.torch),
         ("Python", machine.python),
         ("C++ compiler", machine.cxx),
-        ("commit", _commit(machine)),
+        ("commit", revision(machine.commit, has_changes=bool(machine.dirty))),
         ("governor", machine.governor),
         ("load before the run", _load(machine.load_1min)),
         ("variables", ", ".join(f"{k}={v}" for k, v in machine.variables.items())),

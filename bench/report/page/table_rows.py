@@ -14,6 +14,7 @@ PAGE_COLUMNS = chosen(
     "speed-up",
     "95 % interval",
     "verdict",
+    "of the whole",
     "latency",
     "throughput",
     "passes",

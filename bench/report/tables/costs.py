@@ -26,8 +26,10 @@ _FIRST = chosen("workload", "arm")
 _WIDE = {"workload": 36, "arm": 36, _KERNELS: 24}
 _NARROW = {"workload": 14, "arm": 14, _KERNELS: 24}
 _MOST_KERNELS = 36
-# The view that a run shows by default: what decides, of every other view.
+# What decides, of every other view.
 USUAL_VIEW = "cost"
+# Tables of another kind that a run can show: what to choose in full, and the verdicts.
+DECISION_VIEW, VERDICT_VIEW = SECTIONS = ("decision", "verdicts")
 VIEWS: dict[str, tuple[Column[Record], ...]] = {
     USUAL_VIEW: (
         *chosen("memory", "vs baseline", "GFLOP/s"),
@@ -53,26 +55,29 @@ VIEWS: dict[str, tuple[Column[Record], ...]] = {
 }
 
 
-def known_views(names: Sequence[str]) -> tuple[str, ...]:
-    """Return the views of these names; ``all`` are all but the usual one, ``none`` is none.
+def known_views(names: Sequence[str] | None) -> tuple[str, ...]:
+    """Return the views of these names; the usual one without names.
 
-    Raises InputError for another name.
+    ``all`` are all but the usual one, ``none`` is none. Raises InputError for another name.
     """
+    if names is None:
+        return (USUAL_VIEW,)
+    known = (*SECTIONS, *VIEWS)
     if tuple(names) in ((), ("none",)):
         return ()
     if tuple(names) == ("all",):
-        return tuple(name for name in VIEWS if name != USUAL_VIEW)
+        return tuple(name for name in known if name != USUAL_VIEW)
     for name in names:
         if name in ("all", "none"):
             raise InputError(f"view {name!r} cannot be combined; give it alone")
-        if name not in VIEWS:
-            raise InputError(f"unknown view {name!r}; known: {', '.join((*VIEWS, 'all', 'none'))}")
+        if name not in known:
+            raise InputError(f"unknown view {name!r}; known: {', '.join((*known, 'all', 'none'))}")
     return tuple(names)
 
 
 def columns(records: Sequence[Record], views: Sequence[str]) -> dict[str, list[Column[Record]]]:
     """Return each view's columns in which some row has text; views without any are left out."""
-    found = {view: used(VIEWS[view], records) for view in views}
+    found = {view: used(VIEWS[view], records) for view in views if view in VIEWS}
     return {view: shown for view, shown in found.items() if shown}
 
 

@@ -1,33 +1,25 @@
 """What to choose, as a table, as Markdown and as lines of text."""
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 
+from rich.console import RenderableType
 from rich.table import Table
 from rich.text import Text
 
 from bench.analysis.decision import Aim, Decision
 from bench.analysis.estimates import Interval
-from bench.analysis.gains import Part
 from bench.records.comparison import DEFAULT_ARM
 from bench.records.row import Record
 from bench.report.columns import ROW_COLUMNS, Column, used, words
-from bench.report.labels import DEFAULT_ARM_TEXT, choice_name, situation_name
+from bench.report.labels import DEFAULT_ARM_TEXT, choice_name, level_name, situation_name
+from bench.report.tables.certificate import Cell, cells, has_bound
 from bench.report.tables.decision_notes import decision_notes, ratio, refuted
 from bench.report.tables.layout import add_columns, markdown_table, new_table
-from bench.report.units import bounds, escaped, times
+from bench.report.units import bound, bounds, escaped, of_whole_within, times
 
-# A decision and one of the factors that it combines.
-DecisionPart = tuple[Decision, Part]
 # Left out on a narrow terminal.
 _SPARED = ("expected from parts", "verdict", "vs default")
-_CONTENDERS = "contenders"
-
-
-def contenders(decision: Decision) -> str:
-    """Arms that were not chosen and may be better, by factor."""
-    parts = [part for part in decision.parts if part.contenders]
-    return "; ".join(f"{part.factor}: {', '.join(part.contenders)}" for part in parts)
 
 
 def _chosen_whole(decision: Decision) -> Record | None:
@@ -47,6 +39,11 @@ def _gain(decision: Decision) -> Interval | None:
 def _expected(decision: Decision) -> Interval | None:
     is_default = decision.has_no_data or decision.combination == DEFAULT_ARM
     return None if decision.is_refuted or is_default else decision.expected
+
+
+def _others(decision: Decision) -> str:
+    """What the arms that were not chosen could gain of the whole."""
+    return bound(decision.regret_bound) if has_bound(decision) else ""
 
 
 def _of_whole(heading: str, column: Column[Record]) -> Column[Decision]:
@@ -75,6 +72,7 @@ def _ratio(heading: str, found: Callable[[Decision], Interval | None]) -> Column
 
 _COLUMNS: tuple[Column[Decision], ...] = (
     words("workload", _workload),
+    words("best", level_name),
     words("choose", choice_name),
     _ratio("gain", _gain),
     _of_whole("speed-up", ROW_COLUMNS["speed-up"]),
@@ -84,7 +82,7 @@ _COLUMNS: tuple[Column[Decision], ...] = (
     _of_whole("memory", ROW_COLUMNS["memory"]),
     _of_whole("vs default", ROW_COLUMNS["vs baseline"]),
     _of_whole("numeric error", ROW_COLUMNS["numeric error"]),
-    words(_CONTENDERS, contenders),
+    Column(heading="others at most", text=_others),
 )
 DECISION_COLUMNS = {column.heading: column for column in _COLUMNS}
 
@@ -96,45 +94,68 @@ def _detailed(heading: str, detail: str) -> Column[Decision]:
 # The columns that decide. An arm that is chosen by latency has the verdict faster.
 BRIEF_COLUMNS = (
     DECISION_COLUMNS["workload"],
+    DECISION_COLUMNS["best"],
     DECISION_COLUMNS["choose"],
     DECISION_COLUMNS["gain"],
     _detailed("speed-up", "95 % interval"),
     _detailed("memory", "vs default"),
     DECISION_COLUMNS["numeric error"],
+    DECISION_COLUMNS["others at most"],
 )
 
 
-def _part_gain(chosen: DecisionPart) -> str:
+def _part_gain(cell: Cell) -> str:
     """Gain over the factor's default level; the default itself has none."""
-    part = chosen[1]
-    return "" if part.level == DEFAULT_ARM.level(part.factor) else ratio(part.gain)
+    return "" if cell.is_default else ratio(cell.part.gain)
 
 
-PART_COLUMNS: tuple[Column[DecisionPart], ...] = (
-    words("workload", lambda chosen: situation_name(chosen[0].situation)),
-    words("factor", lambda chosen: chosen[1].factor),
-    words("level", lambda chosen: chosen[1].level),
+def others_text(cell: Cell) -> str:
+    """What another arm could gain of the whole; of a choice by latency alone."""
+    return bound(cell.part.bound_of_whole) if cell.is_by_latency else ""
+
+
+def effect_text(cell: Cell) -> str:
+    """What the choice changes of the whole; the default changes nothing."""
+    found = cell.effect
+    if cell.is_default or found is None:
+        return "" if cell.is_default else "unknown"
+    ends = [None if end is None else end - 1 for end in (found.low, found.high)]
+    return of_whole_within(found.value - 1, *ends)
+
+
+def short_effect_text(cell: Cell) -> str:
+    """What the choice changes of the whole, without its interval."""
+    return effect_text(cell).partition(" (")[0]
+
+
+PART_COLUMNS: tuple[Column[Cell], ...] = (
+    words("workload", lambda cell: situation_name(cell.decision.situation)),
+    words("best", lambda cell: level_name(cell.decision)),
+    words("factor", lambda cell: cell.part.factor),
+    words("level", lambda cell: cell.part.level),
     Column(heading="gain", text=_part_gain),
-    words("measured on", lambda chosen: f"{chosen[1].component} b{chosen[1].batch_size}"),
-    words(_CONTENDERS, lambda chosen: ", ".join(chosen[1].contenders)),
+    Column(heading="of the whole", text=effect_text),
+    Column(heading="others at most", text=others_text),
+    words("measured on", lambda cell: f"{cell.part.component} b{cell.part.batch_size}"),
+    words("outcome", lambda cell: cell.outcome),
 )
 
 
-def decision_parts(decisions: Iterable[Decision]) -> list[DecisionPart]:
-    """Each decision with each of its factors, for PART_COLUMNS."""
-    return [(decision, part) for decision in decisions for part in decision.parts]
+def short_title(aim: Aim) -> str:
+    """Objective and bound of the choice."""
+    most = f", errors up to {aim.max_error:g}" if aim.max_error is not None else ""
+    return f"What to choose by {aim.objective}{most}"
 
 
 def title(aim: Aim) -> str:
     """Objective and bound of the choice, and the arm that it is compared with."""
-    bound = f", errors up to {aim.max_error:g}" if aim.max_error is not None else ""
-    return f"What to choose by {aim.objective}{bound}, against the {DEFAULT_ARM_TEXT}"
+    return f"{short_title(aim)}, against the {DEFAULT_ARM_TEXT}"
 
 
 def decision_table(decisions: Sequence[Decision], aim: Aim, *, narrow: bool = False) -> Table:
-    """Rich table of a run's decisions; ``contender_lines`` has the contenders."""
+    """Rich table of a run's decisions."""
     table = new_table(title(aim), narrow=narrow)
-    spared = {_CONTENDERS, *(_SPARED if narrow else ())}
+    spared = _SPARED if narrow else ()
     shown = [each for each in used(_COLUMNS, decisions) if each.heading not in spared]
     add_columns(table, shown, decisions)
     for decision in decisions:
@@ -142,23 +163,35 @@ def decision_table(decisions: Sequence[Decision], aim: Aim, *, narrow: bool = Fa
     return table
 
 
-def contender_lines(decisions: Sequence[Decision]) -> list[str]:
-    """A line for each situation with contenders."""
+def decision_tables(
+    decisions: Sequence[Decision], aim: Aim, *, narrow: bool = False
+) -> list[RenderableType]:
+    """A run's decisions in full: the table, its notes, and how each part was chosen."""
     return [
-        f"{situation_name(each.situation)}: undecided contenders: {contenders(each)}."
-        for each in decisions
-        if contenders(each)
+        decision_table(decisions, aim, narrow=narrow),
+        *map(Text, decision_notes(decisions, aim)),
+        Text(""),
+        part_table(cells(decisions), narrow=narrow),
     ]
+
+
+def part_table(found: Sequence[Cell], *, narrow: bool = False) -> Table:
+    """Rich table of how each part of the decisions was chosen."""
+    table = new_table("How each part was chosen", narrow=narrow)
+    add_columns(table, PART_COLUMNS, found)
+    for cell in found:
+        table.add_row(*(Text(column.text(cell)) for column in PART_COLUMNS))
+    return table
 
 
 def decision_markdown(decisions: Sequence[Decision], aim: Aim, *, brief: bool = False) -> list[str]:
     """The decisions as lines of Markdown, with notes below the table; nothing without decisions.
 
-    ``brief`` shows BRIEF_COLUMNS only, without the contenders and the note on them.
+    ``brief`` shows BRIEF_COLUMNS only.
     """
     if not decisions:
         return []
-    notes = decision_notes(decisions, aim, contenders=not brief)
+    notes = decision_notes(decisions, aim)
     return [
         f"**{title(aim)}**, on {escaped(decisions[0].device_name)}:",
         "",
@@ -169,22 +202,30 @@ def decision_markdown(decisions: Sequence[Decision], aim: Aim, *, brief: bool = 
     ]
 
 
-def decision_lines(decisions: Sequence[Decision]) -> list[str]:
-    """A line for each situation, for the end of a terminal's output."""
-    return [f"Choose for {situation_name(each.situation)}: {_choice(each)}" for each in decisions]
+def whole_text(decision: Decision) -> str:
+    """Speed-up, memory and error of the choice as a whole, as far as they were measured."""
+    whole = _chosen_whole(decision)
+    if whole is None:
+        return refuted(decision).capitalize() if decision.is_refuted else ""
+    column = {each.heading: each.text(decision) for each in _COLUMNS}
+    found = decision.speedup
+    memory = f"{column['memory']} ({column['vs default']})" if column["memory"] else ""
+    error = f"numeric error {column['numeric error']}" if column["numeric error"] else ""
+    gain = f"{decision.objective} {ratio(decision.gain)}" if decision.gain else ""
+    speed = ratio(found) if found else ""
+    return "; ".join(filter(None, (gain, speed, memory, error)))
 
 
-def _choice(decision: Decision) -> str:
+def choice_text(decision: Decision) -> str:
     """The choice and its speed-up, or why there is none."""
     name, found = choice_name(decision), decision.speedup
     if decision.has_no_data:
         return f"{name} ({decision.objective} was not measured)"
     if decision.is_refuted:
-        return f"the {DEFAULT_ARM_TEXT}: {refuted(decision)}"
+        return f"the default: {refuted(decision)}"
     if decision.arm == DEFAULT_ARM:
-        return f"the {DEFAULT_ARM_TEXT}"
+        return "the default"
     if found is None:
         return f"{name} (not measured as a whole)"
-    interval = bounds(found.low, found.high)
-    gain = f"{decision.objective} {ratio(decision.gain)}; latency " if decision.gain else ""
-    return f"{name} ({gain}{times(found.value)}{f', {interval}' if interval else ''})"
+    gain = f"{decision.objective} {ratio(decision.gain)}, latency " if decision.gain else ""
+    return f"{name}, {gain}{ratio(found)}"

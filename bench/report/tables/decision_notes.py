@@ -3,17 +3,19 @@
 from collections import defaultdict
 from collections.abc import Iterator, Sequence
 
-from bench.analysis.decision import Aim, Decision
+from bench.analysis.decision import BEST, Aim, Decision
 from bench.analysis.estimates import Interval
-from bench.records.comparison import DEFAULT_ARM, DELTA
-from bench.report.labels import choice_name, combination_name, situation_name
-from bench.report.units import pays_off, percent, scientific, times, times_within
+from bench.records.comparison import DEFAULT_ARM
+from bench.report.labels import choice_name, combination_name, level_name, situation_name
+from bench.report.tables.certificate import has_bound
+from bench.report.units import pays_off, scientific, times, times_within
 
 UNMEASURED = (
     "not measured as a whole; a run by this objective measures it if its --budget has time."
 )
-CONTENDERS = (
-    f"Contenders may be more than {percent(DELTA)} better than the choice; a longer run decides."
+OTHERS = (
+    "What was not chosen could gain at most that much of the whole (95 %); "
+    "a longer run lowers the bound."
 )
 
 
@@ -34,23 +36,23 @@ def rule(aim: Aim) -> str:
     return f"Of each factor {how}, if its error is within {bound}; otherwise the default."
 
 
-def decision_notes(
-    decisions: Sequence[Decision], aim: Aim, *, contenders: bool = True
-) -> list[str]:
-    """Notes on the decisions, each once with its situations; the rule first.
-
-    ``contenders``: with the note on contenders, if there are any.
-    """
+def decision_notes(decisions: Sequence[Decision], aim: Aim) -> list[str]:
+    """Notes on the decisions, each once with its situations; the rule and the bound first."""
     places: dict[str, list[str]] = defaultdict(list)
     for decision in decisions:
         for note in _notes(decision, aim):
-            places[note].append(situation_name(decision.situation))
-    has_any = any(part.contenders for decision in decisions for part in decision.parts)
+            places[note].append(_place(decision))
     return [
         rule(aim),
-        *([CONTENDERS] if contenders and has_any else []),
+        *([OTHERS] if any(map(has_bound, decisions)) else []),
         *(f"{', '.join(where)}: {note}" for note, where in places.items()),
     ]
+
+
+def _place(decision: Decision) -> str:
+    """Name of the situation, with the level if it is not the best of all."""
+    name = situation_name(decision.situation)
+    return name if decision.level == BEST else f"{name} {level_name(decision)}"
 
 
 def _notes(decision: Decision, aim: Aim) -> Iterator[str]:

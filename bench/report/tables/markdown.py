@@ -5,11 +5,11 @@ from collections.abc import Sequence
 from bench.analysis.row_costs import kernel_changes
 from bench.analysis.rows import Analysis
 from bench.records.errors import InputError
-from bench.report.labels import baseline_name, by_factor, factor_name
+from bench.report.labels import baseline_name, by_factor, factor_name, undecided_last
 from bench.report.tables.costs import cost_markdown
 from bench.report.tables.layout import markdown_table
 from bench.report.tables.run_quality import trust
-from bench.report.tables.verdicts import VERDICT_COLUMNS, remarks
+from bench.report.tables.verdicts import remarks, verdict_columns
 from bench.report.units import escaped
 
 
@@ -34,7 +34,8 @@ def markdown(
         head = group[0]
         name, baseline = factor_name(head), baseline_name(head)
         parts += [f"**{name}**, against `{baseline}`, on {escaped(head.device_name)}:", ""]
-        parts += [*markdown_table(VERDICT_COLUMNS, group), "", *cost_markdown(group, views)]
+        rows = undecided_last(group)
+        parts += [*markdown_table(verdict_columns(rows), rows), "", *cost_markdown(group, views)]
     found = (*remarks(records, analysis.notes), *kernel_changes(records))
     notes = [f"- {escaped(each)}" for each in found]
     return "\n".join([*parts, *notes, ""] if notes else parts)

@@ -4,7 +4,7 @@ from collections import defaultdict
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from itertools import groupby
 
-from rich.console import Group, RenderableType
+from rich.console import Group
 from rich.table import Table
 from rich.text import Text
 
@@ -12,35 +12,38 @@ from bench.analysis.row_costs import kernel_changes
 from bench.analysis.rows import Analysis
 from bench.records.notes import Note
 from bench.records.row import Record
-from bench.report.columns import ROW_COLUMNS, Column, chosen
+from bench.report.columns import ROW_COLUMNS, Column, chosen, used
 from bench.report.labels import (
     arm_name,
     baseline_name,
     by_factor,
     factor_name,
+    undecided_last,
     workload,
 )
-from bench.report.tables.layout import add_columns, new_table
+from bench.report.tables.layout import NARROW_COLUMNS, add_columns, new_table
 from bench.report.tables.run_quality import trust
-from bench.report.units import duration
 
 _STYLES = {"faster": "green", "slower": "red", "equivalent": "blue", "undecided": "yellow"}
+_OF_WHOLE = "of the whole"
 VERDICT_COLUMNS = tuple(
-    column.without_detail()
+    column.with_detail() if column.heading == _OF_WHOLE else column.without_detail()
     for column in chosen(
         "workload",
         "arm",
         "latency",
         "speed-up",
         "95 % interval",
+        _OF_WHOLE,
         "detectable effect",
         "verdict",
         "numeric error",
     )
 )
 _VERDICT = ROW_COLUMNS["verdict"]
-# Left out on a narrow terminal.
+# Left out on a narrow terminal; below _WIDE columns one of the two intervals is.
 _SPARED = "detectable effect"
+_WIDE = 130
 # A remark on more arms gives their number.
 _NAMED_ARMS = 3
 SINGLE = (
@@ -49,18 +52,29 @@ SINGLE = (
 )
 
 
-def factor_table(records: Sequence[Record], *, narrow: bool = False) -> Table:
-    """Rich table of one factor's rows; a line divides the workloads.
+def verdict_columns(records: Sequence[Record], width: int = _WIDE) -> list[Column[Record]]:
+    """Columns for rows in a table of ``width`` characters; a narrow one has fewer."""
+    shown = used(VERDICT_COLUMNS, records)
+    usual = [each for each in VERDICT_COLUMNS if each in shown or each.heading != _OF_WHOLE]
+    if width < NARROW_COLUMNS:
+        usual = [each for each in usual if each.heading != _SPARED]
+    if width < _WIDE:
+        usual = [ROW_COLUMNS[c.heading] if c.heading == _OF_WHOLE else c for c in usual]
+    return usual
+
+
+def factor_table(records: Sequence[Record], *, width: int = _WIDE) -> Table:
+    """Rich table of one factor's rows; a line divides the workloads, undecided rows come last.
 
     A narrow table has fewer columns: words may wrap there, but no cell is cut.
     """
-    first = records[0]
+    first, rows = records[0], undecided_last(records)
     title = f"{factor_name(first)}: against {baseline_name(first)}, on {first.device_name}"
-    table = new_table(title, narrow=narrow)
-    shown = [each for each in VERDICT_COLUMNS if not narrow or each.heading != _SPARED]
-    add_columns(table, shown, records)
+    table = new_table(title, narrow=width < NARROW_COLUMNS)
+    shown = verdict_columns(rows, width)
+    add_columns(table, shown, rows)
     table.columns[shown.index(_VERDICT)].min_width = len("= equivalent")
-    for name, group in groupby(records, workload):
+    for name, group in groupby(rows, workload):
         for place, record in enumerate(group):
             cells = [_styled(column, record) for column in shown[1:]]
             table.add_row(Text(name if place == 0 else ""), *cells)
@@ -99,36 +113,26 @@ def _remark(text: str, rows: Sequence[str]) -> str:
     return f"{who}: {text}" + (f" [{len(rows)} rows]" if len(rows) > 1 else "")
 
 
-def summary(
+def verdict_tables(
     analysis: Analysis,
     warnings: Sequence[Note] = (),
     *,
-    narrow: bool = False,
+    width: int = _WIDE,
     more: Callable[[Sequence[Record]], Sequence[Table]] = lambda _: (),
-    first: Sequence[RenderableType] = (),
+    has_verdicts: bool = True,
 ) -> Group:
     """Return the verdict tables of a run, with warnings above and remarks below.
 
-    ``more`` returns further tables for one factor's rows, ``first`` goes to the top.
+    ``more`` returns further tables for one factor's rows, ``has_verdicts=False`` only those.
     """
     records = analysis.records
     tables = [
         table
         for group in by_factor(records)
-        for table in (factor_table(group, narrow=narrow), *more(group))
+        for table in (*([factor_table(group, width=width)] * has_verdicts), *more(group))
     ]
     before = [*(f"Warning: {note}" for note in warnings), *trust(analysis)]
     after = [*remarks(records, analysis.notes), *kernel_changes(records)]
     if max((record.passes for record in records), default=0) == 1:
         after.append(SINGLE)
-    return Group(*first, *map(Text, before), *tables, *map(Text, after))
-
-
-def share_line(share: float | None, spent_s: float) -> str:
-    """Return a sentence on the share of time inside timed calls."""
-    if share is None:
-        return "Nothing was measured."
-    return (
-        f"Timed calls took {100 * share:.0f} % of the run's {duration(spent_s)}; imports, builds, "
-        "checks, compiling, warm-up and the survey took the rest."
-    )
+    return Group(*map(Text, before), *tables, *map(Text, after))

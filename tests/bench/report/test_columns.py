@@ -79,6 +79,6 @@ def test_units_of_numbers_without_one_are_in_the_heading() -> None:
     """Only columns with the quantity in their heading show bare numbers."""
     bare = {c.heading for c in NUMBERS if c.text(FULL).replace(".", "").isdecimal()}
     assert bare <= {
-        *("passes", "pairs", "GFLOP", "GFLOP/s", "limit", "copy GB/s", "J/image"),
+        *("passes", "rounds", "GFLOP", "GFLOP/s", "limit", "copy GB/s", "J/image"),
         *("pays off after", "graph breaks", "recompiles"),
     }

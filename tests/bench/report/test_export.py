@@ -57,7 +57,11 @@ def test_json_holds_everything() -> None:
     found = parsed_json(as_json(make_report_data(rows())))
     assert [list(row) for row in found["rows"]] == [list(COLUMNS)] * len(rows())
     assert found["environment"]["torch"] == "2.9.0"
-    (decision,) = found["decisions"]
+    full, decision = found["decisions"]
+    assert (full["level"], decision["level"]) == ("best_full_precision", "best")
+    assert 0 < decision["regret_bound"] < 0.05
+    # Judged at full precision only, though bf16 was chosen.
+    assert decision["open"] == {"patcher": [], "attention": [], "compile": []}
     assert decision["choose"] == {
         "patcher": "linear",
         "attention": "mha",
@@ -71,9 +75,10 @@ def test_json_holds_everything() -> None:
 def test_json_decisions_follow_the_table() -> None:
     """A rejected whole is in the decision; an unknown choice is null."""
     whole = failed(CHOICE, "linear+bf16", "oom")
-    (found,) = parsed_json(as_json(make_report_data(run(control(CHOICE), whole))))["decisions"]
+    _, found = parsed_json(as_json(make_report_data(run(control(CHOICE), whole))))["decisions"]
     assert set(found["choose"].values()) == {"conv", "mha", "fp32"}
     assert (found["given_up"], found["speedup"]) == ("linear+bf16", None)
+    assert found["regret_bound"] is None
     (found,) = parsed_json(as_json(make_report_data([failed("patcher", "conv", "crashed")])))[
         "decisions"
     ]

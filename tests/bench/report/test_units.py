@@ -124,11 +124,12 @@ def test_scientific(value: float | None, expected: str) -> None:
         (59.4, "59 s"),
         (59.6, "1 min 00 s"),
         (200, "3 min 20 s"),
-        (3661, "61 min 01 s"),
+        (3599.4, "59 min 59 s"),
+        (3661, "1 h 01 min"),
     ],
 )
 def test_duration(length_s: float, expected: str) -> None:
-    """Below a minute seconds, then minutes and seconds; never negative."""
+    """Below a minute seconds, then minutes and seconds, then hours; never negative."""
     assert duration(length_s) == expected
 
 

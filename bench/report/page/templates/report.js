@@ -44,6 +44,19 @@
     button.addEventListener("click", () => sort(heading, place));
     heading.replaceChildren(button);
   });
+  // One situation at a time; without this script, and on paper, all are shown.
+  const situations = document.querySelector("form.situations");
+  if (situations) {
+    const answers = Array.from(document.querySelectorAll("article.answer"));
+    const pick = () => {
+      const chosen = Number(situations.elements.situation.value);
+      answers.forEach((each, place) => (each.hidden = place !== chosen));
+    };
+    situations.addEventListener("input", pick);
+    situations.hidden = false;
+    document.getElementById("decision").classList.add("picked");
+    pick();
+  }
   // Paper cannot be asked to open anything.
   addEventListener("beforeprint", () => document.querySelectorAll("details").forEach((each) => (each.open = true)));
   form.addEventListener("submit", (event) => event.preventDefault());

@@ -13,7 +13,7 @@ from bench.report.plots import speed as plots
 from bench.report.plots.canvas import MOST_SIGNS, shortened
 from bench.report.plots.speed import latency_figure
 from bench.report.tables.layout import NARROW_COLUMNS
-from bench.report.tables.verdicts import summary
+from bench.report.tables.verdicts import verdict_tables
 from helpers.figures import boxes, drawn, level, lie_apart
 from helpers.records import make_analysis, make_record
 
@@ -50,7 +50,7 @@ def rows_in(width: int) -> str:
     """Return the printed table of one control at this width in columns."""
     printed = StringIO()
     analysis = make_analysis([make_record(arm="mha", verdict="equivalent")])
-    Console(file=printed, width=width).print(summary(analysis))
+    Console(file=printed, width=width).print(verdict_tables(analysis))
     return "".join(line for line in printed.getvalue().splitlines(keepends=True) if "│" in line)
 
 

@@ -42,7 +42,7 @@ def test_the_tables_and_notes() -> None:
     [
         ({}, {}, "B/16 b1 train, on cpu"),
         ({"component": "block", "image_size": 64}, {}, "block of B/16 b1 train 64px, on cpu"),
-        ({"device": "cuda"}, {"attention": "mha"}, "B/16 b1 train mha, on cuda"),
+        ({"device": "cuda"}, {"attention": "sdpa"}, "B/16 b1 train sdpa, on cuda"),
     ],
 )
 def test_heading_has_the_unusual_levels(

@@ -15,6 +15,7 @@ from bench.records.errors import InputError
 from bench.records.row import Record
 from bench.report.labels import by_factor, workload
 from bench.report.tables.costs import (
+    SECTIONS,
     USUAL_VIEW,
     VIEWS,
     columns,
@@ -26,7 +27,7 @@ from helpers.arm_costs import LOST, ROWS, compiles, make_costly, precisions
 from helpers.records import make_record
 from helpers.reports import check_golden
 
-ALL = tuple(view for view in VIEWS if view != USUAL_VIEW)
+ALL = SECTIONS + tuple(view for view in VIEWS if view != USUAL_VIEW)
 FULL = [*compiles(), make_costly(reserved_bytes=1), make_costly(gradient_error=0.1)]
 PRECISIONS = list(precisions())
 
@@ -54,6 +55,7 @@ def test_golden(width: int, views: tuple[str, ...]) -> None:
 @pytest.mark.parametrize(
     ("names", "views"),
     [
+        (None, ("cost",)),
         (("all",), ALL),
         (("none",), ()),
         ((), ()),
@@ -61,15 +63,15 @@ def test_golden(width: int, views: tuple[str, ...]) -> None:
         (("memory", "work"), ("memory", "work")),
     ],
 )
-def test_known_views(names: tuple[str, ...], views: tuple[str, ...]) -> None:
-    """The name "all" selects every view besides the default one, and "none" no view."""
+def test_known_views(names: tuple[str, ...] | None, views: tuple[str, ...]) -> None:
+    """The name "all" selects every view besides the usual one, "none" no view, no name that one."""
     assert known_views(names) == views
 
 
 @pytest.mark.parametrize("names", [("memroy",), ("work", "times"), ("",)])
 def test_an_unknown_view_lists_the_known(names: tuple[str, ...]) -> None:
     """The error has the unknown name and the known ones."""
-    known = "cost, memory, work, compile, error, kernels, energy, all, none"
+    known = "decision, verdicts, cost, memory, work, compile, error, kernels, energy, all, none"
     with pytest.raises(InputError, match=f"^unknown view '.*'; known: {known}$"):
         known_views(names)
 

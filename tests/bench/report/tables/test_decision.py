@@ -1,24 +1,27 @@
 """bench.report.tables.decision: the decision as text, Markdown and lines."""
 
+import re
 from dataclasses import replace
+from io import StringIO
 
 import pytest
 from rich.console import Console
 
 from bench.analysis.decision import Aim, Decision, decide
 from bench.records.comparison import CHOICE
+from bench.report.tables.certificate import cells
 from bench.report.tables.decision import (
     BRIEF_COLUMNS,
     DECISION_COLUMNS,
     PART_COLUMNS,
-    contender_lines,
-    decision_lines,
+    choice_text,
     decision_markdown,
-    decision_parts,
     decision_table,
+    decision_tables,
     title,
+    whole_text,
 )
-from bench.report.tables.decision_notes import CONTENDERS, UNMEASURED, decision_notes
+from bench.report.tables.decision_notes import OTHERS, UNMEASURED, decision_notes
 from bench.report.tables.layout import NARROW_COLUMNS
 from helpers.decisions import arm, control, failed, only, repeats, run
 from helpers.records import make_record
@@ -41,7 +44,7 @@ def cell(decision: Decision, heading: str) -> str:
 
 def parts(decision: Decision) -> list[tuple[str, ...]]:
     """Return the cells of each factor of a decision."""
-    return [tuple(c.cell(part) for c in PART_COLUMNS) for part in decision_parts([decision])]
+    return [tuple(column.cell(each) for column in PART_COLUMNS) for each in cells([decision])]
 
 
 def several() -> list[Decision]:
@@ -66,17 +69,17 @@ def test_markdown_equals_the_golden_text() -> None:
     check_golden("decision.md", "\n".join(decision_markdown(several(), Aim())))
 
 
-def test_brief_table_has_five_columns() -> None:
-    """By latency the brief table has five columns, among them interval and memory ratio."""
+def test_brief_table_has_seven_columns() -> None:
+    """By latency the brief table has seven columns, among them interval and memory ratio."""
     full, brief = (decision_markdown(several(), Aim(), brief=brief) for brief in (False, True))
-    assert brief[2] == "| workload | choose | speed-up | memory | numeric error |"
-    assert [cell.strip() for cell in brief[4].split("|")[1:-1]] == [
-        *("B/16 b1 forward (model)", "linear + bf16"),
-        *("×1.95 (1.91 to 1.99)", "180 MiB (×0.54)", "1.2e-02"),
+    headings = "workload | best | choose | speed-up | memory | numeric error | others at most"
+    assert brief[2] == f"| {headings} |"
+    assert [cell.strip() for cell in brief[5].split("|")[1:-1]] == [
+        *("B/16 b1 forward (model)", "of all", "linear + bf16"),
+        *("×1.95 (1.91 to 1.99)", "180 MiB (×0.54)", "1.2e-02", "1.4 %"),
     ]
-    notes = [line for line in full[8:] if line != f"- {CONTENDERS}"]
-    assert len(notes) == len(full[8:]) - 1
-    assert brief[7:] == ["| H/14 b1 forward 384px | default |  |  |  |", *notes]
+    assert full[11:] == brief[11:]
+    assert f"- {OTHERS}" in brief
 
 
 def test_brief_table_by_memory_shows_the_gain() -> None:
@@ -84,8 +87,11 @@ def test_brief_table_by_memory_shows_the_gain() -> None:
     whole = arm(CHOICE, "bf16", 1.95, allocated_bytes=180 * 2**20, memory_ratio=0.5)
     aim = Aim(objective="memory")
     found = decide(run(control(CHOICE), whole), aim, repeats)
-    assert BRIEF_COLUMNS[2].cell(found[0]) == "×2.00"
-    assert "| choose | gain | speed-up | memory |" in decision_markdown(found, aim, brief=True)[2]
+    assert BRIEF_COLUMNS[3].cell(found[-1]) == "×2.00"
+    assert (
+        "| best | choose | gain | speed-up | memory |"
+        in decision_markdown(found, aim, brief=True)[2]
+    )
 
 
 def test_unmeasured_objective_is_unknown() -> None:
@@ -97,8 +103,7 @@ def test_unmeasured_objective_is_unknown() -> None:
     assert decision_notes([found], aim)[1:] == [
         "B/16 b1 forward: energy was not measured, so nothing can be chosen by it."
     ]
-    (line,) = decision_lines([found])
-    assert line.endswith("unknown (energy was not measured)")
+    assert choice_text(found) == "unknown (energy was not measured)"
 
 
 def test_failed_arms_leave_the_default() -> None:
@@ -114,12 +119,15 @@ def test_failed_arms_leave_the_default() -> None:
 def test_parts_show_their_gain_by_the_objective() -> None:
     """By memory a part's gain has no interval; a default part has no gain."""
     by_speed, by_memory = (
-        {row[1]: row for row in parts(only(run(), aim))} for aim in (Aim(), Aim(objective="memory"))
+        {row[2]: row for row in parts(only(run(), aim))} for aim in (Aim(), Aim(objective="memory"))
     )
-    assert by_speed["precision"][2:5] == ("bf16", "×2.00 (1.96 to 2.04)", "block b1")
-    assert by_speed["attention"][2:] == ("mha", "", "attention b1", "sdpa")
-    assert by_memory["precision"][2:4] == ("bf16", "×2.00")
-    assert by_memory["patcher"][2:4] == ("conv", "")
+    assert by_speed["precision"][3:] == (
+        *("bf16", "×2.00 (1.96 to 2.04)", "+100 % (+96 to +104 %)", "0 %", "block b1", "chosen"),
+    )
+    assert by_speed["attention"][3:6] == ("mha", "", "")
+    assert by_speed["attention"][7:] == ("attention b1", "open (only measured at fp32)")
+    assert by_memory["precision"][3:7] == ("bf16", "×2.00", "+100 % (+96 to +104 %)", "")
+    assert by_memory["patcher"][3:5] == ("conv", "")
 
 
 def test_without_decisions_there_is_no_markdown() -> None:
@@ -144,7 +152,7 @@ def test_every_objective_has_a_rule(objective: str) -> None:
 def test_unmeasured_wholes_share_one_note() -> None:
     """Situations not measured as a whole share one note with the remedy."""
     found = [note for note in decision_notes(several(), Aim()) if UNMEASURED in note]
-    assert found == [f"L/16 b1 forward, L/16 b8 forward: {UNMEASURED}"]
+    assert found == [f"L/16 b8 forward: {UNMEASURED}"]
 
 
 def test_failed_whole_gives_the_reason() -> None:
@@ -155,9 +163,8 @@ def test_failed_whole_gives_the_reason() -> None:
     assert "as a whole linear + bf16 is oom: no room; the default is chosen." in "".join(
         decision_notes([lost], Aim())
     )
-    assert decision_lines([lost])[0].endswith(
-        "the default (conv, mha, eager, fp32): as a whole linear + bf16 is oom: no room"
-    )
+    assert choice_text(lost) == "the default: as a whole linear + bf16 is oom: no room"
+    assert whole_text(lost) == "As a whole linear + bf16 is oom: no room"
     whole = replace(failed(CHOICE, "linear+bf16", "skipped"), error="no time")
     decision = only(run(control(CHOICE), whole))
     assert cell(decision, "verdict") == "skipped"
@@ -170,7 +177,7 @@ def test_effects_that_do_not_multiply_are_noted() -> None:
     """The note has both the measured and the expected speed-up."""
     decision = only(run(control(CHOICE), arm(CHOICE, "linear+bf16", 1.5)))
     (note,) = [each for each in decision_notes([decision], Aim()) if "multiply" in each]
-    assert "as a whole ×1.50, expected from parts ×2.00" in note
+    assert "as a whole ×1.50, expected from parts ×2.08" in note
 
 
 def test_break_even_of_a_choice_is_noted() -> None:
@@ -183,25 +190,35 @@ def test_break_even_of_a_choice_is_noted() -> None:
     ]
 
 
-def test_undecided_contenders_have_a_line() -> None:
-    """Undecided contenders are listed in a line below the table."""
-    assert contender_lines(several())[0] == (
-        "B/16 b1 forward: undecided contenders: attention: sdpa, manual."
-    )
-    assert contender_lines(several()[-1:]) == []
-
-
-def test_each_situation_has_a_line() -> None:
-    """Each situation has one line that states its choice."""
-    assert decision_lines(several()) == [
-        "Choose for B/16 b1 forward: linear + bf16 (×1.95, 1.91 to 1.99)",
-        "Choose for L/16 b1 forward: linear + bf16 (not measured as a whole)",
-        "Choose for L/16 b8 forward: linear + bf16 (not measured as a whole)",
-        "Choose for H/14 b1 forward 384px: the default (conv, mha, eager, fp32)",
+def test_each_decision_has_a_text() -> None:
+    """The text of a decision is its choice with the speed-up of the whole, if that was measured."""
+    assert [choice_text(each) for each in several()] == [
+        "linear (not measured as a whole)",
+        "linear + bf16, ×1.95 (1.91 to 1.99)",
+        "linear (not measured as a whole)",
+        "linear + bf16, ×2.00 (1.96 to 2.04)",
+        "linear (not measured as a whole)",
+        "linear + bf16 (not measured as a whole)",
+        "the default",
     ]
+
+
+def test_text_of_the_whole_has_its_costs() -> None:
+    """Of a measured whole the text has speed-up, memory and error; of others it is empty."""
+    *_, found = decide(MEASURED, Aim(), repeats)
+    assert whole_text(found) == "×1.95 (1.91 to 1.99); 180 MiB (×0.54); numeric error 1.2e-02"
+    assert whole_text(several()[-1]) == ""
+
+
+def test_tables_in_full() -> None:
+    """In full the decisions have their table, their notes, and a table of their parts."""
+    console = Console(width=140, file=StringIO())
+    with console.capture() as captured:
+        console.print(*decision_tables(several(), Aim()), sep="\n")
+    check_golden("decision_parts.txt", re.sub(r" +$", "", captured.get(), flags=re.MULTILINE))
 
 
 def test_a_gpu_is_named() -> None:
     """The workload of a GPU has the device's name."""
     rows = [replace(row, device="cuda") for row in run()]
-    assert cell(only(rows), "workload") == "B/16 b1 forward cuda"
+    assert cell(only(rows), "workload") == "B/16 b1 forward cuda (block)"

@@ -4,7 +4,7 @@ import pytest
 
 from bench.analysis.decision import Aim
 from bench.records.comparison import CHOICE
-from bench.report.tables.decision import DECISION_COLUMNS, decision_lines, decision_markdown
+from bench.report.tables.decision import DECISION_COLUMNS, choice_text, decision_markdown
 from bench.report.tables.decision_notes import decision_notes
 from helpers.decisions import arm, control, only, run
 
@@ -12,14 +12,13 @@ MEMORY = Aim(objective="memory")
 
 
 def test_gain_by_memory_is_shown() -> None:
-    """By memory, the gain is in the table and in the line; by latency it has no column."""
+    """By memory, the gain is in the table and in the text; by latency it has no column."""
     whole = arm(CHOICE, "bf16", 2.0, memory_ratio=0.5, allocated_bytes=500)
     found = only(run(control(CHOICE, allocated_bytes=1000), whole), MEMORY)
     assert DECISION_COLUMNS["gain"].cell(found) == "×2.00"
-    (line,) = decision_lines([found])
-    assert line == "Choose for B/16 b1 forward: bf16 (memory ×2.00; latency ×2.00, 1.96 to 2.04)"
+    assert choice_text(found) == "bf16, memory ×2.00, latency ×2.00 (1.96 to 2.04)"
     text = "\n".join(decision_markdown([found], MEMORY))
-    assert "| workload | choose | gain | speed-up |" in text
+    assert "| workload | best | choose | gain | speed-up |" in text
     assert "| gain |" not in "\n".join(decision_markdown([only(run())], Aim()))
 
 
@@ -50,7 +49,7 @@ def test_whole_with_too_large_an_error_is_noted(error: float | None, said: str) 
     assert f"as a whole bf16 {said}; the default is chosen." in "".join(
         decision_notes([found], aim)
     )
-    assert said in decision_lines([found])[0]
+    assert said in choice_text(found)
 
 
 def test_a_block_is_not_the_model() -> None:

@@ -65,4 +65,13 @@ def test_markdown_is_rectangular() -> None:
     text = markdown(ANALYSIS, ("attention", "precision"))
     lines = [line for line in text.splitlines() if line.startswith("|")]
     assert len(lines) == len(RUN) + 2 * 2
-    assert {line.count("|") for line in lines} == {len(VERDICT_COLUMNS) + 1}
+    # No row of precision has an effect on the whole.
+    widths = [line.count("|") - 1 for line in lines]
+    assert widths == [len(VERDICT_COLUMNS)] * 8 + [len(VERDICT_COLUMNS) - 1] * 4
+
+
+def test_undecided_rows_come_last() -> None:
+    """Undecided candidates follow all others of their table; the control keeps its place."""
+    text = markdown(ANALYSIS, ("attention",))
+    arms = [line.split("|")[2].strip() for line in text.splitlines() if line.startswith("| B/16")]
+    assert arms == ["mha", "manual", "mha", "manual", "sdpa", "sdpa"]

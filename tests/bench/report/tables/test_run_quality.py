@@ -4,14 +4,14 @@ from typing import Any
 
 import pytest
 
-from bench.report.tables.run_quality import trust
+from bench.report.tables.run_quality import share_line, trust
 from helpers.records import make_analysis, make_controls, make_record
 
 SAID = "2 of 9 copies of a baseline were called different"
 FURTHER = f"{SAID}; by how far they stray, every interval was widened"
 BEYOND = f"{SAID}; they differ 3.3 times as much as their intervals allow, so no verdict is given"
 DISTURBED = (
-    "36 of 240 pairs were disturbed by foreign load (steal 30, memory 9): 30 were left out, 6 kept "
+    "36 of 240 rounds were disturbed by foreign load (steal 30, memory 9): 30 were left out, 6 kept "
     "where less than half of a pass was calm (the median is robust to them)."
 )
 HELD = (
@@ -113,3 +113,15 @@ def test_uneven_load(load: dict[str, Any], lines: list[str]) -> None:
     """One line says how much was measured under load that does not cancel, and what to do."""
     records = [make_record(verdict="undecided", speedup_low=None, speedup_high=None)]
     assert trust(make_analysis(records, **load))[1:] == lines
+
+
+@pytest.mark.parametrize(
+    ("share", "start"),
+    [
+        (None, "Nothing was measured."),
+        (0.784, "Timed calls took 78 % of the run's 3 min 20 s; imports, "),
+    ],
+)
+def test_share_line(share: float | None, start: str) -> None:
+    """The line has the share of time inside measured calls, or states that there is none."""
+    assert share_line(share, 200).startswith(start)

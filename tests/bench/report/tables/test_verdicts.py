@@ -15,8 +15,7 @@ from bench.report.tables.verdicts import (
     SINGLE,
     VERDICT_COLUMNS,
     remarks,
-    share_line,
-    summary,
+    verdict_tables,
 )
 from helpers.records import (
     NOT_MEASURED,
@@ -54,10 +53,10 @@ def remarks_of(rows: Sequence[Record]) -> list[str]:
     return remarks(rows, make_analysis(rows).notes)
 
 
-def test_summary() -> None:
+def test_verdict_tables() -> None:
     """The tables at 130 columns, from warnings to remarks, equal the golden text."""
-    text = printed(summary(ANALYSIS, [make_note("3 torch threads share 2 of the cores")]))
-    check_golden("summary.txt", text)
+    text = printed(verdict_tables(ANALYSIS, [make_note("3 torch threads share 2 of the cores")]))
+    check_golden("verdicts.txt", text)
 
 
 def test_by_factor() -> None:
@@ -68,14 +67,16 @@ def test_by_factor() -> None:
 
 def test_cells() -> None:
     """A row's cells carry their units."""
-    expected = "B/16 attention b1 forward|manual|12.3 ms|×1.25|1.20 to 1.30|5.5 %|▲ faster|2.5e-07"
-    assert "|".join(cells(make_record())) == expected
+    expected = "B/16 attention b1 forward|manual|12.3 ms|×1.25|1.20 to 1.30|"
+    expected += "+1.7 % (+0.9 to +2.5 %)|5.5 %|▲ faster|2.5e-07"
+    row = make_record(of_whole=0.017, of_whole_low=0.0091, of_whole_high=0.0249)
+    assert "|".join(cells(row)) == expected
 
 
 def test_cells_of_an_unmeasured_row() -> None:
     """Cells of an unmeasured row are empty, and its status replaces the verdict."""
     row = make_record(**NOT_MEASURED | {"status": "timeout"})
-    assert cells(row) == (workload(row), "manual", "", "", "", "", "timeout", "")
+    assert cells(row) == (workload(row), "manual", "", "", "", "", "", "timeout", "")
 
 
 @pytest.mark.parametrize(
@@ -99,12 +100,12 @@ def test_verdict(changes: dict[str, Any], said: str) -> None:
 def test_single_pass_is_noted(passes: tuple[int, ...], *, said: bool) -> None:
     """With a single pass, a note names the assumed difference between processes."""
     records = [make_record(passes=count) for count in passes]
-    assert (SINGLE in printed(summary(make_analysis(records)), width=400)) is said
+    assert (SINGLE in printed(verdict_tables(make_analysis(records)), width=400)) is said
 
 
 def test_an_empty_run() -> None:
-    """A run without rows or controls has an empty summary."""
-    text = printed(summary(make_analysis([], {})))
+    """A run without rows or controls prints nothing."""
+    text = printed(verdict_tables(make_analysis([], {})))
     assert text.strip() == ""
 
 
@@ -149,7 +150,7 @@ def test_further_tables_follow_their_factor() -> None:
     def more(records: Sequence[Record]) -> list[Table]:
         return [Table(f"{len(records)} rows of {records[0].factor}")]
 
-    text = printed(summary(ANALYSIS, more=more))
+    text = printed(verdict_tables(ANALYSIS, more=more))
     expected = ("attention: against", "6 rows of attention", "precision: ", "2 rows of precision")
     places = [text.index(each) for each in expected]
     assert places == sorted(places)
@@ -158,14 +159,14 @@ def test_further_tables_follow_their_factor() -> None:
 def test_kernel_changes_are_noted_below() -> None:
     """A note below the tables names arms with other kernels on another workload."""
     rows = [make_record(kernels="flash"), make_record(kernels="math", batch_size=64)]
-    text = printed(summary(make_analysis(rows)), width=400)
+    text = printed(verdict_tables(make_analysis(rows)), width=400)
     assert "changed its kernels between workloads: flash on B/16 b1 forward; math on" in text
 
 
 def test_brackets_are_not_markup() -> None:
     """Brackets in an arm's name and in the baseline of a title are printed."""
     row = make_record(arm="[/x]/m.py:new", baseline="[bold]m.py:old", inputs="[/y]/m.py:make")
-    text = printed(summary(make_analysis([row])), width=200)
+    text = printed(verdict_tables(make_analysis([row])), width=200)
     for name in (row.arm, row.baseline, row.inputs):
         assert f"{name} " in text or f"{name}," in text
 
@@ -173,15 +174,3 @@ def test_brackets_are_not_markup() -> None:
 def test_no_remarks() -> None:
     """A run without problems has no remarks."""
     assert remarks_of([make_record()]) == []
-
-
-@pytest.mark.parametrize(
-    ("share", "start"),
-    [
-        (None, "Nothing was measured."),
-        (0.784, "Timed calls took 78 % of the run's 3 min 20 s; imports, "),
-    ],
-)
-def test_share_line(share: float | None, start: str) -> None:
-    """The line has the share of time inside measured calls, or states that there is none."""
-    assert share_line(share, 200).startswith(start)
