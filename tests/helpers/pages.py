@@ -53,6 +53,8 @@ def make_report_data(
         analysis=make_analysis(records),
         decisions=decide(records, Aim(), repeats),
         aim=Aim(),
+        spent_s=575.0,
+        timed_share=0.62,
     )
 
 

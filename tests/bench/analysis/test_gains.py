@@ -74,3 +74,18 @@ def test_a_whole_may_err_more_than_its_parts(error: float | None, *, errs: bool)
     rows = [replace(row, output_error=row.output_error or 1e-7) for row in run(control(CHOICE))]
     found = only([*rows, whole], Aim(max_error=2e-2))
     assert (found.errs, found.is_refuted) == (errs, errs)
+
+
+@pytest.mark.parametrize(
+    ("of_whole", "bound", "reach"),
+    [((0.001, -0.002, 0.004), 0.0035, 0.0035), ((-0.01, -0.013, -0.007), 0.0, 0.0127)],
+)
+def test_the_reach_counts_losses_too(
+    of_whole: tuple[float, ...], bound: float, reach: float
+) -> None:
+    """The bound is the most that a rival could gain; the reach is the most that it could change."""
+    names = ("of_whole", "of_whole_low", "of_whole_high")
+    sdpa = arm("attention", "sdpa", **dict(zip(names, of_whole, strict=True)))
+    (part,) = only([control("attention"), sdpa]).parts
+    assert part.bound_of_whole == pytest.approx(bound, abs=1e-4)
+    assert part.reach_of_whole == pytest.approx(reach, abs=1e-4)

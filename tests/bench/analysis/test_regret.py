@@ -13,6 +13,7 @@ from bench.analysis.regret import (
     combined_bound,
     error_of,
     expected_regret,
+    interval_of,
     rival_of,
     seconds_to_halve,
     upper_bound,
@@ -115,3 +116,13 @@ def test_a_rival_is_compared_with_the_choice(gain: float, chosen: float, error: 
     found = rival_of("a", *intervals)
     assert found.log_gain == pytest.approx(gain - chosen, abs=1e-9)
     assert found.error == pytest.approx(math.sqrt(2) * error, rel=1e-6)
+
+
+@given(mean=GAINS, error=ERRORS)
+def test_the_choice_has_the_inverse_gain_of_a_rival(mean: float, error: float) -> None:
+    """The choice's gain over a rival is the inverse of the rival's, with the same error."""
+    found = interval_of(rival(mean, error))
+    assert found is not None
+    assert found.value == pytest.approx(math.exp(-mean))
+    assert error_of(found) == pytest.approx(error, rel=1e-6)
+    assert interval_of(rival(mean, math.inf)) is None

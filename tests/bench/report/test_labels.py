@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from bench.analysis.decision import situation
+from bench.analysis.decision import Aim, decide, situation
 from bench.files.history_csv import series_name
 from bench.records.arm_costs import Case
 from bench.records.comparison import CHOICE, DEFAULT_ARM, Arm, Workload
@@ -17,10 +17,13 @@ from bench.report.labels import (
     case_name,
     combination_name,
     conditions,
+    level_name,
     part_name,
     situation_name,
+    undecided_last,
     workload,
 )
+from helpers.decisions import repeats, run
 from helpers.records import make_record
 
 MODEL = Workload(
@@ -99,3 +102,19 @@ def test_axes() -> None:
     assert conditions(make_record(batch_size=None, device="cuda")) == "forward, cuda"
     assert part_name(make_record()) == "B/16\nattention"
     assert part_name(make_record(inputs="1,8")) == "1,8"
+
+
+def test_both_levels_have_a_name() -> None:
+    """The best at full precision is named by that, the other is the best of all."""
+    assert [level_name(each) for each in decide(run(), Aim(), repeats)] == ["at fp32", "of all"]
+
+
+def test_only_undecided_candidates_are_moved() -> None:
+    """Undecided candidates go to the end; controls and failed rows keep their places."""
+    rows = [
+        make_record(arm="mha", verdict="undecided"),
+        make_record(arm="manual", verdict="undecided"),
+        make_record(arm="sdpa", verdict=None, status="oom"),
+        make_record(arm="mha_weights"),
+    ]
+    assert [row.arm for row in undecided_last(rows)] == ["mha", "sdpa", "mha_weights", "manual"]

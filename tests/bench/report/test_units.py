@@ -8,6 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from bench.report.units import (
+    bound,
     bounded,
     bounds,
     digits,
@@ -17,6 +18,7 @@ from bench.report.units import (
     images,
     memory,
     milliseconds,
+    of_whole_within,
     percent,
     scientific,
     seconds,
@@ -254,3 +256,38 @@ def test_signed_percent(value: float | None, expected: str) -> None:
 def test_markdown_is_not_broken_by_names() -> None:
     """Column separators and HTML in a name are escaped."""
     assert escaped("a|b <img> `c`") == "a\\|b &lt;img> `c`"
+
+
+@pytest.mark.parametrize(
+    ("value", "low", "high", "expected"),
+    [
+        (0.017, 0.0091, 0.0249, "+1.7 % (+0.9 to +2.5 %)"),
+        (0.0004, -0.0001, 0.0009, "+0.04 % (-0.01 to +0.09 %)"),
+        (1.05, 0.88, 1.22, "+105 % (+88 to +122 %)"),
+        (-0.0301, -0.041, -0.02, "-3.0 % (-4.1 to -2.0 %)"),
+        (-0.0001, -0.03, 0.02, "+0.0 % (-3.0 to +2.0 %)"),
+        (0.017, None, None, "+1.7 %"),
+        (None, None, None, ""),
+    ],
+)
+def test_of_whole(
+    value: float | None, low: float | None, high: float | None, expected: str
+) -> None:
+    """A gain of the whole and its interval have a sign and the same decimals."""
+    assert of_whole_within(value, low, high) == expected
+
+
+@pytest.mark.parametrize(
+    ("value", "expected"),
+    [
+        (None, "unknown"),
+        (0.0, "0 %"),
+        (0.000401, "0.05 %"),
+        (0.016, "1.6 %"),
+        (0.01601, "1.7 %"),
+        (1.2, "120 %"),
+    ],
+)
+def test_bound(value: float | None, expected: str) -> None:
+    """An upper bound is rounded up, so that it holds; without one it is unknown."""
+    assert bound(value) == expected

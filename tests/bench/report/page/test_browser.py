@@ -6,6 +6,7 @@ from typing import Any
 import pytest
 
 from helpers.browser import DESK, PAPER, PHONE, opened
+from helpers.default_run import default_run
 from helpers.pages import HOSTILE, html, rows, written
 from helpers.records import make_record
 
@@ -125,3 +126,35 @@ def test_hostile_names_are_inert(tmp_path: Path) -> None:
     with opened(written(tmp_path, html([row], command=HOSTILE))) as tab:
         assert tab.evaluate("document.querySelectorAll('script').length") == 1
         assert tab.evaluate("document.images.length") == 0
+
+
+@pytest.fixture(scope="module", name="default_page")
+def _default_page(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return written(tmp_path_factory.mktemp("default"), html(default_run(half=0.05)))
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+@pytest.mark.parametrize("size", [PHONE, DESK])
+def test_the_first_screen_answers(default_page: Path, size: tuple[int, int], scheme: str) -> None:
+    """Choice, certificate and waterfall are on the first screen; no text is cut or overlaps."""
+    with opened(default_page, size, scheme) as tab:
+        shown = tab.locator("article.answer:visible")
+        assert shown.count() == 1
+        assert shown.bounding_box()["y"] + shown.bounding_box()["height"] <= size[1]
+        boxes = tab.evaluate(
+            """() => [...document.querySelectorAll(
+                   ".answer:not([hidden]) p, .answer:not([hidden]) .steps :is(th, td)")]
+                 .filter(each => each.textContent.trim() && !each.querySelector(".unseen"))
+                 .map(each => [each.scrollWidth - each.clientWidth, each.textContent])"""
+        )
+        assert [text for beyond, text in boxes if beyond > 1] == []
+        assert len(boxes) > 12
+
+
+def test_another_situation_can_be_picked(default_page: Path) -> None:
+    """The list of situations shows one answer at a time; without a script all are shown."""
+    with opened(default_page, PHONE) as tab:
+        tab.get_by_label("For").select_option("L/16 b8 forward, at fp32")
+        assert tab.locator("article.answer:visible .choice").inner_text() == "compile_blocks"
+        tab.emulate_media(media="print")
+        assert tab.locator("article.answer:visible").count() == 12
