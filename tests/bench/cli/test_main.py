@@ -67,7 +67,7 @@ OPTIONS = {
     },
     "report": {
         *("folder", "--markdown", "--decision", "--page", "--factors", "--show", "--objective"),
-        *("--max-error", "--brief"),
+        *("--max-error", "--brief", "--json"),
     },
     "summary": {
         *("variant", "--patcher", "--attention", "--head", "--classes", "--image-size"),

@@ -154,7 +154,7 @@ def test_the_first_screen_answers(default_page: Path, size: tuple[int, int], sch
 def test_another_situation_can_be_picked(default_page: Path) -> None:
     """The list of situations shows one answer at a time; without a script all are shown."""
     with opened(default_page, PHONE) as tab:
-        tab.get_by_label("For").select_option("L/16 b8 forward, at fp32")
+        tab.locator("select[name=situation]").select_option("L/16 b8 forward, at fp32")
         assert tab.locator("article.answer:visible .choice").inner_text() == "compile_blocks"
         tab.emulate_media(media="print")
         assert tab.locator("article.answer:visible").count() == 12
