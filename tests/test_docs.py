@@ -131,13 +131,13 @@ def test_shown_output_is_current(command: str, block: str, monkeypatch: pytest.M
     assert block.splitlines()[1:-1] == done.stdout.strip().splitlines()
 
 
-def test_the_readme_shows_the_decision_in_five_columns() -> None:
-    """The README is short, and its decision table has five columns."""
+def test_the_readme_shows_the_decision_in_seven_columns() -> None:
+    """The README is short, and its decision table has seven columns."""
     text = PAGES["README.md"]
     assert len(text.splitlines()) <= MOST_LINES
     (found,) = SHOWN.finditer(text)
     (header,) = [line for line in found[0].splitlines() if line.startswith("| workload ")]
-    assert len(header.strip("|").split("|")) == 5
+    assert len(header.strip("|").split("|")) == 7
     assert any("--factors" in found[1] for found in SHOWN.finditer(PAGES["results/README.md"]))
 
 

@@ -7,7 +7,7 @@ from rich.console import RenderableType
 from rich.table import Table
 from rich.text import Text
 
-from bench.analysis.decision import Aim, Decision
+from bench.analysis.decision import BEST, FULL, Aim, Decision
 from bench.analysis.estimates import Interval
 from bench.records.comparison import DEFAULT_ARM
 from bench.records.row import Record
@@ -91,10 +91,9 @@ def _detailed(heading: str, detail: str) -> Column[Decision]:
     return replace(DECISION_COLUMNS[heading], detail=DECISION_COLUMNS[detail].text)
 
 
-# The columns that decide. An arm that is chosen by latency has the verdict faster.
+# The columns that decide, of the best of all. An arm that is chosen by latency is faster.
 BRIEF_COLUMNS = (
     DECISION_COLUMNS["workload"],
-    DECISION_COLUMNS["best"],
     DECISION_COLUMNS["choose"],
     DECISION_COLUMNS["gain"],
     _detailed("speed-up", "95 % interval"),
@@ -102,6 +101,17 @@ BRIEF_COLUMNS = (
     DECISION_COLUMNS["numeric error"],
     DECISION_COLUMNS["others at most"],
 )
+
+
+def _full_column(decisions: Sequence[Decision]) -> Column[Decision]:
+    """A column for the best at full precision beside the best of all."""
+    full = {each.situation: each for each in decisions if each.level == FULL}
+
+    def text(best: Decision) -> str:
+        found = full.get(best.situation)
+        return choice_text(found).removeprefix("the ") if found else ""
+
+    return words(f"best at {DEFAULT_ARM.precision}", text)
 
 
 def _part_gain(cell: Cell) -> str:
@@ -187,15 +197,17 @@ def part_table(found: Sequence[Cell], *, narrow: bool = False) -> Table:
 def decision_markdown(decisions: Sequence[Decision], aim: Aim, *, brief: bool = False) -> list[str]:
     """The decisions as lines of Markdown, with notes below the table; nothing without decisions.
 
-    ``brief`` shows BRIEF_COLUMNS only.
+    ``brief`` shows BRIEF_COLUMNS only, and a line for each situation.
     """
     if not decisions:
         return []
-    notes = decision_notes(decisions, aim)
+    shown = [each for each in decisions if each.level == BEST] if brief else decisions
+    columns = (*BRIEF_COLUMNS, _full_column(decisions)) if brief else _COLUMNS
+    notes = decision_notes(shown, aim)
     return [
         f"**{title(aim)}**, on {escaped(decisions[0].device_name)}:",
         "",
-        *markdown_table(used(BRIEF_COLUMNS if brief else _COLUMNS, decisions), decisions),
+        *markdown_table(used(columns, shown), shown),
         "",
         *(f"- {escaped(line)}" for line in notes),
         "",
