@@ -1,6 +1,8 @@
-"""On a GPU: every arm, the event clock, memory between cases, out of memory."""
+"""On a GPU: every arm, the event clock, groups and parts of a model, memory, out of memory."""
 
+import time
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 import torch
@@ -19,13 +21,15 @@ from bench.suite.bench_layout import GRID as LAYOUT
 from bench.suite.bench_patchers import GRID as PATCHERS
 from bench.suite.bench_precision import GRID as PRECISION
 from bench.suite.grid import Selection, expand
-from bench.timing.clocks import EventClock, clock_for
+from bench.timing.clocks import EventClock, EventMarks, clock_for
 from bench.timing.device import flusher, fresh_memory, peak_bytes
 from bench.timing.rounds import timed
+from bench.worker.group import measure_group
+from bench.worker.inside import measure_inside
 from bench.worker.memory import measure as alone
 from bench.worker.session import measure
 from bench.worker.survey import ArmSurvey
-from helpers.jobs import make_job
+from helpers.jobs import make_group, make_job
 from vitcore.config import VARIANTS
 
 pytestmark = [
@@ -42,6 +46,9 @@ SELECTION = Selection(
 GRIDS = (PATCHERS, ATTENTION, COMPILE, PRECISION, KERNELS, LAYOUT)
 CASES = [comparison for grid in GRIDS for comparison in expand(grid, SELECTION)]
 WHOLE = Selection(variants=("B/16",), devices=("cuda",), batch_sizes=(1,), component="model")
+
+
+PARTS = replace(SELECTION, modes=("forward",), component="auto")
 
 
 def sample_of(comparison: Comparison) -> Sample:
@@ -123,6 +130,68 @@ def test_out_of_memory_is_a_status_and_the_next_case_runs() -> None:
     finally:
         torch.cuda.set_per_process_memory_fraction(1.0)
     assert sample_of(case).status == "ok"
+
+
+def test_spans_between_marks_are_device_time() -> None:
+    """The parts of a call take device time, in all no more than the call takes by the wall."""
+    marks, x_NN = EventMarks(), torch.randn(4096, 4096, device="cuda")
+    torch.cuda.synchronize()
+    start_s = time.perf_counter()
+    marks.begin()
+    for repeats in (1, 8):
+        for _ in range(repeats):
+            x_NN = x_NN @ x_NN / 64
+        marks.mark()
+    one_s, eight_s = marks.spans_s()
+    assert 0 < one_s < eight_s
+    assert one_s + eight_s <= time.perf_counter() - start_s
+
+
+@pytest.mark.parametrize("cache", ["cold", "warm"])
+def test_arms_that_take_turns_have_all_times(cache: str) -> None:
+    """Arms of a group have device, wall and queued times of the same rounds."""
+    group = list(expand(ATTENTION, replace(PARTS, cache=cache)))
+    samples = measure_group(make_group(*group, seconds=0.3, clock=clock_for("cuda")))
+    for each in samples:
+        assert (each.status, each.error) == ("ok", None)
+        assert len(each.arm_s) == len(each.arm_wall_s) == len(each.baseline_wall_s) > 0
+        assert (each.arm_queued_s or 0) > 0
+        assert each.resolution_s == EventClock.resolution_s
+    assert {each.baseline_s[:6] for each in samples} == {samples[0].baseline_s[:6]}
+
+
+def test_parts_are_measured_inside_a_model_in_device_time() -> None:
+    """Attentions and patchers have pairs, a share of the model and the resolution of events."""
+    group = [each for grid in (ATTENTION, PATCHERS) for each in expand(grid, PARTS)]
+    assert all(each.is_inside for each in group)
+    samples = measure_inside(make_group(*group, seconds=0.5, clock=clock_for("cuda")))
+    for each in samples:
+        assert (each.status, each.error) == ("ok", None)
+        assert len(each.arm_s) == len(each.baseline_s) > 0
+        assert 0 < (each.share or 0) < 1
+        assert 0 < each.timed_s <= each.measure_s
+        assert each.resolution_s == EventClock.resolution_s
+
+
+@pytest.mark.slow
+def test_compile_modes_take_turns_and_are_compiled_once(tmp_path: Path) -> None:
+    """CUDA graphs of several arms live beside each other; none is compiled in the rounds."""
+    from torch._dynamo.utils import counters
+
+    graphs: list[int] = []
+
+    def measuring_s(_: float) -> float:
+        graphs.append(counters["stats"]["unique_graphs"])
+        return 1.0
+
+    names = ("eager", "compile", "reduce_overhead")
+    whole = replace(WHOLE, modes=("forward",))
+    group = [each for each in expand(COMPILE, whole) if each.arm_name in names]
+    session = make_group(
+        *group, clock=clock_for("cuda"), compiled=tmp_path, measuring_s=measuring_s
+    )
+    assert [each.status for each in measure_group(session)] == ["ok"] * len(names)
+    assert counters["stats"]["unique_graphs"] == graphs[0]
 
 
 def test_flushing_covers_the_l2() -> None:
