@@ -33,9 +33,9 @@ FORWARD = {"patcher", "embedding", "norm", "attention", "MLP", "head", BETWEEN}
 
 
 def candidate(component: str = "block", mode: str = "train", **levels: Any) -> Candidate:
-    """A small arm after one call, so that its optimizer has state."""
+    """A small arm, by default with sdpa, after one call, so that its optimizer has state."""
     workload = replace(SMALL, component=component, mode=mode)
-    arm = build_candidate(Arm(**levels), workload)
+    arm = build_candidate(Arm(**{"attention": "sdpa", **levels}), workload)
     arm()
     return arm
 
