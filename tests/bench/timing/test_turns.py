@@ -10,8 +10,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from bench.timing.turns import (
+    FAR,
     HOPELESS,
     LEAST_ROUNDS,
+    LONG_CALL_S,
     LONG_S,
     Turns,
     balanced_orders,
@@ -190,7 +192,8 @@ SLOW_S = 1.01 * HOPELESS
 @pytest.mark.parametrize(
     ("rounds", "arm_s", "left"),
     [
-        (1, [9.0], True),  # one call may have been slow by chance
+        (1, [FAR], True),  # one call may have been slow by chance
+        (1, [1.01 * FAR], False),  # but not so long a call, by so much
         (2, [SLOW_S, SLOW_S], False),
         (2, [SLOW_S, 1.0], True),
         (2, [HOPELESS, HOPELESS], True),
@@ -200,6 +203,13 @@ SLOW_S = 1.01 * HOPELESS
 def test_hopeless_arms_are_dropped(rounds: int, arm_s: list[float], *, left: bool) -> None:
     """An arm whose fastest call is far slower than the baseline's slowest is not called again."""
     assert ("sdpa" in hopeless(rounds, baseline=[], copy=[], sdpa=arm_s)) is left
+
+
+def test_a_single_call_is_enough_only_if_it_is_long() -> None:
+    """A second of calls shows how slow an arm is, whatever disturbed it; less does not."""
+    for share, dropped in ((0.99, False), (1.01, True)):
+        times_s = {"baseline": [LONG_CALL_S / 9] * 3, "sdpa": [share * LONG_CALL_S] * 3}
+        assert ("sdpa" not in hopeless(1, **times_s)) is dropped
 
 
 def test_short_calls_are_not_dropped_at_once() -> None:
