@@ -17,77 +17,19 @@ The rule, for each device, variant, mode and batch size:
 """
 
 import math
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
+from bench.analysis.aim import Aim, Situation, situation, situations
+from bench.analysis.choosing import DECIDED, Rule, choose_parts
 from bench.analysis.estimates import Interval
-from bench.analysis.gains import (
-    LEAST,
-    OPEN,
-    WHOLES,
-    Part,
-    Repeats,
-    best_of,
-    cell_status,
-    expected_speedup,
-    gain_of,
-    gain_of_whole,
-    is_better,
-    is_rival,
-    rivals_of,
-    speedup_of,
-)
-from bench.analysis.regret import Rival, combined_bound, seconds_to_halve
+from bench.analysis.gains import LEAST, WHOLES, Part, Repeats, expected_speedup, gain_of, speedup_of
+from bench.analysis.regret import combined_bound, seconds_to_halve
 from bench.records.comparison import CHOICE, DEFAULT_ARM, DELTA, MODEL, OBJECTIVES, Arm
-from bench.records.errors import OUT_OF_TIME
 from bench.records.row import Record
 
-# Factors that combine to one implementation.
-DECIDED = ("patcher", "attention", "compile", "precision", "checkpoint", "optimizer")
 # The two answers: the best combination at full precision, and the best of all.
 FULL, BEST = LEVELS = ("best_full_precision", "best")
-_PRECISION = "precision"
-# SGD is another algorithm than AdamW, not a faster implementation.
-_OTHER_ALGORITHMS = ("sgd",)
-# Stands for the gain of an arm that is not admissible and so needs none.
-_KNOWN = Interval(1.0)
-
-
-@dataclass(frozen=True, kw_only=True)
-class Aim:
-    """Objective of the choice; ``max_error`` bounds output and gradient errors."""
-
-    objective: str = OBJECTIVES[0]
-    max_error: float | None = None
-
-    def __post_init__(self) -> None:
-        if self.objective not in OBJECTIVES:
-            known = ", ".join(OBJECTIVES)
-            raise ValueError(f"objective is {self.objective!r}; expected one of {known}")
-
-    def admits(self, record: Record) -> bool:
-        """Return whether a row's arm may be chosen."""
-        if record.status != "ok" or record.arm in _OTHER_ALGORITHMS:
-            return False
-        if self.max_error is None:
-            return True
-        # An unmeasured error is not within a bound; forward has no gradient error.
-        errors = (record.output_error, record.gradient_error)
-        return record.output_error is not None and all(
-            error is None or error <= self.max_error for error in errors
-        )
-
-
-@dataclass(frozen=True, kw_only=True)
-class Situation:
-    """Device, model, mode and batch size of one decision."""
-
-    device: str
-    variant: str
-    patch_size: int | None
-    image_size: int | None
-    mode: str
-    batch_size: int
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -165,21 +107,14 @@ def decide(
     """
     parts = [record for record in records if record.factor in DECIDED and record.variant]
     wholes = [each for each in records if each.factor == CHOICE or _is_whole(each)]
-    rule = _Rule(aim=aim, repeats=repeats, delta=delta)
+    rule = Rule(aim=aim, repeats=repeats, delta=delta)
     found = []
-    for place in _situations(parts):
+    for place in situations(parts):
         best = _decision(place, parts, wholes, rule, BEST)
         if best.combination.precision != DEFAULT_ARM.precision:
             found.append(_decision(place, parts, wholes, rule, FULL))
         found.append(best)
     return found
-
-
-@dataclass(frozen=True, kw_only=True)
-class _Rule:
-    aim: Aim
-    repeats: Repeats
-    delta: float
 
 
 def _is_whole(record: Record) -> bool:
@@ -188,35 +123,16 @@ def _is_whole(record: Record) -> bool:
     return record.factor in DECIDED and record.component in WHOLES and not is_inside
 
 
-def _situations(records: Iterable[Record]) -> list[Situation]:
-    """Return the situations of rows by device, variant (in the rows' order), mode, batch size."""
-    found = dict.fromkeys(situation(record) for record in records)
-    variants = list(dict.fromkeys(each.variant for each in found))
-    return sorted(found, key=lambda s: (s.device, variants.index(s.variant), s.mode, s.batch_size))
-
-
-def situation(record: Record) -> Situation:
-    """Return the situation of a row of vitcore."""
-    return Situation(
-        device=record.device,
-        variant=record.variant or "",
-        patch_size=record.patch_size,
-        image_size=record.image_size,
-        mode=record.mode,
-        batch_size=record.batch_size or 1,
-    )
-
-
 def _decision(
     place: Situation,
     records: Sequence[Record],
     wholes: Sequence[Record],
-    rule: _Rule,
+    rule: Rule,
     level: str,
 ) -> Decision:
     here = [record for record in wholes if situation(record) == place]
     default = _default_row(here)
-    parts = _parts(place, records, default, rule, level)
+    parts = choose_parts(place, records, default, rule, full_precision=level == FULL)
     found = Decision(
         situation=place,
         device_name=next((r.device_name for r in records if r.device == place.device), ""),
@@ -260,29 +176,6 @@ def _combined(found: Decision, here: Sequence[Record]) -> Record | None:
     return None
 
 
-def _parts(
-    place: Situation,
-    records: Sequence[Record],
-    whole: Record | None,
-    rule: _Rule,
-    level: str,
-) -> tuple[Part, ...]:
-    """Choose the precision, unless it is to be full; then every other factor at it."""
-    found = []
-    rows = _nearest([r for r in records if r.factor == _PRECISION], place)
-    if rows and level == BEST:
-        found.append(_part(rows, whole, rule, place))
-    precision = found[0].level if found else DEFAULT_ARM.precision
-    for name in (name for name in DECIDED if name != _PRECISION):
-        own = [r for r in records if r.factor == name]
-        if at := _nearest([r for r in own if r.precision == precision], place):
-            found.append(_part(at, whole, rule, place))
-        elif other := _nearest([r for r in own if r.precision == DEFAULT_ARM.precision], place):
-            # Judged at another precision than the one that will be run.
-            found.append(replace(_part(other, whole, rule, place), status=OPEN))
-    return tuple(sorted(found, key=lambda part: DECIDED.index(part.factor)))
-
-
 def _gain(combined: Record | None, default: Record | None, objective: str) -> Interval | None:
     """Return the gain of a combination by an objective other than latency."""
     if combined is None or objective == "latency":
@@ -302,102 +195,3 @@ def _is_refuted(combined: Record, default: Record | None, aim: Aim) -> bool:
     if aim.objective == "throughput" and combined.throughput_ratio is not None:
         return gain is not None and gain.high is not None and gain.high < 1
     return combined.verdict == "slower"
-
-
-def _nearest(records: Sequence[Record], place: Situation) -> list[Record]:
-    """Return a factor's rows at the situation's batch size, or at the nearest measured."""
-    anywhere = [r for r in records if replace(situation(r), batch_size=place.batch_size) == place]
-    if not anywhere:
-        return []
-    sizes = {record.batch_size or 1 for record in anywhere}
-    nearest = min(sizes, key=lambda size: abs(math.log(size / place.batch_size)))
-    return [record for record in anywhere if (record.batch_size or 1) == nearest]
-
-
-def _part(records: Sequence[Record], whole: Record | None, rule: _Rule, place: Situation) -> Part:
-    """Choose a level by the rows of one factor at one workload; by default the default level."""
-    aim, objective = rule.aim, rule.aim.objective
-    controls = {r.component: r for r in records if r.is_control}
-    control = next(iter(controls.values()), None)
-    contenders = [r for r in records if not r.is_control and aim.admits(r)]
-    gains = {r.arm: gain_of(r, controls.get(r.component), objective) for r in contenders}
-    of_whole = {r.arm: gain_of_whole(r, whole, rule.repeats, place.batch_size) for r in contenders}
-    better = [
-        r
-        for r in contenders
-        if is_better(r, gains[r.arm], objective) and _matters(of_whole[r.arm], rule)
-    ]
-    best = best_of(better, gains, objective)
-    gain = gains[best.arm] if best else None
-    first = best or records[0]
-    unmeasured = tuple(each.arm for each in records if _is_unmeasured(each, gains))
-    default_level = records[0].baseline
-    level = best.arm if best else default_level
-    late = [r.arm for r in records if r.error in OUT_OF_TIME and r.arm not in _OTHER_ALGORITHMS]
-    rivals = _rivals(of_whole, late, default_level, level)
-    status = cell_status(rivals, rule.delta)
-    if objective == OBJECTIVES[0]:
-        may = tuple(each.arm for each in rivals if each.upper(len(rivals)) > rule.delta)
-    else:
-        may = tuple(
-            r.arm
-            for r in contenders
-            if r is not best and is_rival(r, gains[r.arm], gain, objective)
-        )
-    return Part(
-        factor=first.factor,
-        level=level,
-        gain=gain or Interval(1.0, 1.0, 1.0),
-        speedup=(best and speedup_of(best)) or Interval(1.0, 1.0, 1.0),
-        component=first.component,
-        batch_size=first.batch_size or 1,
-        baseline_ms=control.latency_ms if control else None,
-        contenders=may,
-        of_whole=_measured_of_whole(best),
-        rivals=rivals,
-        status=status,
-        is_known=any(gains.values()),
-        has_no_data=(bool(gains) and not any(gains.values()))
-        or (control is not None and control.status != "ok"),
-        unmeasured=unmeasured,
-    )
-
-
-def _measured_of_whole(best: Record | None) -> Interval | None:
-    """Return the speed-up of the whole by the chosen arm, if its part's share was measured."""
-    if best is None or best.of_whole is None:
-        return None
-    values = (best.of_whole, best.of_whole_low, best.of_whole_high)
-    value, low, high = (None if each is None else 1 + each for each in values)
-    return Interval(value or 1.0, low, high)
-
-
-def _matters(of_whole: Interval | None, rule: _Rule) -> bool:
-    """Return whether an arm can change the whole by more than delta; by latency alone."""
-    if rule.aim.objective != OBJECTIVES[0] or of_whole is None or of_whole.high is None:
-        return True
-    return of_whole.high > 1 + rule.delta
-
-
-def _rivals(
-    of_whole: Mapping[str, Interval | None],
-    late: Sequence[str],
-    default_level: str,
-    level: str,
-) -> tuple[Rival, ...]:
-    """Return the rivals of a choice; an arm that lacked time may gain anything."""
-    known = {arm: gain for arm, gain in of_whole.items() if gain is not None}
-    gains = {default_level: Interval(1.0, 1.0, 1.0), **known}
-    unknown = {*late, *(arm for arm, gain in of_whole.items() if gain is None)}
-    missing = (Rival(arm=a, log_gain=0.0, error=math.inf) for a in sorted(unknown - {level}))
-    if level not in gains:
-        return tuple(missing)
-    kept = {arm: gain for arm, gain in gains.items() if arm not in unknown}
-    return (*rivals_of({**kept, level: gains[level]}, level), *missing)
-
-
-def _is_unmeasured(record: Record, gains: Mapping[str, Interval | None]) -> bool:
-    """Return whether an arm that might be chosen has no measurement to choose by."""
-    if record.is_control or record.arm in _OTHER_ALGORITHMS:
-        return False
-    return record.status not in ("ok", "wrong") or gains.get(record.arm, _KNOWN) is None

@@ -125,22 +125,33 @@ def _half_width(speedup: Interval, share: float) -> float:
 def gain_of_whole(
     record: Record, whole: Record | None, repeats: Repeats, batch_size: int
 ) -> Interval | None:
-    """Return the speed-up of the whole by an arm; None if it, or the part's share, is unknown."""
+    """Return the speed-up of the whole by an arm; None if it, or the part's share, is unknown.
+
+    An arm that is certainly not faster gains nothing, whatever its share.
+    """
     gain = speedup_of(record)
     if gain is None or (record.of_whole is None and record.component in WHOLES):
         return gain
     if record.of_whole is not None:
         values = [record.of_whole, record.of_whole_low, record.of_whole_high]
         return _interval(None if value is None else 1 + value for value in values)
+    share = _share_alone(record, gain, whole, repeats, batch_size)
+    if share:
+        bounds = (gain.value, gain.low, gain.high)
+        return _interval(None if b is None else math.exp(_log_saved(b, share)) for b in bounds)
+    is_slower = gain.high is not None and gain.high <= 1
+    return Interval(1.0, 1.0, 1.0) if is_slower else None
+
+
+def _share_alone(
+    record: Record, gain: Interval, whole: Record | None, repeats: Repeats, batch_size: int
+) -> float:
+    """Return the share of a part that was measured alone in the whole's time; 0 if unknown."""
     if whole is None or not whole.latency_ms or record.latency_ms is None:
-        return None
+        return 0.0
     default_ms = whole.latency_ms * (1.0 if whole.is_control else whole.speedup or 1.0)
     alone_ms = record.latency_ms * gain.value * batch_size / (record.batch_size or 1)
-    share = min(repeats(whole, record.component) * alone_ms / default_ms, 1.0)
-    if not share:
-        return None
-    bounds = (gain.value, gain.low, gain.high)
-    return _interval(None if b is None else math.exp(_log_saved(b, share)) for b in bounds)
+    return min(repeats(whole, record.component) * alone_ms / default_ms, 1.0)
 
 
 def _interval(bounds: Iterable[float | None]) -> Interval:

@@ -11,7 +11,7 @@ from bench.cli.output import command_line
 from bench.records.comparison import OBJECTIVES
 
 if TYPE_CHECKING:
-    from bench.analysis.decision import Aim
+    from bench.analysis.aim import Aim
     from bench.runs.settings import RunSettings
 
 _UNITS_BYTES = {"MiB": 2**20, "GiB": 2**30, "MB": 10**6, "GB": 10**9}

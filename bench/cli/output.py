@@ -16,7 +16,7 @@ from bench.report.write import source_of
 if TYPE_CHECKING:
     from rich.console import Console, RenderableType
 
-    from bench.analysis.decision import Aim
+    from bench.analysis.aim import Aim
     from bench.report.progress import RunProgress
     from bench.report.report_data import ReportData
     from bench.runs.state import RunState

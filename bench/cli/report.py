@@ -18,7 +18,7 @@ from bench.records.errors import InputError
 from bench.report.write import drawing_beside, page_alone, source_of
 
 if TYPE_CHECKING:
-    from bench.analysis.decision import Aim
+    from bench.analysis.aim import Aim
     from bench.runs.state import RunState
 
 _FORMATS = ("markdown", "github-action-benchmark", "junit", "json", "csv")

@@ -201,7 +201,7 @@ def _resume(folder: Path, *, lock: bool) -> "RunState":
 
 
 def _run(options: RunOptions) -> "RunState":
-    from bench.analysis.decision import Aim
+    from bench.analysis.aim import Aim
     from bench.files.run_folder import new_run_id
     from bench.runs.run import RunRequest
     from bench.runs.run import run as run_all

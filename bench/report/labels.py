@@ -3,7 +3,8 @@
 from collections.abc import Callable, Iterable, Iterator
 from typing import TypeVar
 
-from bench.analysis.decision import FULL, Decision, Situation
+from bench.analysis.aim import Situation
+from bench.analysis.decision import FULL, Decision
 from bench.records.arm_costs import Case
 from bench.records.comparison import CHOICE, DEFAULT_ARM, FACTORS, Arm, Workload
 from bench.records.row import Record

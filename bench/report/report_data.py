@@ -3,7 +3,8 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from bench.analysis.decision import Aim, Decision
+from bench.analysis.aim import Aim
+from bench.analysis.decision import Decision
 from bench.analysis.rows import Analysis
 from bench.records.comparison import DELTA
 from bench.records.environment import Environment

@@ -3,7 +3,8 @@
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 
-from bench.analysis.decision import Aim, Decision, decide
+from bench.analysis.aim import Aim
+from bench.analysis.decision import Decision, decide
 from bench.analysis.gains import WHOLES
 from bench.records.comparison import CHOICE, DEFAULT_ARM, DELTA, MODEL, Comparison, Workload
 from bench.records.plan import Choice, Plan

@@ -8,7 +8,8 @@ compilation are then compared at full precision and at the one that was chosen.
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
 
-from bench.analysis.decision import Aim, Decision, Situation, situation
+from bench.analysis.aim import Aim, Situation, situation
+from bench.analysis.decision import Decision
 from bench.records.comparison import DEFAULT_ARM, Comparison
 from bench.records.plan import Choice, Plan
 from bench.records.row import Record

@@ -11,7 +11,7 @@ from pathlib import Path
 from shlex import quote
 from typing import Protocol
 
-from bench.analysis.decision import Aim
+from bench.analysis.aim import Aim
 from bench.files.journal import Event, JournalReader, append_event
 from bench.files.lock import device_locks, folder_lock
 from bench.files.results_csv import write_csv

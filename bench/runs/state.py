@@ -7,7 +7,8 @@ step, the rows, the decisions, the report) is computed from these records on dem
 import math
 from pathlib import Path
 
-from bench.analysis.decision import Aim, Decision
+from bench.analysis.aim import Aim
+from bench.analysis.decision import Decision
 from bench.analysis.gate import is_open, over_looks
 from bench.analysis.regret import upper_bound
 from bench.analysis.rows import Analysis, analyse, is_beyond_doubt

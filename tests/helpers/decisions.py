@@ -2,7 +2,8 @@
 
 from typing import Any
 
-from bench.analysis.decision import BEST, Aim, Decision, decide
+from bench.analysis.aim import Aim
+from bench.analysis.decision import BEST, Decision, decide
 from bench.records.comparison import CHOICE
 from bench.records.row import Record
 from helpers.records import NOT_MEASURED, make_record

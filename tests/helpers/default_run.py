@@ -4,7 +4,8 @@ from collections.abc import Iterator
 from dataclasses import replace
 from typing import Any
 
-from bench.analysis.decision import Aim, Decision
+from bench.analysis.aim import Aim
+from bench.analysis.decision import Decision
 from bench.records.comparison import CHOICE, DEFAULT_ARM, Comparison
 from bench.records.row import Record
 from bench.runs.combination import decisions

@@ -3,7 +3,8 @@
 from collections.abc import Sequence
 from pathlib import Path
 
-from bench.analysis.decision import Aim, decide
+from bench.analysis.aim import Aim
+from bench.analysis.decision import decide
 from bench.records.comparison import CHOICE, DELTA
 from bench.records.environment import Environment
 from bench.records.row import Record

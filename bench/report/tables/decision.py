@@ -7,7 +7,8 @@ from rich.console import RenderableType
 from rich.table import Table
 from rich.text import Text
 
-from bench.analysis.decision import BEST, FULL, Aim, Decision
+from bench.analysis.aim import Aim
+from bench.analysis.decision import BEST, FULL, Decision
 from bench.analysis.estimates import Interval
 from bench.records.comparison import DEFAULT_ARM
 from bench.records.row import Record

@@ -3,7 +3,8 @@
 from collections import defaultdict
 from collections.abc import Iterator, Sequence
 
-from bench.analysis.decision import BEST, Aim, Decision
+from bench.analysis.aim import Aim
+from bench.analysis.decision import BEST, Decision
 from bench.analysis.estimates import Interval
 from bench.records.comparison import DEFAULT_ARM
 from bench.report.labels import choice_name, combination_name, level_name, situation_name

@@ -4,7 +4,8 @@ from dataclasses import replace
 
 import pytest
 
-from bench.analysis.decision import Aim, decide
+from bench.analysis.aim import Aim
+from bench.analysis.decision import decide
 from bench.records.comparison import CHOICE
 from helpers.decisions import arm, control, failed, only, repeats, run
 

@@ -7,7 +7,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bench.analysis.decision import Aim, decide
+from bench.analysis.aim import Aim
+from bench.analysis.decision import decide
 from bench.analysis.gains import CELL_STATUSES
 from bench.records.comparison import CHOICE
 from bench.records.row import Record

@@ -5,7 +5,8 @@ from typing import Any
 
 import pytest
 
-from bench.analysis.decision import Aim, decide, situation
+from bench.analysis.aim import Aim, situation
+from bench.analysis.decision import decide
 from bench.files.history_csv import series_name
 from bench.records.arm_costs import Case
 from bench.records.comparison import CHOICE, DEFAULT_ARM, Arm, Workload

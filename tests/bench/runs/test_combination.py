@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from bench.analysis.decision import Aim
+from bench.analysis.aim import Aim
 from bench.files.journal import append_event, read_events
 from bench.records.comparison import CHOICE, DEFAULT_ARM, Arm, Comparison
 from bench.records.errors import InputError

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from bench.analysis.decision import Aim, situation
+from bench.analysis.aim import Aim, situation
 from bench.records.comparison import CHOICE, FACTORS, Comparison
 from bench.records.plan import Choice, Plan
 from bench.records.row import Record

@@ -7,7 +7,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from bench.analysis.decision import Aim, Decision, decide
+from bench.analysis.aim import Aim
+from bench.analysis.decision import Decision, decide
 from bench.records.comparison import CHOICE
 from bench.report.page.waterfall import Answer, answers
 from bench.runs.combination import decisions

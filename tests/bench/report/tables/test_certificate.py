@@ -5,7 +5,8 @@ from typing import Any
 
 import pytest
 
-from bench.analysis.decision import Aim, Decision, decide
+from bench.analysis.aim import Aim
+from bench.analysis.decision import Decision, decide
 from bench.records.comparison import CHOICE
 from bench.records.errors import NO_TIME
 from bench.report.tables.certificate import Cell, cells, certificate, has_bound, idle_lines

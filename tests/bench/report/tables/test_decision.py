@@ -7,7 +7,8 @@ from io import StringIO
 import pytest
 from rich.console import Console
 
-from bench.analysis.decision import Aim, Decision, decide
+from bench.analysis.aim import Aim
+from bench.analysis.decision import Decision, decide
 from bench.records.comparison import CHOICE
 from bench.report.tables.certificate import cells
 from bench.report.tables.decision import (

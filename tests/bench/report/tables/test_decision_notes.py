@@ -2,7 +2,7 @@
 
 import pytest
 
-from bench.analysis.decision import Aim
+from bench.analysis.aim import Aim
 from bench.records.comparison import CHOICE
 from bench.report.tables.decision import DECISION_COLUMNS, choice_text, decision_markdown
 from bench.report.tables.decision_notes import decision_notes

@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from rich.console import Console
 
-from bench.analysis.decision import Aim
+from bench.analysis.aim import Aim
 from bench.records.row import Record
 from bench.report.report_data import ReportData
 from bench.report.tables.overview import MOST_LINES, overview
