@@ -91,7 +91,7 @@ def with_later_line(folder: Path) -> None:
         (with_more, "run/plan.json was changed by hand (unknown field 'speed')"),
         (with_half_a_plan, "run/plan.json is not JSON ("),
         (with_later_plan, f"run/plan.json has schema {SCHEMA + 1}; this vitbench reads schema"),
-        (with_faster_sample, "run/journal.jsonl line 3 was changed by hand (its checksum does not"),
+        (with_faster_sample, " was changed by hand (its checksum does not match); restore it, or"),
         (with_later_line, f"run/journal.jsonl has schema {SCHEMA + 1}; this vitbench reads"),
     ],
 )
