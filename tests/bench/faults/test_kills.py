@@ -14,7 +14,16 @@ import pytest
 from bench.files.results_csv import read_csv
 from bench.files.run_folder import read_plan
 from helpers.journals import read_samples
-from helpers.processes import command, ended, none_left, started, vitbench, wait_for, with_arms
+from helpers.processes import (
+    Ended,
+    command,
+    ended,
+    none_left,
+    started,
+    vitbench,
+    wait_for,
+    with_arms,
+)
 
 pytestmark = [pytest.mark.slow, pytest.mark.long]
 
@@ -140,3 +149,23 @@ def check_report(cwd: Path) -> None:
     path.unlink()
     assert vitbench("report", "run", cwd=cwd).returncode == 0
     assert path.read_bytes() == before
+
+
+def test_a_kill_within_a_group_costs_that_group_only(interrupted: Ended, tmp_path: Path) -> None:
+    """The pass before is kept to the byte; the group under way is measured again, once."""
+    cwd = interrupted.copied(tmp_path)
+    kept, journal = read_samples(cwd / "run"), cwd / "run" / "journal.jsonl"
+    before = journal.read_bytes()
+    (cwd / "under-way").unlink()
+    with started(*command(*RESUME), cwd=cwd) as process:
+        wait_for((cwd / "under-way").exists, "rounds under way", process)
+        os.killpg(process.pid, signal.SIGKILL)
+        process.wait()
+        assert none_left(cwd)
+    assert read_samples(cwd / "run") == kept
+    (cwd / "quick").touch()
+    assert vitbench(*RESUME, cwd=cwd).returncode == 0
+    assert journal.read_bytes().startswith(before)
+    found = read_samples(cwd / "run")
+    assert found[:2] == kept
+    assert [(each.pass_index, bool(each.arm_s)) for each in found[2:]] == [(1, True)] * 2

@@ -1,13 +1,14 @@
-"""A real run that chooses a combination, measures it and reports it in every format."""
+"""A real run with its choice in every format; a chosen combination is measured on resume."""
 
-import re
+import json
+from dataclasses import asdict, replace
 from pathlib import Path
 
 import pytest
 
-from bench.files.journal import read_events
+from bench.files.journal import append_event, read_events
 from bench.files.results_csv import read_csv
-from bench.records.comparison import CHOICE
+from bench.records.comparison import CHOICE, DEFAULT_ARM, Arm, Comparison, Workload
 from helpers.journals import choices_from
 from helpers.processes import vitbench
 from helpers.runs import FinishedRun
@@ -15,18 +16,46 @@ from helpers.runs import FinishedRun
 pytestmark = [pytest.mark.slow, pytest.mark.long]
 
 
-def test_the_choice_is_measured(finished: FinishedRun) -> None:
-    """The choice is measured last, once, beside the default arm's control, and reported."""
-    events, _ = read_events(finished.folder / "journal.jsonl")
-    (choice,) = choices_from(events)
-    assert [each.arm_name for each in choice.comparisons] == ["plain", "bf16"]
-    rows = {r.arm: r for r in read_csv(finished.folder / "results.csv") if r.factor == CHOICE}
-    assert set(rows) == {"plain", "bf16"}
-    assert all(row.rounds and row.allocated_bytes for row in rows.values())
-    assert rows["bf16"].memory_ratio is not None
-    assert rows["bf16"].memory_ratio < 0.75
+CHOSEN = Comparison(
+    factor=CHOICE,
+    workload=Workload(
+        component="block",
+        variant="B/32",
+        patch_size=32,
+        image_size=32,
+        batch_size=1,
+        mode="forward",
+        device="cpu",
+    ),
+    baseline=DEFAULT_ARM,
+    arm=Arm(attention="sdpa", precision="bf16"),
+)
+
+
+def test_the_choice_is_printed_first(finished: FinishedRun) -> None:
+    """The terminal's first line says by what is chosen."""
     assert finished.done.stdout.startswith("What to choose by memory")
-    assert re.search(r"^B/32 b1 forward 32px: .*bf16", finished.done.stdout, re.MULTILINE)
+
+
+def test_a_chosen_combination_is_measured_on_resume(finished: FinishedRun, tmp_path: Path) -> None:
+    """A run that ended after its choice, before measuring it, resumes from the journal."""
+    run = finished.copied(tmp_path)
+    plan = json.loads((run / "plan.json").read_text())
+    (run / "plan.json").write_text(json.dumps({**plan, "budget_s": 1000.0, "survey": False}))
+    control = replace(CHOSEN, arm=DEFAULT_ARM)
+    pair = [asdict(each) for each in (control, CHOSEN)]
+    append_event(run / "journal.jsonl", CHOICE, comparisons=pair, passes=2)
+    before = (run / "journal.jsonl").read_bytes()
+    done = vitbench("run", "--resume", "run", cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    assert (run / "journal.jsonl").read_bytes().startswith(before)
+    rows = {row.arm: row for row in read_csv(run / "results.csv") if row.factor == CHOICE}
+    assert {arm: (row.status, row.passes) for arm, row in rows.items()} == {
+        "plain": ("ok", 2),
+        "sdpa+bf16": ("ok", 2),
+    }
+    assert len(choices_from(read_events(run / "journal.jsonl")[0])) == 1
+    assert (run / "plots" / f"speedup-cpu-{CHOICE}.svg").exists()
 
 
 def test_the_job_summary_has_the_choice(finished: FinishedRun) -> None:
@@ -72,19 +101,3 @@ def test_the_run_is_added_to_a_history_once(finished: FinishedRun, tmp_path: Pat
     done = vitbench("trend", "--file", "history.csv", cwd=tmp_path)
     assert "over 1 run (too few: a change can be found from 11 on): no lasting" in done.stdout
     assert (tmp_path / "trend.png").stat().st_size > 1000
-
-
-def test_an_interrupted_choice_is_finished(finished: FinishedRun, tmp_path: Path) -> None:
-    """A run that ended after its choice, before measuring it, resumes from the journal."""
-    lines = (finished.folder / "journal.jsonl").read_bytes().splitlines(keepends=True)
-    place = next(n for n, line in enumerate(lines) if b'"kind": "choice"' in line)
-    cut = tmp_path / "cut"
-    cut.mkdir()
-    for name in ("plan.json", "environment.json"):
-        (cut / name).write_bytes((finished.folder / name).read_bytes())
-    (cut / "passes").mkdir()
-    (cut / "journal.jsonl").write_bytes(b"".join(lines[: place + 1]))
-    done = vitbench("run", "--resume", "cut", cwd=tmp_path)
-    assert done.returncode == 0, done.stderr
-    assert len(choices_from(read_events(cut / "journal.jsonl")[0])) == 1
-    assert {r.arm for r in read_csv(cut / "results.csv") if r.factor == CHOICE} == {"plain", "bf16"}

@@ -41,7 +41,7 @@ class Run:
         changes = {"pass_index": pass_index, "measure_s": 0.1}
         task = make_pass_task(
             self.folder / "journal.jsonl",
-            *(make_pass_job(each, **changes) for each in (EAGER, COMPILED)),
+            make_pass_job(EAGER, COMPILED, **changes),
             limit_s=LIMIT_S,
             end_s=time.time() + LIMIT_S,
             parent=os.getpid(),
