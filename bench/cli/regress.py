@@ -131,7 +131,7 @@ class RegressOptions(MeasuringOptions):
 )
 @no_lock_option
 def regress(**options: Unpack[RegressOptions]) -> None:
-    """Is this tree slower than REV? Both are measured in alternating pairs, in one process.
+    """Is this tree slower than REV? Both take turns, call by call, in one process.
 
     The revision is checked out beside this tree, which is measured as it is, uncommitted changes
     included. Each target is loaded from both and measured in several fresh processes; further

@@ -62,7 +62,7 @@ class Record:
     passes: int
     """Processes that measured the arm."""
     rounds: int
-    """Pairs of calls over all passes."""
+    """Rounds, of one call of each arm, over all passes."""
     latency_ms: float | None = None
     """Time of one call, in milliseconds; device time on CUDA."""
     latency_low_ms: float | None = None
@@ -76,7 +76,7 @@ class Record:
     nothing queues, batch size / latency.
     """
     speedup: float | None = None
-    """Baseline time / arm time, from alternating pairs."""
+    """Baseline time / arm time, from the same rounds."""
     speedup_low: float | None = None
     """Lower end of the 95 % interval of ``speedup``."""
     speedup_high: float | None = None
@@ -104,7 +104,7 @@ class Record:
     gradient_error: float | None = None
     """Relative norm of the gradients' error, against the same reference."""
     disturbed: int | None = None
-    """Pairs that foreign load disturbed."""
+    """Rounds that foreign load disturbed."""
     unsteady: str | None = None
     """Arms whose times moved while they were measured, and how far from start to end of a pass."""
     inputs: str | None = None

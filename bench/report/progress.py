@@ -73,7 +73,7 @@ class RunProgress:
     def show_interrupt(self, limit_s: float) -> None:
         """Say what an interrupt does, and how long that takes at most."""
         limit = duration(limit_s)
-        text = f"finishing the pair under way, {limit} at most; Ctrl-C again ends at once"
+        text = f"finishing the round under way, {limit} at most; Ctrl-C again ends at once"
         self.console.print(text, highlight=False)
 
     def show_wait(self, text: str) -> None:

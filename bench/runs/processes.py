@@ -73,7 +73,7 @@ def run_to_completion(task: Task[J], reader: JournalReader, watch: OnEvent) -> N
 
     A process that dies, or exceeds the task's limit in one job, loses only that job: another
     process does the rest. The comparisons of a group are then measured apart, so that only the one
-    at fault is lost. When interrupted, the pair under way is finished and written before
+    at fault is lost. When interrupted, the round under way is finished and written before
     KeyboardInterrupt propagates; a second interrupt ends at once. Raises RunError if a process ends
     before it starts a job, OSError if the journal cannot be written.
     """

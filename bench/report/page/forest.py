@@ -21,6 +21,7 @@ from bench.report.labels import (
     distinct,
     factor_name,
     grouped,
+    undecided_last,
     verdict,
     workload,
 )
@@ -97,7 +98,9 @@ class Forest:
 
 
 def _lines(rows: Sequence[Record], line: Callable[[Record], Line]) -> dict[str, list[Line]]:
-    return {name: [line(record) for record in g] for name, g in grouped(rows, workload).items()}
+    """The lines of each workload, those of undecided candidates last."""
+    groups = grouped(rows, workload).items()
+    return {name: [line(record) for record in undecided_last(group)] for name, group in groups}
 
 
 def speedups(records: Sequence[Record], delta: float) -> Iterator[Forest]:

@@ -39,15 +39,22 @@ def rule(aim: Aim) -> str:
 
 def decision_notes(decisions: Sequence[Decision], aim: Aim) -> list[str]:
     """Notes on the decisions, each once with its situations; the rule and the bound first."""
-    places: dict[str, list[str]] = defaultdict(list)
+    places: dict[str, list[Decision]] = defaultdict(list)
     for decision in decisions:
         for note in _notes(decision, aim):
-            places[note].append(_place(decision))
+            places[note].append(decision)
     return [
         rule(aim),
         *([OTHERS] if any(map(has_bound, decisions)) else []),
-        *(f"{', '.join(where)}: {note}" for note, where in places.items()),
+        *(f"{_names(where)}: {note}" for note, where in places.items()),
     ]
+
+
+def _names(where: Sequence[Decision]) -> str:
+    """Names of the situations, with the level where only the best at full precision is meant."""
+    best = [each.situation for each in where if each.level == BEST]
+    found = [each for each in where if each.level == BEST or each.situation not in best]
+    return ", ".join(map(_place, found))
 
 
 def _place(decision: Decision) -> str:

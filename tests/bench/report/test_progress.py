@@ -119,7 +119,7 @@ def test_interrupt_is_explained(*, terminal: bool) -> None:
         progress.begin(PLAN, [], 0.0, 0)
         progress.show_interrupt(60.0)
         progress.end()
-    expected = "finishing the pair under way, 1 min 00 s at most; Ctrl-C again ends at once"
+    expected = "finishing the round under way, 1 min 00 s at most; Ctrl-C again ends at once"
     assert expected in capture.get()
 
 

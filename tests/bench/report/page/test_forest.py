@@ -157,3 +157,17 @@ def test_nothing_to_show() -> None:
     """Without values there is no plot."""
     lost = make_record(**NOT_MEASURED, status="crashed")
     assert list(speedups([lost], DELTA)) == list(memories([lost])) == []
+
+
+def test_undecided_lines_come_last() -> None:
+    """Undecided candidates are the last lines of their workload; the workloads keep their order."""
+    rows = [
+        arm("mha", verdict="undecided"),
+        arm("manual", verdict="undecided"),
+        arm("sdpa", verdict="faster"),
+        arm("sdpa", verdict="undecided", mode="train"),
+    ]
+    (plot,) = speedups(rows, DELTA)
+    assert [[line.arm for line in lines] for lines in plot.groups.values()] == [
+        *(["mha", "sdpa", "manual"], ["sdpa"])
+    ]

@@ -1,12 +1,15 @@
 """bench.report.tables.decision_notes: the basis of a decision, and reasons for a rejected whole."""
 
+from dataclasses import replace
+
 import pytest
 
 from bench.analysis.aim import Aim
+from bench.analysis.decision import decide
 from bench.records.comparison import CHOICE
 from bench.report.tables.decision import DECISION_COLUMNS, choice_text, decision_markdown
 from bench.report.tables.decision_notes import decision_notes
-from helpers.decisions import arm, control, only, run
+from helpers.decisions import arm, control, only, repeats, run
 
 MEMORY = Aim(objective="memory")
 
@@ -61,3 +64,12 @@ def test_a_block_is_not_the_model() -> None:
         rows = [row for row in rows if row.factor != "patcher"]
         notes = "".join(decision_notes([only(rows)], Aim()))
         assert ("measured on one block" in notes) is (component == "block")
+
+
+def test_a_note_on_both_levels_names_the_situation_once() -> None:
+    """A note on both answers names the situation; one on that at full precision its level, too."""
+    at_8 = [replace(row, batch_size=8) for row in run() if row.factor != "attention"]
+    notes = decision_notes(decide([*run(), *at_8], Aim(), repeats), Aim())
+    assert "B/16 b8 forward: attention chosen by measurements at batch 1." in notes
+    places = "B/16 b1 forward at fp32, B/16 b8 forward at fp32"
+    assert f"{places}: only the patcher differs, as it was measured." in notes
