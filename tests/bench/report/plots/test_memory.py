@@ -70,7 +70,9 @@ def test_a_case_of_several_factors_is_shown_once() -> None:
         "factory": ("a.py:f", "a.py:g"),
     }
     rows = [
-        make_costly(factor=factor, arm=arm, baseline=pair[0], component="attention")
+        make_costly(
+            factor=factor, arm=arm, baseline=pair[0], component="attention", precision="fp32"
+        )
         for factor, pair in arms.items()
         for arm in pair
     ]
