@@ -118,9 +118,10 @@ def decide(
 
 
 def _is_whole(record: Record) -> bool:
-    """Return whether a row compares whole models, or blocks that stand for them."""
+    """Return whether a row compares whole models with the default arm, or blocks for them."""
     is_inside = record.cache == MODEL and record.component != "model"
-    return record.factor in DECIDED and record.component in WHOLES and not is_inside
+    is_default = not record.common_precision
+    return is_default and record.factor in DECIDED and record.component in WHOLES and not is_inside
 
 
 def _decision(

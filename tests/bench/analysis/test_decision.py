@@ -331,3 +331,18 @@ def test_the_difference_is_tested(expected: Interval | None, differs: bool) -> N
     found = make_record(speedup=1.0, speedup_low=1 / 1.06, speedup_high=1.06)
     decision = only(run(control(CHOICE), arm(CHOICE, "linear+bf16", 2.0)))
     assert replace(decision, combined=found, expected=expected).differs is differs
+
+
+def test_a_row_at_another_precision_is_no_whole() -> None:
+    """Compiling at bf16 is compared with the default at bf16, which is not the default arm."""
+    fields = {"component": "model", "cache": "model"}
+    rows = [
+        control("compile", **fields),
+        control("compile", **fields, precision="bf16"),
+        arm("compile", "compile", 1.3, **fields, precision="bf16"),
+        *run(),
+    ]
+    full, best = decide(rows, Aim(), repeats)
+    assert (full.level, best.level) == LEVELS
+    assert best.arm.compile == "compile"
+    assert [each.combined.factor for each in (full, best) if each.combined] != ["compile"]
