@@ -28,7 +28,7 @@ from bench.timing.clocks import Marks, marks_for
 from bench.timing.device import fresh_memory, peak_bytes
 from bench.timing.rounds import without_collector
 from bench.timing.turns import has_enough
-from bench.worker.group import (
+from bench.worker.group_session import (
     BASELINE,
     GroupSession,
     failed,

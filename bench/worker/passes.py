@@ -16,7 +16,8 @@ from bench.timing.device import forget_imports
 from bench.timing.rounds import MAX_OWN_ROUNDS, MAX_ROUNDS
 from bench.timing.yardstick import yardstick_s
 from bench.worker.budget import BudgetSpentError, TimeBudget
-from bench.worker.group import GroupSession, measure_group
+from bench.worker.group import measure_group
+from bench.worker.group_session import GroupSession
 from bench.worker.inside import measure_inside
 from bench.worker.losers import Losers
 from bench.worker.process import (

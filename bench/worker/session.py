@@ -1,7 +1,7 @@
 """Measure one comparison: build its arms, check them, warm up, time pairs, return the sample."""
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -27,6 +27,7 @@ from bench.timing.rounds import (
     without_collector,
 )
 from bench.usercode.failures import failure
+from bench.worker.group_session import to_ns, with_agreement
 
 # Maximum part of a comparison's time for settling.
 _SETTLE_SHARE = 0.25
@@ -83,7 +84,7 @@ def _measure(session: Session, sample: Sample) -> Sample:
     arms = session.build(session.comparison)
     sample = _compiled(session, sample, arms[1])
     if session.check:
-        sample = _checked(sample, session.comparison, *arms)
+        sample = with_agreement(sample, check(session.comparison, *arms))
         if sample.status != "ok":
             return sample
     calls = (arms[0].once, arms[1].once)
@@ -120,21 +121,6 @@ def _compiled(session: Session, sample: Sample, arm: Candidate) -> Sample:
         first_call_s=session.clock.last_wall_s or device_s,
         first_call_cache=state,
         compiler_start_s=start_s,
-    )
-
-
-def _checked(sample: Sample, comparison: Comparison, baseline: Candidate, arm: Candidate) -> Sample:
-    """Add the arm's numeric error; status ``wrong`` beyond its precision's tolerance."""
-    found = check(comparison, baseline, arm)
-    return replace(
-        sample,
-        status="wrong" if found.error else "ok",
-        error=found.error,
-        remedy=found.remedy,
-        output_error=found.output_error,
-        gradient_error=found.gradient_error,
-        largest_error=found.largest_error,
-        note=found.note,
     )
 
 
@@ -177,20 +163,15 @@ def _with_pairs(sample: Sample, session: Session, pairs: PairedRounds) -> Sample
     whole = len(timed_s) // 2 * 2
     return replace(
         sample,
-        baseline_s=_to_ns(pairs.baseline_s[:whole]),
-        arm_s=_to_ns(timed_s[:whole]),
-        baseline_wall_s=_to_ns(pairs.baseline_wall_s[:whole]),
-        arm_wall_s=_to_ns(pairs.arm_wall_s[:whole]),
+        baseline_s=to_ns(whole, pairs.baseline_s),
+        arm_s=to_ns(whole, timed_s),
+        baseline_wall_s=to_ns(whole, pairs.baseline_wall_s),
+        arm_wall_s=to_ns(whole, pairs.arm_wall_s),
         disturbed=tuple(index for index in session.watch.disturbed if index < whole),
         uneven=tuple(index for index in session.watch.uneven if index < whole),
         causes=session.watch.causes,
         resolution_s=session.clock.resolution_s,
     )
-
-
-def _to_ns(times_s: Sequence[float]) -> tuple[float, ...]:
-    """Round seconds to nanoseconds, the resolution of clocks: more digits bloat the journal."""
-    return tuple(round(float(time_s), 9) for time_s in times_s)
 
 
 def _queued_s(call: Call, clock: Clock) -> float:

@@ -5,7 +5,7 @@ from typing import Any
 from bench.records.comparison import Comparison
 from bench.timing.clocks import WallClock
 from bench.timing.rounds import Rounds
-from bench.worker.group import GroupSession
+from bench.worker.group_session import GroupSession
 from bench.worker.session import Session
 
 

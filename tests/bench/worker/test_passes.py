@@ -23,7 +23,7 @@ from bench.records.comparison import Comparison, Sample
 from bench.records.task import PassJob
 from bench.worker import passes
 from bench.worker.budget import TimeBudget
-from bench.worker.group import GroupSession
+from bench.worker.group_session import GroupSession
 from helpers.jobs import make_group
 from helpers.journals import samples_from
 from helpers.own_arms import compare, write

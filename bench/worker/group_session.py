@@ -1,0 +1,99 @@
+"""What every measurement of a group needs: instruments and limits, and the parts of a sample."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from bench.arms.agreement import Agreement
+from bench.arms.compiling import mark_complete, start_compiler, use_cache
+from bench.records.arm_costs import Case
+from bench.records.comparison import Arm, Comparison, Sample, Workload
+from bench.timing.clocks import Clock
+from bench.timing.rounds import MAX_ROUNDS, Call, Watch, timed
+from bench.usercode.failures import failure
+
+# The names of the baseline and of its copy among the arms of a group.
+BASELINE, COPY = "baseline", "copy"
+
+
+@dataclass(frozen=True, kw_only=True)
+class GroupSession:
+    """Instruments, time and limits for the measurement of a group.
+
+    ``measuring_s`` returns the seconds to settle and to measure, from the seconds of building,
+    checking and first calls. ``stop`` returns True when the current round should be the last;
+    ``is_alive`` is called after each arm made ready and after each round.
+    ``failed`` receives an exception; the sample keeps its first line. ``compiled`` is the folder of
+    the compilers' caches; without one, first calls are not recorded. ``yardstick`` returns the
+    seconds of the yardstick, or None. ``await_calm`` waits for a calm machine and returns the
+    seconds that it waited. ``checked`` are the keys of comparisons checked before.
+    """
+
+    comparisons: tuple[Comparison, ...]
+    clock: Clock
+    watch: Watch
+    measuring_s: Callable[[float], float]
+    checked: tuple[str, ...] = ()
+    most_rounds: int = MAX_ROUNDS
+    seed: int = 0
+    stop: Callable[[], bool] = lambda: False
+    is_alive: Callable[[], None] = lambda: None
+    failed: Callable[[BaseException], None] = lambda _: None
+    compiled: Path | None = None
+    yardstick: Callable[[], float | None] = lambda: None
+    await_calm: Callable[[], float] = lambda: 0.0
+
+    @property
+    def device(self) -> str:
+        """Device of the arms."""
+        return self.comparisons[0].workload.device
+
+
+def name_in_group(comparison: Comparison) -> str:
+    """Return the name of a comparison's arm in its group: equal arms share one."""
+    return COPY if comparison.is_control else str(comparison.arm)
+
+
+def failed(session: GroupSession, sample: Sample, error: BaseException) -> Sample:
+    """Return a sample with the status of an exception."""
+    session.failed(error)
+    status, message = failure(error)
+    return replace(sample, status=status, error=message)
+
+
+def with_first_call(
+    session: GroupSession, sample: Sample, levels: Arm, workload: Workload, call: Call
+) -> Sample:
+    """Add the time of the first call of an arm that compiles, before any other call."""
+    if session.compiled is None or levels.compile == "eager":
+        return sample
+    start_s = start_compiler(session.compiled, session.device)
+    key = Case(workload=workload, arm=levels).key
+    state = use_cache(session.compiled, key)
+    device_s = timed(call, session.clock)
+    mark_complete(session.compiled, key)
+    return replace(
+        sample,
+        first_call_s=session.clock.last_wall_s or device_s,
+        first_call_cache=state,
+        compiler_start_s=start_s,
+    )
+
+
+def with_agreement(sample: Sample, found: Agreement) -> Sample:
+    """Add an arm's numeric error; status ``wrong`` beyond its precision's tolerance."""
+    return replace(
+        sample,
+        status="wrong" if found.error else "ok",
+        error=found.error,
+        remedy=found.remedy,
+        output_error=found.output_error,
+        gradient_error=found.gradient_error,
+        largest_error=found.largest_error,
+        note=found.note,
+    )
+
+
+def to_ns(count: int, times_s: Sequence[float]) -> tuple[float, ...]:
+    """Return the first seconds, rounded to nanoseconds: more digits bloat the journal."""
+    return tuple(round(float(time_s), 9) for time_s in times_s[:count])
