@@ -66,6 +66,16 @@ class Part:
         return math.expm1(found) if math.isfinite(found) else None
 
 
+def gains_by_arm(part: Part) -> dict[str, float]:
+    """Return what each arm could gain of the whole over the choice, at 95 %, where it is known.
+
+    The chosen arm has the largest of them.
+    """
+    known = [each for each in part.rivals if math.isfinite(each.error)]
+    found = {each.arm: math.expm1(max(each.upper(len(known)), 0.0)) for each in known}
+    return {**found, part.level: upper_bound(known)}
+
+
 def rivals_of(gains: Mapping[str, Interval], level: str) -> tuple[Rival, ...]:
     """Return the rivals of a choice; ``gains`` are those of the whole over the default by arm."""
     return tuple(rival_of(arm, gain, gains[level]) for arm, gain in gains.items() if arm != level)

@@ -9,8 +9,8 @@ from pathlib import Path
 
 from bench.analysis.aim import Aim
 from bench.analysis.decision import Decision
+from bench.analysis.gains import gains_by_arm
 from bench.analysis.gate import is_open, over_looks
-from bench.analysis.regret import upper_bound
 from bench.analysis.rows import Analysis, analyse, is_beyond_doubt
 from bench.analysis.verdicts import decided
 from bench.files.journal import Event, read_events, record_of
@@ -127,15 +127,18 @@ class RunState:
 
     @property
     def _regrets(self) -> dict[str, float]:
-        """Bounds on what a rival could gain of the whole / half of delta, by key of its rows."""
+        """What each measured arm could gain of the whole over the choice / half of delta, by key.
+
+        The chosen arm has the largest of its rivals' values.
+        """
         found: dict[str, float] = {}
+        measured = [c for c in self.plan.comparisons if c.key in self.analysis.widths]
         for decision in self.decisions():
-            arms = {part.factor: part for part in decision.parts}
-            for each in self.plan.comparisons:
-                part = arms.get(each.factor)
-                if part is not None and serves(each, decision):
-                    bound = upper_bound([r for r in part.rivals if math.isfinite(r.error)])
-                    found[each.key] = max(bound / (self.plan.delta / 2), found.get(each.key, 0.0))
+            gains = {part.factor: gains_by_arm(part) for part in decision.parts}
+            for each in measured:
+                gain = gains.get(each.factor, {}).get(each.arm_name)
+                if gain is not None and not each.is_control and serves(each, decision):
+                    found[each.key] = max(gain / (self.plan.delta / 2), found.get(each.key, 0.0))
         return found
 
     @property

@@ -6,6 +6,7 @@ import pytest
 
 from bench.analysis.aim import Aim
 from bench.analysis.decision import decide
+from bench.analysis.gains import gains_by_arm
 from bench.records.comparison import CHOICE
 from helpers.decisions import arm, control, failed, only, repeats, run
 
@@ -90,3 +91,17 @@ def test_the_reach_counts_losses_too(
     (part,) = only([control("attention"), sdpa]).parts
     assert part.bound_of_whole == pytest.approx(bound, abs=1e-4)
     assert part.reach_of_whole == pytest.approx(reach, abs=1e-4)
+
+
+def test_each_arm_has_what_it_could_gain_over_the_choice() -> None:
+    """The choice has the largest of its rivals' gains; an unmeasured rival is left out."""
+    rows = [
+        control("precision"),
+        arm("precision", "bf16", 2.0),
+        arm("precision", "amp_bf16", 1.98),
+        failed("precision", "amp_fp16", "skipped"),
+    ]
+    gains = gains_by_arm(only(rows).parts[0])
+    assert set(gains) == {"fp32", "bf16", "amp_bf16"}
+    assert gains["fp32"] == 0.0
+    assert gains["bf16"] == gains["amp_bf16"] > 0.0
