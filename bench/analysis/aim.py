@@ -4,7 +4,7 @@ import math
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 
-from bench.records.comparison import OBJECTIVES
+from bench.records.comparison import OBJECTIVES, Workload
 from bench.records.row import Record
 
 # SGD is another algorithm than AdamW, not a faster implementation.
@@ -57,13 +57,18 @@ def situations(records: Iterable[Record]) -> list[Situation]:
 
 def situation(record: Record) -> Situation:
     """Return the situation of a row of vitcore."""
+    return situation_of(record.workload)
+
+
+def situation_of(workload: Workload) -> Situation:
+    """Return the situation of a workload of vitcore."""
     return Situation(
-        device=record.device,
-        variant=record.variant or "",
-        patch_size=record.patch_size,
-        image_size=record.image_size,
-        mode=record.mode,
-        batch_size=record.batch_size or 1,
+        device=workload.device,
+        variant=workload.variant or "",
+        patch_size=workload.patch_size,
+        image_size=workload.image_size,
+        mode=workload.mode,
+        batch_size=workload.batch_size or 1,
     )
 
 

@@ -17,6 +17,7 @@ from bench.analysis.gains import (
     gain_of_whole,
     is_better,
     is_rival,
+    measured_of_whole,
     rivals_of,
     speedup_of,
 )
@@ -101,7 +102,7 @@ class _Arms:
             batch_size=first.batch_size or 1,
             baseline_ms=control.latency_ms if control else None,
             contenders=self.may_be_better,
-            of_whole=_measured_of_whole(best),
+            of_whole=measured_of_whole(best) if best else None,
             rivals=self.rivals,
             status=cell_status(self.rivals, self.rule.delta),
             is_known=has_gain,
@@ -161,15 +162,6 @@ class _Arms:
         if self.objective != OBJECTIVES[0] or gain is None or gain.high is None:
             return True
         return gain.high > 1 + self.rule.delta
-
-
-def _measured_of_whole(best: Record | None) -> Interval | None:
-    """Return the speed-up of the whole by the chosen arm, if its part's share was measured."""
-    if best is None or best.of_whole is None:
-        return None
-    values = (best.of_whole, best.of_whole_low, best.of_whole_high)
-    value, low, high = (None if each is None else 1 + each for each in values)
-    return Interval(value or 1.0, low, high)
 
 
 def _is_unmeasured(record: Record, gains: Mapping[str, Interval | None]) -> bool:

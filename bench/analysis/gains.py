@@ -143,14 +143,21 @@ def gain_of_whole(
     if gain is None or (record.of_whole is None and record.component in WHOLES):
         return gain
     if record.of_whole is not None:
-        values = [record.of_whole, record.of_whole_low, record.of_whole_high]
-        return _interval(None if value is None else 1 + value for value in values)
+        return measured_of_whole(record)
     share = _share_alone(record, gain, whole, repeats, batch_size)
     if share:
         bounds = (gain.value, gain.low, gain.high)
         return _interval(None if b is None else math.exp(_log_saved(b, share)) for b in bounds)
     is_slower = gain.high is not None and gain.high <= 1
     return Interval(1.0, 1.0, 1.0) if is_slower else None
+
+
+def measured_of_whole(record: Record) -> Interval | None:
+    """Return the speed-up of the whole by an arm measured inside it; None for any other."""
+    if record.of_whole is None:
+        return None
+    values = (record.of_whole, record.of_whole_low, record.of_whole_high)
+    return _interval(None if value is None else 1 + value for value in values)
 
 
 def _share_alone(

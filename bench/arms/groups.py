@@ -52,6 +52,7 @@ class _PartsOfVitcore(ArmGroup):
         super().__init__(comparison)
         self.source = building.build_module(comparison.baseline, comparison.workload)
         self.input_BX = building.random_inputs(comparison.workload)
+        self._expected: building.Expected | None = None
 
     def build(self, arm: Arm) -> Candidate:
         workload = self.comparison.workload
@@ -67,8 +68,6 @@ class _PartsOfVitcore(ArmGroup):
         if self._expected is None:
             self._expected = building.expected_of(comparison, baseline)
         return building.agreement_with(self._expected, arm)
-
-    _expected: building.Expected | None = None
 
 
 class _OwnArms(ArmGroup):

@@ -266,7 +266,7 @@ class Sample:
 
     @property
     def is_uneven(self) -> bool:
-        """Whether so many pairs were under uneven load that their median is not robust to it."""
+        """Whether uneven load affected too many pairs for their median to be robust."""
         return bool(self.uneven) and len(self.uneven) >= UNEVEN_SHARE * len(self.arm_s)
 
     @property

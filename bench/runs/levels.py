@@ -8,7 +8,7 @@ compilation are then compared at full precision and at the one that was chosen.
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
 
-from bench.analysis.aim import Aim, Situation, situation
+from bench.analysis.aim import Aim, Situation, situation, situation_of
 from bench.analysis.decision import Decision
 from bench.records.comparison import DEFAULT_ARM, Comparison
 from bench.records.plan import Choice, Plan
@@ -37,17 +37,17 @@ def wanted_levels(plan: Plan, records: Sequence[Record], aim: Aim) -> Choice | N
     known = {each.key for each in plan.comparisons}
     chosen = precisions(records, aim)
     have = {
-        (_place(each), each.baseline.precision != DEFAULT_ARM.precision)
+        (situation_of(each.workload), each.baseline.precision != DEFAULT_ARM.precision)
         for each in plan.comparisons
         if each.factor in REPEATED
     }
     found = [
-        at_precision(each, chosen[_place(each)])
+        at_precision(each, chosen[situation_of(each.workload)])
         for each in plan.comparisons
         if each.factor in REPEATED
         and each.baseline.precision == DEFAULT_ARM.precision
-        and _place(each) in chosen
-        and (_place(each), True) not in have
+        and situation_of(each.workload) in chosen
+        and (situation_of(each.workload), True) not in have
     ]
     left = tuple(each for each in found if each.key not in known)
     return Choice(comparisons=left, passes=plan.passes) if left else None
@@ -78,19 +78,7 @@ def precisions(records: Iterable[Record], aim: Aim) -> dict[Situation, str]:
 
 def serves(comparison: Comparison, decision: Decision) -> bool:
     """Return whether a comparison's row is one that a decision is made by."""
-    if _place(comparison) != decision.situation:
+    if situation_of(comparison.workload) != decision.situation:
         return False
     precision = decision.combination.precision
     return comparison.factor == PRECISION or comparison.baseline.precision == precision
-
-
-def _place(comparison: Comparison) -> Situation:
-    work = comparison.workload
-    return Situation(
-        device=work.device,
-        variant=work.variant or "",
-        patch_size=work.patch_size,
-        image_size=work.image_size,
-        mode=work.mode,
-        batch_size=work.batch_size or 1,
-    )

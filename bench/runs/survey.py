@@ -21,7 +21,7 @@ _RUNS = {"ok", "wrong"}
 _SURVEYED = {*_RUNS, "oom"}
 # Minimum seconds of a case, if every comparison has a time of its own.
 _EACH_S = 20.0
-# An arm whose speed-up is below this with its whole interval is nobody's choice.
+# An arm is not worth choosing if the upper end of its speed-up's interval is below this.
 _LOST = 1 / 1.2
 
 

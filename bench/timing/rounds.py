@@ -139,6 +139,19 @@ def timed(call: Call, clock: Clock) -> float:
     return float(end - start)
 
 
+def queued(call: Call, clock: Clock, calls: int) -> float:
+    """Return the seconds of one of several calls between which the device's queue is not drained.
+
+    Caches are warm.
+    """
+
+    def burst() -> None:
+        for _ in range(calls):
+            call()
+
+    return timed(burst, clock) / calls
+
+
 def is_settled(calls_s: Sequence[float]) -> bool:
     """Return whether warm-up is over: no recent call is clearly faster than all before it."""
     newest = range(len(calls_s) - SETTLED_CALLS, len(calls_s))

@@ -7,19 +7,17 @@ from functools import partial
 from typing import Any
 
 from bench.arms.build_and_check import called
-from bench.arms.compiling import compiled_together
 from bench.arms.groups import ArmGroup, arm_group
-from bench.arms.levels import pinned_precision
 from bench.arms.rotation import Rotation, copies_for
 from bench.records.comparison import Comparison, Sample
-from bench.timing.clocks import Clock
-from bench.timing.device import fresh_memory, peak_bytes
-from bench.timing.rounds import Call, timed, without_collector
+from bench.timing.device import peak_bytes
+from bench.timing.rounds import queued, timed, without_collector
 from bench.timing.turns import Turns, has_enough
 from bench.worker.group_session import (
     BASELINE,
     GroupSession,
     failed,
+    measured,
     name_in_group,
     to_ns,
     with_agreement,
@@ -48,18 +46,12 @@ def measure_group(session: GroupSession) -> list[Sample]:
 
     An exception of the baseline is the status of all of them.
     """
-    fresh_memory(session.device)
-    blank = {c.key: Sample(key=c.key, pass_index=0) for c in session.comparisons}
-    try:
-        with pinned_precision(), compiled_together():
-            return list(_measure(session, blank))
-    except (Exception, SystemExit) as error:  # noqa: BLE001 (whatever an arm raises is its result)
-        return [failed(session, sample, error) for sample in blank.values()]
+    return measured(session, _measure)
 
 
-def _measure(session: GroupSession, blank: dict[str, Sample]) -> Iterator[Sample]:
+def _measure(session: GroupSession, samples: dict[str, Sample]) -> Iterator[Sample]:
     start_s = time.perf_counter()
-    made = _Prepared(group=arm_group(session.comparisons[0]), samples=dict(blank))
+    made = _Prepared(group=arm_group(session.comparisons[0]), samples=samples)
     _prepare(session, made)
     ready = [each for each in session.comparisons if made.samples[each.key].status == "ok"]
     if ready:
@@ -191,25 +183,17 @@ def _queue(session: GroupSession, made: _Prepared, turns: Turns) -> dict[str, fl
     An arm that raises gets an error in ``turns``; the baseline's exception propagates.
     """
     found: dict[str, float] = {}
+    least, most = _QUEUED_CALLS
     if session.clock.last_wall_s is None or session.stop():
         return found
     for name, arm in made.arms.items():
         if name in turns.errors:
             continue
         try:
-            found[name] = _queued_s(arm.once, session.clock, turns.times_s[name][-1])
+            calls = int(_QUEUED_S / max(turns.times_s[name][-1], 1e-9))
+            found[name] = queued(arm.once, session.clock, min(max(calls, least), most))
         except (Exception, SystemExit) as error:
             if name == BASELINE:
                 raise
             turns.errors[name] = error
     return found
-
-
-def _queued_s(call: Call, clock: Clock, call_s: float) -> float:
-    least, most = _QUEUED_CALLS
-    calls = min(max(int(_QUEUED_S / max(call_s, 1e-9)), least), most)
-    start = clock()
-    for _ in range(calls):
-        call()
-    end = clock()
-    return float(end - start) / calls

@@ -1,14 +1,16 @@
 """What every measurement of a group needs: instruments and limits, and the parts of a sample."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 from bench.arms.agreement import Agreement
-from bench.arms.compiling import mark_complete, start_compiler, use_cache
+from bench.arms.compiling import compiled_together, mark_complete, start_compiler, use_cache
+from bench.arms.levels import pinned_precision
 from bench.records.arm_costs import Case
 from bench.records.comparison import Arm, Comparison, Sample, Workload
 from bench.timing.clocks import Clock
+from bench.timing.device import fresh_memory
 from bench.timing.rounds import MAX_ROUNDS, Call, Watch, timed
 from bench.usercode.failures import failure
 
@@ -59,6 +61,20 @@ def failed(session: GroupSession, sample: Sample, error: BaseException) -> Sampl
     session.failed(error)
     status, message = failure(error)
     return replace(sample, status=status, error=message)
+
+
+def measured(
+    session: GroupSession,
+    measure: Callable[[GroupSession, dict[str, Sample]], Iterator[Sample]],
+) -> list[Sample]:
+    """Measure a group from blank samples by key; an exception is the status of all of them."""
+    fresh_memory(session.device)
+    blank = {c.key: Sample(key=c.key, pass_index=0) for c in session.comparisons}
+    try:
+        with pinned_precision(), compiled_together():
+            return list(measure(session, dict(blank)))
+    except (Exception, SystemExit) as error:  # noqa: BLE001 (whatever an arm raises is its result)
+        return [failed(session, sample, error) for sample in blank.values()]
 
 
 def with_first_call(

@@ -10,8 +10,6 @@ from statistics import fmean, median
 
 from bench.arms import building
 from bench.arms.building import Expected
-from bench.arms.compiling import compiled_together
-from bench.arms.levels import pinned_precision
 from bench.arms.mixed_model import (
     ATTENTION,
     BLOCK,
@@ -25,13 +23,14 @@ from bench.arms.mixed_model import (
 from bench.records.comparison import Comparison, Sample
 from bench.suite.work import config_for, flops, repeats
 from bench.timing.clocks import Marks, marks_for
-from bench.timing.device import fresh_memory, peak_bytes
+from bench.timing.device import peak_bytes
 from bench.timing.rounds import without_collector
 from bench.timing.turns import has_enough
 from bench.worker.group_session import (
     BASELINE,
     GroupSession,
     failed,
+    measured,
     name_in_group,
     to_ns,
     with_agreement,
@@ -60,20 +59,14 @@ class _Inside:
 
 def measure_inside(session: GroupSession) -> list[Sample]:
     """Measure the comparisons of a group inside a model; an exception becomes a status."""
-    fresh_memory(session.device)
-    blank = {c.key: Sample(key=c.key, pass_index=0) for c in session.comparisons}
-    try:
-        with pinned_precision(), compiled_together():
-            return list(_measure(session, blank))
-    except (Exception, SystemExit) as error:  # noqa: BLE001 (whatever an arm raises is its result)
-        return [failed(session, sample, error) for sample in blank.values()]
+    return measured(session, _measure)
 
 
-def _measure(session: GroupSession, blank: dict[str, Sample]) -> Iterator[Sample]:
+def _measure(session: GroupSession, samples: dict[str, Sample]) -> Iterator[Sample]:
     start_s = time.perf_counter()
     first = session.comparisons[0]
     model = MixedModel(first.workload, first.baseline, _depth(session.comparisons))
-    made = _Inside(model=model, marks=marks_for(session.device), samples=dict(blank))
+    made = _Inside(model=model, marks=marks_for(session.device), samples=samples)
     with model.host.surroundings():
         _prepare(session, made)
         ready = [each for each in session.comparisons if made.samples[each.key].status == "ok"]

@@ -86,7 +86,7 @@ def patience_for(task: Task[Any], stop: Callable[[], bool]) -> Patience:
 def keep(task: Task[Any], job: Job, outcome: Outcome) -> None:
     """Append an outcome; end the process if it cannot be written, or if the device is lost.
 
-    The exit code gives the reason. Ends at once because pytest would continue to measure.
+    The exit code gives the reason. Ends at once: later jobs could not be written or measured.
     """
     with _end_if_unwritable(task.journal):
         append_outcome(task.journal, job, outcome)

@@ -4,13 +4,10 @@ import time
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass, replace
-from pathlib import Path
 
 from bench.arms.build_and_check import build_arms, check
 from bench.arms.candidate import Candidate
-from bench.arms.compiling import mark_complete, start_compiler, use_cache
 from bench.arms.levels import pinned_precision
-from bench.records.arm_costs import Case
 from bench.records.comparison import Comparison, Sample
 from bench.timing.clocks import Clock
 from bench.timing.device import flusher, fresh_memory, peak_bytes
@@ -21,6 +18,7 @@ from bench.timing.rounds import (
     InterruptedPairsError,
     PairedRounds,
     Watch,
+    queued,
     rounds_for,
     settle,
     timed,
@@ -41,9 +39,7 @@ class Session:
     ``build`` builds the two arms; ``measuring_s`` returns the seconds to settle and to measure,
     from the seconds of building, checking and first calls. ``stop`` returns True when the current
     pair should be the last. ``failed`` receives the exception; the sample keeps its first line.
-    ``compiled`` is the folder of the compilers' caches; without one, first calls are not recorded.
-    ``yardstick`` returns the seconds of the yardstick, or None. ``await_calm`` waits for a calm
-    machine and returns the seconds that it waited.
+    ``await_calm`` waits for a calm machine and returns the seconds that it waited.
     """
 
     comparison: Comparison
@@ -55,8 +51,6 @@ class Session:
     most_rounds: int = MAX_ROUNDS
     stop: Callable[[], bool] = lambda: False
     failed: Callable[[BaseException], None] = lambda _: None
-    compiled: Path | None = None
-    yardstick: Callable[[], float | None] = lambda: None
     await_calm: Callable[[], float] = lambda: 0.0
     build: Callable[[Comparison], tuple[Candidate, Candidate]] = build_arms
 
@@ -82,7 +76,6 @@ def measure(session: Session) -> Sample:
 def _measure(session: Session, sample: Sample) -> Sample:
     start_s = time.perf_counter()
     arms = session.build(session.comparison)
-    sample = _compiled(session, sample, arms[1])
     if session.check:
         sample = with_agreement(sample, check(session.comparison, *arms))
         if sample.status != "ok":
@@ -94,33 +87,15 @@ def _measure(session: Session, sample: Sample) -> Sample:
         waited_s = session.await_calm()
         start_s = time.perf_counter()
         sample = _paired(session, sample, calls, firsts_s, session.measuring_s(prepare_s))
-        queued_s = _queued_s(calls[1], session.clock) if session.device == "cuda" else None
-    sample = replace(
+        is_queued = session.device == "cuda"
+        queued_s = queued(calls[1], session.clock, _QUEUED_CALLS) if is_queued else None
+    return replace(
         sample,
         arm_queued_s=queued_s,
         peak_memory_bytes=peak_bytes(session.device),
         calm_wait_s=waited_s,
         prepare_s=prepare_s,
         measure_s=time.perf_counter() - start_s,
-    )
-    return replace(sample, yardstick_s=session.yardstick())
-
-
-def _compiled(session: Session, sample: Sample, arm: Candidate) -> Sample:
-    """Add the time of the first call of an arm that compiles, before any other call."""
-    levels = arm.arm
-    if session.compiled is None or levels.compile == "eager":
-        return sample
-    start_s = start_compiler(session.compiled, session.device)
-    key = Case(workload=session.comparison.workload, arm=levels).key
-    state = use_cache(session.compiled, key)
-    device_s = timed(arm.rehearse, session.clock)
-    mark_complete(session.compiled, key)
-    return replace(
-        sample,
-        first_call_s=session.clock.last_wall_s or device_s,
-        first_call_cache=state,
-        compiler_start_s=start_s,
     )
 
 
@@ -172,15 +147,6 @@ def _with_pairs(sample: Sample, session: Session, pairs: PairedRounds) -> Sample
         causes=session.watch.causes,
         resolution_s=session.clock.resolution_s,
     )
-
-
-def _queued_s(call: Call, clock: Clock) -> float:
-    """Return the seconds of a call while the device's queue is never empty; caches are warm."""
-    start = clock()
-    for _ in range(_QUEUED_CALLS):
-        call()
-    end = clock()
-    return float(end - start) / _QUEUED_CALLS
 
 
 def _nothing() -> None:

@@ -28,20 +28,13 @@ from bench.arms.mixed_model import (
     MixedModel,
     balanced_draw,
 )
-from bench.records.comparison import Arm, Workload
+from bench.records.comparison import Arm
 from bench.timing.clocks import WallMarks
 from helpers.clocks import FakeClock
+from helpers.records import make_workload
 
 DEPTH = 3
-WORK = Workload(
-    component="model",
-    variant="B/32",
-    patch_size=32,
-    image_size=64,
-    batch_size=2,
-    mode="forward",
-    device="cpu",
-)
+WORK = make_workload(component="model", variant="B/32", patch_size=32, image_size=64, batch_size=2)
 PATCHERS = {"linear": Arm(patcher="linear"), "unfold": Arm(patcher="unfold")}
 ATTENTIONS = {
     "mha_weights": Arm(attention="mha_weights"),

@@ -8,9 +8,10 @@ import pytest
 
 from bench.files.journal import append_event, read_events
 from bench.files.results_csv import read_csv
-from bench.records.comparison import CHOICE, DEFAULT_ARM, Arm, Comparison, Workload
+from bench.records.comparison import CHOICE, DEFAULT_ARM, Arm, Comparison
 from helpers.journals import choices_from
 from helpers.processes import vitbench
+from helpers.records import make_workload
 from helpers.runs import FinishedRun
 
 pytestmark = [pytest.mark.slow, pytest.mark.long]
@@ -18,15 +19,7 @@ pytestmark = [pytest.mark.slow, pytest.mark.long]
 
 CHOSEN = Comparison(
     factor=CHOICE,
-    workload=Workload(
-        component="block",
-        variant="B/32",
-        patch_size=32,
-        image_size=32,
-        batch_size=1,
-        mode="forward",
-        device="cpu",
-    ),
+    workload=make_workload(component="block", variant="B/32", patch_size=32, image_size=32),
     baseline=DEFAULT_ARM,
     arm=Arm(attention="sdpa", precision="bf16"),
 )
