@@ -23,7 +23,7 @@ from bench.analysis.gains import (
 )
 from bench.analysis.regret import Rival
 from bench.records.comparison import DEFAULT_ARM, OBJECTIVES
-from bench.records.errors import OUT_OF_TIME
+from bench.records.errors import FAR, FAR_SLOWER, OUT_OF_TIME
 from bench.records.row import Record
 
 # Factors that combine to one implementation.
@@ -128,17 +128,19 @@ class _Arms:
 
     @cached_property
     def rivals(self) -> tuple[Rival, ...]:
-        """The other arms; one that lacked time may gain anything."""
+        """The other arms; one that lacked time may gain anything, one that lost by far nothing."""
         known = {arm: gain for arm, gain in self.of_whole.items() if gain is not None}
         gains = {self.rows[0].baseline: _NO_GAIN, **known}
         unknown = {*self._late, *(arm for arm, gain in self.of_whole.items() if gain is None)}
         missing = (
             Rival(arm=arm, log_gain=0.0, error=math.inf) for arm in sorted(unknown - {self.level})
         )
+        lost = (Rival(arm=arm, log_gain=-math.log(FAR), error=0.0) for arm in self._lost)
         if self.level not in gains:
-            return tuple(missing)
+            return (*lost, *missing)
         kept = {arm: gain for arm, gain in gains.items() if arm not in unknown}
-        return (*rivals_of({**kept, self.level: gains[self.level]}, self.level), *missing)
+        known = {**kept, self.level: gains[self.level]}
+        return (*rivals_of(known, self.level), *lost, *missing)
 
     @property
     def may_be_better(self) -> tuple[str, ...]:
@@ -155,6 +157,11 @@ class _Arms:
         """Arms that only lacked time."""
         rows = (r for r in self.rows if r.arm not in OTHER_ALGORITHMS)
         return {r.arm for r in rows if r.error in OUT_OF_TIME}
+
+    @property
+    def _lost(self) -> list[str]:
+        """Arms left out since they were slower by far on a smaller workload."""
+        return [r.arm for r in self.rows if (r.error or "").startswith(FAR_SLOWER)]
 
     def _matters(self, arm: str) -> bool:
         """Return whether an arm can change the whole by more than delta; by latency alone."""

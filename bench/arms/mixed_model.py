@@ -11,6 +11,7 @@ import random
 from collections import defaultdict
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import cached_property
 from typing import Any
 
 from torch import Tensor, nn
@@ -25,7 +26,7 @@ from vitcore.weights import tie
 
 # The place of an arm's own part; the baseline and its copy are everywhere their own.
 PATCHER, ATTENTION, BLOCK, EVERYWHERE = "patcher", "attention", "block", "everywhere"
-_MLP = "mlp"
+MLP = "mlp"
 
 
 @dataclass(frozen=True)
@@ -36,13 +37,35 @@ class Draw:
     blocks: tuple[str, ...]
 
 
+@dataclass(frozen=True)
+class Span:
+    """Seconds of one part of a call, by its place and its arm; an MLP is that behind the arm's."""
+
+    place: str
+    arm: str
+    seconds: float
+
+
 @dataclass(frozen=True, kw_only=True)
 class CallTimes:
-    """Seconds of one call: by place and arm, one for each part; of everything else; in total."""
+    """Seconds of one call: of its parts in their order, of everything else, in total."""
 
-    parts_s: Mapping[tuple[str, str], Sequence[float]]
+    spans: Sequence[Span]
     rest_s: float
     total_s: float
+
+    @cached_property
+    def parts_s(self) -> Mapping[tuple[str, str], Sequence[float]]:
+        """Seconds by place and arm; a block is its attention and its MLP."""
+        found: dict[tuple[str, str], list[float]] = defaultdict(list)
+        attention_s = 0.0
+        for span in self.spans:
+            if span.place == MLP:
+                found[BLOCK, span.arm].append(attention_s + span.seconds)
+            else:
+                found[span.place, span.arm].append(span.seconds)
+                attention_s = span.seconds
+        return found
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -115,8 +138,8 @@ class MixedModel:
         """Return the names of the arms with these places, in the order in which they were added."""
         return [name for name, part in self._parts.items() if part.place in places]
 
-    def call(self, draw: Draw, marks: Marks) -> CallTimes:
-        """Call the model once with the drawn arms."""
+    def call(self, draw: Draw, marks: Marks, images: int | None = None) -> CallTimes:
+        """Call the model once with the drawn arms, on the first ``images`` (None: the batch)."""
         host: Any = self.host.module
         places: list[tuple[str, str] | None] = []
 
@@ -127,6 +150,7 @@ class MixedModel:
         with self.host.autocast(), self.host.products():
             (image_BCHW,) = self.host.inputs.args
             self.host.touch_inputs()
+            image_BCHW = image_BCHW[:images]
             marks.begin()
             for name in draw.patchers:
                 self.running = name
@@ -157,7 +181,7 @@ class MixedModel:
             x_BND = block.attention(x_BND)
         end((ATTENTION, name))
         x_BND = (block if part.place == EVERYWHERE else host.blocks[place]).mlp(x_BND)
-        end((_MLP, name))
+        end((MLP, name))
         return x_BND
 
 
@@ -175,15 +199,9 @@ def balanced_draw(
 
 
 def _summed(places: Sequence[tuple[str, str] | None], spans_s: Sequence[float]) -> CallTimes:
-    parts_s: dict[tuple[str, str], list[float]] = defaultdict(list)
-    rest_s, attention_s = 0.0, 0.0
-    for place, span_s in zip(places, spans_s, strict=True):
-        match place:
-            case None:
-                rest_s += span_s
-            case (str(kind), name) if kind == _MLP:
-                parts_s[BLOCK, name].append(attention_s + span_s)
-            case key:
-                parts_s[key].append(span_s)
-                attention_s = span_s
-    return CallTimes(parts_s=parts_s, rest_s=rest_s, total_s=sum(spans_s))
+    found = list(zip(places, spans_s, strict=True))
+    return CallTimes(
+        spans=tuple(Span(*place, span_s) for place, span_s in found if place is not None),
+        rest_s=sum(span_s for place, span_s in found if place is None),
+        total_s=sum(spans_s),
+    )

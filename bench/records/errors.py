@@ -7,6 +7,10 @@ from enum import StrEnum
 NO_TIME = "no time left in the budget; give a larger --budget"
 ENDED_FIRST = "the run ended first; resume it or give a larger --budget"
 OUT_OF_TIME = (NO_TIME, ENDED_FIRST)
+# An arm this many times slower than its baseline is not called again, nor on larger workloads.
+FAR = 3.0
+# Start of the error of a comparison that was left out for that.
+FAR_SLOWER = f"more than {FAR:g} times slower than "
 
 
 class Remedy(StrEnum):

@@ -18,14 +18,14 @@ from bench.suite.grid import shuffled
 # Seconds for tables and plots at the end.
 REPORT_S = 8.0
 # Share of a run's time for the planned passes, if further ones may follow.
-_BASE_SHARE = 0.85
+_BASE_SHARE = 0.8
 # Share for the pass that compares precisions, before everything else.
 _PRECISION_SHARE = 0.12
 # Shares for the survey and for the chosen combinations.
-_SURVEY_SHARE = 0.1
-_CHOICE_SHARE = 0.12
+_SURVEY_SHARE = 0.07
+_CHOICE_SHARE = 0.1
 # Target seconds of a further pass: short ones start too many processes, long ones adapt too late.
-_FURTHER_PASS_S = 45.0
+_FURTHER_PASS_S = 60.0
 # Minimum pairs and seconds of a comparison in a further pass.
 _LEAST_PAIRS = 10
 _LEAST_S = 1.0

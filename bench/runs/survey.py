@@ -6,7 +6,7 @@ from dataclasses import replace
 from bench.analysis.gains import WHOLES
 from bench.analysis.rows import speedup
 from bench.records.arm_costs import Survey, computed_in
-from bench.records.comparison import CHOICE, DEFAULT_ARM, MODEL_ARMS, Comparison, Sample
+from bench.records.comparison import CHOICE, DEFAULT_ARM, Comparison, Sample
 from bench.records.plan import Plan
 from bench.records.task import SurveyJob
 from bench.runs.combination import SURVEYED_OBJECTIVES
@@ -14,7 +14,7 @@ from bench.suite.work import flops
 
 # The survey's maximum share of a run's time, or these seconds if that is more; cases that it does
 # not reach stay empty. A run that chooses by what only the survey measures gets more.
-_SHARE, _DECISIVE_SHARE = 0.1, 0.2
+_SHARE, _DECISIVE_SHARE = 0.06, 0.2
 _LEAST_S = 30.0
 # Statuses of a case that ran in a pass, and of a case worth surveying.
 _RUNS = {"ok", "wrong"}
@@ -33,7 +33,7 @@ def survey_jobs(
     In the order in which a reader needs them: the default and the chosen combinations on the block
     or model that is decided about, then the other cases, at last arms that failed in the passes or
     are slower by far, whose number formats need no limit. Small cases come first among equals, and
-    compiled models last, because one takes as long as many others.
+    compiled ones last, because one takes as long as many others.
     """
     lost = set(_lost(comparisons, samples))
     found: dict[str, SurveyJob] = {}
@@ -55,7 +55,7 @@ def _turn(
     return (
         all(each.key in lost for each in uses),
         not any(map(_is_decisive, uses)),
-        arm.compile in MODEL_ARMS,
+        arm.compile != "eager",
         flops(work) if work.variant else 0.0,
     )
 

@@ -1,7 +1,8 @@
 """Compilation: eager against torch.compile.
 
 ``compile`` compiles the whole model at once and ``compile_blocks`` each encoder block; the blocks
-share their code and so compile many times faster. A workload of one block only has the latter.
+share their code and so compile many times faster. A workload of one block only has the latter; on a
+CPU the former is measured where it is asked for (``--component model``).
 ``reduce_overhead`` replays CUDA graphs, ``max_autotune`` also tries several kernels for each matrix
 product; both compile the whole model and are only available on CUDA.
 """

@@ -172,9 +172,10 @@ def _comparisons(grid: Grid, workload: Workload, selection: Selection) -> Iterat
     """Yield the comparisons of one workload: before each component's candidates its control."""
     baseline = replace(DEFAULT_ARM, **grid.levels.get(workload.device, {}))
     baseline = replace(baseline, **{grid.factor: grid.arms[0]})
-    works = {name: _place(workload, name, selection) for name in grid.arms[1:]}
+    places = {name: _place(workload, name, selection) for name in grid.arms[1:]}
+    works = {name: place for name, place in places.items() if _applies(name, place, selection)}
     for work in dict.fromkeys(works.values()) or [workload]:
-        names = [name for name, place in works.items() if place == work and _applies(name, work)]
+        names = [name for name, place in works.items() if place == work]
         for name in (grid.arms[0], *names):
             yield Comparison(
                 factor=grid.factor,
@@ -201,10 +202,16 @@ def _cache(grid: Grid, workload: Workload, selection: Selection) -> str:
     return "cold" if selection.cache == MODEL and is_alone else selection.cache
 
 
-def _applies(arm: str, workload: Workload) -> bool:
+def _applies(arm: str, workload: Workload, selection: Selection) -> bool:
+    """Return whether an arm is measured on a workload.
+
+    On a CPU a whole model is compiled only where models are asked for: that takes half a minute,
+    for the speed of compiled blocks.
+    """
     if arm in _CUDA_ARMS and workload.device != "cuda":
         return False
-    return arm not in MODEL_ARMS or workload.component == "model"
+    is_wanted = workload.device == "cuda" or selection.component == "model"
+    return arm not in MODEL_ARMS or (workload.component == "model" and is_wanted)
 
 
 def shuffled(comparisons: Sequence[Comparison], seed: int) -> list[Comparison]:

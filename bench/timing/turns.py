@@ -4,6 +4,7 @@ import random
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
+from bench.records.errors import FAR
 from bench.timing.clocks import Clock
 from bench.timing.rounds import Call, Watch, is_settled, timed
 
@@ -13,8 +14,8 @@ from bench.timing.rounds import Call, Watch, is_settled, timed
 HOPELESS = 1.5
 _LEAST_CALLS = 2
 _LEAST_S = 0.2
-# An arm this much slower is not called again after calls of this many seconds together.
-FAR, LONG_CALL_S = 3.0, 1.0
+# An arm slower by FAR is not called again after calls of this many seconds together.
+LONG_CALL_S = 1.0
 # Fewer rounds than this give no spread within a process; two suffice where they take long.
 LEAST_ROUNDS = 6
 LONG_S = 5.0

@@ -1,5 +1,6 @@
 """``python -m bench.worker TASK``: do the jobs of a task file, and end when the parent ends."""
 
+import os
 import signal
 import sys
 from importlib import import_module
@@ -28,3 +29,7 @@ _MODULES = {"pass": "passes", "survey": "survey", "memory": "memory", "profile":
 
 if __name__ == "__main__":
     main()
+    sys.stdout.flush()
+    sys.stderr.flush()
+    # Python would take torch, the compiler and their threads apart: seconds of a run, each time.
+    os._exit(0)

@@ -12,7 +12,7 @@ from bench.suite.work import flops, parameters
 # Seconds of building, checking and compiling, before a comparison is measured.
 _BUILD_S = 0.2
 _BUILD_S_PER_PARAMETER = 4e-8
-_COMPILE_S = {"compile_blocks": 12.0, "compile": 18.0}
+_COMPILE_S = {"compile_blocks": 8.0, "compile": 18.0}
 # Work of a pair, by which the rest of the time is shared: a constant and the time of its FLOPs.
 _PAIR_S = 0.3
 _FLOPS_PER_S = 50e9

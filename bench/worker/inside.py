@@ -1,12 +1,11 @@
 """Measure parts of a model inside its calls: each block of a call draws its arm."""
 
-import math
 import random
 import time
-from collections.abc import Container, Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from functools import partial
-from statistics import fmean, median
+from statistics import median
 
 from bench.arms import building
 from bench.arms.building import Expected
@@ -36,6 +35,7 @@ from bench.worker.group_session import (
     with_agreement,
     with_first_call,
 )
+from bench.worker.part_times import levelled, pairs_of, places_of, whole_s
 
 # A call has as many blocks as these floating-point operations allow, and one for each arm at least:
 # deeper calls would take longer, and observe no more in a second.
@@ -92,7 +92,7 @@ def _prepare(session: GroupSession, made: _Inside) -> None:
     """Add every arm and check it; the samples of those that fail get the reason."""
     baseline = session.comparisons[0].baseline
     made.model.add(BASELINE, EVERYWHERE, baseline)
-    _run_once(made, BASELINE)
+    _run_once(made, BASELINE, images=1)
     for each in session.comparisons:
         name, sample = name_in_group(each), made.samples[each.key]
         is_new = name not in made.model
@@ -109,12 +109,15 @@ def _prepare(session: GroupSession, made: _Inside) -> None:
         session.is_alive()
 
 
-def _run_once(made: _Inside, name: str) -> float:
-    """Call the model with one arm in its first block, or as its patcher; return the seconds."""
+def _run_once(made: _Inside, name: str, images: int | None = None) -> float:
+    """Call the model's first block, or its patcher, with one arm; return the seconds.
+
+    On the first ``images`` of the batch; None: all of them.
+    """
     is_patcher = made.model.place(name) == PATCHER
     patcher = name if made.model.place(name) in (PATCHER, EVERYWHERE) else BASELINE
     draw = Draw((patcher,), (BASELINE if is_patcher else name,))
-    return made.model.call(draw, made.marks).total_s
+    return made.model.call(draw, made.marks, images).total_s
 
 
 def _with_first_call(
@@ -122,9 +125,9 @@ def _with_first_call(
 ) -> Sample:
     name = name_in_group(comparison)
     levels, workload = comparison.arm, comparison.workload
-    call = partial(_run_once, made, name)
-    sample = with_first_call(session, sample, levels, workload, call)
-    call()
+    sample = with_first_call(session, sample, levels, workload, partial(_run_once, made, name))
+    # A compiled arm would compile again for another number of images.
+    _run_once(made, name, images=1 if levels.compile == "eager" else None)
     return sample
 
 
@@ -191,7 +194,8 @@ def _complete(
     spent_s: tuple[float, float, float],
 ) -> None:
     """Complete the samples with their times and what they share."""
-    whole_s = _whole_s(made.calls, config_for(ready[0].workload).depth)
+    depth = config_for(ready[0].workload).depth
+    model_s, calls = whole_s(made.calls, depth), levelled(made.calls)
     prepare_s, waited_s, measure_s = (each / len(ready) for each in spent_s)
     called_s = sum(call.total_s for call in made.calls) / len(ready)
     yardstick_s, peak = session.yardstick(), peak_bytes(session.device)
@@ -199,20 +203,20 @@ def _complete(
         if error := made.errors.get(name_in_group(each)):
             made.samples[each.key] = failed(session, made.samples[each.key], error)
             continue
-        found = dict(_pairs(made.calls, each))
-        pairs = list(found.values())
+        found = list(pairs_of(calls, each))
+        numbers, pairs = [number for number, _ in found], [pair for _, pair in found]
         count = repeats(str(each.workload.variant), "model", each.workload.component)
         parts_s = count * median(pair[0] for pair in pairs) if pairs else 0.0
         made.samples[each.key] = replace(
             made.samples[each.key],
             group=each.group,
             late=(),
-            whole_s=whole_s,
-            share=min(parts_s / whole_s, 1.0) if whole_s else None,
+            whole_s=model_s,
+            share=min(parts_s / model_s, 1.0) if model_s else None,
             baseline_s=to_ns(len(pairs), [pair[0] for pair in pairs]),
             arm_s=to_ns(len(pairs), [pair[1] for pair in pairs]),
-            disturbed=_places(found, session.watch.disturbed),
-            uneven=_places(found, session.watch.uneven),
+            disturbed=places_of(numbers, session.watch.disturbed),
+            uneven=places_of(numbers, session.watch.uneven),
             causes=session.watch.causes,
             resolution_s=session.clock.resolution_s,
             prepare_s=prepare_s,
@@ -222,33 +226,3 @@ def _complete(
             yardstick_s=yardstick_s,
             peak_memory_bytes=peak,
         )
-
-
-def _places(calls: Iterable[int], marked: Container[int]) -> tuple[int, ...]:
-    """Return the indices of the pairs whose calls are marked, from the numbers of their calls."""
-    return tuple(place for place, number in enumerate(calls) if number in marked)
-
-
-def _pairs(
-    calls: Sequence[CallTimes], comparison: Comparison
-) -> Iterator[tuple[int, tuple[float, float]]]:
-    """Yield the geometric mean times of baseline and arm, by number of each call that has both."""
-    place, name = comparison.workload.component, name_in_group(comparison)
-    for number, call in enumerate(calls):
-        both = (call.parts_s.get((place, BASELINE)), call.parts_s.get((place, name)))
-        if both[0] and both[1]:
-            yield number, (_mean(both[0]), _mean(both[1]))
-
-
-def _mean(times_s: Sequence[float]) -> float:
-    return math.exp(fmean(map(math.log, times_s)))
-
-
-def _whole_s(calls: Sequence[CallTimes], depth: int) -> float | None:
-    """Return the seconds of a whole model with the baseline, from its parts in these calls."""
-    blocks = [s for call in calls for s in call.parts_s.get((BLOCK, BASELINE), ())]
-    if not blocks:
-        return None
-    patchers = [s for call in calls for s in call.parts_s.get((PATCHER, BASELINE), ())]
-    rest_s = median(call.rest_s for call in calls)
-    return rest_s + (median(patchers) if patchers else 0.0) + depth * median(blocks)

@@ -5,10 +5,11 @@ from dataclasses import replace
 from statistics import median
 
 from bench.records.comparison import Comparison, Sample
+from bench.records.errors import FAR, FAR_SLOWER
 from bench.records.task import PassJob
-from bench.timing.turns import FAR
 
 _FACTOR = "precision"
+ALONE = "every arm to compare it with was left out"
 
 
 class Losers:
@@ -31,24 +32,29 @@ class Losers:
                 self._lost.setdefault(_arm(comparison), comparison.workload.name)
 
     def without(self, job: PassJob) -> tuple[PassJob | None, list[Sample]]:
-        """Return a job without such arms, if any are left, and the samples of those left out."""
+        """Return a job without such arms, if any are left, and the samples of those left out.
+
+        A control alone is left out with them.
+        """
         out = [each for each in job.candidates if self._where(each)]
+        skipped = [_skipped(job, each, self._reason(each)) for each in out]
         kept = tuple(each for each in job.comparisons if each not in out)
-        skipped = [
-            Sample(
-                key=each.key,
-                pass_index=job.pass_index,
-                status="skipped",
-                error=f"more than {FAR:g} times slower than {each.baseline_name} on "
-                f"{self._where(each)}: not measured on larger workloads",
-            )
-            for each in out
-        ]
-        is_left = not out or any(not each.is_control for each in kept)
-        return (replace(job, comparisons=kept) if is_left else None), skipped
+        if out and all(each.is_control for each in kept):
+            return None, [*skipped, *(_skipped(job, each, ALONE) for each in kept)]
+        return replace(job, comparisons=kept), skipped
+
+    def _reason(self, comparison: Comparison) -> str:
+        where = self._where(comparison)
+        return (
+            f"{FAR_SLOWER}{comparison.baseline_name} on {where}: not measured on larger workloads"
+        )
 
     def _where(self, comparison: Comparison) -> str | None:
         return self._lost.get(_arm(comparison)) if comparison.factor == _FACTOR else None
+
+
+def _skipped(job: PassJob, comparison: Comparison, reason: str) -> Sample:
+    return Sample(key=comparison.key, pass_index=job.pass_index, status="skipped", error=reason)
 
 
 def _arm(comparison: Comparison) -> tuple[str, str, str]:

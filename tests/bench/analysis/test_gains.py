@@ -104,4 +104,5 @@ def test_each_arm_has_what_it_could_gain_over_the_choice() -> None:
     gains = gains_by_arm(only(rows).parts[0])
     assert set(gains) == {"fp32", "bf16", "amp_bf16"}
     assert gains["fp32"] == 0.0
-    assert gains["bf16"] == gains["amp_bf16"] > 0.0
+    # The default is too far behind to widen the bound of them all.
+    assert 0.0 < gains["bf16"] < gains["amp_bf16"]

@@ -61,6 +61,24 @@ def test_the_bound_holds_in_95_percent(rivals: int) -> None:
     assert held / 2000 > 0.94
 
 
+@given(rivals=st.lists(RIVALS, min_size=1, max_size=5))
+def test_the_chances_beyond_the_bound_sum_to_5_percent(rivals: list[Rival]) -> None:
+    """Unless the bound is 0; and it lies between that of the worst alone and Bonferroni's."""
+    bound = math.log1p(upper_bound(rivals))
+    chance = sum(each.chance_beyond(bound) for each in rivals)
+    assert chance == pytest.approx(0.05, abs=1e-4) if bound > 0 else chance <= 0.05
+    alone, bonferroni = (max(r.upper(count) for r in rivals) for count in (1, len(rivals)))
+    assert max(alone, 0.0) - 1e-9 <= bound <= max(bonferroni, 0.0) + 1e-9
+
+
+def test_a_rival_far_behind_widens_no_bound() -> None:
+    """What cannot win does not make the others likelier to."""
+    near, far = rival(0.01, 0.01), rival(-0.5, 0.01)
+    assert upper_bound([near, far]) == pytest.approx(upper_bound([near]))
+    assert far.chance_beyond(0.0) == pytest.approx(0.0)
+    assert rival(0.1, 0.0).chance_beyond(0.05) == 1.0
+
+
 def test_a_rival_that_was_not_measured_may_gain_anything() -> None:
     """One without a standard error makes every bound infinite."""
     unknown, known = rival(0.0, math.inf), rival(-0.1, 0.01)
@@ -107,7 +125,7 @@ def test_a_likely_gain_is_not_halved_by_time() -> None:
 
 @given(gain=GAINS, chosen=GAINS, error=ERRORS)
 def test_a_rival_is_compared_with_the_choice(gain: float, chosen: float, error: float) -> None:
-    """Its gain is relative to the choice, and both errors count."""
+    """Its gain is relative to the choice; of what both share with the default only one counts."""
     half = 1.959963984540054 * error
     intervals = [
         Interval(*(math.exp(each) for each in (mean, mean - half, mean + half)))
@@ -115,7 +133,18 @@ def test_a_rival_is_compared_with_the_choice(gain: float, chosen: float, error: 
     ]
     found = rival_of("a", *intervals)
     assert found.log_gain == pytest.approx(gain - chosen, abs=1e-9)
-    assert found.error == pytest.approx(math.sqrt(2) * error, rel=1e-6)
+    assert found.error == pytest.approx(error, rel=1e-6)
+
+
+def test_arms_of_one_round_share_the_errors_of_their_default() -> None:
+    """A contrast of two arms that scatter alike has the error that is taken for it."""
+    source, error = np.random.default_rng(3), 0.01
+    default, choice, other = error / math.sqrt(2) * source.standard_normal((3, 4000))
+    gain, chosen = default - other, default - choice
+    assert float(np.std(gain)) == pytest.approx(error, rel=0.05)
+    half = 1.959963984540054 * error
+    taken = rival_of("a", *(Interval(1.0, math.exp(-half), math.exp(half)) for _ in range(2)))
+    assert taken.error == pytest.approx(float(np.std(gain - chosen)), rel=0.05)
 
 
 @given(mean=GAINS, error=ERRORS)

@@ -181,13 +181,15 @@ def places_of(arm: str, **changes: Any) -> set[tuple[str, str]]:
     ("arm", "places"),
     [
         ("tf32", {("cuda", "model")}),
-        ("compile", {("cpu", "model"), ("cuda", "model")}),
+        ("compile", {("cuda", "model")}),
         ("reduce_overhead", {("cuda", "model")}),
     ],
 )
 def test_where_an_arm_applies(arm: str, places: set[tuple[str, str]]) -> None:
-    """TF32 is for CUDA; compiling the whole model needs a whole model."""
+    """TF32 is for CUDA; compiling the whole model needs a whole model, on a CPU on request."""
     assert places_of(arm) == places
+    on_request = {("cpu", "model")} if arm == "compile" else set()
+    assert places_of(arm, component="model") == places | on_request
     assert places_of(arm, component="block") <= {("cuda", "block")}
 
 
@@ -214,10 +216,12 @@ def test_where_compiled_blocks_are_measured(changes: dict[str, Any], components:
 
 def test_compiled_blocks_have_a_control_of_their_own() -> None:
     """Where compile_blocks is measured elsewhere than compile, each place has its control."""
-    rows = expand(COMPILE, Selection(variants=("B/32",), batch_sizes=(1,)))
+    rows = expand(COMPILE, Selection(variants=("B/32",), batch_sizes=(1,), devices=("cuda",)))
     assert [(c.workload.component, c.arm_name) for c in rows] == [
         ("model", "eager"),
         ("model", "compile"),
+        ("model", "reduce_overhead"),
+        ("model", "max_autotune"),
         ("block", "eager"),
         ("block", "compile_blocks"),
     ]

@@ -9,8 +9,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from bench.records.errors import FAR
 from bench.timing.turns import (
-    FAR,
     HOPELESS,
     LEAST_ROUNDS,
     LONG_CALL_S,

@@ -7,7 +7,7 @@ import pytest
 
 from bench.records.comparison import Comparison, Sample
 from bench.records.task import PassJob
-from bench.worker.losers import Losers
+from bench.worker.losers import ALONE, Losers
 from helpers.records import make_comparison, make_sample
 from helpers.tasks import make_pass_job
 
@@ -61,12 +61,13 @@ def test_an_arm_that_lost_by_far_is_left_out_with_its_reason() -> None:
 
 
 def test_without_a_candidate_nothing_is_left() -> None:
-    """A control alone is not measured."""
-    losers, small = Losers(), job("block")
+    """A control alone is not measured, in this process or in another of the same pass."""
+    losers, small, large = Losers(), job("block"), job("model")
     losers.note(small, samples(small, amp_fp16=8.0, bf16=9.0))
-    left, skipped = losers.without(job("model"))
+    left, skipped = losers.without(large)
     assert left is None
-    assert len(skipped) == 2
+    assert {each.key for each in skipped} == {each.key for each in large.comparisons}
+    assert [each.error for each in skipped if each.key == large.comparisons[0].key] == [ALONE]
 
 
 @pytest.mark.parametrize("change", [{"device": "cuda"}, {"mode": "train"}])
