@@ -182,7 +182,7 @@ def test_the_time_of_staged_passes() -> None:
     run = [coming for coming, _ in passes_of(staged_plan(choose=True))]
     whole_s = 600 - REPORT_S
     assert [each.seconds for each in run] == pytest.approx(
-        [0.12 * whole_s, *[(0.85 - 0.12 - 0.12) / 3 * whole_s] * 3]
+        [0.12 * whole_s, *[(0.8 - 0.1 - 0.12) / 3 * whole_s] * 3]
     )
 
 
@@ -248,10 +248,10 @@ def test_a_run_ends_if_nothing_can_run() -> None:
     ("changes", "share"),
     [
         ({}, 1.0),
-        ({"precision": 0.001}, 0.85),
-        ({"choose": True}, 0.85 - 0.12),
-        ({"survey": True}, 1 - 0.1),
-        ({"choose": True, "survey": True}, 0.85 - 0.12 - 0.1),
+        ({"precision": 0.001}, 0.8),
+        ({"choose": True}, 0.8 - 0.1),
+        ({"survey": True}, 1 - 0.07),
+        ({"choose": True, "survey": True}, 0.8 - 0.1 - 0.07),
     ],
 )
 def test_planned_passes_share_the_time(changes: dict[str, float], share: float) -> None:

@@ -130,7 +130,7 @@ def test_formats_of_lost_arms_need_no_limit() -> None:
     assert found == ("fp32", "bf16")
 
 
-def test_small_cases_come_first_and_compiled_wholes_last() -> None:
+def test_small_cases_come_first_and_compiled_ones_last() -> None:
     """A survey that runs out of time has covered most cases."""
     levels, compiled = ("compile", "eager", "compile_blocks"), {"factor": "compile"}
     chosen = [make_comparison(each, baseline="eager", **compiled) for each in levels]
@@ -138,8 +138,9 @@ def test_small_cases_come_first_and_compiled_wholes_last() -> None:
     found = [each.comparison for each in survey_jobs([large, *chosen, make_comparison("mha")])]
     whole = [(each.workload.component, each.arm.compile) for each in found]
     # The default arm as a whole is what others are compared with.
-    assert (whole[0], whole[-1]) == (("model", "eager"), ("attention", "compile"))
-    assert {level for _, level in whole[1:-1]} == {"eager", "compile_blocks"}
+    assert whole[0] == ("model", "eager")
+    assert [level for _, level in whole[-2:]] == ["compile", "compile_blocks"]
+    assert {level for _, level in whole[1:-2]} == {"eager"}
 
 
 def test_unsurveyed_cases_are_left() -> None:
@@ -194,11 +195,11 @@ def test_a_case_measured_in_one_comparison_is_surveyed() -> None:
 @pytest.mark.parametrize(
     ("changes", "spent_s", "expected_s"),
     [
-        ({"budget_s": 600.0}, 400.0, 60.0),  # a tenth
+        ({"budget_s": 600.0}, 400.0, 36.0),  # a small share
         ({"budget_s": 600.0, "objective": "memory"}, 400.0, 120.0),  # what the choice needs
         ({"budget_s": 60.0}, 10.0, 30.0),  # at least half a minute …
         ({"budget_s": 60.0}, 40.0, 20.0),  # … if the budget has it left
-        ({"budget_s": 60.0}, 99.0, 6.0),
+        ({"budget_s": 60.0}, 99.0, 3.6),
         ({"each_s": 1.0}, 500.0, 60.0),  # 20 s for each of three cases
         ({"each_s": 45.0}, 500.0, 135.0),
         ({"gate": 0.03, "budget_s": 15.0}, 500.0, 60.0),

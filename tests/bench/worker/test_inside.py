@@ -13,14 +13,12 @@ from torch import nn
 from torch.nn.modules.module import register_module_forward_hook
 
 from bench.arms.agreement import TOLERANCES
-from bench.arms.mixed_model import CallTimes, Span
 from bench.records.comparison import CHOICE, MODEL, Arm, Comparison, Sample
 from bench.suite.bench_attention import GRID as ATTENTION
 from bench.suite.bench_patchers import GRID as PATCHERS
 from bench.suite.grid import Selection, expand
 from bench.worker import inside
 from bench.worker.inside import measure_inside
-from bench.worker.part_times import pairs_of, places_of, whole_s
 from helpers.clocks import FakeClock, FakeWatch
 from helpers.jobs import make_group
 from vitcore.attention import SdpaAttention, TorchAttention
@@ -305,39 +303,6 @@ def test_a_call_has_a_block_for_each_arm(comparisons: list[Comparison], gflop: f
     assert least == len(parts) + 1
     assert least <= depth <= DEPTH
     assert inside._depth(comparisons[:1]) <= least
-
-
-def call(**parts_s: list[float]) -> CallTimes:
-    """Return the times of a call whose blocks belong to arms."""
-    return CallTimes(
-        spans=[Span("attention", name, s) for name, each in parts_s.items() for s in each],
-        rest_s=1.0,
-        total_s=9.0,
-    )
-
-
-def test_calls_without_an_arm_make_no_pair() -> None:
-    """With more arms than blocks a call lacks some; marks of calls become those of pairs."""
-    calls = [call(baseline=[1.0, 4.0], copy=[3.0]), call(baseline=[5.0]), call(copy=[7.0])]
-    calls.append(call(baseline=[8.0], copy=[2.0, 8.0]))
-    pairs = list(pairs_of(calls, CONTROL))
-    assert pairs == [(0, pytest.approx((2.0, 3.0))), (3, pytest.approx((8.0, 4.0)))]
-    numbers = [number for number, _ in pairs]
-    assert places_of(numbers, (1, 3)) == (1,)
-    assert places_of(numbers, (0, 2)) == (0,)
-    assert whole_s(calls, DEPTH) is None
-
-
-def test_a_call_gives_as_many_pairs_as_both_have_blocks() -> None:
-    """Neighbours of the arm with more are averaged; a disturbed call marks all its pairs."""
-    calls = [call(baseline=[1.0, 4.0, 3.0], copy=[5.0, 7.0]), call(baseline=[2.0], copy=[2.0])]
-    pairs = list(pairs_of(calls, CONTROL))
-    assert pairs == [
-        (0, pytest.approx((2.0, 5.0))),
-        (0, pytest.approx((3.0, 7.0))),
-        (1, pytest.approx((2.0, 2.0))),
-    ]
-    assert places_of([number for number, _ in pairs], (0,)) == (0, 1)
 
 
 @pytest.mark.slow
