@@ -21,7 +21,7 @@ from bench.analysis.gains import (
     rivals_of,
     speedup_of,
 )
-from bench.analysis.regret import Rival
+from bench.analysis.regret import Rival, is_likely
 from bench.records.comparison import DEFAULT_ARM, OBJECTIVES
 from bench.records.errors import FAR, FAR_SLOWER, OUT_OF_TIME
 from bench.records.row import Record
@@ -114,12 +114,21 @@ class _Arms:
     @cached_property
     def best(self) -> Record | None:
         """The row of the arm to choose instead of the default; None: the default."""
-        better = [
-            r
-            for r in self.contenders
-            if is_better(r, self.gains[r.arm], self.objective) and self._matters(r.arm)
-        ]
-        return best_of(better, self.gains, self.objective)
+        better = [r for r in self.contenders if self._is_better(r) and self._matters(r.arm)]
+        wholes = {r.arm: self.of_whole[r.arm] for r in better}
+        is_by_whole = self.objective == OBJECTIVES[0] and all(wholes.values())
+        return best_of(better, wholes if is_by_whole else self.gains, self.objective)
+
+    def _is_better(self, row: Record) -> bool:
+        """Return whether an arm may replace the default level.
+
+        By latency it is likely to make the whole faster; a precision, which costs accuracy, needs a
+        verdict, as does an arm whose effect of the whole is unknown.
+        """
+        whole = self.of_whole[row.arm]
+        if self.objective == OBJECTIVES[0] and row.factor != _PRECISION and whole is not None:
+            return is_likely(whole)
+        return is_better(row, self.gains[row.arm], self.objective)
 
     @property
     def level(self) -> str:

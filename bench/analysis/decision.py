@@ -5,9 +5,10 @@ The rule, for each device, variant, mode and batch size:
 1. An arm is admissible if its status is ``ok`` and its numeric error is within the bound.
 2. Precision is chosen first; every other factor is judged at the precision that is chosen, and
    once more at full precision, which gives a second answer.
-3. A factor keeps its default level unless an admissible arm is better by the objective: a verdict
-   ``faster`` whose effect on the whole model can exceed delta (latency), a ratio of throughputs
-   with an interval above 1, at least 1 % less memory, at least 5 % less energy.
+3. A factor keeps its default level unless an admissible arm is better by the objective: likely to
+   make the whole model faster, by possibly more than delta (latency; a precision, which costs
+   accuracy, needs a verdict ``faster``), a ratio of throughputs with an interval above 1, at least
+   1 % less memory, at least 5 % less energy.
 4. The best of the better arms is chosen; of those with nearly equal memory or energy, the fastest.
    What the others could still gain of the whole is bounded; those that could gain more than delta
    are named as contenders.

@@ -15,6 +15,9 @@ from bench.analysis.estimates import CONFIDENCE, Interval
 # Quantile of the normal distribution to which intervals are converted.
 _TWO_SIDED = float(ndtri(0.5 + CONFIDENCE / 2))
 _SQRT_2PI = math.sqrt(2 * math.pi)
+# An arm is chosen if it is this likely to be better than the default: then neither choice could be
+# regretted by much more than the other, and what other code costs beside time needs a reason.
+LIKELY = 0.75
 # Bisections: of a bound, and of the factor on the standard errors that halves it.
 _STEPS = 40
 
@@ -73,6 +76,12 @@ def rival_of(arm: str, gain: Interval, chosen: Interval) -> Rival:
     """
     error = max(error_of(gain), error_of(chosen))
     return Rival(arm=arm, log_gain=math.log(gain.value / chosen.value), error=error)
+
+
+def is_likely(gain: Interval) -> bool:
+    """Return whether an arm with this gain over the default is likely (LIKELY) to be better."""
+    error = error_of(gain)
+    return math.isfinite(error) and math.log(gain.value) > float(ndtri(LIKELY)) * error
 
 
 def interval_of(rival: Rival) -> Interval | None:

@@ -37,14 +37,13 @@ def copies_for(comparisons: Sequence[Comparison], group: ArmGroup) -> Copies:
     if first.cache != "cold":
         return Copies(is_cold=False)
     device, arms = first.workload.device, {first.baseline, *(each.arm for each in comparisons)}
-    flushed = Copies(flush=flusher(device))
     if first.workload.mode == "train" or any(arm.compile != "eager" for arm in arms):
-        return flushed
+        return Copies(flush=flusher(device))
     own_bytes = group.weight_bytes
     # The baseline's copy is one more arm.
     between = own_bytes * (len(arms) + any(each.is_control for each in comparisons))
     count = ceil(_COLD * cache_bytes(device) / between) if own_bytes else 0
-    return Copies(count) if 0 < count <= _MOST_COPIES else flushed
+    return Copies(count) if 0 < count <= _MOST_COPIES else Copies(flush=flusher(device))
 
 
 class Rotation:

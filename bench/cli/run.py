@@ -111,7 +111,7 @@ class RunOptions(MeasuringOptions):
 @click.option(
     "--survey/--no-survey",
     default=True,
-    help="Also survey each arm alone: memory, kernels, limits, top-1, energy (at most a tenth of "
+    help="Also survey each arm alone: memory, kernels, limits, top-1, energy (at most 6 % of "
     "the budget, a fifth if --objective needs it). What is the same in every run is kept in "
     "~/.cache/vitbench; the environment variable VITBENCH_CACHE=DIR keeps it elsewhere, =off "
     "nowhere.",

@@ -197,7 +197,7 @@ def test_choices_are_measured_last_in_their_own_passes() -> None:
     ]
     coming = next_pass(plan, done, {}, 30.0, 1.0)
     assert coming is not None
-    assert coming.seconds == pytest.approx(0.12 * 60 / 2)
+    assert coming.seconds == pytest.approx(0.1 * 60 / 2)
 
 
 def test_choices_take_their_time_from_the_planned_passes() -> None:
@@ -208,7 +208,7 @@ def test_choices_take_their_time_from_the_planned_passes() -> None:
     assert alone is not None
     assert before is not None
     # Further passes, by what could still be gained, have a share of their own.
-    assert before.seconds == pytest.approx((0.85 - 0.12) * alone.seconds)
+    assert before.seconds == pytest.approx((0.8 - 0.1) * alone.seconds)
 
 
 def test_choice_cannot_be_selected_as_a_factor() -> None:
