@@ -13,7 +13,8 @@ The rule, for each device, variant, mode and batch size:
    What the others could still gain of the whole is bounded; those that could gain more than delta
    are named as contenders.
 5. A factor measured only at other batch sizes is judged at the nearest of them.
-6. The combination is measured as one arm, because effects do not simply multiply. The default arm
+6. The combination is measured as one arm, because effects do not simply multiply; one that differs
+   in a single part is that part's row, if it was measured inside the model. The default arm
    replaces a combination that fails, exceeds the error bound, or is not better.
 """
 
@@ -24,9 +25,18 @@ from dataclasses import dataclass, replace
 from bench.analysis.aim import Aim, Situation, situation, situations
 from bench.analysis.choosing import DECIDED, Rule, choose_parts
 from bench.analysis.estimates import Interval
-from bench.analysis.gains import LEAST, WHOLES, Part, Repeats, expected_speedup, gain_of, speedup_of
+from bench.analysis.gains import (
+    LEAST,
+    WHOLES,
+    Part,
+    Repeats,
+    expected_speedup,
+    gain_of,
+    measured_of_whole,
+    speedup_of,
+)
 from bench.analysis.regret import combined_bound, seconds_to_halve
-from bench.records.comparison import CHOICE, DEFAULT_ARM, DELTA, MODEL, OBJECTIVES, Arm
+from bench.records.comparison import CHOICE, DEFAULT_ARM, DELTA, OBJECTIVES, Arm
 from bench.records.row import Record
 
 # The two answers: the best combination at full precision, and the best of all.
@@ -78,8 +88,9 @@ class Decision:
 
     @property
     def speedup(self) -> Interval | None:
-        """Speed-up of the combination over the default arm; None if not measured."""
-        return None if self.combined is None else speedup_of(self.combined)
+        """Speed-up of the whole by the combination over the default arm; None if not measured."""
+        row = self.combined
+        return None if row is None else measured_of_whole(row) or speedup_of(row)
 
     @property
     def has_no_data(self) -> bool:
@@ -120,9 +131,8 @@ def decide(
 
 def _is_whole(record: Record) -> bool:
     """Return whether a row compares whole models with the default arm, or blocks for them."""
-    is_inside = record.cache == MODEL and record.component != "model"
-    is_default = not record.common_precision
-    return is_default and record.factor in DECIDED and record.component in WHOLES and not is_inside
+    is_default = not record.common_precision and not record.is_inside
+    return is_default and record.factor in DECIDED and record.component in WHOLES
 
 
 def _decision(
@@ -142,7 +152,7 @@ def _decision(
         level=level,
         objective=rule.aim.objective,
     )
-    combined = _combined(found, here)
+    combined = _combined(found, here) or _only_part(found, records)
     base = None if combined is None else _control_of(combined, here)
     return replace(
         found,
@@ -176,6 +186,23 @@ def _combined(found: Decision, here: Sequence[Record]) -> Record | None:
         if name == arm.choice:
             return record
     return None
+
+
+def _only_part(found: Decision, records: Sequence[Record]) -> Record | None:
+    """Return the row of the only factor of a combination that was measured inside the model."""
+    changed = [part for part in found.parts if part.level != DEFAULT_ARM.level(part.factor)]
+    if len(changed) != 1 or changed[0].of_whole is None:
+        return None
+    (part,) = changed
+    rows = (
+        record
+        for record in records
+        if (situation(record), record.factor, record.arm)
+        == (found.situation, part.factor, part.level)
+        and record.is_inside
+        and not record.common_precision
+    )
+    return next(rows, None)
 
 
 def _gain(combined: Record | None, default: Record | None, objective: str) -> Interval | None:

@@ -9,7 +9,7 @@ import click
 
 from bench.cli.options import duration, no_lock_option, pixels, size
 from bench.cli.output import command_line, output
-from bench.records.comparison import DEVICES, FACTORS, MODES, USUAL_PIXELS
+from bench.records.comparison import DEFAULT_ARM, DEVICES, FACTORS, MODES, USUAL_PIXELS
 
 if TYPE_CHECKING:
     from bench.records.arm_costs import MemoryReport
@@ -45,8 +45,8 @@ class MemoryOptions(TypedDict):
 @click.option("--mode", type=click.Choice(MODES), default="train", show_default=True)
 @click.option("--batch-size", type=_COUNT, default=32, show_default=True)
 @click.option("--precision", default="fp32", show_default=True)
-@click.option("--patcher", default="conv", show_default=True)
-@click.option("--attention", default="sdpa", show_default=True)
+@click.option("--patcher", default=DEFAULT_ARM.patcher, show_default=True)
+@click.option("--attention", default=DEFAULT_ARM.attention, show_default=True)
 @click.option("--optimizer", default="adamw", show_default=True)
 @click.option(
     "--checkpoint",

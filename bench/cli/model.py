@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, TypedDict, TypeVar, Unpack
 import click
 
 from bench.cli.options import pixels
-from bench.records.comparison import USUAL_PIXELS
+from bench.records.comparison import DEFAULT_ARM, USUAL_PIXELS
 from bench.records.errors import InputError
 
 if TYPE_CHECKING:
@@ -16,8 +16,8 @@ F = TypeVar("F", bound=Callable[..., None])
 _SIZE = click.IntRange(1, 10**6)
 _MODEL_OPTIONS = (
     click.argument("variant"),
-    click.option("--patcher", default="conv", show_default=True),
-    click.option("--attention", default="sdpa", show_default=True),
+    click.option("--patcher", default=DEFAULT_ARM.patcher, show_default=True),
+    click.option("--attention", default=DEFAULT_ARM.attention, show_default=True),
     click.option("--head", default="linear", show_default=True),
     click.option("--classes", "num_classes", type=_SIZE, default=1000, show_default=True),
     click.option("--image-size", type=pixels, default=str(USUAL_PIXELS), show_default=True),

@@ -2,7 +2,15 @@
 
 from dataclasses import dataclass, fields
 
-from bench.records.comparison import FACTORS, OWN_FACTOR, Arm, Workload, comparison_key
+from bench.records.comparison import (
+    FACTORS,
+    MODEL,
+    OWN_FACTOR,
+    PARTS,
+    Arm,
+    Workload,
+    comparison_key,
+)
 
 # Between the names in a cell of kernels.
 KERNEL_SEPARATOR = "; "
@@ -239,6 +247,11 @@ class Record:
     def is_control(self) -> bool:
         """Whether the row is the baseline against its own copy."""
         return self.arm == self.baseline
+
+    @property
+    def is_inside(self) -> bool:
+        """Whether the part was measured inside calls of the model."""
+        return self.cache == MODEL and self.component in PARTS
 
     @property
     def kernel_names(self) -> tuple[str, ...]:

@@ -3,7 +3,7 @@
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 
-from bench.analysis.aim import Aim
+from bench.analysis.aim import Aim, situation_of
 from bench.analysis.decision import Decision, decide
 from bench.analysis.gains import WHOLES
 from bench.records.comparison import CHOICE, DEFAULT_ARM, DELTA, MODEL, Comparison, Workload
@@ -47,15 +47,28 @@ def wanted(plan: Plan, records: Sequence[Record]) -> list[Comparison]:
 
 def _pair(decision: Decision, plan: Plan) -> Iterator[Comparison]:
     workload = _workload(decision, plan)
+    is_inside = _is_mixable(decision, plan)
+    if is_inside:
+        workload = replace(workload, component="block")
     chosen = decision.arm.as_part(workload.component)
     if chosen == DEFAULT_ARM:
         return
     caches = (c.cache for c in plan.comparisons if c.cache != MODEL)
-    cache = MODEL if workload.component == "model" else next(caches, "cold")
+    cache = MODEL if is_inside or workload.component == "model" else next(caches, "cold")
     for arm in (DEFAULT_ARM, chosen):
         yield Comparison(
             factor=CHOICE, workload=workload, baseline=DEFAULT_ARM, arm=arm, cache=cache
         )
+
+
+def _is_mixable(decision: Decision, plan: Plan) -> bool:
+    """Return whether a combination can be measured in blocks of a model of default arms.
+
+    It has the default's precision, and parts of its situation are measured so.
+    """
+    inside = (c.workload for c in plan.comparisons if c.is_inside and c.baseline == DEFAULT_ARM)
+    has_parts = any(situation_of(work) == decision.situation for work in inside)
+    return has_parts and decision.arm.precision == DEFAULT_ARM.precision
 
 
 def _workload(decision: Decision, plan: Plan) -> Workload:

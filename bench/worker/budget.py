@@ -16,6 +16,8 @@ _COMPILE_S = {"compile_blocks": 8.0, "compile": 18.0}
 # Work of a pair, by which the rest of the time is shared: a constant and the time of its FLOPs.
 _PAIR_S = 0.3
 _FLOPS_PER_S = 50e9
+# Power of a group's work by which it shares the time.
+_SHARE_POWER = 0.75
 # Part of its share that a comparison plans to use: small overruns must not starve the last one.
 _PLANNED_SHARE = 0.9
 
@@ -44,11 +46,12 @@ class TimeEstimate:
     def of_job(cls, job: PassJob) -> "TimeEstimate":
         """Estimate for a group, from earlier passes if there are any.
 
-        The work grows with the root of its size: cheap groups get more rounds than expensive ones.
+        The work grows slower than its size: cheap groups get more rounds than expensive ones. Its
+        root would make the mean variance least, its size the largest variance: between them.
         """
         each = [cls.of(comparison) for comparison in job.comparisons]
         ready_s = sum(e.ready_s for e in each) if job.ready_s is None else job.ready_s
-        return cls(ready_s, sum(e.work for e in each) ** 0.5 * job.weight)
+        return cls(ready_s, sum(e.work for e in each) ** _SHARE_POWER * job.weight)
 
 
 @dataclass
@@ -56,9 +59,11 @@ class TimeBudget:
     """The remaining time of a pass, shared among its remaining comparisons.
 
     Each gets the time to get ready and a part of the rest in proportion to its work, so that large
-    and small comparisons get similar numbers of pairs; unused time goes to later ones. After the
-    pass's deadline each gets the minimum, after the run's end none. Both are in seconds since the
-    epoch. ``fixed_s`` holds the measuring seconds of comparisons that do not share the time.
+    and small comparisons get similar numbers of pairs. What getting ready takes more, as the first
+    group of a process does, or less than estimated is shared by it and all later ones, as is unused
+    time. After the pass's deadline each gets the minimum, after the run's end none. Both are in
+    seconds since the epoch. ``fixed_s`` holds the measuring seconds of comparisons that do not
+    share the time.
     """
 
     deadline_s: float
@@ -74,26 +79,25 @@ class TimeBudget:
         return cls(task.deadline_s, task.end_s, estimates, fixed_s)
 
     def measuring(self, key: str) -> Callable[[float], float]:
-        """Return the function from seconds of getting ready to seconds of measuring.
+        """Return a function that returns the seconds to measure a comparison, once it is ready.
 
         The comparison starts now. Raises BudgetSpentError.
         """
         if key in self.fixed_s:
             return lambda _: self.fixed_s[key]
-        # Getting ready in less time leaves time to later comparisons; an overrun costs its own.
-        ready_s, share_s = self.estimates[key].ready_s, self.take(key)
-        return lambda prepare_s: share_s - max(prepare_s, ready_s)
+        if time.time() >= self.end_s:
+            raise BudgetSpentError(NO_TIME)
+        estimate = self.estimates.pop(key)
+        return lambda _: self._share_s(estimate)
 
     def leave_out(self, key: str) -> None:
         """Give the time of a comparison that is not measured to the others."""
         self.estimates.pop(key, None)
 
-    def take(self, key: str) -> float:
-        """Return the seconds of one comparison and remove it. Raises BudgetSpentError."""
-        now_s, left = time.time(), self.estimates.values()
-        if now_s >= self.end_s:
-            raise BudgetSpentError(NO_TIME)
-        to_share_s = max(0.0, self.deadline_s - now_s - sum(estimate.ready_s for estimate in left))
-        total = sum(estimate.work for estimate in left)
-        estimate = self.estimates.pop(key)
-        return estimate.ready_s + _PLANNED_SHARE * to_share_s * estimate.work / total
+    def _share_s(self, own: TimeEstimate) -> float:
+        """Return the seconds of a comparison that is ready, of what is left beside the others."""
+        left = self.estimates.values()
+        ready_s = sum(estimate.ready_s for estimate in left)
+        to_share_s = max(0.0, self.deadline_s - time.time() - ready_s)
+        total = own.work + sum(estimate.work for estimate in left)
+        return _PLANNED_SHARE * to_share_s * own.work / total

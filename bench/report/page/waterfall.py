@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from bench.analysis.decision import BEST, Decision
 from bench.analysis.estimates import Interval
 from bench.records.comparison import DEFAULT_ARM
+from bench.records.row import Record
 from bench.report.labels import DEFAULT_ARM_TEXT, choice_name, level_name, situation_name
 from bench.report.page.forest import Axis
 from bench.report.plots.canvas import RATIOS, WIDEST, ticks
@@ -185,6 +186,11 @@ def _most(cell: Cell) -> str:
     return "unknown" if most is None else f"at most {bound(most)}"
 
 
+def _whole_ms(row: Record, total: Interval) -> float | None:
+    """Return the milliseconds of the whole with the combination."""
+    return row.whole_ms / total.value if row.whole_ms else row.latency_ms
+
+
 def _whole(decision: Decision, axis: Axis) -> Iterator[Step]:
     """Yield the bar of the combination; none if that is the default, or if it is unknown."""
     total, is_measured = _total(decision)
@@ -192,7 +198,7 @@ def _whole(decision: Decision, axis: Axis) -> Iterator[Step]:
         return
     low, high = _cut(total)
     row = decision.combined
-    parts = [ratio(total), milliseconds(row.latency_ms) if row else ""]
+    parts = [ratio(total), milliseconds(_whole_ms(row, total)) if row else ""]
     text = ", ".join(filter(None, parts))
     name = "given up" if decision.is_refuted else "all together"
     yield Step(

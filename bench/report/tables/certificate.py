@@ -11,6 +11,8 @@ from bench.records.comparison import DEFAULT_ARM, OBJECTIVES
 from bench.report.labels import grouped, situation_name
 from bench.report.units import bound, duration
 
+# Nobody waits longer for a bound.
+_MOST_S = 2 * 3600.0
 _SURE = f"({100 * CONFIDENCE:.0f} %)"
 
 
@@ -83,7 +85,7 @@ def certificate(decision: Decision, spent_s: float, *, short: bool = False) -> s
     most = bound(decision.regret_bound)
     first = f"What was not chosen could make the model at most {most} faster {_SURE}"
     more_s = decision.seconds_to_halve(spent_s)
-    more = duration(more_s) if more_s is not None and more_s >= 1 else ""
+    more = duration(more_s) if more_s is not None and 1 <= more_s <= _MOST_S else ""
     if short:
         return f"The rest: at most {most}" + (f"; {more} more would halve it." if more else ".")
     return first + (f"; {more} more would halve that." if more else ".")

@@ -10,6 +10,7 @@ from rich.text import Text
 from bench.analysis.aim import Aim
 from bench.analysis.decision import BEST, FULL, Decision
 from bench.analysis.estimates import Interval
+from bench.analysis.gains import WHOLES
 from bench.records.comparison import DEFAULT_ARM
 from bench.records.row import Record
 from bench.report.columns import ROW_COLUMNS, Column, used, words
@@ -30,7 +31,19 @@ def _chosen_whole(decision: Decision) -> Record | None:
 
 def _workload(decision: Decision) -> str:
     whole = _chosen_whole(decision)
-    return situation_name(decision.situation) + (f" ({whole.component})" if whole else "")
+    if whole is None:
+        return situation_name(decision.situation)
+    place = "in the model" if whole.is_inside else whole.component
+    return f"{situation_name(decision.situation)} ({place})"
+
+
+def _speedup(decision: Decision) -> Interval | None:
+    return None if decision.is_refuted else decision.speedup
+
+
+def _interval(decision: Decision) -> str:
+    found = _speedup(decision)
+    return bounds(found.low, found.high) if found else ""
 
 
 def _gain(decision: Decision) -> Interval | None:
@@ -48,11 +61,11 @@ def _others(decision: Decision) -> str:
 
 
 def _of_whole(heading: str, column: Column[Record]) -> Column[Decision]:
-    """The column of a row, for the row of the combination."""
+    """The column of a row, for the row of the combination; empty if that is of one part only."""
 
     def text(decision: Decision) -> str:
         whole = _chosen_whole(decision)
-        return column.text(whole) if whole else ""
+        return column.text(whole) if whole and whole.component in WHOLES else ""
 
     return Column(heading=heading, text=text, is_words=column.is_words)
 
@@ -76,8 +89,8 @@ _COLUMNS: tuple[Column[Decision], ...] = (
     words("best", level_name),
     words("choose", choice_name),
     _ratio("gain", _gain),
-    _of_whole("speed-up", ROW_COLUMNS["speed-up"]),
-    _of_whole("95 % interval", ROW_COLUMNS["95 % interval"]),
+    replace(_ratio("speed-up", _speedup), detail=None),
+    Column(heading="95 % interval", text=_interval),
     _ratio("expected from parts", _expected),
     _of_whole("verdict", ROW_COLUMNS["verdict"]),
     _of_whole("memory", ROW_COLUMNS["memory"]),

@@ -92,14 +92,16 @@ def _notes(decision: Decision, aim: Aim) -> Iterator[str]:
 def _unmeasured(decision: Decision) -> Iterator[str]:
     """Notes on what of a combination was not measured as a whole, or not on all of the model."""
     whole = decision.combined
-    if whole is not None and whole.component == "block":
+    if whole is not None and whole.component != "model":
+        place = "in parts, inside the model" if whole.is_inside else "on one block"
         yield (
-            "measured on one block; for the model's memory and numeric error, which grows with "
+            f"measured {place}; for the model's memory and numeric error, which grows with "
             "depth, run with --component model."
         )
     if (
         whole is not None
         and whole.component == "block"
+        and not whole.is_inside
         and decision.arm.patcher != DEFAULT_ARM.patcher
     ):
         yield "the patcher was measured alone: a block has none."

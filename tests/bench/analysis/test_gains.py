@@ -8,6 +8,7 @@ from bench.analysis.aim import Aim
 from bench.analysis.decision import decide
 from bench.analysis.gains import gains_by_arm
 from bench.records.comparison import CHOICE
+from bench.records.row import Record
 from helpers.decisions import arm, control, failed, only, repeats, run
 
 MEMORY = Aim(objective="memory")
@@ -106,3 +107,42 @@ def test_each_arm_has_what_it_could_gain_over_the_choice() -> None:
     assert gains["fp32"] == 0.0
     # The default is too far behind to widen the bound of them all.
     assert 0.0 < gains["bf16"] < gains["amp_bf16"]
+
+
+def of_the_whole(level: str, value: float, half: float, factor: str = "attention") -> Record:
+    """Build an undecided row with what its arm changes of the whole."""
+    bounds = {"of_whole": value, "of_whole_low": value - half, "of_whole_high": value + half}
+    return arm(factor, level, verdict="undecided", **bounds)
+
+
+@pytest.mark.parametrize(
+    ("value", "half", "chosen"),
+    [
+        (0.05, 0.04, "sdpa"),  # without certainty, but likely
+        (0.05, 0.2, "mha"),  # may be chance
+        (0.005, 0.001, "mha"),  # certain, but not worth a change
+        (-0.05, 0.2, "mha"),
+    ],
+)
+def test_a_likely_gain_of_the_whole_is_chosen(value: float, half: float, chosen: str) -> None:
+    """The default, which would be regretted more, gives way before a verdict does."""
+    part = only([control("attention"), of_the_whole("sdpa", value, half)]).parts[0]
+    assert part.level == chosen
+
+
+def test_the_likeliest_of_several_gains_is_chosen() -> None:
+    """By what the whole gains, whatever component was measured."""
+    rows = [
+        control("compile"),
+        of_the_whole("compile", 0.04, 0.01, "compile"),
+        of_the_whole("compile_blocks", 0.06, 0.03, "compile"),
+    ]
+    part = only(rows).parts[0]
+    assert part.level == "compile_blocks"
+    assert (part.bound_of_whole or 0.0) < 0.02
+
+
+def test_a_precision_needs_a_verdict() -> None:
+    """It costs accuracy, so a likely gain does not suffice."""
+    rows = [control("precision"), of_the_whole("bf16", 0.05, 0.04, "precision")]
+    assert only(rows).arm.precision == "fp32"
