@@ -1,13 +1,12 @@
 """Merge the samples of all passes into the rows of ``results.csv``."""
 
 import math
-import statistics
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from bench.analysis.estimates import Interval, PassEstimate, estimate_pass, geometric
+from bench.analysis.estimates import Interval, PassEstimate, estimate_pass
 from bench.analysis.judging import judge_run
 from bench.analysis.limit_shares import within_limits
 from bench.analysis.notes import row_notes, status_and_error, unsteady
@@ -15,6 +14,7 @@ from bench.analysis.pooling import with_pooled
 from bench.analysis.ratios import with_throughput, with_yardstick
 from bench.analysis.replication import Effect, effect
 from bench.analysis.row_costs import with_costs
+from bench.analysis.row_times import effect_of_whole, times_of
 from bench.analysis.spread import fit_spread
 from bench.analysis.uneven_load import UnevenLoad, causes, is_withheld, usable
 from bench.analysis.verdicts import (
@@ -28,9 +28,6 @@ from bench.records.comparison import DELTA, SCHEMA, Comparison, Sample
 from bench.records.environment import Environment
 from bench.records.notes import Note, joined
 from bench.records.row import Record
-
-# Minimum passes for an interval of latency: other comparisons say nothing about its spread.
-_LEAST_SPREAD = 3
 
 
 @dataclass(frozen=True)
@@ -184,9 +181,9 @@ def _row(
         unsteady=unsteady(measured),
         inputs=workload.inputs,
         error=error,
-        **(_times(comparison, measured, judgement) if measured else {}),
+        **(times_of(comparison, measured, judgement) if measured else {}),
         **(_judged(judgement, status, withheld=is_withheld(samples)) if judgement else {}),
-        **(_of_whole(comparison, samples, measured, judgement) if judgement else {}),
+        **(effect_of_whole(comparison, samples, judgement) if judgement else {}),
     )
 
 
@@ -203,83 +200,6 @@ def _judged(judgement: Judgement, status: str, *, withheld: bool) -> dict[str, A
         "detectable_effect": judgement.detectable,
         "p_value": judgement.p_value,
     }
-
-
-def _times(
-    comparison: Comparison, measured: list[Sample], judgement: Judgement | None
-) -> dict[str, Any]:
-    latency = _latency(comparison, measured, judgement).scaled(1e3)
-    walled = [sample for sample in measured if sample.arm_wall_s]
-    wall = _median_time(walled, lambda sample: sample.arm_wall_s).scaled(1e3) if walled else None
-    queued = [sample.arm_queued_s for sample in measured if sample.arm_queued_s is not None]
-    call_s = statistics.median(queued) if queued else latency.value / 1e3
-    batch_size = comparison.workload.batch_size
-    return {
-        "latency_ms": latency.value,
-        "latency_low_ms": latency.low,
-        "latency_high_ms": latency.high,
-        "wall_ms": wall.value if wall else None,
-        "images_per_s": batch_size / call_s if batch_size else None,
-    }
-
-
-def _latency(
-    comparison: Comparison, measured: list[Sample], judgement: Judgement | None
-) -> Interval:
-    """Return the seconds of one call.
-
-    In rounds that several arms share, it is the baseline's time / the speed-up, so that all numbers
-    of a row, and of the rows beside it, come from the same observations.
-    """
-    if judgement is None or any(sample.group is None for sample in measured):
-        return _median_time(measured, lambda sample: sample.arm_s)
-    baseline = _median_time(measured, lambda sample: sample.baseline_s)
-    is_control = comparison.is_control
-    return baseline.scaled(1.0 if is_control else math.exp(-judgement.effect.log_ratio))
-
-
-def _of_whole(
-    comparison: Comparison,
-    samples: Sequence[Sample],
-    measured: Sequence[Sample],
-    judgement: Judgement,
-) -> dict[str, Any]:
-    """Return what an arm changes of the whole model, from the share of its part in that time.
-
-    Empty for a part that was measured alone, whose share is unknown, and under load that does not
-    cancel.
-    """
-    share, speedup = _share(comparison, measured), judgement.effect.interval
-    if share is None or is_withheld(samples):
-        return {}
-    bounds = [
-        None if bound is None else 1 / (1 - share + share / bound) - 1
-        for bound in (speedup.value, speedup.low, speedup.high)
-    ]
-    wholes_s = [sample.whole_s for sample in measured if sample.whole_s]
-    return {
-        "of_whole": bounds[0],
-        "of_whole_low": bounds[1],
-        "of_whole_high": bounds[2],
-        "whole_ms": 1e3 * statistics.median(wholes_s) if wholes_s else None,
-    }
-
-
-def _share(comparison: Comparison, measured: Sequence[Sample]) -> float | None:
-    """Return the share of the baseline's part, all instances of it, in the model's time."""
-    workload = comparison.workload
-    if workload.variant is None:
-        return None
-    if not comparison.is_inside:
-        return 1.0 if workload.component in ("block", "model") else None
-    shares = [sample.share for sample in measured if sample.share is not None]
-    return statistics.median(shares) if shares else None
-
-
-def _median_time(samples: Sequence[Sample], times: Callable[[Sample], Sequence[float]]) -> Interval:
-    found = geometric([math.log(statistics.median(times(sample))) for sample in samples])
-    # Two values are too few for an interval.
-    return found if len(samples) >= _LEAST_SPREAD else Interval(found.value)
 
 
 def _first(values: Iterable[float | None]) -> float | None:

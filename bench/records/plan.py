@@ -13,7 +13,7 @@ class Choice:
     comparisons: tuple[Comparison, ...]
     """Controls and candidates."""
     passes: int
-    """Number of passes that measure them."""
+    """Number of passes that measure them; 0: further passes do, beside the parts of their model."""
 
 
 @dataclass(frozen=True, kw_only=True)

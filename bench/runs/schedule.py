@@ -29,6 +29,8 @@ _FURTHER_PASS_S = 60.0
 # Minimum pairs and seconds of a comparison in a further pass.
 _LEAST_PAIRS = 10
 _LEAST_S = 1.0
+# Those of a combination that has not been measured, mostly for compiling it.
+_FIRST_S = 12.0
 # Bounds of a comparison's weight, which grows with the square of its urgency.
 _WEIGHTS = (0.3, 3.0)
 
@@ -84,7 +86,8 @@ def planned_left(
 def _passes_of(plan: Plan, comparison: Comparison) -> range:
     """Return the numbers of the planned passes that measure a comparison."""
     if comparison.factor == CHOICE:
-        return range(plan.choice_passes)
+        # Inside a model it takes its turns beside the parts of further passes.
+        return range(0 if comparison.is_inside else plan.choice_passes)
     first = first_pass(plan, comparison)
     return range(first, first + plan.passes)
 
@@ -159,8 +162,10 @@ def _further(
 
 
 def _least_s(samples: Sequence[Sample]) -> float:
-    """Estimate the minimum seconds of a comparison from its earlier passes."""
+    """Estimate the minimum seconds of a comparison from its earlier passes, if it has any."""
     measured = [each for each in samples if each.arm_s]
+    if not measured:
+        return _FIRST_S
     pair_s = median(each.measure_s / len(each.arm_s) for each in measured)
     return fmean(each.prepare_s for each in measured) + max(_LEAST_S, _LEAST_PAIRS * pair_s)
 

@@ -4,19 +4,16 @@ Each event is read once and becomes one record. Everything that follows from a r
 step, the rows, the decisions, the report) is computed from these records on demand.
 """
 
-import math
 from pathlib import Path
 
 from bench.analysis.aim import Aim
 from bench.analysis.decision import Decision
-from bench.analysis.gains import gains_by_arm
 from bench.analysis.gate import is_open, over_looks
-from bench.analysis.rows import Analysis, analyse, is_beyond_doubt
-from bench.analysis.verdicts import decided
+from bench.analysis.rows import Analysis, analyse
 from bench.files.journal import Event, read_events, record_of
 from bench.files.run_folder import read_environment, read_plan
 from bench.records.arm_costs import Survey
-from bench.records.comparison import CHOICE, Sample
+from bench.records.comparison import Sample
 from bench.records.environment import Environment
 from bench.records.plan import Choice, Plan
 from bench.records.row import Record
@@ -32,9 +29,12 @@ from bench.runs.combination import (
     wanted,
     with_choices,
 )
-from bench.runs.levels import serves, wanted_levels
+from bench.runs.levels import wanted_levels
 from bench.runs.schedule import REPORT_S, NextPass, next_pass, planned_left
+from bench.runs.urgency import regrets, settled
 
+# Seconds of the least further pass.
+_FURTHER_S = 20.0
 # Events that mark a finished measurement.
 _DONE = ("sample", "survey")
 
@@ -117,7 +117,7 @@ class RunState:
         """
         plan = self.plan
         if plan.precision is None:
-            return self._regrets if plan.choose else {}
+            return regrets(plan, self.analysis, self.decisions()) if plan.choose else {}
         widths = {key: width / plan.precision for key, width in self.analysis.widths.items()}
         if plan.gate is None:
             return widths
@@ -126,42 +126,9 @@ class RunState:
         return {key: width for key, width in widths.items() if key in open_}
 
     @property
-    def _regrets(self) -> dict[str, float]:
-        """What each measured arm could gain of the whole over the choice / half of delta, by key.
-
-        The chosen arm has the largest of its rivals' values.
-        """
-        found: dict[str, float] = {}
-        measured = [c for c in self.plan.comparisons if c.key in self.analysis.widths]
-        for decision in self.decisions():
-            gains = {part.factor: gains_by_arm(part) for part in decision.parts}
-            for each in measured:
-                gain = gains.get(each.factor, {}).get(each.arm_name)
-                if gain is not None and not each.is_control and serves(each, decision):
-                    found[each.key] = max(gain / (self.plan.delta / 2), found.get(each.key, 0.0))
-        return found
-
-    @property
     def settled(self) -> frozenset[str]:
-        """Keys of the candidates that planned passes need not measure again.
-
-        Those decided beyond doubt: far from the baseline, or certainly not better than it.
-        """
-        if not self.plan.choose:
-            return frozenset()
-        rows = zip(self.plan.comparisons, self.records, strict=True)
-        return frozenset(
-            each.key
-            for each, row in rows
-            if not each.is_control and each.factor != CHOICE and self._is_settled(row)
-        )
-
-    def _is_settled(self, row: Record) -> bool:
-        found, delta = self.analysis.effects.get(row.key), self.plan.delta
-        if found is None or is_beyond_doubt(row, math.log1p(delta)):
-            return found is not None
-        is_rival = row.speedup_high is None or row.speedup_high > 1 + delta
-        return not is_rival and decided(found, delta, row.passes)
+        """Keys of the candidates that planned passes need not measure again."""
+        return settled(self.plan, self.analysis) if self.plan.choose else frozenset()
 
     def gated_rows(self, *, is_last: bool) -> dict[str, Record]:
         """Return the rows by key, with intervals that hold over all looks after further passes."""
@@ -204,9 +171,11 @@ class RunState:
         # Most cases of a survey are small, and choices matter more than the others.
         kept_s = REPORT_S + (survey.seconds(plan, cases, self.spent_s) / 2 if cases else 0.0)
         left_s = plan.budget_s - self.spent_s - kept_s
-        return affordable(
-            wanted(plan, self.records), left_s, startup_s(self.environment), plan.passes
-        )
+        found = wanted(plan, self.records)
+        if (inside := tuple(c for c in found if c.is_inside)) and left_s > _FURTHER_S:
+            return Choice(comparisons=inside, passes=0)
+        others = [c for c in found if not c.is_inside]
+        return affordable(others, left_s, startup_s(self.environment), plan.passes)
 
     @property
     def survey_left(self) -> list[SurveyJob]:

@@ -80,7 +80,7 @@ def run(*more: Record) -> list[Record]:
         arm("patcher", "linear", 1.1, **of_whole),
         arm("patcher", "unfold", 0.8),
         control("attention"),
-        arm("attention", "sdpa", 1.01),
+        arm("attention", "sdpa"),
         control("precision"),
         arm("precision", "bf16", 2.0, output_error=1e-2, memory_ratio=0.5),
         *more,

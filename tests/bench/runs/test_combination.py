@@ -89,10 +89,14 @@ def test_large_models_are_compared_by_their_block() -> None:
 
 
 @pytest.mark.parametrize(
-    ("cache", "components"), [("cold", {"block"}), ("warm", {"block"}), ("model", {"model"})]
+    ("cache", "components"),
+    [("cold", {"block"}), ("warm", {"block"}), ("model", {"model", "block"})],
 )
 def test_the_runs_own_component_is_used(cache: str, components: set[str]) -> None:
-    """A run of blocks alone compares its choice on blocks; blocks inside a model are its parts."""
+    """A run of blocks alone compares its choice on blocks.
+
+    Where parts are measured inside a model, a combination of its precision is, too.
+    """
     block = make_comparison(
         "compile_blocks", factor="compile", baseline="eager", component="block", cache=cache
     )
