@@ -118,6 +118,7 @@ def _choice(decision: Decision, half: float) -> Iterator[Record]:
         )
         speed = (expected.value if expected else 2.0) if each == arm else 1.0
         row, numbers = _row(comparison, half), _numbers(speed, half, each != arm)
+        numbers |= _of_whole(comparison, speed, half)
         yield replace(row, **numbers, latency_ms=(row.latency_ms or 0.0) / speed)
 
 

@@ -121,7 +121,7 @@ def test_by_memory_contenders_are_open() -> None:
 
 def test_open_cells_come_last() -> None:
     """Cells are in the order of the decisions, those that are open last."""
-    rows = default_run(half=0.05)
+    rows = default_run(half=0.15)
     found = cells(decide(rows, Aim(), repeats))
     is_open = [each.is_open for each in found]
     assert is_open == sorted(is_open)

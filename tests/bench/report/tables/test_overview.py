@@ -83,7 +83,7 @@ def test_what_does_not_matter_is_a_sentence_instead_of_rows() -> None:
 
 def test_undecided_rows_come_last() -> None:
     """Below the headings the open rows follow all others."""
-    text = printed(data(default_run(half=0.05)))
+    text = printed(data(default_run(half=0.15)))
     outcomes = re.findall(
         r" (chosen|open)\b.*$", text[text.index("What decided it") :], re.MULTILINE
     )
@@ -93,7 +93,7 @@ def test_undecided_rows_come_last() -> None:
 
 def test_rows_that_keep_the_default_are_left_out_first() -> None:
     """Where rows exceed the screen, those that keep the default for sure go, and are counted."""
-    wide = data(default_run(half=0.05))
+    wide = data(default_run(half=0.15))
     many = replace(
         wide,
         environment=make_environment(load_1min=9.0),
@@ -115,8 +115,8 @@ def test_rows_that_keep_the_default_are_left_out_first() -> None:
 
 def test_a_pipe_gets_whole_sentences() -> None:
     """In a file or a pipe a sentence is one line, so that grep finds it."""
-    text = printed(data(default_run()), 60, is_terminal=False)
-    assert re.search("^B/16 b1 forward: .*would halve that\\.$", text, re.MULTILINE)
+    text = printed(data(default_run(half=0.05)), 60, is_terminal=False)
+    assert re.search("^  at fp32: .*would halve it\\.$", text, re.MULTILINE)
 
 
 def test_a_narrow_terminal_has_no_interval_in_the_table() -> None:
