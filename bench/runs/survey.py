@@ -33,12 +33,15 @@ def survey_jobs(
     In the order in which a reader needs them: the default and the chosen combinations on the block
     or model that is decided about, then the other cases, at last arms that failed in the passes or
     are slower by far, whose number formats need no limit. Small cases come first among equals, and
-    compiled ones last, because one takes as long as many others.
+    compiled ones last, because one takes as long as many others. Combinations that are measured
+    inside a model have none: what they are made of has, and they may be chosen after the survey.
     """
     lost = set(_lost(comparisons, samples))
     found: dict[str, SurveyJob] = {}
     uses: dict[str, list[Comparison]] = {}
     for each in comparisons:
+        if each.factor == CHOICE and each.is_inside:
+            continue
         job = SurveyJob(comparison=each, limits=_limits(each, comparisons, lost))
         known = found.setdefault(job.key, job)
         limits = tuple(dict.fromkeys([*known.limits, *job.limits]))

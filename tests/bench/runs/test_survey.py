@@ -328,3 +328,12 @@ def test_a_process_without_a_survey_is_an_error(tmp_path: Path) -> None:
     surveyed.place = replace(surveyed.place, threads=0)
     with pytest.raises(RunError, match=r"survey measured nothing: .*see passes/survey\.log"):
         surveyed.look()
+
+
+def test_combinations_inside_a_model_are_not_surveyed() -> None:
+    """They may be chosen after the survey, and are no case of their own."""
+    first = make_comparison(cache="model")
+    inside = replace(first, factor=CHOICE, workload=replace(first.workload, component="block"))
+    alone = replace(inside, cache="cold")
+    assert [job.comparison for job in survey_jobs([first, inside])] == [first]
+    assert alone in [job.comparison for job in survey_jobs([first, alone])]
