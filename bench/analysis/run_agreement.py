@@ -138,10 +138,15 @@ class RunAgreement:
 
 
 def agreement(first: RunResult, second: RunResult, delta: float) -> RunAgreement:
-    """Return the agreement of two runs on the situations and candidate rows that both have."""
+    """Return the agreement of two runs on the situations and candidate rows that both have.
+
+    Choices are those at both levels, or the best of all alone where both runs' has full precision.
+    """
     rows = list(_common(first.records, second.records))
     places = [_places(each.decisions) for each in (first, second)]
-    shared = [place for place in places[0] if place in places[1]]
+    # A best of full precision in both runs is one choice, not two.
+    own = {(each.situation, each.level) for run in (first, second) for each in run.decisions}
+    shared = [place for place in places[0] if place in places[1] and place in own]
     once = {s for s, _ in places[0]} ^ {s for s, _ in places[1]}
     effects = (first.effects, second.effects)
     return RunAgreement(

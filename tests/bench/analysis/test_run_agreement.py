@@ -78,11 +78,19 @@ def _arm(level: str, gain: float, half: float) -> Record:
 
 
 def test_the_same_choice_differs_by_nothing() -> None:
-    """Two runs with other numbers and the same choice agree, at both levels."""
+    """Two runs with other numbers and the same choice agree; at full precision that is one."""
     found = agreed(attention(0.04, 0.01), attention(0.05, -0.01))
-    assert [(each.level, each.outcome) for each in found.choices] == [(FULL, SAME), (BEST, SAME)]
+    assert [(each.level, each.outcome) for each in found.choices] == [(BEST, SAME)]
     assert {(each.difference, each.bound) for each in found.choices} == {(0.0, 0.0)}
-    assert (found.agreed, found.only_once) == (2, 0)
+    assert (found.agreed, found.only_once) == (1, 0)
+
+
+def test_both_levels_are_compared_where_they_differ_in_a_run() -> None:
+    """One run finds bf16, the other does not: they agree at full precision alone."""
+    slow = [arm("precision", "bf16", 0.5) if row.arm == "bf16" else row for row in run()]
+    for runs in ((run(), slow), (slow, run())):
+        found = agreed(*runs).choices
+        assert [(each.level, each.outcome) for each in found] == [(FULL, SAME), (BEST, BEYOND)]
 
 
 def test_a_small_difference_is_within_delta() -> None:
