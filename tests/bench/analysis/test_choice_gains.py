@@ -100,6 +100,12 @@ def test_what_was_not_measured_has_no_gain(first: Arm, second: Arm) -> None:
     assert gain_over(decisions, first, second) is None
 
 
+def test_a_slower_arm_of_unknown_share_has_no_gain() -> None:
+    """Measured alone and certainly slower, it gains nothing: a bound, not an estimate."""
+    slower = arm("patcher", "unfold", 0.8)
+    assert gain_over(decided(slower), DEFAULT_ARM, Arm(patcher="unfold")) is None
+
+
 def test_another_objective_has_no_gain_of_time() -> None:
     """Choices by memory are not compared by their time."""
     decisions = decided(part("attention", "sdpa", 0.04), objective="memory")

@@ -227,6 +227,16 @@ def test_coverage_approaches_what_is_expected(ratio: float) -> None:
         assert each.of_expected == each.held / each.expected
 
 
+def test_each_run_has_its_own_coverage() -> None:
+    """A wide interval holds what a narrow one does not."""
+    narrow, wide = (
+        rows_of(np.array([log]), np.array([error])) for log, error in ((0.0, 0.01), (0.05, 0.1))
+    )
+    first, second = agreed(narrow, wide).coverages
+    assert (first.held, second.held) == (0, 1)
+    assert first.expected < 0.2 < 0.9 < second.expected
+
+
 @pytest.mark.parametrize(("degrees", "short"), [(4.0, 0.045), (16.0, 0.02), (100.0, 0.01)])
 def test_coverage_of_intervals_with_few_degrees(degrees: float, short: float) -> None:
     """With estimated standard errors the expected share is Student's, or a little less."""
