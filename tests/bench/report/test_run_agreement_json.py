@@ -2,6 +2,7 @@
 
 import json
 import math
+from statistics import NormalDist
 from typing import Any
 
 import pytest
@@ -13,6 +14,7 @@ from bench.report.report_data import AgreementData
 from bench.report.run_agreement_json import agreement_as_json
 from helpers.agreements import BF16, BOTH, choice, three_runs, two_runs
 
+NORMAL = NormalDist()
 CHOICE_KEYS = [
     "situation",
     "level",
@@ -69,10 +71,11 @@ def test_a_gain_has_the_interval_of_its_error(gain: float, error: float) -> None
     """The interval is 1.96 standard errors to each side; at most is one-sided."""
     data = two_runs(choice(1, BF16, BOTH, (gain, error), None))
     (found,) = parsed(data)["pairs"][0]["choices"]
-    ends = [math.expm1(gain + side * 1.959964 * error) for side in (0, -1, 1)]
+    ends = [math.expm1(gain + side * NORMAL.inv_cdf(0.975) * error) for side in (0, -1, 1)]
     assert list(found["gain"].values()) == pytest.approx(ends, rel=1e-6, abs=1e-9)
     assert found["by_run"] == [found["gain"], None]
-    assert found["at_most"] == pytest.approx(math.expm1(abs(gain) + 1.644854 * error), rel=1e-6)
+    most = math.expm1(abs(gain) + NORMAL.inv_cdf(0.95) * error)
+    assert found["at_most"] == pytest.approx(most, rel=1e-6)
 
 
 def test_every_pair_is_named_by_its_runs() -> None:
