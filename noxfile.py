@@ -39,6 +39,11 @@ PREDICTIONS = (
     "tests/bench/costs/test_decomposed_ops.py",
     "tests/bench/costs/test_memory_prediction.py::test_prediction_of_a_block",
 )
+REFERENCE = Path("results/reference")
+# The commands between these lines of results/README.md compare the kept runs of each machine.
+BESIDE = re.compile(
+    r"(?<=^<!-- runs side by side -->\n).*?(?=^<!-- end of runs -->$)", re.MULTILINE | re.DOTALL
+)
 SHOWN = re.compile(r"^<!-- (vitbench .*?) -->\n.*?^<!-- end -->$", re.MULTILINE | re.DOTALL)
 
 
@@ -146,12 +151,13 @@ def readme(session: nox.Session) -> None:
     """Refresh the output shown in README.md, results and docs; ``-- RUN NAME`` keeps a run first.
 
     ``nox -s readme -- results/20261123-062052 my-machine`` copies what a run's folder is made from
-    to results/reference/my-machine, under that name and without the host's.
+    to results/reference/my-machine, under that name and without the host's. A second run of that
+    machine, kept as my-machine-2, is compared with the first in results/README.md.
     """
     session.install("-e", ".", *group("tests"))
     if session.posargs:
         run, name = session.posargs
-        kept = Path("results/reference") / name
+        kept = REFERENCE / name
         _keep(Path(run), kept)
         session.run("vitbench", "report", str(kept), silent=True)
 
@@ -159,10 +165,22 @@ def readme(session: nox.Session) -> None:
         said = session.run(*shlex.split(found[1]), silent=True)
         return f"<!-- {found[1]} -->\n{str(said).strip()}\n<!-- end -->"
 
+    index = Path("results/README.md")
+    index.write_text(BESIDE.sub(_beside(), index.read_text("utf-8")), "utf-8")
     for page in (path for pattern in PAGES for path in sorted(Path().glob(pattern))):
         page.write_text(SHOWN.sub(again, page.read_text("utf-8")), "utf-8")
     columns = "tests/bench/records/test_row.py"
     session.run("python", "-m", "pytest", "-q", columns, env={"VITBENCH_UPDATE_GOLDEN": "1"})
+
+
+def _beside() -> str:
+    """Return a command for each machine with several kept runs: NAME, NAME-2, … NAME-9."""
+    lines = []
+    for run in sorted(path.parent for path in REFERENCE.glob("*/journal.jsonl")):
+        if others := sorted(REFERENCE.glob(f"{run.name}-[2-9]")):
+            beside = " ".join(f"--beside {each}" for each in others)
+            lines.append(f"<!-- vitbench report {run} {beside} --markdown -->\n<!-- end -->\n\n")
+    return "".join(lines) or "(One run of each machine is kept at present.)\n\n"
 
 
 def _keep(run: Path, kept: Path) -> None:

@@ -131,6 +131,16 @@ def test_shown_output_is_current(command: str, block: str, monkeypatch: pytest.M
     assert block.splitlines()[1:-1] == done.stdout.strip().splitlines()
 
 
+def test_kept_runs_of_one_machine_are_shown_side_by_side() -> None:
+    """Every run kept as NAME-2 to NAME-9 is compared with NAME: refresh with nox -s readme."""
+    shown = [found[1] for found in SHOWN.finditer(PAGES["results/README.md"])]
+    beside = {word for command in shown for word in shlex.split(command) if "--beside" in command}
+    folders = sorted((ROOT / "results/reference").glob("*-[2-9]"))
+    first = [path.with_name(path.name[:-2]) for path in folders]
+    kept = {path for pair in zip(first, folders, strict=True) if pair[0].exists() for path in pair}
+    assert {str(path.relative_to(ROOT)) for path in kept} <= beside
+
+
 def test_the_readme_shows_the_decision_in_seven_columns() -> None:
     """The README is short, and its decision table has seven columns."""
     text = PAGES["README.md"]

@@ -19,7 +19,7 @@ The rule, for each device, variant, mode and batch size:
 """
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 
 from bench.analysis.aim import Aim, Situation, situation, situations
@@ -127,6 +127,13 @@ def decide(
             found.append(_decision(place, parts, wholes, rule, FULL))
         found.append(best)
     return found
+
+
+def both_levels(decision: Decision) -> Iterator[Decision]:
+    """Yield a decision at its level, and a best of all at full precision also as the best there."""
+    if decision.level == BEST and decision.combination.precision == DEFAULT_ARM.precision:
+        yield replace(decision, level=FULL)
+    yield decision
 
 
 def _is_whole(record: Record) -> bool:

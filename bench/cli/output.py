@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
     from bench.analysis.aim import Aim
     from bench.report.progress import RunProgress
-    from bench.report.report_data import ReportData
+    from bench.report.report_data import AgreementData, ReportData
     from bench.runs.state import RunState
 
 # A table in a file or a pipe must not be cut to a terminal's width.
@@ -130,6 +130,14 @@ def show_run(
         from bench.report.export import as_markdown
 
         append_job_summary(as_markdown(data))
+
+
+def show_agreement(data: "AgreementData") -> None:
+    """Print how far runs agree."""
+    from bench.report.tables.run_agreement import agreement_tables
+
+    console = output()
+    _print(console, agreement_tables(data, console.width))
 
 
 def show_logs(folder: Path) -> None:

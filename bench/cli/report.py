@@ -13,7 +13,7 @@ from bench.cli.options import (
     other_objective_option,
     show_option,
 )
-from bench.cli.output import show_run
+from bench.cli.output import show_agreement, show_run
 from bench.records.errors import InputError
 from bench.report.write import drawing_beside, page_alone, source_of
 
@@ -36,6 +36,7 @@ class ReportOptions(TypedDict):
     objective: str | None
     max_error: float | None
     show: tuple[str, ...] | None
+    beside: tuple[Path, ...]
 
 
 @click.command()
@@ -94,7 +95,15 @@ def _write_new(out: Path, text: str) -> None:
     "--json",
     is_flag=True,
     help="With --decision: as JSON, one object for each situation and level (best_full_precision, "
-    "best).",
+    "best). With --beside: as JSON, one object.",
+)
+@click.option(
+    "--beside",
+    type=click.Path(path_type=Path),
+    multiple=True,
+    metavar="RUN",
+    help="Only print how far the run agrees with another one of the same machine: choices, "
+    "intervals, verdicts. Repeat for more runs.",
 )
 @click.option("--page", is_flag=True, help="Only write report.html, and print its path.")
 @click.option("--factors", type=names, help="With --markdown: only these  [default: all]")
@@ -110,6 +119,9 @@ def report(folder: Path, **options: Unpack[ReportOptions]) -> None:
     views = None if options["show"] is None else known_views(options["show"])
     factors = options["factors"]
     changes = (options["objective"], options["max_error"])
+    if options["beside"]:
+        _beside([_load(each) for each in (folder, *options["beside"])], options)
+        return
     if options["page"]:
         with drawing_beside() as beside:
             results = _load(folder)
@@ -145,12 +157,43 @@ def _check(options: ReportOptions) -> None:
         raise click.UsageError("--factors has no effect without --markdown; give both or neither")
     if options["brief"] and not options["decision"]:
         raise click.UsageError("--brief has no effect without --decision; give both or neither")
-    if options["json"] and (options["brief"] or not options["decision"]):
-        raise click.UsageError("--json goes with --decision alone; give --decision --json")
+    if options["json"] and (options["brief"] or not (options["decision"] or options["beside"])):
+        raise click.UsageError(
+            "--json goes with --decision or --beside alone; give --decision --json"
+        )
     if options["markdown"] + options["decision"] + options["page"] > 1:
         raise click.UsageError(
             "--markdown, --decision and --page are mutually exclusive; give one of them"
         )
+    if options["beside"]:
+        _check_beside(options)
+
+
+def _check_beside(options: ReportOptions) -> None:
+    """Raise UsageError for options that --beside does not take."""
+    others = ("decision", "page", "factors", "show")
+    if given := [name for name, value in options.items() if value and name in others]:
+        raise click.UsageError(f"--{given[0]} has no effect with --beside; give one of them")
+    if options["json"] and options["markdown"]:
+        raise click.UsageError("--json and --markdown are mutually exclusive; give one of them")
+
+
+def _beside(runs: "Sequence[RunState]", options: ReportOptions) -> None:
+    """Print how far runs agree, by the aim of the first of them."""
+    from bench.runs.beside import side_by_side
+
+    aim = other_aim(runs[0].aim, options["objective"], options["max_error"])
+    data = side_by_side(runs, aim)
+    if options["json"]:
+        from bench.report.run_agreement_json import agreement_as_json
+
+        click.echo(agreement_as_json(data), nl=False)
+    elif options["markdown"]:
+        from bench.report.tables.run_agreement import agreement_markdown
+
+        click.echo(agreement_markdown(data))
+    else:
+        show_agreement(data)
 
 
 def _decision(

@@ -1,6 +1,6 @@
 """The machine of a run: its record, differences between two, and warnings. No torch."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -109,6 +109,11 @@ _IDENTITY: dict[str, tuple[str, Callable[[Any], str]]] = {
     "commit": ("commit", short_commit),
     "code": ("code of vitbench", short_commit),
 }
+# Fields by which two runs were made on one kind of machine: processors of one name may differ in
+# their instructions. Then those of what was measured.
+_KIND = _IDENTITY | {"cpu_flags": ("CPU instructions", _names)}
+_MACHINE = ("cpu", "cpu_flags", "cores", "quota_cores", "gpus", "threads")
+_VERSIONS = ("torch", "python", "commit", "code")
 # None means unknown in these, which is not a difference; in the others it means absent.
 _UNKNOWN = ("commit", "code")
 
@@ -119,14 +124,35 @@ def differences(before: Environment, now: Environment) -> list[str]:
     Machine, commit, code, Python and torch count; load and clocks do not. Empty if the run can be
     resumed.
     """
-    found = []
-    for name, (label, text) in _IDENTITY.items():
-        was, is_now = getattr(before, name), getattr(now, name)
-        if was == is_now or (name in _UNKNOWN and None in (was, is_now)):
+    found = _unequal(before, now, tuple(_IDENTITY))
+    return [f"{label} was {was}, is {is_now}" for label, was, is_now in found]
+
+
+def machine_differences(first: Environment, second: Environment) -> list[str]:
+    """Return the differences of two machines, such as ``CPU (AMD EPYC against Intel Xeon)``."""
+    found = _unequal(first, second, _MACHINE)
+    return [f"{label} ({one} against {two})" for label, one, two in found]
+
+
+def version_differences(first: Environment, second: Environment) -> list[str]:
+    """Return the differences of what was measured and with which versions, on two machines."""
+    # The code of two commits differs, too.
+    names = _VERSIONS[:-1] if first.commit != second.commit else _VERSIONS
+    found = _unequal(first, second, names)
+    return [f"{label} ({one} against {two})" for label, one, two in found]
+
+
+def _unequal(
+    first: Environment, second: Environment, names: tuple[str, ...]
+) -> Iterator[tuple[str, str, str]]:
+    """Yield the label and both values of each field of these names that differs."""
+    for name in names:
+        label, text = _KIND[name]
+        values = getattr(first, name), getattr(second, name)
+        if values[0] == values[1] or (name in _UNKNOWN and None in values):
             continue
-        was, is_now = ("none" if each is None else text(each) for each in (was, is_now))
-        found.append(f"{label} was {was}, is {is_now}")
-    return found
+        one, two = ("none" if each is None else text(each) for each in values)
+        yield label, one, two
 
 
 def warnings(environment: Environment) -> list[Note]:

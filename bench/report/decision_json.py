@@ -2,14 +2,13 @@
 
 import json
 import math
-from collections.abc import Iterator, Sequence
-from dataclasses import asdict, replace
+from collections.abc import Sequence
+from dataclasses import asdict
 from typing import Any
 
-from bench.analysis.decision import BEST, FULL, Decision
+from bench.analysis.decision import Decision, both_levels
 from bench.analysis.gains import Part
 from bench.analysis.regret import Rival
-from bench.records.comparison import DEFAULT_ARM
 
 
 def decisions_as_json(decisions: Sequence[Decision]) -> str:
@@ -20,14 +19,8 @@ def decisions_as_json(decisions: Sequence[Decision]) -> str:
     it is null where nothing was measured. Bounds and gains are shares of the whole model's speed
     (0.02: the model becomes 2 % faster), at 95 %; null: unknown.
     """
-    both = [each for decision in decisions for each in _levels(decision)]
+    both = [each for decision in decisions for each in both_levels(decision)]
     return json.dumps([decision_object(each) for each in both], indent=1, allow_nan=False) + "\n"
-
-
-def _levels(decision: Decision) -> Iterator[Decision]:
-    if decision.level == BEST and decision.combination.precision == DEFAULT_ARM.precision:
-        yield replace(decision, level=FULL)
-    yield decision
 
 
 def decision_object(decision: Decision) -> dict[str, Any]:

@@ -5,6 +5,7 @@ from typing import TypeVar
 
 from bench.analysis.aim import Situation
 from bench.analysis.decision import FULL, Decision
+from bench.analysis.run_agreement import ChoicePair
 from bench.records.arm_costs import Case
 from bench.records.comparison import CHOICE, DEFAULT_ARM, FACTORS, Arm, Workload
 from bench.records.row import Record
@@ -68,7 +69,7 @@ def situation_name(situation: Situation) -> str:
     return name if situation.device == "cpu" else f"{name} {situation.device}"
 
 
-def level_name(decision: Decision) -> str:
+def level_name(decision: Decision | ChoicePair) -> str:
     """Name of a decision's level: ``at fp32``, full precision, or ``of all``."""
     return f"at {DEFAULT_ARM.precision}" if decision.level == FULL else "of all"
 

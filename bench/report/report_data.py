@@ -1,4 +1,4 @@
-"""Everything that the page and the exports show of a run, as one record."""
+"""Everything that is shown of a run, or of several side by side, as one record each."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from bench.analysis.aim import Aim
 from bench.analysis.decision import Decision
 from bench.analysis.rows import Analysis
+from bench.analysis.run_agreement import RunAgreement
 from bench.records.comparison import DELTA
 from bench.records.environment import Environment
 
@@ -34,3 +35,27 @@ class ReportData:
     left: int = 0
     spent_s: float = 0.0
     timed_share: float | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class RunLabel:
+    """What tells a run from others: its folder, vitbench's commit, and its start."""
+
+    folder: str
+    commit: str | None
+    has_changes: bool
+    started: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class AgreementData:
+    """Several runs side by side.
+
+    ``pairs`` are the agreements of every two of the ``runs``, by their places (0 is the first);
+    ``warnings`` name what else than chance may make them differ.
+    """
+
+    runs: tuple[RunLabel, ...]
+    pairs: dict[tuple[int, int], RunAgreement]
+    delta: float = DELTA
+    warnings: tuple[str, ...] = ()

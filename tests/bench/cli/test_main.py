@@ -67,7 +67,7 @@ OPTIONS = {
     },
     "report": {
         *("folder", "--markdown", "--decision", "--page", "--factors", "--show", "--objective"),
-        *("--max-error", "--brief", "--json"),
+        *("--max-error", "--brief", "--json", "--beside"),
     },
     "summary": {
         *("variant", "--patcher", "--attention", "--head", "--classes", "--image-size"),
@@ -170,6 +170,21 @@ def _is_help(parameter: click.Parameter) -> bool:
         ("shapes B/16 --channels 0", "0 is not in the range 1<=x<=1000000"),
         ("summary X/1", "unknown variant 'X/1'; known: B/16"),
         ("report run --brief", "--brief has no effect without --decision; give both or neither"),
+        ("report run --json", "--json goes with --decision or --beside alone; give --decision"),
+        ("report run --beside b --page", "--page has no effect with --beside; give one of them"),
+        ("report run --beside b --show all", "--show has no effect with --beside; give one"),
+        (
+            "report run --beside b --markdown --factors patcher",
+            "--factors has no effect with --beside; give one of them",
+        ),
+        (
+            "report run --beside b --json --markdown",
+            "--json and --markdown are mutually exclusive; give one of them",
+        ),
+        (
+            "report results/reference/amd-epyc-zen4-2-cores --beside nowhere",
+            "nowhere/plan.json cannot be read (No such file or directory); ",
+        ),
         ("report nowhere", "nowhere/plan.json cannot be read (No such file or directory); "),
     ],
 )

@@ -7,7 +7,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bench.records.environment import Environment, differences, short_commit, warnings
+from bench.records.environment import (
+    Environment,
+    differences,
+    machine_differences,
+    short_commit,
+    version_differences,
+    warnings,
+)
 from bench.records.notes import NoteKind
 from helpers.records import ENVIRONMENT, make_environment
 
@@ -52,6 +59,36 @@ def test_another_machine_or_code_is_named(
     assert differences(make_environment(**before), make_environment(**now)) == [line]
     (reverse,) = differences(make_environment(**now), make_environment(**before))
     assert reverse != line
+
+
+@pytest.mark.parametrize(("one", "two", "_"), CASES)
+def test_a_difference_is_of_the_machine_or_of_the_versions(
+    one: dict[str, Any], two: dict[str, Any], _: str
+) -> None:
+    """Each has both values; a limit of memory changes no time."""
+    first, second = make_environment(**one), make_environment(**two)
+    machine, versions = machine_differences(first, second), version_differences(first, second)
+    (name,) = one
+    assert len(versions) == (name in ("torch", "python", "commit", "code"))
+    assert len(machine) == (name in ("cpu", "cores", "threads", "gpus", "quota_cores"))
+    back = [*machine_differences(second, first), *version_differences(second, first)]
+    assert len(back) == len(machine + versions)
+    assert not set(back) & {*machine, *versions}
+
+
+def test_processors_of_one_name_may_be_of_two_kinds() -> None:
+    """Clouds name all of theirs alike; instructions tell them apart."""
+    old, new = make_environment(), make_environment(cpu_flags=("avx2", "avx512_bf16"))
+    assert machine_differences(old, new) == ["CPU instructions (avx2 against avx2, avx512_bf16)"]
+    assert machine_differences(old, old) == []
+
+
+def test_the_code_of_two_commits_is_not_named_beside_them() -> None:
+    """Of one commit, changes that were not committed are."""
+    one, two = make_environment(code="1" * 16), make_environment(code="2" * 16)
+    assert version_differences(one, two) == ["code of vitbench (1111111111 against 2222222222)"]
+    other = replace(two, commit="f" * 40)
+    assert version_differences(one, other) == ["commit (0123456789 against ffffffffff)"]
 
 
 def test_all_differences_are_named() -> None:

@@ -13,8 +13,9 @@ from bench.runs import calibrate
 from bench.runs.state import load
 
 ROOT = Path(__file__).parents[3]
-RUN = ROOT / "results/reference/amd-epyc-zen4-2-cores"
-CALIBRATION = ROOT / "results/reference/calibration-amd-epyc-zen4-2-cores"
+REFERENCE = ROOT / "results/reference"
+RUNS = sorted(path.parent for path in REFERENCE.glob("*/results.csv"))
+CALIBRATION = REFERENCE / "calibration-amd-epyc-zen4-2-cores"
 # Processors may differ in the last digit of a sum.
 PRECISION = 1e-9
 
@@ -29,9 +30,10 @@ def words(row: Record) -> dict[str, object]:
     return {name: cell for name, cell in asdict(row).items() if not isinstance(cell, float)}
 
 
-def test_the_kept_run_gives_the_kept_rows() -> None:
+@pytest.mark.parametrize("run", RUNS, ids=lambda run: run.name)
+def test_the_kept_run_gives_the_kept_rows(run: Path) -> None:
     """Verdicts and intervals computed from the journal equal those of results.csv."""
-    kept, found = read_csv(RUN / "results.csv"), load(RUN).records
+    kept, found = read_csv(run / "results.csv"), load(run).records
     assert len(found) == len(kept) > 50
     for row, again in zip(kept, found, strict=True):
         assert words(again) == words(row)
