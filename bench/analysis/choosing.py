@@ -14,13 +14,12 @@ from bench.analysis.gains import (
     best_of,
     cell_status,
     gain_of,
-    gain_of_whole,
     is_better,
     is_rival,
-    measured_of_whole,
     rivals_of,
     speedup_of,
 )
+from bench.analysis.of_whole import effect_on_whole, gain_of_whole
 from bench.analysis.regret import Rival, is_likely
 from bench.records.comparison import DEFAULT_ARM, OBJECTIVES
 from bench.records.errors import FAR, FAR_SLOWER, OUT_OF_TIME
@@ -102,7 +101,7 @@ class _Arms:
             batch_size=first.batch_size or 1,
             baseline_ms=control.latency_ms if control else None,
             contenders=self.may_be_better,
-            of_whole=measured_of_whole(best) if best else None,
+            of_whole=effect_on_whole(best) if best else None,
             rivals=self.rivals,
             status=cell_status(self.rivals, self.rule.delta),
             is_known=has_gain,

@@ -30,11 +30,10 @@ from bench.analysis.gains import (
     WHOLES,
     Part,
     Repeats,
-    expected_speedup,
     gain_of,
-    measured_of_whole,
     speedup_of,
 )
+from bench.analysis.of_whole import effect_on_whole, expected_speedup
 from bench.analysis.regret import combined_bound, seconds_to_halve
 from bench.records.comparison import CHOICE, DEFAULT_ARM, DELTA, OBJECTIVES, Arm
 from bench.records.row import Record
@@ -90,7 +89,7 @@ class Decision:
     def speedup(self) -> Interval | None:
         """Speed-up of the whole by the combination over the default arm; None if not measured."""
         row = self.combined
-        return None if row is None else measured_of_whole(row) or speedup_of(row)
+        return None if row is None else effect_on_whole(row) or speedup_of(row)
 
     @property
     def has_no_data(self) -> bool:

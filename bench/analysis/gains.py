@@ -1,7 +1,7 @@
 """Gains of arms over the default level by an objective, and the expected speed-up of a whole."""
 
 import math
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 from bench.analysis.estimates import Interval
@@ -92,88 +92,6 @@ def _reach(rivals: Sequence[Rival]) -> float:
     """Return the largest change of the whole's log time by a rival, either way, at 95 %."""
     margins = (each.upper(len(rivals)) - each.log_gain for each in rivals)
     return max((abs(r.log_gain) + m for r, m in zip(rivals, margins, strict=True)), default=0.0)
-
-
-def expected_speedup(
-    parts: Sequence[Part], whole: Record | None, batch_size: int, repeats: Repeats
-) -> Interval | None:
-    """Return the speed-up of a whole expected from the speed-ups of its parts (Amdahl 1967).
-
-    ``whole`` is a row of the whole, which gives the time of the default arm; without it the result
-    is None. The share of a part is its time alone x its number of instances / that time. Errors of
-    the parts are assumed independent.
-    """
-    if whole is None or not whole.latency_ms or not parts:
-        return None
-    default_ms = whole.latency_ms * (1.0 if whole.is_control else whole.speedup or 1.0)
-    saved, squares = 0.0, 0.0
-    for part in parts:
-        if part.of_whole is not None:
-            saved += math.log(part.of_whole.value)
-            squares += _half_width(part.of_whole, 1.0) ** 2
-            continue
-        share = 1.0
-        if part.component not in WHOLES:
-            alone_ms = (part.baseline_ms or 0.0) * batch_size / part.batch_size
-            share = min(repeats(whole, part.component) * alone_ms / default_ms, 1.0)
-        saved += _log_saved(part.speedup.value, share)
-        squares += _half_width(part.speedup, share) ** 2
-    half = math.sqrt(squares)
-    return Interval(math.exp(saved), math.exp(saved - half), math.exp(saved + half))
-
-
-def _log_saved(speedup: float, share: float) -> float:
-    return -math.log(1 - share + share / speedup)
-
-
-def _half_width(speedup: Interval, share: float) -> float:
-    """Return the half-width of the logarithm of the time that a part saves."""
-    low, high = speedup.low or speedup.value, speedup.high or speedup.value
-    return (_log_saved(high, share) - _log_saved(low, share)) / 2
-
-
-def gain_of_whole(
-    record: Record, whole: Record | None, repeats: Repeats, batch_size: int
-) -> Interval | None:
-    """Return the speed-up of the whole by an arm; None if it, or the part's share, is unknown.
-
-    An arm that is certainly not faster gains nothing, whatever its share.
-    """
-    gain = speedup_of(record)
-    if gain is None or (record.of_whole is None and record.component in WHOLES):
-        return gain
-    if record.of_whole is not None:
-        return measured_of_whole(record)
-    share = _share_alone(record, gain, whole, repeats, batch_size)
-    if share:
-        bounds = (gain.value, gain.low, gain.high)
-        return _interval(None if b is None else math.exp(_log_saved(b, share)) for b in bounds)
-    is_slower = gain.high is not None and gain.high <= 1
-    return Interval(1.0, 1.0, 1.0) if is_slower else None
-
-
-def measured_of_whole(record: Record) -> Interval | None:
-    """Return the speed-up of the whole by an arm measured inside it; None for any other."""
-    if record.of_whole is None:
-        return None
-    values = (record.of_whole, record.of_whole_low, record.of_whole_high)
-    return _interval(None if value is None else 1 + value for value in values)
-
-
-def _share_alone(
-    record: Record, gain: Interval, whole: Record | None, repeats: Repeats, batch_size: int
-) -> float:
-    """Return the share of a part that was measured alone in the whole's time; 0 if unknown."""
-    if whole is None or not whole.latency_ms or record.latency_ms is None:
-        return 0.0
-    default_ms = whole.latency_ms * (1.0 if whole.is_control else whole.speedup or 1.0)
-    alone_ms = record.latency_ms * gain.value * batch_size / (record.batch_size or 1)
-    return min(repeats(whole, record.component) * alone_ms / default_ms, 1.0)
-
-
-def _interval(bounds: Iterable[float | None]) -> Interval:
-    value, low, high = bounds
-    return Interval(value or 1.0, low, high)
 
 
 def gain_of(record: Record, control: Record | None, objective: str) -> Interval | None:
