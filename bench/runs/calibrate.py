@@ -18,8 +18,8 @@ from bench.suite.availability import check_devices
 from bench.suite.placebos import SLOWER, WORKLOADS, comparisons_of, true_speedup, workload_of
 from bench.usercode.spec import FunctionRef, parse_arm
 
-# A default run measures as many comparisons in this time as all workloads of placebos have; a
-# shorter calibration has fewer workloads, so that each gets as few rounds as in a run.
+# In this time each comparison of all workloads gets about 3 s, as in a default run. A shorter
+# calibration has fewer workloads, so that the rounds of each stay those of a run.
 _TEN_MINUTES_S = 600.0
 # Truth of the stacks of layers that earlier versions compared, by the names of their functions.
 _STACKS = {
