@@ -108,6 +108,7 @@ def _function(factory: str | None) -> str:
 def _scored(folder: Path, trials: Sequence[Trial], controls: Sequence[Trial]) -> tuple[Rate, ...]:
     if not trials or not controls:
         raise InputError(
-            f"{folder} holds no calibration with measured pairs; make one with: vitbench calibrate"
+            f"{folder} holds no calibration with measured pairs that load left usable; stop other "
+            "programs, then make one with: vitbench calibrate"
         )
     return tuple(rates(trials, controls))
