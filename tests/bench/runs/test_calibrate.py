@@ -184,7 +184,7 @@ def test_a_run_without_a_calibration_is_refused(
 ) -> None:
     """The error has the command that makes a calibration."""
     folder = calibration_in(tmp_path / "run", chosen, samples)
-    with pytest.raises(InputError, match=r"holds no calibration .*then make one with: vitbench calibr"):
+    with pytest.raises(InputError, match=r"holds no calibration .* with: vitbench calibrate"):
         calibrate.read(folder)
 
 
