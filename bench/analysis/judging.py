@@ -46,7 +46,7 @@ def _effects(
     for group, used in ((others, others), (chosen, comparisons)):
         spreads = _spreads(used, passes)
         for each in group:
-            spread = spreads.controls if each.is_control else spreads.of(each.factor)
+            spread = spreads.controls if each.is_control else spreads.of(each.stratum)
             found[each.key] = effect(passes[each.key], spread)
     return {each.key: found[each.key] for each in comparisons}
 
@@ -57,5 +57,5 @@ def _spreads(
     strata: dict[str, list[list[PassEstimate]]] = defaultdict(list)
     for each in comparisons:
         if not each.is_control:
-            strata[each.factor].append(passes[each.key])
+            strata[each.stratum].append(passes[each.key])
     return fit_spreads(strata, [passes[each.key] for each in comparisons if each.is_control])

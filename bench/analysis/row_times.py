@@ -61,7 +61,7 @@ def effect_of_whole(
     if share is None or is_withheld(samples):
         return {}
     bounds = [
-        None if bound is None else 1 / (1 - share + share / bound) - 1
+        None if bound is None else change_of_whole(share, bound)
         for bound in (speedup.value, speedup.low, speedup.high)
     ]
     wholes_s = [sample.whole_s for sample in measured if sample.whole_s]
@@ -71,6 +71,11 @@ def effect_of_whole(
         "of_whole_high": bounds[2],
         "whole_ms": 1e3 * statistics.median(wholes_s) if wholes_s else None,
     }
+
+
+def change_of_whole(share: float, speedup: float) -> float:
+    """Return how much faster a whole becomes, 0.01 is 1 %, where a share of its time is sped up."""
+    return 1 / (1 - share + share / speedup) - 1
 
 
 def _share(comparison: Comparison, measured: Sequence[Sample]) -> float | None:

@@ -20,6 +20,7 @@ from bench.arms import building
 from bench.arms.candidate import Candidate
 from bench.arms.compiling import compile_in_place
 from bench.arms.levels import lay_out, pinned_kernel
+from bench.arms.placebos import put_placebo
 from bench.records.comparison import Arm, Workload
 from bench.timing.clocks import Marks
 from vitcore.weights import tie
@@ -101,6 +102,7 @@ class MixedModel:
         """
         module: Any = building.blank_module(arm, self.workload, depth=self.depth, device="meta")
         tie(self.host.module, module)
+        put_placebo(module, arm.placebo)
         module.eval()
         lay_out(module.patcher, arm.layout)
         compile_in_place(module, arm.compile)

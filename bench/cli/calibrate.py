@@ -32,7 +32,7 @@ class CalibrateOptions(TypedDict):
     "--budget", type=duration, default="10m", show_default=True, help="Total time budget."
 )
 @click.option(
-    "--passes", type=click.IntRange(2), default=5, show_default=True, help="Fresh processes."
+    "--passes", type=click.IntRange(2), default=3, show_default=True, help="Fresh processes."
 )
 @click.option("--device", type=click.Choice(DEVICES), default="cpu", show_default=True)
 @click.option("--seed", type=int, default=0, show_default=True, help="Seed of the order.")
@@ -51,10 +51,12 @@ class CalibrateOptions(TypedDict):
 def calibrate(**options: Unpack[CalibrateOptions]) -> None:
     """Measure how often verdicts are wrong on this machine.
 
-    Compares identical stacks of layers, 21 layers with 20, and 51 with 50, and counts this suite's
-    verdicts. From the same samples it computes the verdicts of medians of one arm after the other,
-    and of pytest-benchmark's compare. Prints a table and a sentence; writes calibration.csv and a
-    plot. Continue an interrupted calibration with vitbench run --resume DIR, then --again DIR.
+    Measures arms of known cost like the candidates of vitbench run: inside a model, in as few
+    rounds. Placebos do the same work in other code, slower arms 5 % more products than an
+    attention; copies of the baseline are controls. Counts this suite's verdicts, and on the same
+    samples those of medians of one arm after the other, and of pytest-benchmark's compare. Prints a
+    table and a sentence; writes calibration.csv and a plot. Continue an interrupted calibration
+    with vitbench run --resume DIR, then --again DIR.
     """
     from bench.files.results_csv import write_rates
     from bench.report.calibration import calibration_figure, rates_table, sentence

@@ -87,7 +87,8 @@ class Arm:
     ``vitcore:attention=sdpa``, of another revision with ``@main``); of the other levels only
     ``precision`` then has a meaning: the type of the inputs. ``tree`` is the folder from which it
     is imported, if not the working directory. ``kernel`` pins attention's kernel, which PyTorch
-    would select otherwise.
+    would select otherwise. ``placebo`` names other code of the same work, which only a calibration
+    measures (``bench.suite.placebos``).
     """
 
     patcher: str = "conv"
@@ -100,6 +101,7 @@ class Arm:
     layout: str = "contiguous"
     factory: str | None = None
     tree: str | None = None
+    placebo: str = "none"
 
     def level(self, factor: str) -> str:
         """Return the arm's level of one factor, its name in a comparison."""
@@ -123,10 +125,12 @@ class Arm:
 
 # The baseline of every factor; chosen combinations are compared with it.
 DEFAULT_ARM = Arm()
-# The factors of ``vitbench compare`` and of chosen combinations; then those that a run can vary.
+# The factors of ``vitbench compare`` and of chosen combinations; after that of a calibration those
+# that a run can vary.
 OWN_FACTOR = "factory"
 CHOICE = "choice"
-FACTORS = tuple(each.name for each in fields(Arm) if each.name not in (OWN_FACTOR, "tree"))
+PLACEBO = "placebo"
+FACTORS = tuple(each.name for each in fields(Arm) if each.name not in (OWN_FACTOR, "tree", PLACEBO))
 # Factors that a run measures only on request: they matter once an implementation is chosen.
 ASKED_FACTORS = ("kernel", "layout")
 USUAL_FACTORS = tuple(name for name in FACTORS if name not in ASKED_FACTORS)
@@ -173,6 +177,14 @@ class Comparison:
     def baseline_name(self) -> str:
         """The baseline's level of the factor."""
         return self.baseline.level(self.factor)
+
+    @property
+    def stratum(self) -> str:
+        """Name of the comparisons that scatter alike: those of a factor.
+
+        A calibration's are those of a part of the model, as the arms of a run's factors are.
+        """
+        return self.workload.component if self.factor == PLACEBO else self.factor
 
     @property
     def is_control(self) -> bool:

@@ -10,7 +10,7 @@ from bench.analysis.rows import Analysis
 from bench.analysis.uneven_load import UnevenLoad
 from bench.analysis.verdicts import Controls
 from bench.records.arm_costs import MeasuredMemory, PredictedMemory, Survey
-from bench.records.calibration import Method, Rate
+from bench.records.calibration import Kind, Method, Rate
 from bench.records.comparison import SCHEMA, Arm, Comparison, Sample, Workload
 from bench.records.environment import Environment
 from bench.records.notes import Note, NoteKind
@@ -207,18 +207,19 @@ def make_survey(key: str = "", **changes: Any) -> Survey:
     return replace(survey, **changes)
 
 
-def make_rate(method: Method = Method.RUN, truth: float = 1.0, **changes: Any) -> Rate:
+def make_rate(method: Method = Method.RUN, kind: Kind = Kind.PLACEBO, **changes: Any) -> Rate:
     """Build a method's rates over twenty trials: none different, or all slower."""
-    found = 0 if truth == 1 else 20
+    found = 0 if kind.is_equal else 20
     rate = Rate(
         method=method,
-        truth=truth,
+        kind=kind,
+        truth=1.0 if kind.is_equal else 20 / 21,
         trials=20,
         different=found,
         slower=found,
         covered=0.95,
         half_width=0.012,
-        low=0.0 if truth == 1 else 0.832,
-        high=0.168 if truth == 1 else 1.0,
+        low=0.0 if kind.is_equal else 0.832,
+        high=0.168 if kind.is_equal else 1.0,
     )
     return replace(rate, **changes)

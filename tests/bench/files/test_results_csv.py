@@ -12,7 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from bench.files.results_csv import read_csv, write_csv, write_rates
-from bench.records.calibration import Method, Rate
+from bench.records.calibration import Kind, Method, Rate
 from bench.records.comparison import SCHEMA
 from bench.records.errors import InputError
 from bench.records.row import COLUMNS, Record
@@ -221,12 +221,13 @@ def test_a_row_with_a_cell_too_many_is_refused(path: Path, old: str, new: str) -
 
 def test_rates_have_a_row_each(tmp_path: Path) -> None:
     """calibration.csv has a row for each method and kind of trial, with one column per field."""
-    rates = [make_rate(), make_rate(Method.PYTEST_BENCHMARK, 20 / 21)]
+    rates = [make_rate(), make_rate(Method.PYTEST_BENCHMARK, Kind.SLOWER)]
     write_rates(tmp_path / "calibration.csv", rates)
     with (tmp_path / "calibration.csv").open(encoding="utf-8", newline="") as file:
         rows = list(csv.DictReader(file))
     assert list(rows[0]) == [field.name for field in fields(Rate)]
-    assert [(row["method"], float(row["truth"]), int(row["slower"])) for row in rows] == [
-        ("vitbench run", 1.0, 0),
-        ("pytest-benchmark compare", 20 / 21, 20),
+    columns = ("method", "kind", "truth", "slower", "of_whole")
+    assert [tuple(row[name] for name in columns) for row in rows] == [
+        ("vitbench run", "placebos", "1.0", "0", ""),
+        ("pytest-benchmark compare", "part 5 % slower", str(20 / 21), "20", ""),
     ]

@@ -117,6 +117,14 @@ def test_control(arm: str, is_control: bool) -> None:  # noqa: FBT001 (a case's 
     assert make_record(arm=arm, baseline="mha").is_control is is_control
 
 
+def test_alike_comparisons() -> None:
+    """Comparisons of one factor scatter alike; of placebos those of one part."""
+    assert make_comparison(factor="compile", component="block").stratum == "compile"
+    for component in record.PARTS:
+        made = make_comparison("rewritten", baseline="none", factor="placebo", component=component)
+        assert made.stratum == component
+
+
 def test_a_users_own_arms_have_names() -> None:
     """A comparison of a user's own arms is named by its inputs and the candidate."""
     sizes: dict[str, Any] = dict.fromkeys(("variant", "patch_size", "image_size", "batch_size"))

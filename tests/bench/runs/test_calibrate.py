@@ -9,93 +9,65 @@ from typing import Any
 import pytest
 
 from bench.analysis.calibration import JUDGES
+from bench.cli.output import progress
 from bench.files.run_folder import create_run_folder
-from bench.records.calibration import Method
+from bench.records.calibration import Kind, Method
 from bench.records.comparison import Arm, Comparison, Sample
 from bench.records.errors import InputError
 from bench.runs import calibrate
-from bench.runs.calibrate import STACK_PAIRS, comparisons
+from bench.runs.calibrate import comparisons
+from bench.runs.settings import RunSettings
+from bench.suite.placebos import SLOWER, WORKLOADS, true_speedup
 from helpers.journals import append_sample
-from helpers.records import (
-    make_comparison,
-    make_environment,
-    make_plan,
-    make_sample,
-)
+from helpers.records import make_comparison, make_environment, make_plan, make_sample
 
 TEN_MINUTES_S = 600.0
+KINDS = (Kind.COPY, Kind.PLACEBO, Kind.SLOWER)
 
 
-def truth_of(comparison: Comparison) -> float | None:
-    """Return the speed-up by the stacks' names; None for a control."""
+def kind_of(comparison: Comparison) -> Kind:
+    """Return the kind of a comparison of placebos, by the arm's name."""
     if comparison.is_control:
-        return None
-    layers = [
-        int(name.partition("#")[0].rpartition("_")[2])
-        for name in (comparison.baseline_name, comparison.arm_name)
-    ]
-    return layers[0] / layers[1]
-
-
-@pytest.mark.parametrize(
-    "kind", STACK_PAIRS, ids=lambda kind: f"{kind.arm}-against-{kind.baseline}"
-)
-def test_truths_are_those_of_the_stacks(kind: calibrate.StackPair) -> None:
-    """The known speed-up of a kind is the ratio of its layer counts."""
-    layers = [int(name.rpartition("_")[2]) for name in (kind.baseline, kind.arm)]
-    assert kind.truth == layers[0] / layers[1]
+        return Kind.COPY
+    return Kind.SLOWER if comparison.arm.placebo in SLOWER else Kind.PLACEBO
 
 
 def test_ten_minutes() -> None:
-    """Ten minutes hold each kind's stated number of comparisons, and a control per baseline."""
-    found = Counter(truth_of(each) for each, _ in comparisons(TEN_MINUTES_S, "cpu"))
-    assert {kind.truth: found[kind.truth] for kind in STACK_PAIRS} == {
-        kind.truth: kind.in_ten_minutes for kind in STACK_PAIRS
-    }
-    controls = [each for each, _ in comparisons(TEN_MINUTES_S, "cpu") if each.is_control]
-    baselines = {f"bench.suite.stacks:{kind.baseline}" for kind in STACK_PAIRS}
-    assert {each.baseline_name for each in controls} == baselines
-    assert found[None] == len(controls) >= 5
+    """Ten minutes hold at least a hundred placebos, thirty slower parts, and their controls."""
+    found = Counter(map(kind_of, comparisons(TEN_MINUTES_S, "cpu")))
+    assert found == {Kind.COPY: 48, Kind.PLACEBO: 112, Kind.SLOWER: 32}
 
 
-@pytest.mark.parametrize("budget_s", [60.0, 600.0, 3600.0])
+@pytest.mark.parametrize("budget_s", [10.0, 60.0, 600.0, 3600.0])
 @pytest.mark.parametrize("device", ["cpu", "cuda"])
 def test_keys_are_unique(budget_s: float, device: str) -> None:
     """At any length all keys are distinct and all comparisons are on the given device."""
-    found = [each for each, _ in comparisons(budget_s, device)]
+    found = comparisons(budget_s, device, 64)
     assert len({each.key for each in found}) == len(found)
     assert {each.workload.device for each in found} == {device}
-    assert {each.allow_different for each in found} == {True}
+    assert {each.workload.image_size for each in found} == {64}
 
 
-def test_more_time_is_more_comparisons() -> None:
-    """An hour has six times the comparisons of each kind; ten seconds still have two of each."""
-    hour, minute = (
-        Counter(truth_of(each) for each, _ in comparisons(budget_s, "cpu"))
-        for budget_s in (3600.0, 10.0)
-    )
-    for kind in STACK_PAIRS:
-        assert hour[kind.truth] == 6 * kind.in_ten_minutes
-        assert minute[kind.truth] == 2
-
-
-def test_small_differences_get_more_time() -> None:
-    """A comparison has its kind's weight; a control has the weight of identical arms."""
-    weights = {kind.truth: kind.weight for kind in STACK_PAIRS}
-    for each, weight in comparisons(TEN_MINUTES_S, "cpu"):
-        assert weight == weights[truth_of(each) or 1.0]
-    assert weights[1.0] < weights[20 / 21] < weights[50 / 51]
+@pytest.mark.parametrize(
+    ("budget_s", "workloads"), [(5.0, 1), (75.0, 2), (300.0, 8), (600.0, 16), (3600.0, 16)]
+)
+def test_less_time_is_fewer_workloads(budget_s: float, workloads: int) -> None:
+    """Less time leaves as many rounds to each workload, more time gives them more rounds."""
+    found = comparisons(budget_s, "cpu")
+    works = dict.fromkeys((c.workload.variant, c.workload.batch_size) for c in found)
+    assert list(works) == list(WORKLOADS[:workloads])
 
 
 def measured(comparison: Comparison, index: int) -> Sample:
-    """Build a sample whose times have the known speed-up of the stacks."""
-    baseline_s = 0.01 * (truth_of(comparison) or 1.0)
+    """Build a sample whose times have the known speed-up, of a part of a third of the model."""
+    baseline_s = 0.01 * true_speedup(comparison)
     wave = [1 + 0.001 * ((place * 7 + index) % 5 - 2) for place in range(12)]
     return make_sample(
         comparison,
         index,
         baseline_s=tuple(baseline_s * each for each in wave),
         arm_s=(0.01,) * 12,
+        share=1 / 3,
     )
 
 
@@ -107,18 +79,37 @@ def calibration_in(folder: Path, chosen: Sequence[Comparison], samples: Sequence
     return folder
 
 
+CALIBRATION = comparisons(60.0, "cpu")
+CANDIDATES = [each for each in CALIBRATION if not each.is_control]
+
+
 def test_a_calibration_is_scored_again_from_its_journal(tmp_path: Path) -> None:
     """Every method's rates for every kind of trial follow from the journal alone."""
-    chosen = [each for each, _ in comparisons(60.0, "cpu")]
-    samples = [measured(each, index) for index in range(2) for each in chosen]
-    found = calibrate.read(calibration_in(tmp_path / "run", chosen, samples))
-    assert {(rate.method, rate.truth) for rate in found.rates} == {
-        (method, kind.truth) for method in JUDGES for kind in STACK_PAIRS
-    }
-    ours = {rate.truth: rate for rate in found.rates if rate.method == next(iter(JUDGES))}
-    assert ours[1.0].different == 0
-    assert ours[20 / 21].slower == ours[20 / 21].trials == 2
-    assert len(found.results.records) == len(chosen)
+    samples = [measured(each, index) for index in range(2) for each in CALIBRATION]
+    found = calibrate.read(calibration_in(tmp_path / "run", CALIBRATION, samples))
+    *rates, difference = found.rates
+    assert [(rate.method, rate.kind) for rate in rates] == [
+        (method, kind) for method in JUDGES for kind in KINDS
+    ]
+    assert difference.kind is Kind.DIFFERENCE
+    copies, placebos, slower = rates[:3]
+    assert (copies.different, placebos.different) == (0, 0)
+    assert slower.slower == slower.trials == 2 * len(SLOWER)
+    assert slower.truth == pytest.approx(1 / 1.05, abs=2e-4)
+    assert slower.of_whole_truth == pytest.approx(1 / (1 + 0.05 / 3) - 1, abs=1e-4)
+    assert slower.of_whole == pytest.approx(slower.of_whole_truth, abs=1e-3)
+    assert len(found.results.records) == len(CALIBRATION)
+
+
+def test_the_verdicts_are_those_of_the_rows(tmp_path: Path) -> None:
+    """The first method says of every trial what results.csv says of it."""
+    samples = [measured(each, index) for index in range(3) for each in CALIBRATION]
+    found = calibrate.read(calibration_in(tmp_path / "run", CALIBRATION, samples))
+    rows = zip(map(kind_of, CALIBRATION), found.results.records, strict=True)
+    said = Counter((kind, row.verdict) for kind, row in rows)
+    for rate in found.rates[:3]:
+        assert rate.slower == said[rate.kind, "slower"]
+        assert rate.different == rate.slower + said[rate.kind, "faster"]
 
 
 @pytest.mark.parametrize(
@@ -126,38 +117,56 @@ def test_a_calibration_is_scored_again_from_its_journal(tmp_path: Path) -> None:
     [
         {"status": "crashed", "baseline_s": (), "arm_s": ()},
         {"baseline_s": (0.01,), "arm_s": (0.01,)},
+        {"uneven": tuple(range(6))},
     ],
-    ids=["crashed", "one pair"],
+    ids=["crashed", "one pair", "uneven load"],
 )
 def test_unmeasured_comparisons_are_not_trials(tmp_path: Path, changes: dict[str, Any]) -> None:
-    """Failed, skipped and too short comparisons do not count in any rate."""
-    chosen = [each for each, _ in comparisons(60.0, "cpu")]
-    candidates = [each for each in chosen if not each.is_control]
-    samples = [measured(each, 0) for each in chosen if each not in candidates[:1]]
-    lost = make_sample(candidates[0], **changes)
-    found = calibrate.read(calibration_in(tmp_path / "run", chosen, [*samples, lost]))
-    same = next(rate for rate in found.rates if rate.truth == 1.0)
-    assert same.trials == sum(truth_of(each) == 1.0 for each in candidates) - 1
+    """Failed, skipped and too short comparisons do not count, nor those that get no verdict."""
+    placebos = [each for each in CANDIDATES if kind_of(each) is Kind.PLACEBO]
+    samples = [measured(each, 0) for each in CALIBRATION if each != placebos[0]]
+    lost = make_sample(placebos[0], **changes)
+    found = calibrate.read(calibration_in(tmp_path / "run", CALIBRATION, [*samples, lost]))
+    same = next(rate for rate in found.rates if rate.kind is Kind.PLACEBO)
+    assert same.trials == len(placebos) - 1
+
+
+def stacks(baseline: str, arm: str) -> Comparison:
+    """Return a comparison of an earlier version: stacks of layers, in a module long moved."""
+    arms = [Arm(factory=f"old.place:{name}") for name in (baseline, arm)]
+    sizes: dict[str, Any] = dict.fromkeys(("variant", "patch_size", "image_size", "batch_size"))
+    made = make_comparison(factor="factory", component="callable", inputs="128,256", **sizes)
+    return replace(made, baseline=arms[0], arm=arms[1], allow_different=True)
 
 
 @pytest.mark.parametrize(
-    ("baseline", "arm", "trials"),
-    [("linear_20", "linear_22", 0), ("linear_21", "linear_20", 0), ("linear_20", "linear_21#3", 1)],
+    ("baseline", "arm", "kind", "truth"),
+    [
+        ("linear_20", "linear_20#2", Kind.SAME_STACK, 1.0),
+        ("linear_20", "linear_21#3", Kind.STACK_21, 20 / 21),
+        ("linear_50", "linear_51#3", Kind.STACK_51, 50 / 51),
+        ("linear_20", "linear_22", None, None),
+        ("linear_21", "linear_20", None, None),
+    ],
 )
-def test_only_stacks_of_known_speed_up_are_trials(
-    tmp_path: Path, baseline: str, arm: str, trials: int
+def test_calibrations_of_earlier_versions(
+    tmp_path: Path, baseline: str, arm: str, kind: Kind | None, truth: float | None
 ) -> None:
-    """Other pairs of stacks are not trials; the number of a copy is ignored."""
-    arms = [Arm(factory=f"old.place:{name}") for name in (baseline, arm)]
-    other = replace(CANDIDATES[0], baseline=arms[0], arm=arms[1])
-    samples = [measured(each, 0) for each in CALIBRATION] + [make_sample(other)]
-    folder = calibration_in(tmp_path / "run", [*CALIBRATION, other], samples)
-    ours = [rate for rate in calibrate.read(folder).rates if rate.method is Method.RUN]
-    assert sum(rate.trials for rate in ours) == len(CANDIDATES) + trials
+    """Their stacks are still scored, the number of a copy ignored; controls are no trials."""
+    compared = [
+        stacks(baseline, baseline),
+        stacks("linear_20", "linear_20#9"),
+        stacks(baseline, arm),
+    ]
+    samples = [make_sample(each, index) for each in compared for index in range(2)]
+    found = calibrate.read(calibration_in(tmp_path / "run", compared, samples)).rates
+    ours = {rate.kind: rate for rate in found if rate.method is Method.RUN}
+    assert ours.keys() == {Kind.SAME_STACK, *([kind] if kind else [])}
+    if kind:
+        assert ours[kind].trials == 1 + (kind is Kind.SAME_STACK)
+        assert ours[kind].truth == truth
 
 
-CALIBRATION = [each for each, _ in comparisons(60.0, "cpu")]
-CANDIDATES = [each for each in CALIBRATION if not each.is_control]
 OTHERS = [make_comparison("mha"), make_comparison("manual")]
 
 
@@ -171,9 +180,28 @@ OTHERS = [make_comparison("mha"), make_comparison("manual")]
     ids=["nothing measured", "no controls", "another run"],
 )
 def test_a_run_without_a_calibration_is_refused(
-    tmp_path: Path, chosen: list[Comparison], samples: list[Sample]
+    tmp_path: Path, chosen: Sequence[Comparison], samples: list[Sample]
 ) -> None:
     """The error has the command that makes a calibration."""
     folder = calibration_in(tmp_path / "run", chosen, samples)
-    with pytest.raises(InputError, match=r"holds no calibration .*make one with: vitbench calibr"):
+    with pytest.raises(InputError, match=r"holds no calibration .* with: vitbench calibrate"):
         calibrate.read(folder)
+
+
+@pytest.mark.slow
+@pytest.mark.long
+def test_a_small_calibration(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Fresh processes measure one small model's placebos inside it, each with its share."""
+    # Other tests may load this machine; that is no matter here.
+    monkeypatch.setattr(calibrate, "is_withheld", lambda _: False)
+    settings = RunSettings(
+        budget_s=45.0, passes=2, seed=0, command="test", folder=tmp_path / "run", lock=False
+    )
+    found = calibrate.calibrate(settings, "cpu", progress(), image_size=32)
+    assert [row.status for row in found.results.records] == ["ok"] * len(found.results.records)
+    counts = {rate.kind: rate.trials for rate in found.rates if rate.method is Method.RUN}
+    assert counts == {Kind.COPY: 3, Kind.PLACEBO: 7, Kind.SLOWER: 2, Kind.DIFFERENCE: 5}
+    for sample in found.results.samples:
+        assert sample.share is not None
+        assert len(sample.arm_s) >= 2
+    assert calibrate.read(tmp_path / "run").rates == found.rates
