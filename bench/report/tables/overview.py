@@ -118,13 +118,15 @@ def _rows(
 
 
 def _table(shown: Sequence[Cell], columns: Sequence[Column[Cell]]) -> Table:
-    """Rich table with one line for each row."""
+    """Rich table with one line for each row: where it is too narrow the last cell is cut."""
     table = new_table("What decided it", narrow=True)
     add_columns(table, columns, shown)
     table.show_edge = False
-    table.columns[-1].no_wrap, table.columns[-1].overflow = True, "ellipsis"
+    for column in table.columns[:-1]:
+        column.no_wrap = True
     for name, group in groupby(shown, columns[0].text):
         for place, cell in enumerate(group):
-            texts = [column.text(cell) for column in columns[1:]]
-            table.add_row(*map(Text, (name if place == 0 else "", *texts)))
+            *texts, last = [column.text(cell) for column in columns[1:]]
+            cut = Text(last, no_wrap=True, overflow="ellipsis")
+            table.add_row(*map(Text, (name if place == 0 else "", *texts)), cut)
     return table

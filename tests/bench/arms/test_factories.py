@@ -51,7 +51,7 @@ def test_making_an_arm_leaves_the_callers_random_numbers_alone() -> None:
     torch.manual_seed(7)
     expected = torch.rand(1)
     torch.manual_seed(7)
-    made("bench.suite.stacks:linear_20")
+    made("vitcore:attention=sdpa")
     inputs_of("2,3")
     assert torch.equal(torch.rand(1), expected)
 

@@ -14,7 +14,7 @@ def test_the_command_prints_tables(tmp_path: Path, capsys: pytest.CaptureFixture
     """Tables and notes go to standard output, progress goes to standard error."""
     cli.main([*SMALL, "--no-lock", "--out", str(tmp_path / "p")], standalone_mode=False)
     out, err = capsys.readouterr()
-    assert out.startswith("Time of one call: attention of B/32 b1 forward 64px sdpa, on cpu\n")
+    assert out.startswith("Time of one call: attention of B/32 b1 forward 64px, on cpu\n")
     assert "By component" in out
     assert "By operator" in out
     assert "A profiled call took ×" in out

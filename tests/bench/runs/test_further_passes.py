@@ -90,10 +90,10 @@ def test_a_spent_budget_ends_the_run(left_s: float, *, goes_on: bool) -> None:
 
 
 @pytest.mark.parametrize(
-    ("left_s", "seconds"), [(40.0, 40.0), (90.0, 45.0), (100.0, 50.0), (450.0, 45.0)]
+    ("left_s", "seconds"), [(40.0, 40.0), (89.0, 89.0), (100.0, 50.0), (450.0, 56.25)]
 )
 def test_further_passes_are_of_a_useful_length(left_s: float, seconds: float) -> None:
-    """The time left is divided into passes of about 45 s each."""
+    """The time left is divided into passes of about a minute each."""
     coming = following([10.0] * 4, spent=600 - REPORT_S - left_s)
     assert coming is not None
     assert coming.seconds == pytest.approx(seconds)

@@ -216,7 +216,8 @@ def test_where_compiled_blocks_are_measured(changes: dict[str, Any], components:
 
 def test_compiled_blocks_have_a_control_of_their_own() -> None:
     """Where compile_blocks is measured elsewhere than compile, each place has its control."""
-    rows = expand(COMPILE, Selection(variants=("B/32",), batch_sizes=(1,), devices=("cuda",)))
+    chosen = Selection(variants=("B/32",), batch_sizes=(1,), devices=("cuda",), modes=("forward",))
+    rows = expand(COMPILE, chosen)
     assert [(c.workload.component, c.arm_name) for c in rows] == [
         ("model", "eager"),
         ("model", "compile"),

@@ -155,6 +155,6 @@ def test_another_situation_can_be_picked(default_page: Path) -> None:
     """The list of situations shows one answer at a time; without a script all are shown."""
     with opened(default_page, PHONE) as tab:
         tab.locator("select[name=situation]").select_option("L/16 b8 forward, at fp32")
-        assert tab.locator("article.answer:visible .choice").inner_text() == "compile_blocks"
+        assert tab.locator("article.answer:visible .choice").inner_text() == "sdpa + compile_blocks"
         tab.emulate_media(media="print")
         assert tab.locator("article.answer:visible").count() == 12
