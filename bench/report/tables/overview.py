@@ -44,7 +44,7 @@ CELL_COLUMNS: tuple[Column[Cell], ...] = (
     words("factor", lambda cell: cell.part.factor),
     words("choice", lambda cell: cell.part.level),
     Column(heading="of the whole", text=effect_text),
-    Column(heading="others at most", text=others_text),
+    Column(heading="others\nat most", text=others_text),
     words("outcome", lambda cell: cell.outcome),
 )
 
