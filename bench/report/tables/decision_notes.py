@@ -28,7 +28,7 @@ def ratio(found: Interval) -> str:
 def rule(aim: Aim) -> str:
     """Rule of the choice, in one sentence."""
     how = {
-        "latency": "the arm of the largest likely gain of the whole (75 %; of a precision a verdict)",
+        "latency": "the arm of the largest likely gain of the whole (75 %; a precision by verdict)",
         "throughput": "the arm of highest throughput whose interval lies above the default",
         "memory": "the arm of least memory that saves at least 1 % of the default's",
         "energy": "the arm of least energy that saves at least 5 % of the default's",
