@@ -71,10 +71,11 @@ def error_of(gain: Interval) -> float:
 def rival_of(arm: str, gain: Interval, chosen: Interval) -> Rival:
     """Return a rival from its gain over the default and that of the choice.
 
-    Both were compared with the default in the same rounds and so share its errors, half of the
-    smaller variance if arms scatter alike. Without them their difference has the larger error.
+    Their errors are taken as independent. They share the default's, but most of an error is the
+    arm's own from process to process: without the default's, 87 % of the intervals of differences
+    between placebos held the truth.
     """
-    error = max(error_of(gain), error_of(chosen))
+    error = math.hypot(error_of(gain), error_of(chosen))
     return Rival(arm=arm, log_gain=math.log(gain.value / chosen.value), error=error)
 
 
