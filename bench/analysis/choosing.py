@@ -169,7 +169,7 @@ class _Arms:
     @property
     def _lost(self) -> list[str]:
         """Arms left out since they were slower by far on a smaller workload."""
-        return [r.arm for r in self.rows if (r.error or "").startswith(FAR_SLOWER)]
+        return [r.arm for r in self.rows if _has_lost(r)]
 
     def _matters(self, arm: str) -> bool:
         """Return whether an arm can change the whole by more than delta; by latency alone."""
@@ -179,8 +179,13 @@ class _Arms:
         return gain.high > 1 + self.rule.delta
 
 
+def _has_lost(record: Record) -> bool:
+    """Return whether an arm was left out since it was slower by far on a smaller workload."""
+    return (record.error or "").startswith(FAR_SLOWER)
+
+
 def _is_unmeasured(record: Record, gains: Mapping[str, Interval | None]) -> bool:
     """Return whether an arm that might be chosen has no measurement to choose by."""
-    if record.is_control or record.arm in OTHER_ALGORITHMS:
+    if record.is_control or record.arm in OTHER_ALGORITHMS or _has_lost(record):
         return False
     return record.status not in ("ok", "wrong") or gains.get(record.arm, _KNOWN) is None

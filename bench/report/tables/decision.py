@@ -217,7 +217,7 @@ def decision_markdown(decisions: Sequence[Decision], aim: Aim, *, brief: bool = 
         return []
     shown = [each for each in decisions if each.level == BEST] if brief else decisions
     columns = (*BRIEF_COLUMNS, _full_column(decisions)) if brief else _COLUMNS
-    notes = decision_notes(shown, aim)
+    notes = decision_notes(shown, aim, brief=brief)
     return [
         f"**{title(aim)}**, on {escaped(decisions[0].device_name)}:",
         "",

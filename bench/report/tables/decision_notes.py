@@ -14,6 +14,7 @@ from bench.report.units import pays_off, scientific, times, times_within
 UNMEASURED = (
     "not measured as a whole; a run by this objective measures it if its --budget has time."
 )
+_COMPILING = "compiling"
 OTHERS = (
     "What was not chosen could gain at most that much of the whole (95 %); "
     "a longer run lowers the bound."
@@ -37,12 +38,16 @@ def rule(aim: Aim) -> str:
     return f"Of each factor {how}, if its error is within {bound}; otherwise the default."
 
 
-def decision_notes(decisions: Sequence[Decision], aim: Aim) -> list[str]:
-    """Notes on the decisions, each once with its situations; the rule and the bound first."""
+def decision_notes(decisions: Sequence[Decision], aim: Aim, *, brief: bool = False) -> list[str]:
+    """Notes on the decisions, each once with its situations; the rule and the bound first.
+
+    ``brief`` leaves out when compiling pays off, which is a note for each situation.
+    """
     places: dict[str, list[Decision]] = defaultdict(list)
     for decision in decisions:
         for note in _notes(decision, aim):
-            places[note].append(decision)
+            if not (brief and note.startswith(_COMPILING)):
+                places[note].append(decision)
     return [
         rule(aim),
         *([OTHERS] if any(map(has_bound, decisions)) else []),
@@ -86,7 +91,7 @@ def _notes(decision: Decision, aim: Aim) -> Iterator[str]:
         names = " and ".join(part.factor for part in borrowed)
         yield f"{names} chosen by measurements at batch {borrowed[0].batch_size}."
     if whole is not None and whole.break_even_images is not None:
-        yield f"compiling {pays_off(whole.break_even_images)}."
+        yield f"{_COMPILING} {pays_off(whole.break_even_images)}."
 
 
 def _unmeasured(decision: Decision) -> Iterator[str]:

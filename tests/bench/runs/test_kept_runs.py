@@ -15,7 +15,7 @@ from bench.runs.state import load
 ROOT = Path(__file__).parents[3]
 REFERENCE = ROOT / "results/reference"
 RUNS = sorted(path.parent for path in REFERENCE.glob("*/results.csv"))
-CALIBRATION = REFERENCE / "calibration-amd-epyc-zen4-2-cores"
+CALIBRATION = REFERENCE / "calibration-amd-epyc-avx2-2-cores"
 # Processors may differ in the last digit of a sum.
 PRECISION = 1e-9
 

@@ -7,9 +7,10 @@ import pytest
 from bench.analysis.aim import Aim
 from bench.analysis.decision import decide
 from bench.records.comparison import CHOICE
+from bench.records.errors import FAR_SLOWER
 from bench.report.tables.decision import DECISION_COLUMNS, choice_text, decision_markdown
 from bench.report.tables.decision_notes import decision_notes
-from helpers.decisions import arm, control, only, repeats, run
+from helpers.decisions import arm, control, failed, only, repeats, run
 
 MEMORY = Aim(objective="memory")
 
@@ -73,3 +74,22 @@ def test_a_note_on_both_levels_names_the_situation_once() -> None:
     assert "B/16 b8 forward: attention chosen by measurements at batch 1." in notes
     places = "B/16 b1 forward at fp32, B/16 b8 forward at fp32"
     assert f"{places}: only the patcher differs, as it was measured." in notes
+
+
+def test_brief_notes_leave_out_when_compiling_pays_off() -> None:
+    """That is a note for each situation."""
+    rows = run(control(CHOICE), arm(CHOICE, "linear+bf16", 2.0, break_even_images=400))
+    full, brief = (decision_notes([only(rows)], Aim(), brief=brief) for brief in (False, True))
+    assert [note for note in full if note not in brief] == [
+        "B/16 b1 forward: compiling pays off after 400 images."
+    ]
+
+
+def test_an_arm_that_lost_by_far_is_not_called_unmeasured() -> None:
+    """It was left out for that."""
+    lost = failed("precision", "bf16", "skipped")
+    lost = lost.__class__(**lost.__dict__ | {"error": f"{FAR_SLOWER}fp32 on a smaller workload"})
+    found = only([control("precision"), lost])
+    assert not any("was not measured" in note for note in decision_notes([found], Aim()))
+    assert found.parts[0].status == "chosen"
+    assert found.parts[0].bound_of_whole == 0.0

@@ -83,7 +83,7 @@ def test_what_does_not_matter_is_a_sentence_instead_of_rows() -> None:
 
 def test_undecided_rows_come_last() -> None:
     """Below the headings the open rows follow all others."""
-    text = printed(data(default_run(half=0.15)))
+    text = printed(data(default_run(half=0.13)))
     outcomes = re.findall(
         r" (chosen|open)\b.*$", text[text.index("What decided it") :], re.MULTILINE
     )
