@@ -66,7 +66,7 @@ def test_the_chances_beyond_the_bound_sum_to_5_percent(rivals: list[Rival]) -> N
     """Unless the bound is 0; and it lies between that of the worst alone and Bonferroni's."""
     bound = math.log1p(upper_bound(rivals))
     chance = sum(each.chance_beyond(bound) for each in rivals)
-    assert chance == pytest.approx(0.05, abs=1e-4) if bound > 0 else chance <= 0.05
+    assert chance == pytest.approx(0.05, abs=1e-4) if bound > 1e-9 else chance <= 0.05
     alone, bonferroni = (max(r.upper(count) for r in rivals) for count in (1, len(rivals)))
     assert max(alone, 0.0) - 1e-9 <= bound <= max(bonferroni, 0.0) + 1e-9
 

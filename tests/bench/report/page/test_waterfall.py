@@ -77,7 +77,7 @@ def test_steps_have_their_values_as_text() -> None:
     assert texts["patcher: conv"] == "does not matter: at most 0.2 %"
     assert texts["all together"] == "×2.28 (2.25 to 2.31), 105 ms"
     wide = {each.name: each.text for each in default_answers(0.15)[0].steps}
-    assert wide["attention: sdpa"].endswith("; others: at most 1.5 %")
+    assert wide["attention: sdpa"].endswith("; open (mha, mha_weights): at most 2.3 %")
     assert wide["compile: compile_blocks"].endswith("; open (eager): at most 3.1 %")
 
 
