@@ -1,12 +1,15 @@
 """The order of the tests, and a finished run that tests read or copy."""
 
 import os
+from collections.abc import Iterator
 
 import pytest
 
 from helpers.processes import SMALLEST, command, ended, environment, started
 from helpers.runs import FinishedRun
 from helpers.shared import made_once
+from helpers.variants import TINY
+from vitcore.config import VARIANTS
 
 # Without a choice the comparisons are the same on any machine.
 _ASKED = (
@@ -17,6 +20,34 @@ _ASKED = (
 
 # Runs of tests compute everything, and leave the user's cache alone.
 os.environ["VITBENCH_CACHE"] = "off"
+# torch.compile starts a pool of processes, each of which imports the compiler, and compiles a
+# program to see whether the CPU's own instructions can be used: two thirds of a small compilation.
+os.environ.setdefault("TORCHINDUCTOR_COMPILE_THREADS", "1")
+os.environ.setdefault("TORCHINDUCTOR_VEC_ISA_OK", "1")
+
+
+@pytest.fixture(scope="module")
+def tiny() -> Iterator[None]:
+    """Add the variant ``Ti/16`` of two narrow layers to the published ones."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setitem(VARIANTS, "Ti/16", TINY)
+        yield
+
+
+@pytest.fixture(scope="module")
+def barely_trained() -> Iterator[None]:
+    """Train the reader of digits for one epoch, which suffices for two arms to agree."""
+    from bench.costs import top1
+
+    def forget() -> None:
+        top1.trained.cache_clear()
+        top1._answers.cache_clear()
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(top1, "_EPOCHS", 1)
+        forget()
+        yield
+        forget()
 
 
 @pytest.fixture(scope="session")

@@ -12,14 +12,15 @@ from bench.suite.work import config_for
 from vitcore import costs
 from vitcore.config import ATTENTIONS, PATCHERS, VARIANTS
 
-# Four patches: the widths of ViT-B at little work.
+pytestmark = pytest.mark.usefixtures("tiny")
+# Four patches of two narrow layers.
 SMALL = Workload(
     component="model",
     mode="forward",
     device="cpu",
-    variant="B/32",
-    patch_size=32,
-    image_size=64,
+    variant="Ti/16",
+    patch_size=16,
+    image_size=32,
     batch_size=3,
 )
 TRAIN = replace(SMALL, mode="train")
@@ -86,7 +87,7 @@ def test_a_wrong_training_count_is_reported(monkeypatch: pytest.MonkeyPatch) -> 
 
 def test_a_wrong_forward_count_is_reported(monkeypatch: pytest.MonkeyPatch) -> None:
     """The arithmetic of another model is reported as a difference."""
-    other = costs.model(config_for(replace(SMALL, image_size=96)))
+    other = costs.model(config_for(replace(SMALL, image_size=48)))
     monkeypatch.setattr(costs, "cost_of", lambda *_: other)
     told = said(Arm(), SMALL)
     assert told is not None
@@ -103,7 +104,7 @@ def test_the_fast_path_is_left_as_it_was(
     torch.backends.mha.set_fastpath_enabled(enabled)
     try:
         counted_flops(Arm(attention="mha"), SMALL)
-        monkeypatch.setattr(counting, "random_inputs", lambda _: torch.empty(1, 3, 32, 32))
+        monkeypatch.setattr(counting, "random_inputs", lambda _: torch.empty(1, 3, 16, 16))
         with pytest.raises(ValueError, match="image has shape"):
             counted_flops(Arm(), SMALL)
         assert torch.backends.mha.get_fastpath_enabled() is enabled

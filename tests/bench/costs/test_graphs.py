@@ -11,10 +11,12 @@ from bench.costs.graphs import graphs_of
 from bench.records.arm_costs import Graphs
 from bench.records.comparison import Arm, Workload
 from helpers.records import make_workload
+from helpers.variants import TINY
 from vitcore.config import ViTConfig
 
-MODEL = make_workload(component="model", variant="B/32", patch_size=32, image_size=64)
-BLOCK = make_workload(component="block", variant="B/32", patch_size=32, image_size=64)
+pytestmark = pytest.mark.usefixtures("tiny")
+MODEL = make_workload(component="model", variant="Ti/16", image_size=32)
+BLOCK = make_workload(component="block", variant="Ti/16", image_size=32)
 
 
 class Linear(nn.Module):
@@ -78,9 +80,9 @@ def test_breaks_are_counted(
 
 
 def test_every_block_breaks_by_itself(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Twelve blocks with one break each have twelve breaks per call."""
+    """Two blocks with one break each have two breaks per call."""
     monkeypatch.setattr("vitcore.model.EncoderBlock", lambda config: Linear(config, breaks))
-    assert graphs_of(Arm(compile="compile_blocks"), MODEL).breaks == 12
+    assert graphs_of(Arm(compile="compile_blocks"), MODEL).breaks == TINY["depth"]
 
 
 def test_a_branch_on_the_batch_size_recompiles(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -31,6 +31,7 @@ from vitcore.attention import build_attention
 from vitcore.config import ViTConfig
 from vitcore.patchers import build_patcher
 
+NARROW = {"width": 256, "heads": 4, "image_size": 112}
 ATTENTION = {FLASH, EFFICIENT, CUDNN_ATTENTION, MATH, NATIVE_MHA}
 PRECISIONS = (torch.float32, torch.bfloat16)
 
@@ -69,8 +70,8 @@ def test_attentions_dispatch_their_kernels(
     attention: str, inference: str, train: str, dtype: torch.dtype
 ) -> None:
     """nn.MultiheadAttention is three arms: its fast path, with weights and without."""
-    module = build_attention(ViTConfig.from_name("B/16", attention=attention)).to(dtype)
-    x_BND = torch.randn(2, 197, 768, dtype=dtype)
+    module = build_attention(ViTConfig.from_name("B/16", attention=attention, **NARROW)).to(dtype)
+    x_BND = torch.randn(2, 50, 256, dtype=dtype)
     for training, name in ((False, inference), (True, train)):
         names = dispatched(module, x_BND, train=training)
         assert names & ATTENTION == {name}
@@ -81,9 +82,9 @@ def test_attentions_dispatch_their_kernels(
 @pytest.mark.parametrize("train", [False, True])
 def test_patchers_dispatch_a_convolution_or_a_product(dtype: torch.dtype, *, train: bool) -> None:
     """One patcher has a convolution, the others a product, and none an attention."""
-    image_BCHW = torch.randn(2, 3, 224, 224, dtype=dtype)
+    image_BCHW = torch.randn(2, 3, 112, 112, dtype=dtype)
     for patcher in ("conv", "unfold", "linear"):
-        module = build_patcher(ViTConfig.from_name("B/16", patcher=patcher)).to(dtype)
+        module = build_patcher(ViTConfig.from_name("B/16", patcher=patcher, **NARROW)).to(dtype)
         names = dispatched(module, image_BCHW, train=train)
         assert any("convolution" in name for name in names) is (patcher == "conv")
         assert multiplied(names) is (patcher != "conv")
@@ -125,8 +126,8 @@ def test_a_call_without_kernels_has_no_names() -> None:
 @pytest.mark.slow
 def test_inductor_differs_from_other_backends() -> None:
     """Inductor fuses the softmax of the hand-written attention; products stay a library's."""
-    config = ViTConfig.from_name("B/16", attention="manual")
-    x_BND = torch.randn(2, 197, 768)
+    config = ViTConfig.from_name("B/16", attention="manual", **NARROW)
+    x_BND = torch.randn(2, 50, 256)
     for backend, compiled in (("inductor", True), ("eager", False)):
         torch.compiler.reset()
         module = build_attention(config)
