@@ -27,6 +27,8 @@ WORKLOAD = Workload(
     device="cpu",
 )
 
+TINY_MODEL = replace(WORKLOAD, component="model", variant="Ti/16", patch_size=16, image_size=16)
+
 
 def small(*grids: Grid) -> list[Comparison]:
     """Every comparison of some grids at the small size."""
@@ -57,6 +59,7 @@ def test_the_reference_is_float64_without_fused_kernels() -> None:
     assert type(reference.module).__name__ == "ManualAttention"
 
 
+@pytest.mark.usefixtures("tiny")
 @pytest.mark.parametrize("arm_first", [False, True])
 @pytest.mark.parametrize("attention", ["mha", "manual"])
 @pytest.mark.parametrize("patcher", ["conv", "unfold", "linear"])
@@ -72,7 +75,7 @@ def test_every_weight_of_an_arm_is_initialised(
     try:
         comparison = Comparison(
             factor="patcher",
-            workload=replace(WORKLOAD, component="model"),
+            workload=TINY_MODEL,
             baseline=Arm(),
             arm=Arm(patcher=patcher, attention=attention),
         )

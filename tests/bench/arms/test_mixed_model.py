@@ -33,8 +33,9 @@ from bench.timing.clocks import WallMarks
 from helpers.clocks import FakeClock
 from helpers.records import make_workload
 
+pytestmark = pytest.mark.usefixtures("tiny")
 DEPTH = 3
-WORK = make_workload(component="model", variant="B/32", patch_size=32, image_size=64, batch_size=2)
+WORK = make_workload(component="model", variant="Ti/16", image_size=32, batch_size=2)
 PATCHERS = {"linear": Arm(patcher="linear"), "unfold": Arm(patcher="unfold")}
 ATTENTIONS = {
     "mha_weights": Arm(attention="mha_weights"),

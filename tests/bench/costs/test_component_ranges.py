@@ -17,18 +17,20 @@ from bench.costs.component_ranges import component_ranges
 from bench.costs.profiler import spans_of
 from bench.records.call_profile import BETWEEN, CALL_COMPONENTS, Span
 from bench.records.comparison import Arm, Workload
-from vitcore.config import ATTENTIONS, PATCHERS, VARIANTS
+from helpers.variants import TINY
+from vitcore.config import ATTENTIONS, PATCHERS
 
+pytestmark = pytest.mark.usefixtures("tiny")
 SMALL = Workload(
     component="block",
     mode="train",
     device="cpu",
-    variant="B/32",
-    patch_size=32,
-    image_size=64,
+    variant="Ti/16",
+    patch_size=16,
+    image_size=32,
     batch_size=2,
 )
-DEPTH = VARIANTS["B/32"]["depth"]
+DEPTH = TINY["depth"]
 FORWARD = {"patcher", "embedding", "norm", "attention", "MLP", "head", BETWEEN}
 
 

@@ -12,19 +12,21 @@ from bench.records.call_profile import CALL_COMPONENTS
 from bench.records.comparison import Arm, Workload
 from bench.records.errors import InputError
 from bench.worker import memory as alone
+from helpers.variants import TINY
 from vitcore import costs
 from vitcore.config import ViTConfig
 
+pytestmark = pytest.mark.usefixtures("tiny")
 SMALL = Workload(
     component="model",
     mode="train",
     device="cpu",
-    variant="B/16",
+    variant="Ti/16",
     patch_size=16,
     image_size=64,
     batch_size=2,
 )
-PARAMETERS = costs.model(ViTConfig.from_name("B/16", image_size=64)).parameters
+CONFIG = ViTConfig(**TINY, image_size=64)
 
 
 def case(mode: str = "train", **levels: Any) -> Case:
@@ -50,14 +52,19 @@ ARMS: list[dict[str, Any]] = [
 @pytest.mark.parametrize("levels", ARMS, ids=lambda levels: "-".join(levels.values()))
 def test_prediction_of_a_block(mode: str, levels: dict[str, Any]) -> None:
     """A block is predicted within five percent, for every arm that changes its memory."""
-    check(Case(workload=replace(BLOCK, mode=mode), arm=Arm(**levels)))
+    # The library's own scratch in half types is known to a few percent of a usual block only.
+    half: dict[str, Any] = {"variant": "B/16", "batch_size": 1} if "precision" in levels else {}
+    check(Case(workload=replace(BLOCK, mode=mode, **half), arm=Arm(**levels)))
 
 
 @pytest.mark.parametrize("mode", ["forward", "train"])
 @pytest.mark.parametrize("patcher", ["conv", "unfold"])
 def test_prediction_of_a_model(mode: str, patcher: str) -> None:
     """A whole model is predicted with its gradients and its optimizer's state."""
-    check(case(mode, patcher=patcher))
+    each = case(mode, patcher=patcher)
+    # The library's own scratch in a convolution is little beside a usual model only.
+    variant = "B/16" if patcher == "conv" else "Ti/16"
+    check(replace(each, workload=replace(each.workload, variant=variant)))
 
 
 def check(each: Case) -> None:
@@ -72,8 +79,10 @@ def test_sizes_of_kinds() -> None:
     found = predict(case())
     assert sum(found.by_kind.values()) == found.total_bytes
     assert set(found.by_kind) <= set(MEMORY_KINDS)
-    assert found.by_kind["parameters"] == 4 * PARAMETERS
-    assert found.by_kind["optimizer"] == pytest.approx(8 * PARAMETERS, rel=0.001)
+    assert found.by_kind["parameters"] == 4 * costs.model(CONFIG).parameters
+    assert found.by_kind["optimizer"] == pytest.approx(
+        8 * costs.model(CONFIG).parameters, rel=0.001
+    )
 
 
 def test_inference_keeps_nothing() -> None:
@@ -114,8 +123,8 @@ def test_activations_grow_with_the_batch_and_parameters_do_not() -> None:
 
 
 def test_nothing_is_allocated_to_predict() -> None:
-    """A model and batch too large for memory are predicted like any other."""
-    huge = replace(SMALL, variant="H/14", patch_size=14, image_size=224, batch_size=10_000)
+    """A batch too large for memory is predicted like any other."""
+    huge = replace(SMALL, image_size=224, batch_size=10**8)
     assert predict(Case(workload=huge, arm=Arm())).total_bytes > 2**40
 
 
@@ -138,15 +147,14 @@ def test_components_make_up_the_whole(component: str, mode: str) -> None:
 
 def test_parameters_belong_to_their_component() -> None:
     """Each component has the arithmetic's parameters, and AdamW two values for each."""
-    config = ViTConfig.from_name("B/16", image_size=64)
     parts = predict(case()).by_component
     counted = {
-        "patcher": costs.patcher(config),
-        "embedding": costs.embedding(config),
-        "attention": costs.attention(config) * config.depth,
-        "MLP": costs.mlp(config) * config.depth,
-        "norm": costs.norm(config) * (2 * config.depth),
-        "head": costs.head(config),
+        "patcher": costs.patcher(CONFIG),
+        "embedding": costs.embedding(CONFIG),
+        "attention": costs.attention(CONFIG) * CONFIG.depth,
+        "MLP": costs.mlp(CONFIG) * CONFIG.depth,
+        "norm": costs.norm(CONFIG) * (2 * CONFIG.depth),
+        "head": costs.head(CONFIG),
     }
     assert {name: parts[name]["parameters"] for name in counted} == {
         name: 4 * cost.parameters for name, cost in counted.items()

@@ -176,6 +176,7 @@ def test_new_targets_alone_are_ok(gate: Gate) -> None:
     assert done.returncode == 0, done.stdout + done.stderr
 
 
+@pytest.mark.long
 def test_an_unmeasurable_gate_exits_with_2(gate: Gate) -> None:
     """A tree that does not import exits with code 2."""
     broken = ("--target", "layers.broken:make", "--input", "256,64")
@@ -184,6 +185,7 @@ def test_an_unmeasurable_gate_exits_with_2(gate: Gate) -> None:
     assert "Could not be measured" in found.summary
 
 
+@pytest.mark.long
 def test_max_error_sets_the_accepted_difference(tmp_path: Path) -> None:
     """--max-error may exceed the tolerance; without a survey other metrics are not gated."""
     near = {"layers/wrong.py": CHANGES["layers/wrong.py"]}

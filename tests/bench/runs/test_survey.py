@@ -292,6 +292,7 @@ def test_any_end_of_a_process_costs_one_case(tmp_path: Path) -> None:
 
 
 @pytest.mark.slow
+@pytest.mark.long
 def test_the_next_run_keeps_what_is_the_same(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
