@@ -200,7 +200,9 @@ def test_a_small_calibration(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) ->
     found = calibrate.calibrate(settings, "cpu", progress(), image_size=32)
     assert [row.status for row in found.results.records] == ["ok"] * len(found.results.records)
     counts = {rate.kind: rate.trials for rate in found.rates if rate.method is Method.RUN}
-    assert counts == {Kind.COPY: 3, Kind.PLACEBO: 7, Kind.SLOWER: 2, Kind.DIFFERENCE: 5}
+    # Arms that were drawn for unequal numbers of blocks have no difference from the same calls.
+    assert 0 < counts.pop(Kind.DIFFERENCE) <= 5
+    assert counts == {Kind.COPY: 3, Kind.PLACEBO: 7, Kind.SLOWER: 2}
     for sample in found.results.samples:
         assert sample.share is not None
         assert len(sample.arm_s) >= 2
