@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from bench.analysis.closure import Difference, differences
 from bench.analysis.estimates import CONFIDENCE, Interval, estimate_pass, geometric
 from bench.analysis.judging import judge_run
-from bench.analysis.row_times import change_of_whole
+from bench.analysis.row_times import change_of_whole, median_share
 from bench.analysis.rows import estimates
 from bench.analysis.verdicts import ALIKE_SHARE, Judgement, verdict
 from bench.records.calibration import Kind, Method, Rate
@@ -42,8 +42,7 @@ class Trial:
     @cached_property
     def share(self) -> float | None:
         """Share of the baseline's part in the time of its model; None if measured alone."""
-        found = [each.share for each in self.samples if each.share is not None]
-        return median(found) if found else None
+        return median_share(self.samples)
 
 
 @dataclass(frozen=True)

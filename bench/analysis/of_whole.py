@@ -5,6 +5,7 @@ from collections.abc import Iterable, Sequence
 
 from bench.analysis.estimates import Interval
 from bench.analysis.gains import WHOLES, Part, Repeats, speedup_of
+from bench.analysis.row_times import change_of_whole
 from bench.records.row import Record
 
 # A speed-up nearer to 1 says nothing about the share of its part.
@@ -40,7 +41,7 @@ def expected_speedup(
 
 
 def _log_saved(speedup: float, share: float) -> float:
-    return -math.log(1 - share + share / speedup)
+    return math.log1p(change_of_whole(share, speedup))
 
 
 def _half_width(speedup: Interval, share: float) -> float:

@@ -85,7 +85,12 @@ def _share(comparison: Comparison, measured: Sequence[Sample]) -> float | None:
         return None
     if not comparison.is_inside:
         return 1.0 if workload.component in ("block", "model") else None
-    shares = [sample.share for sample in measured if sample.share is not None]
+    return median_share(measured)
+
+
+def median_share(samples: Sequence[Sample]) -> float | None:
+    """Return the median share of the baseline's part over passes; None if measured alone."""
+    shares = [sample.share for sample in samples if sample.share is not None]
     return statistics.median(shares) if shares else None
 
 

@@ -1,6 +1,6 @@
 """Build the placebos of ``bench.suite.placebos`` around parts of a model, with the parts' weights.
 
-Each takes the part that it stands for, calls the same kernels on the same shapes and strides, and
+Each wraps the part that it replaces, calls the same kernels on the same shapes and strides, and
 holds no parameters but that part's.
 
 Axes: B batch, C channels, H and W image rows and columns, N tokens, R tokens of all images, D token
@@ -136,10 +136,10 @@ def _attentions(model: ViT) -> Mapping[str, _Builder]:
 
 
 def put_placebo(model: ViT, name: str) -> None:
-    """Put a placebo in the place of every part that it stands for, in place.
+    """Replace every part of a kind by a placebo, in place.
 
     The model has a convolution as patcher, ``sdpa`` as attention, and the weights that the placebo
-    shall have. ``none`` leaves it as it is. Raises ValueError for an unknown name.
+    is to have. ``none`` leaves it as it is. Raises ValueError for an unknown name.
     """
     if name == Arm.placebo:
         return

@@ -1,7 +1,7 @@
 """Placebos: arms of known cost, with which ``vitbench calibrate`` tests the suite itself. No torch.
 
 A placebo computes the same mathematics with the same kernels on the same shapes as the baseline, in
-other Python code: its true speed-up is 1, but unlike a copy of the baseline it stands for a
+other Python code: its true speed-up is 1, but unlike a copy of the baseline it represents a
 candidate. A slower arm computes 5 % more products than the baseline's attention. Its truth is
 the ratio of the two numbers of floating-point operations; its time also has one more kernel call.
 

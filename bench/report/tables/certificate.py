@@ -11,7 +11,7 @@ from bench.records.comparison import DEFAULT_ARM, OBJECTIVES
 from bench.report.labels import grouped, situation_name
 from bench.report.units import bound, duration
 
-# Nobody waits longer for a bound.
+# A longer time to halve a bound is not printed.
 _MOST_S = 2 * 3600.0
 _SURE = f"({100 * CONFIDENCE:.0f} %)"
 
