@@ -130,14 +130,17 @@ def differences(before: Environment, now: Environment) -> list[str]:
 
 def machine_differences(first: Environment, second: Environment) -> list[str]:
     """Return the differences of two machines, such as ``CPU (AMD EPYC against Intel Xeon)``."""
-    found = _unequal(first, second, _MACHINE)
-    return [f"{label} ({one} against {two})" for label, one, two in found]
+    return _opposed(first, second, _MACHINE)
 
 
 def version_differences(first: Environment, second: Environment) -> list[str]:
     """Return the differences of what was measured and with which versions, on two machines."""
     # The code of two commits differs, too.
     names = _VERSIONS[:-1] if first.commit != second.commit else _VERSIONS
+    return _opposed(first, second, names)
+
+
+def _opposed(first: Environment, second: Environment, names: tuple[str, ...]) -> list[str]:
     found = _unequal(first, second, names)
     return [f"{label} ({one} against {two})" for label, one, two in found]
 
