@@ -83,7 +83,7 @@ def test_an_interrupt_keeps_the_prediction(tmp_path: Path) -> None:
         assert none_left(tmp_path)
     assert done.returncode == 130
     assert done.stderr.splitlines()[-1] == "vitbench: interrupted"
-    assert "L/16 b1 forward sdpa: interrupted: not measured" in done.stdout
+    assert "L/16 b1 forward: interrupted: not measured" in done.stdout
     assert not list((tmp_path / "tmp").glob("vitbench-[!l]*"))
 
 
@@ -96,7 +96,7 @@ def test_a_crash_inside_a_profile_is_one_line(tmp_path: Path) -> None:
     assert "Traceback" not in done.stderr
     assert done.stdout == ""
     last = done.stderr.splitlines()[-1]
-    assert last.startswith("vitbench: L/16 b1 forward sdpa was not profiled (crashed): ")
+    assert last.startswith("vitbench: L/16 b1 forward was not profiled (crashed): ")
     assert "the process was ended by SIGSEGV" in last
     assert last.endswith("; try another --precision, --attention or --compile")
     assert not (tmp_path / "p").exists()
