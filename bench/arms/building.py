@@ -16,6 +16,7 @@ from torch import Tensor, nn
 
 from bench.arms.agreement import Agreement, beyond_tolerance, gradient_error, relative_error
 from bench.arms.candidate import Candidate, seeded
+from bench.arms.drawn_weights import WithoutDraws, draw_weights
 from bench.arms.levels import cross_entropy
 from bench.arms.tensors import Inputs, Leaves
 from bench.records.comparison import Arm, Comparison, Workload
@@ -25,7 +26,7 @@ from bench.usercode.imports import import_from
 from vitcore.attention import build_attention
 from vitcore.blocks import EncoderBlock
 from vitcore.config import ViTConfig
-from vitcore.model import ViT, initialise
+from vitcore.model import ViT
 from vitcore.patchers import build_patcher
 from vitcore.weights import transfer
 
@@ -97,20 +98,17 @@ def random_inputs(workload: Workload) -> Tensor:
 def build_module(arm: Arm, workload: Workload, **changes: Any) -> nn.Module:
     """Build an arm's module with seeded random weights, float32 on the workload's device.
 
-    ``changes`` are further fields of the config. One-dimensional parameters get noise on top of
-    their constants: zero biases would hide a mistake. The vitcore of ``arm.tree`` builds the module
+    ``changes`` are further fields of the config. The vitcore of ``arm.tree`` builds the module
     where the arm names one; raises InputError if it cannot.
     """
     changes = {"patcher": arm.patcher, "attention": arm.attention, **changes}
-    with seeded(workload.device), torch.device(workload.device), torch.no_grad():
-        if arm.tree is None:
-            module = _COMPONENTS[workload.component](config_for(workload, **changes))
-        else:
-            module = build_from(Path(arm.tree), workload, changes)
-        module.apply(initialise)
-        for parameter in module.parameters():
-            if parameter.dim() == 1:
-                parameter.add_(torch.randn_like(parameter), alpha=0.02)
+    with seeded(workload.device), torch.device(workload.device):
+        with WithoutDraws():
+            if arm.tree is None:
+                module = _COMPONENTS[workload.component](config_for(workload, **changes))
+            else:
+                module = build_from(Path(arm.tree), workload, changes)
+        draw_weights(module)
     return module
 
 

@@ -18,9 +18,9 @@ from bench.suite.availability import check_devices
 from bench.suite.placebos import SLOWER, WORKLOADS, comparisons_of, true_speedup, workload_of
 from bench.usercode.spec import FunctionRef, parse_arm
 
-# In this time each comparison of all workloads gets about 3 s, as in a default run. A shorter
-# calibration has fewer workloads, so that the rounds of each stay those of a run.
-_TEN_MINUTES_S = 600.0
+# A default run has six workloads. A shorter calibration has fewer, a longer one more: the time of
+# each stays that of a run.
+_WORKLOADS_PER_S = 6 / 600.0
 # Truth of the stacks of layers that earlier versions compared, by the names of their functions.
 _STACKS = {
     ("linear_20", "linear_20"): (Kind.SAME_STACK, 1.0),
@@ -41,7 +41,7 @@ def comparisons(
     budget_s: float, device: str, image_size: int = USUAL_PIXELS
 ) -> tuple[Comparison, ...]:
     """Return the comparisons that the budget covers, with their controls."""
-    count = max(round(len(WORKLOADS) * budget_s / _TEN_MINUTES_S), 1)
+    count = max(round(_WORKLOADS_PER_S * budget_s), 1)
     works = [workload_of(*each, device, image_size) for each in WORKLOADS[:count]]
     return tuple(each for work in works for each in comparisons_of(work))
 

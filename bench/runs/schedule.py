@@ -25,7 +25,7 @@ _PRECISION_SHARE = 0.12
 _SURVEY_SHARE = 0.07
 _CHOICE_SHARE = 0.1
 # Target seconds of a further pass: short ones start too many processes, long ones adapt too late.
-_FURTHER_PASS_S = 60.0
+_FURTHER_PASS_S = 100.0
 # Minimum pairs and seconds of a comparison in a further pass.
 _LEAST_PAIRS = 10
 _LEAST_S = 1.0
