@@ -40,6 +40,8 @@ PREDICTIONS = (
     "tests/bench/costs/test_memory_prediction.py::test_prediction_of_a_block",
 )
 REFERENCE = Path("results/reference")
+# What a kept run has beside its journal.
+RECORDS = ("plan", "environment")
 # The commands between these lines of results/README.md compare the kept runs of each machine.
 BESIDE = re.compile(
     r"(?<=^<!-- runs side by side -->\n).*?(?=^<!-- end of runs -->$)", re.MULTILINE | re.DOTALL
@@ -188,9 +190,16 @@ def _keep(run: Path, kept: Path) -> None:
     shutil.rmtree(kept, ignore_errors=True)
     kept.mkdir(parents=True)
     shutil.copy(run / "journal.jsonl", kept)
-    for name, key, value in (("plan", "run_id", kept.name), ("environment", "host", "a machine")):
-        record = json.loads((run / f"{name}.json").read_text("utf-8")) | {key: value}
+    records = {name: json.loads((run / f"{name}.json").read_text("utf-8")) for name in RECORDS}
+    records["plan"] |= {"run_id": kept.name, "command": _without_out(records["plan"]["command"])}
+    records["environment"] |= {"host": "a machine"}
+    for name, record in records.items():
         (kept / f"{name}.json").write_text(json.dumps(record, indent=1) + "\n", "utf-8")
+
+
+def _without_out(command: str) -> str:
+    """Return a run's command without the folder that it was written to."""
+    return re.sub(r" --out[ =]\S+", "", command)
 
 
 @nox.session

@@ -37,7 +37,7 @@ from bench.records.notes import Note
 from bench.records.row import Record
 from bench.report.notebook_result import ComparisonResult
 from bench.suite.availability import check_devices
-from bench.suite.grid import CONTROL_SHARE, against_first
+from bench.suite.own_arms import CONTROL_SHARE, against_first
 from bench.timing.clocks import clock_for
 from bench.timing.device import found_devices
 from bench.timing.rounds import MAX_OWN_ROUNDS, Rounds

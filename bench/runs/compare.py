@@ -10,7 +10,7 @@ from bench.runs.settings import RunSettings, run_folder
 from bench.runs.state import RunState
 from bench.runs.tasks import probe
 from bench.suite.availability import check_devices
-from bench.suite.grid import CONTROL_SHARE, against_first
+from bench.suite.own_arms import CONTROL_SHARE, against_first
 from bench.usercode.sources import digests
 from bench.usercode.spec import ArmSpec, FunctionRef, InputSpec
 

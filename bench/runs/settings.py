@@ -11,7 +11,7 @@ from bench.files.run_folder import check_run_folder, new_run_id
 from bench.records.comparison import Comparison
 from bench.records.plan import Plan
 from bench.runs.worktrees import has_changes, head_of
-from bench.suite.grid import CONTROL_SHARE
+from bench.suite.own_arms import CONTROL_SHARE
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -2,11 +2,10 @@
 
 import pkgutil
 import random
-import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from importlib import import_module
-from itertools import chain, count, product
+from itertools import product
 from pathlib import Path
 from types import ModuleType
 
@@ -20,7 +19,6 @@ from bench.records.comparison import (
     MODES,
     USUAL_FACTORS,
     USUAL_PIXELS,
-    Arm,
     Comparison,
     Workload,
 )
@@ -53,9 +51,6 @@ LARGEST_BATCH = 10**10
 # Default modes of each device: a ViT is rarely trained on a CPU.
 MODES_OF = {"cpu": ("forward",), "cuda": MODES}
 Measure = Callable[[Comparison], None]
-COPY_SUFFIX = re.compile(r"#[0-9]+$")
-# A control gets this share of a candidate's time: a large effect is enough to raise an alarm.
-CONTROL_SHARE = 0.25
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -242,35 +237,3 @@ def comparisons(selection: Selection) -> tuple[Comparison, ...]:
             "give --modes train"
         )
     return found
-
-
-def distinct(names: Sequence[str]) -> list[str]:
-    """Number the names that occur more than once: ``a.py:f``, ``a.py:f#2``."""
-    found: list[str] = []
-    for name in names:
-        copies = (f"{COPY_SUFFIX.sub('', name)}#{number}" for number in count(2))
-        found.append(next(each for each in chain([name], copies) if each not in found))
-    return found
-
-
-def against_first(
-    names: Sequence[str],
-    workload: Workload,
-    *,
-    precision: str,
-    cache: str,
-    allow_different: bool,
-) -> tuple[Comparison, ...]:
-    """Return comparisons of each of a user's arms with the first: the control comes first."""
-    baseline, *_ = arms = [Arm(factory=each, precision=precision) for each in distinct(names)]
-    return tuple(
-        Comparison(
-            factor="factory",
-            workload=workload,
-            baseline=baseline,
-            arm=arm,
-            cache=cache,
-            allow_different=allow_different,
-        )
-        for arm in arms
-    )

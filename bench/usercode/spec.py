@@ -14,7 +14,7 @@ from pathlib import Path
 
 from bench.records.comparison import OWN
 from bench.records.errors import InputError
-from bench.suite.grid import COPY_SUFFIX
+from bench.suite.own_arms import COPY_SUFFIX
 from bench.usercode.sources import module_spec, origin_of
 from bench.usercode.vitcore_spec import VitcorePart, read_part
 from vitcore.config import known

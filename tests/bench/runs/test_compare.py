@@ -6,18 +6,14 @@ from typing import Any
 
 import pytest
 from click.testing import CliRunner
-from hypothesis import given, settings
-from hypothesis import strategies as st
 
 from bench.__main__ import cli
 from bench.records.errors import InputError
 from bench.runs.compare import CompareRequest
 from bench.runs.settings import RunSettings
-from bench.suite.grid import distinct
 from bench.usercode.spec import inputs_for, precision_of, read_arm
 
 SDPA, MANUAL = "vitcore:attention=sdpa", "vitcore:attention=manual"
-NAMES = ["a.py:f", "a.py:f#2", "a.py:f#3", "a.py:g", "a.py:f2"]
 
 
 @pytest.fixture(name="own")
@@ -87,18 +83,6 @@ def test_keys_are_unique(given: tuple[str, str, str]) -> None:
     found = request_of(*given).comparisons
     assert len({each.key for each in found}) == 3
     assert [each.is_control for each in found] == [True, False, False]
-
-
-@settings(deadline=None)
-@given(names=st.lists(st.sampled_from(NAMES), max_size=8))
-def test_distinct_names(names: list[str]) -> None:
-    """Repeated names are numbered, single names are unchanged, and all are distinct."""
-    found = distinct(names)
-    assert len(set(found)) == len(found)
-    for before, after in zip(names, found, strict=True):
-        assert after.partition("#")[0] == before.partition("#")[0]
-    if len(set(names)) == len(names):
-        assert found == names
 
 
 @pytest.mark.parametrize(
