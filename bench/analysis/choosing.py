@@ -103,7 +103,7 @@ class _Arms:
             contenders=self.may_be_better,
             of_whole=effect_on_whole(best) if best else None,
             rivals=self.rivals,
-            status=cell_status(self.rivals, self.rule.delta),
+            status=cell_status(self.rivals, self.rule.delta, is_default=self.best is None),
             is_known=has_gain,
             has_no_data=(bool(self.gains) and not has_gain)
             or (control is not None and control.status != "ok"),

@@ -14,8 +14,9 @@ The rule, for each device, variant, mode and batch size:
    are named as contenders.
 5. A factor measured only at other batch sizes is judged at the nearest of them.
 6. The combination is measured as one arm, because effects do not simply multiply; one that differs
-   in a single part is that part's row, if it was measured inside the model. The default arm
-   replaces a combination that fails, exceeds the error bound, or is not better.
+   in a single part is that part's row, if it was measured inside the model. There its speed-up is
+   the weighted mean of its own measurement and that of its parts, unless the two differ. The
+   default arm replaces a combination that fails, exceeds the error bound, or is not better.
 """
 
 import math
@@ -34,7 +35,7 @@ from bench.analysis.gains import (
     speedup_of,
 )
 from bench.analysis.of_whole import effect_on_whole, expected_speedup
-from bench.analysis.regret import combined_bound, seconds_to_halve
+from bench.analysis.regret import combined_bound, mean_of, seconds_to_halve
 from bench.records.comparison import CHOICE, DEFAULT_ARM, DELTA, OBJECTIVES, Arm
 from bench.records.row import Record
 
@@ -86,10 +87,23 @@ class Decision:
         return seconds_to_halve([part.rivals for part in self.parts], spent_s)
 
     @property
-    def speedup(self) -> Interval | None:
-        """Speed-up of the whole by the combination over the default arm; None if not measured."""
+    def measured(self) -> Interval | None:
+        """Speed-up of the combination as a whole over the default arm; None if not measured."""
         row = self.combined
         return None if row is None else effect_on_whole(row) or speedup_of(row)
+
+    @property
+    def speedup(self) -> Interval | None:
+        """Best estimate of that speed-up; None if the combination was not measured as a whole.
+
+        Inside the model the combination and its parts are two measurements of one number: their
+        weighted mean, unless they differ.
+        """
+        found, expected, row = self.measured, self.expected, self.combined
+        is_inside = row is not None and row.factor == CHOICE and row.is_inside
+        if not is_inside or found is None or expected is None or self.differs:
+            return found
+        return mean_of(found, expected)
 
     @property
     def has_no_data(self) -> bool:
@@ -100,7 +114,7 @@ class Decision:
     @property
     def differs(self) -> bool:
         """Whether the measured and the expected speed-up differ, by their difference's interval."""
-        found, expected = self.speedup, self.expected
+        found, expected = self.measured, self.expected
         if found is None or expected is None or not (found.low and expected.low):
             return False
         halves = (

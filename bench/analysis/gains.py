@@ -81,11 +81,15 @@ def rivals_of(gains: Mapping[str, Interval], level: str) -> tuple[Rival, ...]:
     return tuple(rival_of(arm, gain, gains[level]) for arm, gain in gains.items() if arm != level)
 
 
-def cell_status(rivals: Sequence[Rival], delta: float) -> str:
-    """Return the status of a cell by the rivals of its choice."""
+def cell_status(rivals: Sequence[Rival], delta: float, *, is_default: bool) -> str:
+    """Return the status of a cell by the rivals of its choice.
+
+    An arm replaces the default only where it may change the whole by more than ``delta``, so that
+    what does not matter is left at the default.
+    """
     if upper_bound(rivals) > delta:
         return OPEN
-    return DOES_NOT_MATTER if _reach(rivals) <= math.log1p(delta) else CHOSEN
+    return DOES_NOT_MATTER if is_default and _reach(rivals) <= math.log1p(delta) else CHOSEN
 
 
 def _reach(rivals: Sequence[Rival]) -> float:

@@ -68,6 +68,21 @@ def error_of(gain: Interval) -> float:
     return math.log(gain.high / gain.low) / 2 / _TWO_SIDED
 
 
+def mean_of(first: Interval, second: Interval) -> Interval:
+    """Return the mean of two independent measurements of one gain, weighted by inverse variances.
+
+    One without an interval, or with one of no width, leaves the first as it is.
+    """
+    errors = (error_of(first), error_of(second))
+    if not all(math.isfinite(error) and error > 0 for error in errors):
+        return first
+    weights = [error**-2 for error in errors]
+    logs = [math.log(each.value) for each in (first, second)]
+    value = math.fsum(w * log for w, log in zip(weights, logs, strict=True)) / sum(weights)
+    half = _TWO_SIDED / math.sqrt(sum(weights))
+    return Interval(*(math.exp(value + end) for end in (0.0, -half, half)))
+
+
 def rival_of(arm: str, gain: Interval, chosen: Interval) -> Rival:
     """Return a rival from its gain over the default and that of the choice.
 

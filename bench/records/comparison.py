@@ -182,8 +182,11 @@ class Comparison:
     def stratum(self) -> str:
         """Name of the comparisons that scatter alike: those of a factor.
 
-        A calibration's are those of a part of the model, as the arms of a run's factors are.
+        A calibration's are those of a part of the model, as the arms of a run's factors are. A
+        combination inside a model is exchanged block by block, as compiled blocks are.
         """
+        if self.factor == CHOICE and self.is_inside:
+            return "compile"
         return self.workload.component if self.factor == PLACEBO else self.factor
 
     @property

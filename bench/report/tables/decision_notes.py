@@ -69,7 +69,7 @@ def _place(decision: Decision) -> str:
 
 
 def _notes(decision: Decision, aim: Aim) -> Iterator[str]:
-    whole, found, expected = decision.combined, decision.speedup, decision.expected
+    whole, found, expected = decision.combined, decision.measured, decision.expected
     if decision.has_no_data:
         yield f"{aim.objective} was not measured, so nothing can be chosen by it."
         return
@@ -119,7 +119,7 @@ def _unmeasured(decision: Decision) -> Iterator[str]:
 
 def refuted(decision: Decision) -> str:
     """Why the combination of the chosen parts is not chosen."""
-    whole, found = decision.combined, decision.gain or decision.speedup
+    whole, found = decision.combined, decision.gain or decision.measured
     name = combination_name(decision.combination)
     if whole is None or whole.status != "ok":
         return f"as a whole {name} is {whole.status}: {whole.error}" if whole else ""

@@ -302,6 +302,39 @@ def test_a_whole_differs_from_its_expected_speedup(speedup: float, differs: bool
     assert only(records).differs is differs
 
 
+def inside(speedup: float, width: float) -> list[Record]:
+    """Return a run's rows of parts inside a model, and of their combination with an interval."""
+    part = {"component": "block", "cache": "model"}
+    bounds = {"speedup_low": speedup / width, "speedup_high": speedup * width}
+    wholes = {"of_whole": speedup - 1, "of_whole_low": speedup / width - 1}
+    parts = [
+        arm(factor, name, 1.10, **part, of_whole=0.10, of_whole_low=0.08, of_whole_high=0.12)
+        for factor, name in (("attention", "sdpa"), ("compile", "compile_blocks"))
+    ]
+    whole = arm(CHOICE, "sdpa+compile_blocks", speedup, **part, **bounds, **wholes)
+    return [*parts, control(CHOICE, **part), replace(whole, of_whole_high=speedup * width - 1)]
+
+
+def test_a_combination_and_its_parts_are_two_measurements() -> None:
+    """Inside the model the speed-up is their weighted mean, narrower than each of them."""
+    found = only(inside(1.1, 1.2))
+    assert found.speedup is not None
+    assert found.expected is not None
+    assert found.measured == Interval(1.1, 1.1 / 1.2, 1.1 * 1.2)
+    assert found.expected.value == pytest.approx(1.21)
+    assert found.measured.value < found.speedup.value < found.expected.value
+    assert found.speedup.value > 1.2
+    widths = [(each.high or 0) / (each.low or 1) for each in (found.speedup, found.expected)]
+    assert 1 < widths[0] < widths[1]
+
+
+def test_one_that_differs_from_its_parts_counts_alone() -> None:
+    """Effects that do not multiply are those of the combination."""
+    found = only(inside(1.0, 1.01))
+    assert found.differs
+    assert found.speedup == found.measured
+
+
 @given(
     speedups=st.lists(st.floats(0.2, 5.0), min_size=1, max_size=5),
     objective=st.sampled_from(OBJECTIVES[:2]),

@@ -14,6 +14,7 @@ from bench.analysis.regret import (
     error_of,
     expected_regret,
     interval_of,
+    mean_of,
     rival_of,
     seconds_to_halve,
     upper_bound,
@@ -121,6 +122,29 @@ def test_a_likely_gain_is_not_halved_by_time() -> None:
     assert seconds_to_halve([[rival(0.05, 0.01)]], 60.0) is None
     halved = seconds_to_halve([[rival(0.0, 0.01)]], 60.0)
     assert halved == pytest.approx(180.0, rel=0.05)
+
+
+@given(means=st.tuples(*[st.floats(-1, 1)] * 2), errors=st.tuples(*[st.floats(0.01, 0.5)] * 2))
+def test_the_mean_of_two_measurements(
+    means: tuple[float, float], errors: tuple[float, float]
+) -> None:
+    """Lies between them, nearer to the more precise one, with the error of both together."""
+    first, second = (
+        Interval(*(math.exp(mean + end * 1.959964 * error) for end in (0, -1, 1)))
+        for mean, error in zip(means, errors, strict=True)
+    )
+    found = mean_of(first, second)
+    shares = np.array(errors) ** -2 / np.sum(np.array(errors) ** -2)
+    assert math.log(found.value) == pytest.approx(float(shares @ np.array(means)), abs=1e-9)
+    assert error_of(found) == pytest.approx(np.sum(np.array(errors) ** -2) ** -0.5, rel=1e-4)
+    assert mean_of(second, first).value == pytest.approx(found.value)
+
+
+@pytest.mark.parametrize("second", [Interval(1.2), Interval(1.2, 1.2, 1.2)])
+def test_without_a_width_the_first_stands(second: Interval) -> None:
+    """A measurement without an interval says nothing about another."""
+    first = Interval(1.0, 0.9, 1.1)
+    assert mean_of(first, second) == first
 
 
 @given(gain=GAINS, chosen=GAINS, error=ERRORS)

@@ -4,7 +4,7 @@ import json
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from bench.analysis.aim import Aim
@@ -104,6 +104,7 @@ def test_a_choice_that_is_given_up_is_named() -> None:
     half=st.floats(0.001, 0.2),
     delta=st.sampled_from([0.01, 0.02, 0.05]),
 )
+@example(gain=0.0234375, half=0.02734375, delta=0.05)
 def test_statuses_follow_the_bounds(gain: float, half: float, delta: float) -> None:
     """A cell is open exactly where its bound exceeds delta."""
     verdict = "faster" if gain - half > 0 else "undecided"
