@@ -139,17 +139,19 @@ def timed(call: Call, clock: Clock) -> float:
     return float(end - start)
 
 
-def queued(call: Call, clock: Clock, calls: int) -> float:
-    """Return the seconds of one of several calls between which the device's queue is not drained.
+def burst(call: Call, calls: int) -> Call:
+    """Return several calls as one, between which the device's queue is not drained."""
 
-    Caches are warm.
-    """
-
-    def burst() -> None:
+    def made() -> None:
         for _ in range(calls):
             call()
 
-    return timed(burst, clock) / calls
+    return made
+
+
+def queued(call: Call, clock: Clock, calls: int) -> float:
+    """Return the seconds of one call of a burst. Caches are warm."""
+    return timed(burst(call, calls), clock) / calls
 
 
 def is_settled(calls_s: Sequence[float]) -> bool:

@@ -4,6 +4,7 @@ import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from functools import partial
+from statistics import median
 from typing import Any
 
 from bench.arms.build_and_check import called
@@ -11,7 +12,7 @@ from bench.arms.groups import ArmGroup, arm_group
 from bench.arms.rotation import Rotation, copies_for
 from bench.records.comparison import Comparison, Sample
 from bench.timing.device import peak_bytes
-from bench.timing.rounds import queued, timed, without_collector
+from bench.timing.rounds import burst, timed, without_collector
 from bench.timing.turns import Turns, has_enough
 from bench.worker.group_session import (
     BASELINE,
@@ -27,8 +28,11 @@ from bench.worker.group_session import (
 # Maximum share of a group's time for settling, or these seconds if that is more.
 _SETTLE_SHARE = 0.1
 _SETTLE_S = 0.3
-_QUEUED_S = 0.2
-_QUEUED_CALLS = (2, 20)
+# Bursts of queued calls of each arm, an even number, since each order is followed by its reverse;
+# their seconds, and the limits of their calls.
+_BURSTS = 4
+_BURST_S = 0.05
+_BURST_CALLS = (2, 20)
 
 
 @dataclass(kw_only=True)
@@ -180,20 +184,28 @@ def _with_times(sample: Sample, session: GroupSession, turns: Turns, name: str) 
 def _queue(session: GroupSession, made: _Prepared, turns: Turns) -> dict[str, float]:
     """Return by name the seconds of a call while the device's queue is never empty; none on a CPU.
 
-    An arm that raises gets an error in ``turns``; the baseline's exception propagates.
+    The arms take turns burst by burst. One that raises gets an error in ``turns``; the baseline's
+    exception propagates.
     """
-    found: dict[str, float] = {}
-    least, most = _QUEUED_CALLS
     if session.clock.last_wall_s is None or session.stop():
-        return found
-    for name, arm in made.arms.items():
-        if name in turns.errors:
-            continue
-        try:
-            calls = int(_QUEUED_S / max(turns.times_s[name][-1], 1e-9))
-            found[name] = queued(arm.once, session.clock, min(max(calls, least), most))
-        except (Exception, SystemExit) as error:
-            if name == BASELINE:
-                raise
-            turns.errors[name] = error
-    return found
+        return {}
+    calls = {name: _calls_of(turns.times_s[name][-1]) for name in made.arms.keys() - turns.errors}
+    bursts = Turns(
+        calls={name: burst(made.arms[name].once, count) for name, count in calls.items()},
+        first=BASELINE,
+        clock=session.clock,
+        watch=session.watch,
+        seed=session.seed,
+    )
+    for _ in range(_BURSTS):
+        bursts.round()
+        session.is_alive()
+    turns.errors |= bursts.errors
+    kept = calls.keys() - bursts.errors
+    return {name: median(bursts.times_s[name]) / calls[name] for name in kept}
+
+
+def _calls_of(call_s: float) -> int:
+    """Return the number of calls of a burst."""
+    least, most = _BURST_CALLS
+    return min(max(int(_BURST_S / max(call_s, 1e-9)), least), most)

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import replace
+from itertools import groupby
 from pathlib import Path
 from typing import Any
 
@@ -263,6 +264,27 @@ def test_a_device_clock_gives_wall_and_queued_times(own: Own) -> None:
         assert each.arm_queued_s > 0
         assert each.resolution_s == DeviceClock.resolution_s
     assert samples["raises_late"].status == "crashed"
+
+
+def test_bursts_of_queued_calls_take_turns(tmp_path: Path) -> None:
+    """After the rounds each arm has four bursts, and no arm has all of them in a row."""
+    code = """
+        def noting(name):
+            def work(x):
+                with open(__file__ + ".log", "a") as log:
+                    log.write(name)
+                return x + 1
+            return work
+        def right(): return noting("r")
+        def other(): return noting("o")
+    """
+    path = write(tmp_path / "arms.py", code)
+    arms = [compare(f"{path}:right", f"{path}:{name}") for name in ("right", "other")]
+    samples = measured(*arms, clock=DeviceClock())
+    assert all(each.arm_queued_s for each in samples.values())
+    # Four bursts of at most twenty calls of the baseline, its copy and the other.
+    latest = Path(f"{path}.log").read_text("utf-8")[-4 * 3 * 20 :]
+    assert len(list(groupby(latest))) >= 4
 
 
 def test_an_arm_that_raises_in_a_full_queue_is_its_own_result(tmp_path: Path) -> None:
