@@ -1,4 +1,4 @@
-"""The yardstick: one plain encoder block, timed next to every comparison.
+"""The yardstick: one plain encoder block, timed among the rounds of every comparison.
 
 Histories are ratios to it, so that a faster machine does not look like a faster model. It is
 frozen: it uses nothing of vitcore and is never optimised, since a change would break every history.
@@ -6,6 +6,8 @@ frozen: it uses nothing of vitcore and is never optimised, since a change would 
 Axes: B batch, N tokens, D token width.
 """
 
+import time
+from collections.abc import Callable
 from functools import cache
 from statistics import median
 
@@ -15,7 +17,9 @@ from torch import Tensor, nn
 from bench.timing.clocks import clock_for
 from bench.timing.rounds import timed, without_collector
 
-_CALLS = 3
+_LEAST_CALLS = 3
+# Seconds between two calls among the rounds: they take about a hundredth of the time.
+_EVERY_S = 3.0
 # ViT-B/16 on one image of 224 x 224 pixels.
 _TOKENS, _WIDTH, _HEADS, _MLP_WIDTH = 197, 768, 12, 3072
 
@@ -51,10 +55,29 @@ def _ready(device: str) -> tuple[Yardstick, Tensor]:
     return block.to(device), x_BND.to(device)
 
 
-def yardstick_s(device: str) -> float:
-    """Return the seconds of one call in float32: the median of three after a warm-up call."""
-    block, x_BND = _ready(device)
-    clock = clock_for(device)
-    with torch.inference_mode(), without_collector():
-        block(x_BND)
-        return median(timed(lambda: block(x_BND), clock) for _ in range(_CALLS))
+class YardstickTimes:
+    """Times of the yardstick among the rounds of a group, in float32; ``now_s`` is a clock."""
+
+    def __init__(self, device: str, now_s: Callable[[], float] = time.monotonic) -> None:
+        self._device, self._now_s = device, now_s
+        self._times_s: list[float] = []
+        self._last_s = now_s()
+
+    def between_rounds(self) -> None:
+        """Time a call, unless the last one was a moment ago."""
+        if self._now_s() - self._last_s >= _EVERY_S:
+            self._times_s.append(self._call_s())
+            self._last_s = self._now_s()
+
+    def median_s(self) -> float:
+        """Return the median of at least three calls; those that are lacking are made now."""
+        while len(self._times_s) < _LEAST_CALLS:
+            self._times_s.append(self._call_s())
+        return median(self._times_s)
+
+    def _call_s(self) -> float:
+        """Return the seconds of a call, after one that makes its weights as warm as every time."""
+        block, x_BND = _ready(self._device)
+        with torch.inference_mode(), without_collector():
+            block(x_BND)
+            return timed(lambda: block(x_BND), clock_for(self._device))

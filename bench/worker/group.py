@@ -127,7 +127,7 @@ def _take_turns(
         "measure_s": measure_s / len(ready),
         "prepare_s": prepare_s / len(ready),
         "calm_wait_s": waited_s / len(ready),
-        "yardstick_s": session.yardstick(),
+        "yardstick_s": session.yardstick_s(),
         "called_s": turns.called_s / len(ready),
         "peak_memory_bytes": peak_bytes(session.device),
     }
@@ -160,7 +160,7 @@ def _run(session: GroupSession, turns: Turns, made: _Prepared, left_s: float) ->
             break
         turns.round()
         turns.drop_hopeless()
-        session.is_alive()
+        session.after_round()
 
 
 def _with_times(sample: Sample, session: GroupSession, turns: Turns, name: str) -> Sample:

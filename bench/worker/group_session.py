@@ -12,6 +12,7 @@ from bench.records.comparison import Arm, Comparison, Sample, Workload
 from bench.timing.clocks import Clock
 from bench.timing.device import fresh_memory
 from bench.timing.rounds import MAX_ROUNDS, Call, Watch, timed
+from bench.timing.yardstick import YardstickTimes
 from bench.usercode.failures import failure
 
 # The names of the baseline and of its copy among the arms of a group.
@@ -26,8 +27,8 @@ class GroupSession:
     checking and first calls. ``stop`` returns True when the current round should be the last;
     ``is_alive`` is called after each arm made ready and after each round.
     ``failed`` receives an exception; the sample keeps its first line. ``compiled`` is the folder of
-    the compilers' caches; without one, first calls are not recorded. ``yardstick`` returns the
-    seconds of the yardstick, or None. ``await_calm`` waits for a calm machine and returns the
+    the compilers' caches; without one, first calls are not recorded. ``yardstick`` is timed
+    among the rounds. ``await_calm`` waits for a calm machine and returns the
     seconds that it waited. ``checked`` are the keys of comparisons checked before.
     """
 
@@ -42,13 +43,23 @@ class GroupSession:
     is_alive: Callable[[], None] = lambda: None
     failed: Callable[[BaseException], None] = lambda _: None
     compiled: Path | None = None
-    yardstick: Callable[[], float | None] = lambda: None
+    yardstick: YardstickTimes | None = None
     await_calm: Callable[[], float] = lambda: 0.0
 
     @property
     def device(self) -> str:
         """Device of the arms."""
         return self.comparisons[0].workload.device
+
+    def after_round(self) -> None:
+        """Give a sign of life, and time the yardstick where that leaves warm caches alone."""
+        self.is_alive()
+        if self.yardstick is not None and self.comparisons[0].cache != "warm":
+            self.yardstick.between_rounds()
+
+    def yardstick_s(self) -> float | None:
+        """Return the seconds of the yardstick; None without one."""
+        return None if self.yardstick is None else self.yardstick.median_s()
 
 
 def name_in_group(comparison: Comparison) -> str:

@@ -165,7 +165,7 @@ def _call(session: GroupSession, made: _Inside, left_s: float) -> None:
             if found := _drawn(session, made, source):
                 made.calls.append(found)
                 session.watch.pair()
-            session.is_alive()
+            session.after_round()
 
 
 def _drawn(session: GroupSession, made: _Inside, source: random.Random) -> CallTimes | None:
@@ -198,7 +198,7 @@ def _complete(
     model_s, calls = whole_s(made.calls, depth), levelled(made.calls)
     prepare_s, waited_s, measure_s = (each / len(ready) for each in spent_s)
     called_s = sum(call.total_s for call in made.calls) / len(ready)
-    yardstick_s, peak = session.yardstick(), peak_bytes(session.device)
+    yardstick_s, peak = session.yardstick_s(), peak_bytes(session.device)
     for each in ready:
         if error := made.errors.get(name_in_group(each)):
             made.samples[each.key] = failed(session, made.samples[each.key], error)

@@ -14,7 +14,7 @@ from bench.records.task import Ending, PassJob, Task
 from bench.timing.clocks import clock_for
 from bench.timing.device import forget_imports
 from bench.timing.rounds import MAX_OWN_ROUNDS, MAX_ROUNDS
-from bench.timing.yardstick import yardstick_s
+from bench.timing.yardstick import YardstickTimes
 from bench.worker.budget import BudgetSpentError, TimeBudget
 from bench.worker.group import measure_group
 from bench.worker.group_session import GroupSession
@@ -79,7 +79,7 @@ def _samples(
         is_alive=sign_of_life(task),
         failed=traceback.print_exception,
         compiled=task.compiled,
-        yardstick=partial(yardstick_s, job.device),
+        yardstick=YardstickTimes(job.device),
         await_calm=lambda: patience.await_calm(job.device).waited_s,
     )
     found = _apart(session, measure_inside if job.comparisons[0].is_inside else measure_group)

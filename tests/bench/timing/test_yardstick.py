@@ -7,7 +7,7 @@ import torch
 from torch import nn
 
 from bench.timing import yardstick
-from bench.timing.yardstick import Yardstick, yardstick_s
+from bench.timing.yardstick import Yardstick, YardstickTimes
 
 # A change breaks every history: give a new yardstick a name of its own instead.
 FROZEN = "a9ee437b92b009e5"
@@ -51,6 +51,30 @@ def test_yardstick_is_seeded() -> None:
     assert torch.equal(first_BND, yardstick._ready("cpu")[1])
 
 
-def test_yardstick_takes_measurable_time() -> None:
+class Stick(YardstickTimes):
+    """A yardstick of known times, beside a clock that a test moves."""
+
+    def __init__(self, *times_s: float) -> None:
+        self.at_s, self.left = 0.0, list(times_s)
+        super().__init__("cpu", now_s=lambda: self.at_s)
+
+    def _call_s(self) -> float:
+        return self.left.pop(0)
+
+
+def test_it_is_timed_among_the_rounds_and_no_less_than_three_times() -> None:
+    """Rounds a moment apart share a call; what is lacking in the end is made then."""
+    stick = Stick(5.0, 1.0, 3.0, 9.0)
+    for stick.at_s, left in ((1.0, 4), (3.0, 3), (4.0, 3), (6.5, 2)):
+        stick.between_rounds()
+        assert len(stick.left) == left
+    assert stick.median_s() == 3.0
+    assert len(stick.left) == 1
+    stick.at_s = 10.0
+    stick.between_rounds()
+    assert stick.median_s() == 4.0
+
+
+def test_a_call_takes_measurable_time() -> None:
     """The yardstick takes a positive time in seconds."""
-    assert 0 < yardstick_s("cpu") < 60
+    assert 0 < YardstickTimes("cpu").median_s() < 60

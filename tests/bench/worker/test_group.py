@@ -15,6 +15,7 @@ from bench.suite.bench_attention import GRID as ATTENTION
 from bench.suite.bench_patchers import GRID as PATCHERS
 from bench.suite.grid import Selection, expand
 from bench.timing.turns import LEAST_ROUNDS
+from bench.timing.yardstick import YardstickTimes
 from bench.worker.group import measure_group
 from helpers.clocks import DeviceClock, FakeWatch
 from helpers.jobs import make_group
@@ -327,16 +328,30 @@ def test_a_group_shows_that_it_goes_on(own: Own) -> None:
     assert len(signs) == len(comparisons) + watch.calls.count("pair")
 
 
-def test_the_yardstick_belongs_to_the_group(own: Own) -> None:
-    """It is measured once, after the rounds."""
-    calls: list[float] = []
+class Stick(YardstickTimes):
+    """A yardstick that counts the rounds between which it was asked for."""
 
-    def yardstick() -> float:
-        calls.append(2.5)
-        return calls[-1]
+    asked = 0
 
-    samples = measured(*own("right", "same", "wrong"), yardstick=yardstick)
-    assert calls == [2.5]
+    def __init__(self) -> None:
+        super().__init__("cpu")
+
+    def between_rounds(self) -> None:
+        """Count."""
+        self.asked += 1
+
+    def median_s(self) -> float:
+        """Return any time."""
+        return 2.5
+
+
+@pytest.mark.parametrize(("cache", "rounds"), [("cold", LEAST_ROUNDS), ("warm", 0)])
+def test_the_yardstick_belongs_to_the_group(own: Own, cache: str, rounds: int) -> None:
+    """It is timed among the rounds, but never where it would cool warm caches."""
+    stick = Stick()
+    arms = [replace(each, cache=cache) for each in own("right", "same", "wrong")]
+    samples = measured(*arms, yardstick=stick, most_rounds=LEAST_ROUNDS)
+    assert stick.asked == rounds
     assert [each.yardstick_s for each in samples.values()] == [2.5, 2.5, None]
 
 
