@@ -2,6 +2,7 @@
 
 import os
 from collections.abc import Iterator
+from typing import Any
 
 import pytest
 
@@ -48,6 +49,23 @@ def barely_trained() -> Iterator[None]:
         forget()
         yield
         forget()
+
+
+@pytest.fixture
+def captured_only(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let modules be compiled without code: graphs are captured and run, forward and backward.
+
+    Generating and building the code of a block takes half a minute of a core.
+    """
+    from torch import nn
+
+    compiled = nn.Module.compile
+
+    def capture(module: nn.Module, *, mode: str | None = None, **options: Any) -> None:
+        del mode
+        compiled(module, **{"backend": "aot_eager", **options})
+
+    monkeypatch.setattr(nn.Module, "compile", capture)
 
 
 @pytest.fixture(scope="session")

@@ -15,7 +15,7 @@ from bench.files.results_csv import read_csv
 from bench.files.run_folder import read_environment
 from bench.records.row import COLUMNS
 from helpers.journals import read_samples
-from helpers.processes import SMALLEST, ended, environment, started, vitbench
+from helpers.processes import SMALLEST, called, ended, environment, started, vitbench
 from helpers.runs import FinishedRun
 
 pytestmark = pytest.mark.slow
@@ -88,8 +88,11 @@ def test_progress_and_table_do_not_mix(finished: FinishedRun) -> None:
     assert " in timed calls" in finished.done.stdout
 
 
-def test_the_report_can_be_made_again(finished: FinishedRun, tmp_path: Path) -> None:
-    """The journal alone gives the same CSV and plots again."""
+def test_the_report_can_be_made_again(
+    finished: FinishedRun, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The journal alone gives the same CSV and plots; what an encoding lacks is replaced."""
+    monkeypatch.setenv("PYTHONIOENCODING", "ascii")
     folder = finished.copied(tmp_path)
     before = (folder / "results.csv").read_text()
     (folder / "results.csv").unlink()
@@ -97,6 +100,9 @@ def test_the_report_can_be_made_again(finished: FinishedRun, tmp_path: Path) -> 
     shutil.rmtree(folder / "plots")
     done = vitbench("report", "run", cwd=tmp_path)
     assert done.returncode == 0
+    assert "unfinished" not in done.stderr
+    assert "What to choose by" in done.stdout
+    assert done.stdout.isascii()
     assert (folder / "results.csv").read_text() == before
     assert {plot.name for plot in (folder / "plots").iterdir()} == plots
 
@@ -128,10 +134,10 @@ def test_every_row_has_the_costs_of_its_arm(finished: FinishedRun) -> None:
 def test_the_table_also_comes_as_markdown(finished: FinishedRun, tmp_path: Path) -> None:
     """``--markdown`` prints the tables in GitHub's form."""
     finished.copied(tmp_path)
-    done = vitbench("report", "run", "--markdown", "--show", "none", cwd=tmp_path)
+    done = called("report", "run", "--markdown", "--show", "none", cwd=tmp_path)
     assert "| workload | arm | latency |" in done.stdout
     assert done.stdout.count("| B/32 attention b1 forward 32px |") == 4
-    more = vitbench("report", "run", "--markdown", "--show", "memory", cwd=tmp_path)
+    more = called("report", "run", "--markdown", "--show", "memory", cwd=tmp_path)
     assert "| workload | arm | memory | vs baseline | predicted |" in more.stdout
 
 
@@ -140,7 +146,7 @@ def test_a_run_without_its_journal_keeps_its_rows(finished: FinishedRun, tmp_pat
     folder = finished.copied(tmp_path)
     (folder / "journal.jsonl").unlink()
     rows = (folder / "results.csv").read_bytes()
-    done = vitbench("report", "run", cwd=tmp_path)
+    done = called("report", "run", cwd=tmp_path)
     assert done.returncode == 2
     assert "run/journal.jsonl has no measurement; restore it" in done.stderr
     assert (folder / "results.csv").read_bytes() == rows
@@ -151,23 +157,9 @@ def test_an_unfinished_run_counts_missing_passes(finished: FinishedRun, tmp_path
     folder = finished.copied(tmp_path)
     lines = (folder / "journal.jsonl").read_text().splitlines(keepends=True)
     (folder / "journal.jsonl").write_text("".join(lines[:-1]))
-    done = vitbench("report", "run", cwd=tmp_path)
+    done = called("report", "run", cwd=tmp_path)
     assert done.returncode == 0
     assert "unfinished: 1 planned measurement missing; finish it" in done.stderr
-    whole = finished.copied(tmp_path / "whole")
-    assert "unfinished" not in vitbench("report", str(whole), cwd=tmp_path).stderr
-
-
-def test_a_limited_encoding_gets_replacements(
-    finished: FinishedRun, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """Characters that an encoding lacks are replaced without an error."""
-    monkeypatch.setenv("PYTHONIOENCODING", "ascii")
-    finished.copied(tmp_path)
-    done = vitbench("report", "run", cwd=tmp_path)
-    assert done.returncode == 0
-    assert "What to choose by" in done.stdout
-    assert done.stdout.isascii()
 
 
 def pytest_in(folder: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
@@ -194,20 +186,33 @@ def test_plain_pytest_keeps_pytest_benchmark_features(tmp_path: Path) -> None:
         (("--variants", "B/17"), "unknown variant 'B/17'; known: B/16"),
         (("--factors", "speed"), "unknown factor 'speed'; known: patcher"),
         (("--batch-sizes", "x"), "'x' is not a list of whole numbers; expected e.g. 1,8"),
-        (("--devices", "cuda"), "device 'cuda' is not available here; choose from: "),
         (("--cache", "model"), "argument --cache: invalid choice: 'model' (choose from"),
         (("--pass-plan", "nowhere"), "unrecognized arguments: --pass-plan"),
     ],
 )
 def test_plain_pytest_refuses_bad_input(
-    arguments: tuple[str, ...], says: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    arguments: tuple[str, ...],
+    says: str,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
 ) -> None:
     """The benchmark modules refuse unknown names in one line, like the command line."""
+    monkeypatch.chdir(tmp_path)
+    assert pytest.main([str(PACKAGE), *arguments]) == pytest.ExitCode.USAGE_ERROR
+    printed = capsys.readouterr().err
+    assert says in printed
+    assert "Traceback" not in printed
+
+
+def test_plain_pytest_refuses_an_absent_device(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """So it does in a process that finds no GPU."""
     monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "")
-    command = [sys.executable, "-m", "pytest", str(PACKAGE), *arguments]
-    done = subprocess.run(command, capture_output=True, text=True, check=False, cwd=tmp_path)
-    assert done.returncode == 4
-    assert says in done.stderr
+    done = pytest_in(tmp_path, "--devices", "cuda")
+    assert done.returncode == pytest.ExitCode.USAGE_ERROR
+    assert "device 'cuda' is not available here; choose from: " in done.stderr
     assert "Traceback" not in done.stderr
 
 

@@ -15,21 +15,31 @@ PAPER = (1047, 718)
 
 
 @contextmanager
-def opened(page: Path, size: tuple[int, int] = DESK, scheme: str = "light") -> Iterator[Any]:
-    """Open a page; fail on any console message, page error or further request."""
+def chromium() -> Iterator[Any]:
+    """Start the browser, which opens any number of pages."""
     playwright = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
     if CHROMIUM is None:
         pytest.skip("no chromium here (Debian: apt-get install chromium)")
-    complaints: list[str] = []
     with playwright.sync_playwright() as driver:
         browser = driver.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox"])
-        width, height = size
-        tab = browser.new_page(viewport={"width": width, "height": height}, color_scheme=scheme)
-        tab.on("console", lambda message: complaints.append(message.text))
-        tab.on("pageerror", lambda error: complaints.append(str(error)))
-        tab.on("request", lambda request: complaints.append(request.url))
-        tab.goto(page.absolute().as_uri())
-        yield tab
+        yield browser
         browser.close()
+
+
+@contextmanager
+def opened(
+    browser: Any, page: Path, size: tuple[int, int] = DESK, scheme: str = "light"
+) -> Iterator[Any]:
+    """Open a page as in a new browser; fail on any console message, error or further request."""
+    complaints: list[str] = []
+    width, height = size
+    room = browser.new_context(viewport={"width": width, "height": height}, color_scheme=scheme)
+    tab = room.new_page()
+    tab.on("console", lambda message: complaints.append(message.text))
+    tab.on("pageerror", lambda error: complaints.append(str(error)))
+    tab.on("request", lambda request: complaints.append(request.url))
+    tab.goto(page.absolute().as_uri())
+    yield tab
+    room.close()
     # The only request is that of the page itself.
     assert [each for each in complaints if each != page.absolute().as_uri()] == []

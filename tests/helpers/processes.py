@@ -4,6 +4,7 @@ Processes of ``vitbench`` and ``started`` have a TMPDIR in their working directo
 thus separate from other runs on this machine, and the variable identifies them.
 """
 
+import io
 import os
 import shutil
 import signal
@@ -11,7 +12,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager, redirect_stderr, redirect_stdout, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -70,6 +71,21 @@ def vitbench(*arguments: str, cwd: Path) -> subprocess.CompletedProcess[str]:
     """Run the program in a folder to its end."""
     with started(*command(*arguments), cwd=cwd) as process:
         return ended(process)
+
+
+def called(*arguments: str, cwd: Path) -> subprocess.CompletedProcess[str]:
+    """Call the program in a folder inside this process, where the process is not the subject."""
+    # Not for the other helpers, which start processes and import nothing of the program.
+    from bench.__main__ import main
+
+    words, out, err = ["vitbench", *arguments], io.StringIO(), io.StringIO()
+    with pytest.MonkeyPatch.context() as patch, redirect_stdout(out), redirect_stderr(err):
+        patch.chdir(cwd)
+        patch.setattr(sys, "argv", words)
+        with pytest.raises(SystemExit) as ended_by:
+            main()
+    code = int(str(ended_by.value))
+    return subprocess.CompletedProcess(words, code, out.getvalue(), err.getvalue())
 
 
 @contextmanager

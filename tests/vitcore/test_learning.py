@@ -55,11 +55,11 @@ def one_thread() -> Iterator[None]:
 @pytest.mark.slow
 @pytest.mark.usefixtures("one_thread")
 def test_learns_digits() -> None:
-    """After 40 epochs at least 95 % of 360 held-out digits are read correctly."""
+    """After 15 epochs at least 90 % of 360 held-out digits are read correctly."""
     torch.manual_seed(0)
     image_BCHW, digit_B = digits()
     model = ViT(DIGITS)
-    train(model.train(), image_BCHW[360:], digit_B[360:], epochs=40)
+    train(model.train(), image_BCHW[360:], digit_B[360:], epochs=15)
     with torch.no_grad():
         right_B = model.eval()(image_BCHW[:360]).argmax(1) == digit_B[:360]
-    assert right_B.double().mean() >= 0.95
+    assert right_B.double().mean() >= 0.9

@@ -139,12 +139,15 @@ def test_compiling_without_a_compiler_names_the_remedy(monkeypatch: pytest.Monke
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("mode", ["forward", "train"])
-def test_compiled_arm_agrees_with_float64(mode: str) -> None:
-    """A compiled block agrees with float64 like the eager one."""
+@pytest.mark.parametrize(
+    ("component", "mode"),
+    [("attention", "forward"), pytest.param("block", "train", marks=pytest.mark.long)],
+)
+def test_compiled_arm_agrees_with_float64(component: str, mode: str) -> None:
+    """A compiled arm agrees with float64 like the eager one."""
     comparison = Comparison(
         factor="compile",
-        workload=replace(WORKLOAD, mode=mode),
+        workload=replace(WORKLOAD, mode=mode, component=component),
         baseline=Arm(),
         arm=Arm(compile="compile_blocks"),
     )

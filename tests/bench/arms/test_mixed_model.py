@@ -325,7 +325,7 @@ def test_over_many_draws_every_arm_is_everywhere_equally_often() -> None:
     assert all(400 < count < 600 for count in turns.values())
 
 
-@pytest.mark.slow
+@pytest.mark.usefixtures("captured_only")
 def test_compiled_blocks_compute_the_model() -> None:
     """Compiled and eager blocks can be drawn into one call, and the mark lies behind the block."""
     model = mixed()

@@ -243,7 +243,7 @@ def test_a_run_without_a_measurement_is_an_error(
     # Locks are temporary files: other runs on this machine must not block this one.
     monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
     size = ["--variants", "B/32", "--image-size", "32", "--batch-sizes", str(10**10)]
-    out = ["--factors", "patcher", "--passes", "1", "--out", str(tmp_path / "run")]
+    out = ["--factors", "patcher", "--passes", "1", "--no-survey", "--out", str(tmp_path / "run")]
     monkeypatch.setattr(sys, "argv", ["vitbench", "run", *size, *out])
     with pytest.raises(SystemExit) as ended:
         main()

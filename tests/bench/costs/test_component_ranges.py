@@ -144,7 +144,7 @@ def test_scaling_of_the_loss_is_loss_and_its_undoing_optimizer() -> None:
     assert count(spans, "aten::mm") == {"MLP": 4, "attention": 4}
 
 
-@pytest.mark.slow
+@pytest.mark.usefixtures("captured_only")
 @pytest.mark.parametrize(
     ("component", "how", "expected"),
     [
@@ -161,12 +161,23 @@ def test_a_compiled_module_is_one_component(component: str, how: str, expected: 
     assert counters["stats"]["unique_graphs"] == before > 0
 
 
-@pytest.mark.slow
-def test_backward_of_a_compiled_module_is_compiled() -> None:
+@pytest.mark.usefixtures("captured_only")
+def test_backward_of_a_captured_module_is_compiled() -> None:
     """The backward node of a compiled module counts for that module."""
     spans = watch(candidate(compile="compile_blocks"))
-    assert count(spans, "aten::mm").keys() == {"compiled"}
+    assert count(spans, "aten::mm") == {"compiled": 8}
     assert count(spans, "aten::addcdiv_").keys() == {"optimizer"}
+
+
+@pytest.mark.slow
+def test_generated_code_is_compiled() -> None:
+    """Operators and nodes of Inductor's code count for its module, forward and backward."""
+    arm = candidate("attention", compile="compile")
+    before = counters["stats"]["unique_graphs"]
+    spans = watch(arm)
+    assert counters["stats"]["unique_graphs"] == before > 0
+    assert count(spans, "aten::mm").keys() == {"compiled"}
+    assert set(owners(spans)) == {"compiled", "loss", "optimizer", BETWEEN}
 
 
 def test_afterwards_the_arm_is_as_before() -> None:

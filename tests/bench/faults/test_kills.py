@@ -115,7 +115,8 @@ def _written(run: Path) -> list[tuple[str, int]]:
 @pytest.mark.parametrize(
     ("kills", "words"),
     [
-        pytest.param(8, OWN, marks=pytest.mark.long, id="8"),
+        pytest.param(3, OWN, marks=pytest.mark.long, id="3"),
+        pytest.param(8, OWN, marks=pytest.mark.endurance, id="8"),
         pytest.param(20, ("compare", *VITCORE, *HOW), marks=pytest.mark.endurance, id="20"),
     ],
 )

@@ -223,7 +223,7 @@ def test_a_rival_on_the_same_core_disturbs_pairs() -> None:
     assert watch.disturbed
 
 
-# Pairs of products and of many small operations, for some seconds, on a number of threads: prints
+# Pairs of products and of many small operations, for some time, on a number of threads: prints
 # how many pairs there were, how many of them were uneven, and the causes.
 _PAIRS = """
 import sys, time
@@ -259,7 +259,7 @@ def pairs_beside_a_program(threads: int) -> tuple[int, int, int]:
     except OSError as error:
         pytest.skip(f"no statistics of threads here: {error}")
     cores = sorted(os.sched_getaffinity(0))[:2]
-    command = [sys.executable, "-c", _PAIRS, str(threads), "2"]
+    command = [sys.executable, "-c", _PAIRS, str(threads), "1"]
     with cores_of_this_process(cores), one_busy_core():
         done = subprocess.run(command, capture_output=True, text=True, check=True)
     pairs, uneven, disturbed = map(int, done.stdout.split())

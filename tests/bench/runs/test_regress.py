@@ -76,7 +76,7 @@ TARGETS = (
 )
 TARGET = ("--target", "layers.work:slower", "--input", "256,64")
 # Far from every change above, so that one or two passes decide.
-QUICK = ("--budget", "2m", "--passes", "1", "--threshold", "90%", "--no-lock")
+QUICK = ("--budget", "1m", "--passes", "1", "--threshold", "90%", "--no-lock")
 ALONE = ("--budget", "1m", "--no-survey")
 
 

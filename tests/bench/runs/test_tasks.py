@@ -186,8 +186,8 @@ def test_a_group_may_take_longer_than_one_comparison(tmp_path: Path) -> None:
     """Only a silence as long as the limit is a hang: a group shows that it goes on."""
     arms = [f"{with_arms(tmp_path) / 'arms.py'}:steady{suffix}" for suffix in ("", "#2")]
     group = tuple(compare(arms[0], arm) for arm in arms)
-    task = task_in(tmp_path / "run", group, measure_s=10.0)
-    task = replace(task, limit_s=4.0, directory=tmp_path)
+    task = task_in(tmp_path / "run", group, measure_s=6.0)
+    task = replace(task, limit_s=2.5, directory=tmp_path)
     samples, seen = completed(task)
     assert {each.status for each in samples.values()} == {"ok"}
     assert [kind.split()[0] for kind in seen] == ["process", "start", "sample", "sample", "group"]
@@ -230,6 +230,7 @@ def test_comparisons_after_the_deadline_are_skipped(tmp_path: Path) -> None:
     assert {sample.status for sample in samples} == {"skipped"}
     assert {"larger --budget" in str(sample.error) for sample in samples} == {True}
     assert len(samples) == len(COMPARISONS)
+    assert [each["kind"] for each in read_events(task.journal)[0]][-1] == "group"
 
 
 @pytest.mark.usefixtures("elsewhere")

@@ -17,6 +17,7 @@ from bench.worker.computed_costs import CaseCosts, depends_on, open_kept_costs
 from helpers.records import make_workload
 from helpers.tasks import Attempts
 
+pytestmark = pytest.mark.usefixtures("barely_trained")
 ROOT = Path(__file__).parents[3]
 CASE = Case(
     workload=make_workload(component="block", variant="B/32", patch_size=32, image_size=64),

@@ -366,7 +366,7 @@ def test_the_timed_seconds_of_a_group_are_counted_once(own: Own) -> None:
     assert samples["wrong"].timed_s == 0
 
 
-@pytest.mark.slow
+@pytest.mark.usefixtures("captured_only")
 def test_compiled_arms_are_compiled_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Each compiled arm has its first call, and no arm is compiled again in the rounds."""
     from torch._dynamo.utils import counters

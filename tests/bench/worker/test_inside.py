@@ -76,9 +76,8 @@ def test_every_part_has_times_and_a_share_of_the_whole() -> None:
         assert each.share is not None
         assert 0 < each.share < 1
         assert 0 < each.timed_s <= each.measure_s
-    shares = [samples[each.key].share or 0.0 for each in (CONTROL, PATCHER_ARMS[0], BLOCK_CONTROL)]
-    assert shares[0] < shares[2]
-    assert shares[1] + shares[2] < 1
+    attention, block = (samples[each.key].share for each in (CONTROL, BLOCK_CONTROL))
+    assert (attention or 1.0) < (block or 0.0)
     assert len({each.whole_s for each in samples.values()}) == 1
 
 
@@ -305,7 +304,7 @@ def test_a_call_has_a_block_for_each_arm(comparisons: list[Comparison], gflop: f
     assert inside._depth(comparisons[:1]) <= least
 
 
-@pytest.mark.slow
+@pytest.mark.usefixtures("captured_only")
 def test_a_compiled_block_has_its_first_call(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -7,7 +7,6 @@ import sys
 import threading
 import time
 from collections.abc import Callable
-from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -157,16 +156,6 @@ def test_an_arm_without_memory_is_measured_without_the_others(tmp_path: Path) ->
     assert samples["crowded"].baseline_s[:2] != samples["right"].baseline_s[:2]
     assert "MemoryError" in log
     assert [each["kind"] for each in work.events()].count("sample") == 4
-
-
-def test_a_spent_budget_skips_every_comparison(tmp_path: Path) -> None:
-    """A group without time has a sample for each comparison, with the remedy."""
-    work = Pass(tmp_path, ("right", "same", "wrong"), measure_s=None)
-    work.task = replace(work.task, end_s=0.0)
-    ended(work.start())
-    assert {each.status for each in work.samples().values()} == {"skipped"}
-    assert all("larger --budget" in str(each.error) for each in work.samples().values())
-    assert [each["kind"] for each in work.events()][-1] == "group"
 
 
 def test_an_interrupt_ends_with_the_round(tmp_path: Path) -> None:

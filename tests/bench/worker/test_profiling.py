@@ -148,7 +148,7 @@ def test_inference_of_a_model(tmp_path: Path) -> None:
     assert list(profiled.memory.phases) == ["forward"]
 
 
-@pytest.mark.slow
+@pytest.mark.usefixtures("captured_only")
 def test_a_compiled_arm_has_no_prediction(tmp_path: Path) -> None:
     """A compiled arm is one component; a note has the reason for the missing memory."""
     profiled = profiled_by(job_of(tmp_path / "p", Arm(compile="compile_blocks"), mode="forward"))

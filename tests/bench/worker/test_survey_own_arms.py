@@ -101,7 +101,7 @@ def test_a_later_failure_keeps_earlier_values(tmp_path: Path) -> None:
 @pytest.mark.slow
 def test_a_named_vitcore_part_compiles_in_its_own_folder(tmp_path: Path) -> None:
     """The compile mode of a named part selects a cache of its own."""
-    part = "vitcore:component=block,variant=B/32,image_size=32"
+    part = "vitcore:component=attention,attention=manual,variant=B/32,image_size=32"
     each = compare(part, f"{part},compile=compile_blocks", None)
     found = ArmSurvey(SurveyJob(comparison=each), tmp_path).survey()
     assert found.measured.status == "ok"

@@ -34,9 +34,9 @@ def column(tab: Any, heading: str) -> list[str]:
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 @pytest.mark.parametrize("size", [PHONE, DESK])
-def test_nothing_overflows(page: Path, size: tuple[int, int], scheme: str) -> None:
+def test_nothing_overflows(browser: Any, page: Path, size: tuple[int, int], scheme: str) -> None:
     """The page does not scroll sideways at the width of a phone or of a desktop."""
-    with opened(page, size, scheme) as tab:
+    with opened(browser, page, size, scheme) as tab:
         assert tab.evaluate("document.documentElement.scrollWidth") <= size[0]
         wide = tab.evaluate(
             """() => [...document.querySelectorAll("main *")]
@@ -47,9 +47,9 @@ def test_nothing_overflows(page: Path, size: tuple[int, int], scheme: str) -> No
         assert wide == []
 
 
-def test_heading_sorts_in_both_directions(page: Path) -> None:
+def test_heading_sorts_in_both_directions(browser: Any, page: Path) -> None:
     """A heading sorts by the number, then in reverse; empty cells stay last."""
-    with opened(page) as tab:
+    with opened(browser, page) as tab:
         heading = tab.get_by_role("button", name="latency")
         heading.click()
         up = column(tab, "latency")
@@ -65,9 +65,9 @@ def test_heading_sorts_in_both_directions(page: Path) -> None:
     assert up[-1] == down[-1] == ""
 
 
-def test_rows_are_filtered(page: Path) -> None:
+def test_rows_are_filtered(browser: Any, page: Path) -> None:
     """All words of the filter must occur in a row; factors filter too; the count is announced."""
-    with opened(page) as tab:
+    with opened(browser, page) as tab:
         tab.get_by_label("Search").fill("bf16 choice")
         assert column(tab, "arm") == ["linear+compile_blocks+bf16"]
         assert tab.get_by_role("status").inner_text() == f"1 of {len(rows())} rows"
@@ -78,9 +78,9 @@ def test_rows_are_filtered(page: Path) -> None:
         assert len(column(tab, "arm")) == len(rows())
 
 
-def test_page_works_by_keyboard(page: Path) -> None:
+def test_page_works_by_keyboard(browser: Any, page: Path) -> None:
     """The first tab stop skips to the decision; the space bar sorts by a heading."""
-    with opened(page) as tab:
+    with opened(browser, page) as tab:
         tab.keyboard.press("Tab")
         assert tab.evaluate("document.activeElement.textContent") == "Skip to the decision"
         tab.get_by_role("button", name="speed-up").focus()
@@ -88,9 +88,9 @@ def test_page_works_by_keyboard(page: Path) -> None:
         assert tab.locator("th[aria-sort=ascending]").inner_text().startswith("speed-up")
 
 
-def test_print_shows_all_rows(page: Path) -> None:
+def test_print_shows_all_rows(browser: Any, page: Path) -> None:
     """In print nothing scrolls and nothing is collapsed, including the table of all rows."""
-    with opened(page, PAPER) as tab:
+    with opened(browser, page, PAPER) as tab:
         tab.emulate_media(media="print")
         assert tab.evaluate("document.documentElement.scrollWidth") <= PAPER[0]
         assert tab.locator("form.filters").is_hidden()
@@ -99,7 +99,7 @@ def test_print_shows_all_rows(page: Path) -> None:
         assert tab.locator("table.parts").is_visible()
 
 
-def test_text_has_enough_contrast(page: Path) -> None:
+def test_text_has_enough_contrast(browser: Any, page: Path) -> None:
     """Text has a contrast of at least 4.5 in both colour schemes (WCAG 2.2, level AA)."""
     code = """() => {
       const light = text => {
@@ -116,14 +116,14 @@ def test_text_has_enough_contrast(page: Path) -> None:
       }));
     }"""
     for scheme in ("light", "dark"):
-        with opened(page, DESK, scheme) as tab:
+        with opened(browser, page, DESK, scheme) as tab:
             assert tab.evaluate(code) >= 4.5
 
 
-def test_hostile_names_are_inert(tmp_path: Path) -> None:
+def test_hostile_names_are_inert(browser: Any, tmp_path: Path) -> None:
     """Hostile names run no script and cause no request."""
     row = make_record(arm=HOSTILE, component=HOSTILE, note=HOSTILE, kernels=HOSTILE)
-    with opened(written(tmp_path, html([row], command=HOSTILE))) as tab:
+    with opened(browser, written(tmp_path, html([row], command=HOSTILE))) as tab:
         assert tab.evaluate("document.querySelectorAll('script').length") == 1
         assert tab.evaluate("document.images.length") == 0
 
@@ -135,9 +135,11 @@ def _default_page(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 @pytest.mark.parametrize("size", [PHONE, DESK])
-def test_the_first_screen_answers(default_page: Path, size: tuple[int, int], scheme: str) -> None:
+def test_the_first_screen_answers(
+    browser: Any, default_page: Path, size: tuple[int, int], scheme: str
+) -> None:
     """Choice, certificate and waterfall are on the first screen; no text is cut or overlaps."""
-    with opened(default_page, size, scheme) as tab:
+    with opened(browser, default_page, size, scheme) as tab:
         shown = tab.locator("article.answer:visible")
         assert shown.count() == 1
         assert shown.bounding_box()["y"] + shown.bounding_box()["height"] <= size[1]
@@ -151,9 +153,9 @@ def test_the_first_screen_answers(default_page: Path, size: tuple[int, int], sch
         assert len(boxes) > 12
 
 
-def test_another_situation_can_be_picked(default_page: Path) -> None:
+def test_another_situation_can_be_picked(browser: Any, default_page: Path) -> None:
     """The list of situations shows one answer at a time; without a script all are shown."""
-    with opened(default_page, PHONE) as tab:
+    with opened(browser, default_page, PHONE) as tab:
         tab.locator("select[name=situation]").select_option("L/16 b8 forward, at fp32")
         assert tab.locator("article.answer:visible .choice").inner_text() == "sdpa + compile_blocks"
         tab.emulate_media(media="print")
