@@ -97,9 +97,10 @@ def faults(session: nox.Session) -> None:
 
 @nox.session
 def endurance(session: nox.Session) -> None:
-    """Run the tests that repeat others many times; for the night."""
+    """Run the tests that repeat others many times, and more examples of each; for the night."""
     install(session, *group("tests"))
     run_tests(session, "-m", "endurance")
+    run_tests(session, "--hypothesis-profile", "default")
 
 
 @nox.session

@@ -5,6 +5,7 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
+from hypothesis import settings
 
 from helpers.processes import SMALLEST, command, ended, environment, started
 from helpers.runs import FinishedRun
@@ -25,6 +26,9 @@ os.environ["VITBENCH_CACHE"] = "off"
 # program to see whether the CPU's own instructions can be used: two thirds of a small compilation.
 os.environ.setdefault("TORCHINDUCTOR_COMPILE_THREADS", "1")
 os.environ.setdefault("TORCHINDUCTOR_VEC_ISA_OK", "1")
+# Fewer examples of each property; nox -s endurance tries as many as Hypothesis itself.
+settings.register_profile("quick", max_examples=20)
+settings.load_profile("quick")
 
 
 @pytest.fixture(scope="module")

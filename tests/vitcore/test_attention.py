@@ -54,7 +54,7 @@ def example(heads: int, head_width: int, name: str) -> ViTConfig:
 @given(
     sizes=st.tuples(*[st.integers(1, 4)] * 4), training=st.booleans(), with_gradients=st.booleans()
 )
-@settings(max_examples=25, deadline=None)
+@settings(deadline=None)
 def test_attention_equals_a_loop_over_heads(
     name: str, sizes: tuple[int, ...], *, training: bool, with_gradients: bool
 ) -> None:

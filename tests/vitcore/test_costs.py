@@ -110,7 +110,7 @@ def test_articles_model() -> None:
 
 @pytest.mark.parametrize("component", COMPONENTS)
 @given(config=configs(), batch=st.integers(1, 3))
-@settings(max_examples=30, deadline=None)
+@settings(deadline=None)
 def test_components_as_built(component: str, config: ViTConfig, batch: int) -> None:
     """PyTorch counts the same parameters and FLOPs for any small model and its parts."""
     cost = COMPONENTS[component][0](config)
@@ -119,7 +119,7 @@ def test_components_as_built(component: str, config: ViTConfig, batch: int) -> N
 
 @pytest.mark.parametrize("component", costs.COMPONENTS)
 @given(config=configs(), batch=st.integers(1, 3))
-@settings(max_examples=30, deadline=None)
+@settings(deadline=None)
 def test_training_as_built(component: str, config: ViTConfig, batch: int) -> None:
     """PyTorch counts the same FLOPs of forward and backward, below three times forward."""
     _, macs = count(component, config, batch, backward=True)
@@ -157,7 +157,7 @@ def test_products_make_up_the_macs(component: str, config: ViTConfig) -> None:
 
 @pytest.mark.parametrize("component", costs.COMPONENTS)
 @given(config=configs())
-@settings(max_examples=20, deadline=None)
+@settings(deadline=None)
 def test_products_are_those_of_the_layers(component: str, config: ViTConfig) -> None:
     """The Linear products have the sizes of the built projections, in order."""
     with torch.device("meta"):

@@ -49,7 +49,7 @@ def configs(draw: st.DrawFn) -> ViTConfig:
 
 
 @given(config=configs(), batch=st.integers(1, 3), channels_last=st.booleans())
-@settings(max_examples=100, deadline=None)
+@settings(deadline=None)
 def test_patcher_equals_a_loop_over_patches(
     config: ViTConfig, batch: int, *, channels_last: bool
 ) -> None:

@@ -101,7 +101,7 @@ DRAWS = st.builds(
 
 
 @given(draw=DRAWS)
-@settings(deadline=None, max_examples=20)
+@settings(deadline=None)
 def test_a_call_computes_the_plain_model(model: MixedModel, draw: Draw) -> None:
     """Whatever is drawn, a call returns what the model with the baseline everywhere returns."""
     plain_BL = plain_output(model)
@@ -149,7 +149,7 @@ def test_the_drawn_arms_are_called(model: MixedModel) -> None:
 
 
 @given(draw=DRAWS)
-@settings(deadline=None, max_examples=20)
+@settings(deadline=None)
 def test_every_part_has_its_time(model: MixedModel, draw: Draw) -> None:
     """Each patcher has one time and each block one; attention and MLP make a block together."""
     with model.host.surroundings():
@@ -172,7 +172,7 @@ def whole_s(found: CallTimes) -> float:
 
 
 @given(draw=DRAWS)
-@settings(deadline=None, max_examples=20)
+@settings(deadline=None)
 def test_the_parts_sum_to_the_whole(model: MixedModel, draw: Draw) -> None:
     """No part is counted twice, and none is lost."""
     with model.host.surroundings():

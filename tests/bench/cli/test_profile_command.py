@@ -1,4 +1,4 @@
-"""``vitbench profile``: its output streams and its default folder."""
+"""``vitbench profile``: its output streams and its folders."""
 
 import json
 from pathlib import Path
@@ -10,16 +10,24 @@ from bench.__main__ import cli
 SMALL = ["profile", "B/32", "--image-size", "64", "--component", "attention", "--calls", "1"]
 
 
-def test_the_command_prints_tables(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    """Tables and notes go to standard output, progress goes to standard error."""
-    cli.main([*SMALL, "--no-lock", "--out", str(tmp_path / "p")], standalone_mode=False)
+def test_the_command_prints_tables(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Tables and notes go to standard output, progress to standard error, files to results/.
+
+    The folder there is named after the time.
+    """
+    monkeypatch.chdir(tmp_path)
+    cli.main([*SMALL, "--no-lock", "--mode", "train"], standalone_mode=False)
     out, err = capsys.readouterr()
-    assert out.startswith("Time of one call: attention of B/32 b1 forward 64px, on cpu\n")
+    assert out.startswith("Time of one call: attention of B/32 b1 train 64px, on cpu\n")
     assert "By component" in out
     assert "By operator" in out
     assert "A profiled call took ×" in out
-    assert f"Written to {tmp_path / 'p'}: " in out
     assert "call 1 of 1" in err
+    (folder,) = (tmp_path / "results").iterdir()
+    assert folder.match("profile-????????-??????")
+    assert f"Written to results/{folder.name}: " in out
 
 
 def test_the_command_prints_json(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -28,14 +36,3 @@ def test_the_command_prints_json(tmp_path: Path, capsys: pytest.CaptureFixture[s
     out, _ = capsys.readouterr()
     assert out == (tmp_path / "p" / "profile.json").read_text()
     assert json.loads(out)["calls"] == 1
-
-
-def test_the_default_folder_is_in_results(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> None:
-    """Without --out the folder is in results/ and named after the time."""
-    monkeypatch.chdir(tmp_path)
-    cli.main([*SMALL, "--no-lock", "--mode", "train"], standalone_mode=False)
-    (folder,) = (tmp_path / "results").iterdir()
-    assert folder.match("profile-????????-??????")
-    assert f"Written to results/{folder.name}: " in capsys.readouterr().out

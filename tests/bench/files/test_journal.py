@@ -60,7 +60,7 @@ def test_each_event_is_returned_once(journal: Path) -> None:
     assert keys_of(reader.new_events()) == "b"
 
 
-@settings(deadline=None, max_examples=60)
+@settings(deadline=None)
 @given(cut=st.integers(0, 10**6))
 def test_line_being_written_is_read_later(
     tmp_path_factory: pytest.TempPathFactory, cut: int

@@ -52,7 +52,7 @@ def run_ids(path: Path) -> list[str]:
     return [row.run_id for row in read_csv(path)]
 
 
-@settings(max_examples=25, deadline=None)
+@settings(deadline=None)
 @given(records=st.lists(RECORDS, max_size=5))
 def test_records_round_trip(
     tmp_path_factory: pytest.TempPathFactory, records: list[Record]

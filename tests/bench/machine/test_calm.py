@@ -123,7 +123,7 @@ def test_load_that_lasts_is_awaited_ever_shorter(machine: Machine) -> None:
     assert patience.await_calm("cpu").waited_s == pytest.approx(waits_s[0], abs=LOOK_S + 1e-6)
 
 
-@settings(deadline=None, max_examples=50)  # Each writes a file for every look.
+@settings(deadline=None)  # Each writes a file for every look.
 @given(
     left_s=st.floats(0, 20),
     loads=st.lists(st.floats(0, 2), min_size=1, max_size=40),

@@ -81,7 +81,7 @@ def test_steps_have_their_values_as_text() -> None:
     assert wide["compile: compile_blocks"].endswith("; open (eager): at most 3.1 %")
 
 
-@settings(deadline=None, max_examples=20)
+@settings(deadline=None)
 @given(half=st.floats(0.0005, 0.6))
 def test_every_mark_is_on_the_axis(half: float) -> None:
     """However wide the intervals are, marks, bars and at least two ticks are on the axis."""

@@ -20,8 +20,8 @@ from helpers.records import make_analysis, make_record
 speedup_figure = partial(plots.speedup_figure, delta=DELTA)
 
 
-@pytest.mark.parametrize("low", [0.001, 0.05, 0.2, 0.5, 1])
-@pytest.mark.parametrize("high", [1, 1.03, 1.5, 3, 8, 50, 2000])
+@pytest.mark.parametrize("low", [0.001, 0.2, 1])
+@pytest.mark.parametrize("high", [1, 1.03, 3, 50, 2000])
 def test_speedups_of_any_range_can_be_read(low: float, high: float) -> None:
     """Tick labels do not overlap, from nearly equal arms to factors of a thousand."""
     with mpl.rc_context(canvas.STYLE):
@@ -32,7 +32,7 @@ def test_speedups_of_any_range_can_be_read(low: float, high: float) -> None:
 
 
 @pytest.mark.parametrize("low", [0.011, 5.6, 300])
-@pytest.mark.parametrize("factor", [1.05, 1.3, 2.5, 30, 300, 1e6])
+@pytest.mark.parametrize("factor", [1.05, 2.5, 30, 1e6])
 def test_latencies_of_any_range_can_be_read(low: float, factor: float) -> None:
     """Tick labels do not overlap, from a few percent to six decades."""
     records = [

@@ -133,7 +133,7 @@ def test_a_wide_view_is_continued() -> None:
     assert first == ["J/image"]
 
 
-@settings(deadline=None, max_examples=60)
+@settings(deadline=None)
 @given(width=st.integers(60, 240), views=st.sets(st.sampled_from(tuple(VIEWS)), min_size=1))
 def test_no_table_is_wider_than_the_terminal(width: int, views: set[str]) -> None:
     """At any width no line is longer, no number is broken, and a view that fits is not split."""

@@ -54,7 +54,7 @@ def test_summary_equals_the_golden_text() -> None:
     check_golden("overview_100.txt", printed(check))
 
 
-@settings(deadline=None, max_examples=25)
+@settings(deadline=None)
 @given(half=st.floats(0.0005, 0.6), width=st.integers(100, 140))
 def test_a_default_run_fits_a_screen(half: float, width: int) -> None:
     """However precise a run is, its summary and its source have at most 60 lines, none cut."""
