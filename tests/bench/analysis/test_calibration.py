@@ -167,10 +167,11 @@ def test_without_a_share_nothing_is_said_of_the_whole() -> None:
     assert (rate.of_whole, rate.of_whole_truth, rate.of_whole_half_width) == (None, None, None)
 
 
-def test_simulated_placebos_are_rarely_called_different() -> None:
+@pytest.mark.parametrize("runs", [5, pytest.param(12, marks=pytest.mark.endurance)])
+def test_simulated_placebos_are_rarely_called_different(runs: int) -> None:
     """Of many simulated calibrations at most 1 % of the placebos are; intervals hold 1."""
     different, covered = [], []
-    for run in range(12):
+    for run in range(runs):
         trials = [trial(1000 * run + seed) for seed in range(20)]
         rate = of_kind(list(rates(trials, controls())))[OURS]
         different.append(rate.different / rate.trials)

@@ -6,6 +6,7 @@ import time
 from dataclasses import replace
 from functools import cache
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -23,12 +24,13 @@ from helpers.records import make_workload
 from helpers.tasks import Attempts
 
 pytestmark = pytest.mark.usefixtures("barely_trained")
-SMALL = {"component": "block", "variant": "B/32", "patch_size": 32, "image_size": 64}
+SMALL: dict[str, Any] = {"variant": "B/32", "patch_size": 32, "image_size": 64}
 
 
-def item(*limits: str, mode: str = "forward", **levels: str) -> SurveyJob:
-    """Build the survey job of a small block compared with itself."""
-    arm, workload = Arm(**levels), make_workload(mode=mode, **SMALL)
+def item(*limits: str, mode: str = "forward", component: str = "block", **levels: str) -> SurveyJob:
+    """Build the survey job of a small part, a block by default, compared with itself."""
+    arm = Arm(**levels)
+    workload = make_workload(**SMALL | {"mode": mode, "component": component})
     comparison = Comparison(factor="compile", workload=workload, baseline=arm, arm=arm)
     return SurveyJob(comparison=comparison, limits=limits)
 
@@ -114,9 +116,7 @@ def test_an_unavailable_kernel_is_skipped() -> None:
 @pytest.mark.slow
 def test_a_compiled_arm(tmp_path: Path) -> None:
     """Compiled code is in the given folder; predicted memory is missing with a reason."""
-    each = replace(item(compile="compile_blocks"), limits=())
-    workload = replace(each.comparison.workload, component="attention")
-    found = look(replace(each, comparison=replace(each.comparison, workload=workload)), tmp_path)
+    found = look(item(compile="compile_blocks", component="attention"), tmp_path)
     assert found.graphs == Graphs(breaks=0, recompiles=1)
     assert {FLASH, INDUCTOR_CPP} <= set(found.kernels)
     assert found.measured.status == "ok"
