@@ -28,6 +28,7 @@ from bench.records.comparison import (
     DEVICES,
     MODES,
     OWN,
+    WEIGHTS,
     Comparison,
     Sample,
     Workload,
@@ -59,14 +60,16 @@ def compare(
     cache: str = "cold",
     delta: float = DELTA,
     allow_different: bool = False,
+    weights: str = "auto",
     show_progress: bool = True,
     lock: bool = True,
 ) -> ComparisonResult:
     """Compare two modules or callables on equal inputs, in alternating pairs.
 
     ``inputs`` are the arguments of a call: a tensor, a tuple by position or a mapping by name, of
-    any shapes. Modules are copied; if both have parameters of the same names and shapes, both
-    copies get the baseline's weights. ``device`` defaults to that of the inputs. ``budget_s`` is
+    any shapes. Modules are copied. ``weights`` says with which weights the candidate is called: its
+    ``own``, those of the baseline (``shared``), or by default its own if the outputs agree and else
+    the baseline's if they agree then. ``device`` defaults to that of the inputs. ``budget_s`` is
     the time to measure in seconds, of which a fifth goes to a control, the baseline against itself.
     One process is one replicate: the variation between processes is taken from calibrations, as the
     result states. Raises InputError for unusable arguments, or if another run measures on the
@@ -74,7 +77,7 @@ def compare(
     """
     made = _inputs(inputs)
     device = device.type if isinstance(device, torch.device) else device or _device_of(made)
-    _check(device, mode, cache, (baseline, candidate))
+    _check(device, mode, cache, weights, (baseline, candidate))
     _check_number("budget_s", budget_s, "seconds, above 0", math.inf)
     _check_number("delta", delta, "a share above 0 and below 1", 1.0)
     comparisons = against_first(
@@ -83,6 +86,7 @@ def compare(
         precision=OWN,
         cache=cache,
         allow_different=allow_different,
+        weights=weights,
     )
     share = CONTROL_SHARE / (1 + CONTROL_SHARE)
     parts = ((baseline, budget_s * share), (candidate, budget_s * (1 - share)))
@@ -160,12 +164,13 @@ def _inputs(given: object) -> Inputs:
     )
 
 
-def _check(device: str, mode: str, cache: str, works: tuple[object, object]) -> None:
+def _check(device: str, mode: str, cache: str, weights: str, works: tuple[object, object]) -> None:
     """Raise InputError for unusable arguments."""
     chosen = (
         ("device", device, DEVICES),
         ("mode", mode, MODES),
         ("cache state", cache, ALONE_CACHES),
+        ("weights", weights, WEIGHTS),
     )
     try:
         for kind, name, allowed in chosen:

@@ -61,6 +61,7 @@ def row_notes(
     """Yield the notes of the passes and of the hardware on one row."""
     for text in dict.fromkeys(sample.note for sample in samples if sample.note):
         yield Note(kind=NoteKind.ACCEPTED, subject="outputs", text=text)
+    yield from dict.fromkeys(note for sample in samples for note in sample.notes)
     on_cpu, precision = comparison.workload.device == "cpu", comparison.arm.precision
     yield from uneven_notes(samples)
     needed = _CPU_INSTRUCTIONS.get(precision, ()) if on_cpu else ()

@@ -7,8 +7,10 @@ from dataclasses import dataclass, replace
 import torch
 from torch import Tensor
 
+from bench.arms.differences import likeness, nan_counts, wide
 from bench.arms.tensors import Leaves
 from bench.records.errors import Remedy
+from bench.records.notes import Note
 
 # Largest relative norm that rounding alone explains, for outputs and gradients of a whole model;
 # an arm above it computes another function. Unit roundoffs: fp64 1e-16, fp32 6e-8, tf32 and fp16
@@ -32,6 +34,7 @@ _PRECISIONS = {
 }
 # Why two arms compute different functions, and how to make them compute the same.
 _Mismatch = tuple[str, str]
+_SAME = "let both compute the same"
 _SHOWN = 4
 
 
@@ -68,7 +71,7 @@ class Agreement:
     ``largest_error`` is the largest absolute difference of an output. ``None`` means not checked,
     or not comparable by shape. ``error`` is one line on why the two compute different functions and
     what to do, ``difference`` its first part, ``remedy`` the alternative to accept the difference,
-    ``note`` that the user accepted it.
+    ``note`` that the user accepted it, ``notes`` what else belongs to the row.
     """
 
     output_error: float | None = None
@@ -78,6 +81,7 @@ class Agreement:
     difference: str | None = None
     remedy: Remedy | None = None
     note: str | None = None
+    notes: tuple[Note, ...] = ()
 
     def differing(self, mismatch: _Mismatch | None) -> "Agreement":
         """Return the same distances with a mismatch, which the user may accept."""
@@ -90,6 +94,13 @@ class Agreement:
             difference=difference,
             remedy=Remedy.ALLOW_DIFFERENT,
         )
+
+    def saying(self, *texts: str | None) -> "Agreement":
+        """Return the same with a difference that says more; None says nothing."""
+        if self.difference is None:
+            return self
+        advice = str(self.error).removeprefix(f"{self.difference}: ")
+        return self.differing((", ".join(filter(None, (self.difference, *texts))), advice))
 
     def accepted(self) -> "Agreement":
         """Return the same distances with the mismatch, if there is one, as a note."""
@@ -116,8 +127,8 @@ def agreement(
     gradient_error = _distance(gradients, targets) if targets else None
     mismatch = (
         _miscounted(outputs, wanted)
-        or _beyond("outputs", output_error, precision)
-        or _beyond("gradients", gradient_error, precision)
+        or _beyond("outputs", output_error, precision, outputs, wanted)
+        or _beyond("gradients", gradient_error, precision, gradients, targets)
     )
     return Agreement(
         output_error=_number(output_error),
@@ -150,7 +161,7 @@ def _mismatch(values: Leaves, references: Leaves) -> _Mismatch | None:
     for place, reference in references.items():
         if values[place].shape != reference.shape:
             shapes = f"{tuple(values[place].shape)} against {tuple(reference.shape)}"
-            where = "" if len(references) == 1 else f" at {place}"
+            where = _at(place, references)
             return f"outputs differ in shape{where}: {shapes}", "return the same from both"
     return None
 
@@ -174,7 +185,7 @@ def _distance(values: Leaves, references: Leaves) -> float:
     """
     wrong = norm = 0.0
     for place, each in references.items():
-        reference = _wide(each)
+        reference = wide(each)
         wrong += float(_difference(values[place], each).norm()) ** 2
         norm += float(reference[reference.isfinite()].norm()) ** 2
     if wrong == 0:
@@ -184,24 +195,38 @@ def _distance(values: Leaves, references: Leaves) -> float:
 
 def _difference(value: Tensor, reference: Tensor) -> Tensor:
     """Return value - reference in float64, zero where both are equal, infinities included."""
-    value, reference = _wide(value), _wide(reference)
+    value, reference = wide(value), wide(reference)
     return torch.where(value == reference, 0.0, value - reference)
 
 
-def _wide(value: Tensor) -> Tensor:
-    return (torch.view_as_real(value.resolve_conj()) if value.is_complex() else value).double()
-
-
-def _beyond(what: str, distance: float | None, precision: str) -> _Mismatch | None:
+def _beyond(
+    what: str, distance: float | None, precision: str, values: Leaves, references: Leaves
+) -> _Mismatch | None:
     limit = TOLERANCES[precision]
     if distance is None or distance <= limit:
         return None
     if math.isnan(distance):
-        return f"{what} hold NaN", "give other inputs"
-    return (
-        f"{what} differ by {distance:.2g} (relative norm), {precision} allows {limit:.0e}",
-        "give both the same weights",
-    )
+        return _holding_nan(what, values, references)
+    text = f"{what} differ by {distance:.2g} (relative norm), {precision} allows {limit:.0e}"
+    sizes = {
+        place: float(_difference(values[place], each).norm()) for place, each in references.items()
+    }
+    worst = max(sizes, key=sizes.__getitem__)
+    said = likeness(values[worst], references[worst], limit)
+    return f"{text}{_at(worst, references)}{f', {said}' if said else ''}", _SAME
+
+
+def _holding_nan(what: str, values: Leaves, references: Leaves) -> _Mismatch:
+    for place, each in references.items():
+        if counted := nan_counts(values[place], each):
+            is_shared = bool(each.isnan().any()) and bool(values[place].isnan().any())
+            advice = "give other inputs" if is_shared else _SAME
+            return f"{what} hold NaN{_at(place, references)}, {counted}", advice
+    return f"{what} hold NaN", "give other inputs"
+
+
+def _at(place: str, places: Leaves) -> str:
+    return f" at {place}" if len(places) > 1 else ""
 
 
 def _miscounted(values: Leaves, references: Leaves) -> _Mismatch | None:
@@ -211,10 +236,9 @@ def _miscounted(values: Leaves, references: Leaves) -> _Mismatch | None:
         if not (_is_integer(value) and _is_integer(reference)):
             continue
         if different := int((value != reference).sum()):
-            return (
-                f"outputs differ in {different} of {value.numel()} integers",
-                "give both the same weights",
-            )
+            said = likeness(value, reference, 0.0)
+            text = f"outputs differ in {different} of {value.numel()} integers"
+            return f"{text}, {said}" if said else text, _SAME
     return None
 
 

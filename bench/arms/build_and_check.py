@@ -10,29 +10,26 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
-from typing import TypeVar
 
 import torch
-from torch import Tensor, nn
+from torch import nn
 
 from bench.arms import building
-from bench.arms.agreement import Agreement, agreement
+from bench.arms.agreement import Agreement
 from bench.arms.building import Both, build_module, in_turn
 from bench.arms.candidate import Candidate, Work, seeded
-from bench.arms.tensors import Inputs, Leaves, inputs_of, named
+from bench.arms.own_check import check_own, own_answer
+from bench.arms.tensors import Inputs, inputs_of
+from bench.arms.weights import misfit, share_weights
 from bench.records.comparison import OWN, Arm, Comparison, Workload
-from bench.records.errors import InputError, UnavailableError, one_line
+from bench.records.errors import InputError, UnavailableError
 from bench.suite.availability import precision_problem
-from bench.timing.device import is_out_of_memory
 from bench.usercode.loading import call, described
 from bench.usercode.spec import InputSpec, Shapes, read_arm, read_inputs
 from bench.usercode.vitcore_spec import VitcorePart
 
 # Upper bound of random integers, which may be indices into a table.
 _INDICES = 10
-T = TypeVar("T")
-# Outputs and gradients by name.
-Answer = tuple[Leaves, Leaves]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -109,10 +106,6 @@ def _given(made: object, spec: InputSpec) -> Inputs:
     )
 
 
-class ArmError(RuntimeError):
-    """A user's arm raised when it was called; the message names the arm and the exception."""
-
-
 @dataclass(frozen=True)
 class _Kind:
     build: Callable[..., Both[Candidate]]
@@ -156,7 +149,7 @@ def ready_arms(
         # Two calls must not share weights in the cache, nor train the same ones.
         arm = replace(arm, work=copy.deepcopy(arm.work))
     if isinstance(baseline.work, nn.Module) and isinstance(arm.work, nn.Module):
-        share_weights(baseline.work, arm.work)
+        share_as_chosen(comparison, arm.levels, baseline.work, arm.work)
     workload = comparison.workload
     ready = (
         partial(Candidate, each.levels, workload, each.work, inputs) for each in (baseline, arm)
@@ -164,23 +157,20 @@ def ready_arms(
     return in_turn(*ready, arm_first=arm_first)
 
 
-def share_weights(source: nn.Module, target: nn.Module) -> None:
-    """Copy the weights of ``source`` to ``target`` if both have the same names and shapes.
+def share_as_chosen(comparison: Comparison, arm: Arm, source: nn.Module, target: nn.Module) -> None:
+    """Give an arm the baseline's weights: a copy of the baseline always, another if asked to.
 
-    Names are vitcore's canonical ones, so that its arms match each other and nn.MultiheadAttention.
+    Raises InputError if it is asked and the weights do not fit.
     """
-    into = _state(target)
-    have, want = named(_state(source)), named(into)
-    if {n: v.shape for n, v in have.items()} != {n: v.shape for n, v in want.items()}:
-        return
-    with torch.no_grad():
-        for name, value in zip(want, into.values(), strict=True):
-            value.copy_(have[name].reshape(value.shape))
-
-
-def _state(module: nn.Module) -> Leaves:
-    """Return the tensors of a module's state, without other objects that its code may add."""
-    return {n: value for n, value in module.state_dict().items() if isinstance(value, Tensor)}
+    if arm.factory == comparison.baseline.factory:
+        share_weights(source, target)
+    elif comparison.weights == "shared":
+        if why := misfit(source, target):
+            raise InputError(
+                f"the weights of {comparison.baseline.factory} cannot be shared: {why}; give "
+                "modules of equal names and shapes, or leave --weights auto"
+            )
+        share_weights(source, target)
 
 
 def _build_own(comparison: Comparison, *, arm_first: bool) -> Both[Candidate]:
@@ -193,47 +183,9 @@ def _build_own(comparison: Comparison, *, arm_first: bool) -> Both[Candidate]:
 
 def _check_own(comparison: Comparison, baseline: Candidate, arm: Candidate) -> Agreement:
     found = own_answer("baseline", comparison, baseline)
-    return found if isinstance(found, Agreement) else check_own(comparison, found, baseline, arm)
-
-
-def check_own(
-    comparison: Comparison, expected: Answer, baseline: Candidate, arm: Candidate
-) -> Agreement:
-    """Compare a user's arm with the baseline's answer, within what the comparison allows."""
-    answer = own_answer("candidate", comparison, arm)
-    if isinstance(answer, Agreement):
-        return answer
-    found = agreement(answer, expected, (baseline.arm.precision, arm.arm.precision))
-    return found.accepted() if comparison.allow_different else found
-
-
-def own_answer(name: str, comparison: Comparison, arm: Candidate) -> Answer | Agreement:
-    """Return outputs and gradients of a user's arm; a failed check if it changes its input."""
-    before = [tensor.clone() for tensor in arm.inputs.tensors().values()]
-    answer = called(name, partial(_answer, comparison, arm))
-    if not all(map(_is_same, before, arm.inputs.tensors().values())):
-        return Agreement(error=f"the {name} changes its input: let it work on a copy")
-    return answer
-
-
-def _is_same(before: Tensor, after: Tensor) -> bool:
-    return torch.equal(before.nan_to_num(), after.detach().nan_to_num())
-
-
-def _answer(comparison: Comparison, arm: Candidate) -> Answer:
-    if comparison.workload.mode == "train":
-        return arm.outputs_and_gradients()
-    return arm.outputs(), {}
-
-
-def called(name: str, answer: Callable[[], T]) -> T:
-    """Call a user's arm; raises ArmError, with its name, for any exception but lack of memory."""
-    try:
-        return answer()
-    except (Exception, SystemExit) as error:
-        if is_out_of_memory(error):
-            raise
-        raise ArmError(f"the {name} raised {one_line(error)}") from error
+    if isinstance(found, Agreement):
+        return found
+    return check_own(comparison, found, baseline, [arm], baseline.module)
 
 
 def _kind(comparison: Comparison) -> _Kind:

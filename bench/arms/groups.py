@@ -2,20 +2,15 @@
 
 import copy
 from abc import ABC, abstractmethod
+from collections import defaultdict
 
 from torch import nn
 
 from bench.arms import building
 from bench.arms.agreement import Agreement
-from bench.arms.build_and_check import (
-    Answer,
-    check_own,
-    make_arm,
-    make_inputs,
-    own_answer,
-    share_weights,
-)
+from bench.arms.build_and_check import make_arm, make_inputs, share_as_chosen
 from bench.arms.candidate import Candidate
+from bench.arms.own_check import Answer, check_own, own_answer
 from bench.records.comparison import Arm, Comparison
 from vitcore.weights import transfer
 
@@ -76,6 +71,7 @@ class _OwnArms(ArmGroup):
         self.inputs = make_inputs(comparison)
         self.source = make_arm(comparison.baseline, comparison.workload.device).work
         self._built: set[int] = set()
+        self._copies: dict[Arm, list[Candidate]] = defaultdict(list)
         self._expected: Answer | Agreement | None = None
 
     def build(self, arm: Arm) -> Candidate:
@@ -87,8 +83,10 @@ class _OwnArms(ArmGroup):
                 work = copy.deepcopy(work)
             self._built.add(id(work))
             if isinstance(self.source, nn.Module) and work is not self.source:
-                share_weights(self.source, work)
-        return Candidate(made.levels, self.comparison.workload, work, self.inputs)
+                share_as_chosen(self.comparison, arm, self.source, work)
+        built = Candidate(made.levels, self.comparison.workload, work, self.inputs)
+        self._copies[arm].append(built)
+        return built
 
     @property
     def weight_bytes(self) -> int:
@@ -99,7 +97,9 @@ class _OwnArms(ArmGroup):
             self._expected = own_answer("baseline", comparison, baseline)
         if isinstance(self._expected, Agreement):
             return self._expected
-        return check_own(comparison, self._expected, baseline, arm)
+        copies = [arm, *(each for each in self._copies[comparison.arm] if each is not arm)]
+        source = self.source if isinstance(self.source, nn.Module) else baseline.module
+        return check_own(comparison, self._expected, baseline, copies, source)
 
 
 def _bytes_of(module: nn.Module) -> int:

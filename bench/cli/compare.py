@@ -15,6 +15,7 @@ from bench.cli.options import (
     one_input,
     settings_of,
     show_option,
+    weights_option,
 )
 from bench.cli.output import append_job_summary, progress, show_logs, show_verdicts
 from bench.records.comparison import ALONE_CACHES, DEVICES, MODES
@@ -39,6 +40,7 @@ class CompareOptions(MeasuringOptions):
     cache: str
     delta: float
     allow_different: bool
+    weights: str
     as_json: bool
     show: tuple[str, ...] | None
 
@@ -83,6 +85,7 @@ class CompareOptions(MeasuringOptions):
     is_flag=True,
     help="Also judge a candidate whose outputs differ from the baseline's.",
 )
+@weights_option
 @click.option("--case-timeout", type=duration, default="5m", show_default=True)
 @click.option(
     "--survey/--no-survey",
@@ -109,10 +112,10 @@ def compare(**options: Unpack[CompareOptions]) -> None:
                                   variant, head, image_size, compile, precision,
                                   kernel, layout, checkpoint, optimizer
 
-    Both arms get equal inputs and, if their parameters have the same names and shapes, equal
-    weights. They take turns call by call, in several fresh processes; a copy of the baseline takes
-    part as a control. A candidate whose outputs differ by more than its
-    precision explains is `wrong` and gets no verdict.
+    Both arms get equal inputs. Where their outputs differ as they were made, the candidate gets the
+    baseline's weights if it agrees then (--weights). The arms take turns call by call, in several
+    fresh processes; a copy of the baseline takes part as a control. A candidate whose outputs
+    differ by more than its precision explains is `wrong` and gets no verdict.
 
     \b
     vitbench compare vitcore:attention=mha vitcore:attention=sdpa
@@ -159,6 +162,7 @@ def _measure(options: CompareOptions) -> "RunState":
         cache=options["cache"],
         delta=options["delta"],
         allow_different=options["allow_different"],
+        weights=options["weights"],
         settings=settings_of(options),
     )
     return run_compare(request, progress())

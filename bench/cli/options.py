@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, TypedDict
 import click
 
 from bench.cli.output import command_line
-from bench.records.comparison import OBJECTIVES
+from bench.records.comparison import OBJECTIVES, WEIGHTS
 
 if TYPE_CHECKING:
     from bench.analysis.aim import Aim
@@ -126,6 +126,14 @@ delta_option = click.option(
     default="2%",
     show_default=True,
     help="Arms whose times differ by less are equivalent.",
+)
+weights_option = click.option(
+    "--weights",
+    type=click.Choice(WEIGHTS),
+    default="auto",
+    show_default=True,
+    help="Weights of a candidate: its own, those of the baseline, or (auto) its own if the "
+    "outputs agree, else the baseline's if they agree then.",
 )
 no_lock_option = click.option(
     "--no-lock", is_flag=True, help="Measure even while another run measures on the device."

@@ -17,6 +17,7 @@ from bench.cli.options import (
     one_input,
     settings_of,
     tolerance,
+    weights_option,
 )
 from bench.cli.output import append_job_summary, progress, show_logs
 from bench.records.comparison import DEVICES, MODES
@@ -54,6 +55,7 @@ class RegressOptions(MeasuringOptions):
     max_error: float | None
     undecided: str
     allow_different: bool
+    weights: str
     as_json: bool
 
 
@@ -116,6 +118,7 @@ class RegressOptions(MeasuringOptions):
     help="ok: exit with 0 if an interval includes its threshold.",
 )
 @click.option("--allow-different", is_flag=True, help="Accept outputs that differ from the base's.")
+@weights_option
 @click.option("--case-timeout", type=duration, default="5m", show_default=True)
 @click.option(
     "--survey/--no-survey",
@@ -193,6 +196,7 @@ def _measure(options: RegressOptions) -> "GateResult":
         mode=options["mode"],
         thresholds=_thresholds(options),
         allow_different=options["allow_different"],
+        weights=options["weights"],
         settings=settings_of(options),
     )
     return run_regress(request, progress())

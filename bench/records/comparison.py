@@ -7,6 +7,7 @@ process). Names end in their units.
 from dataclasses import dataclass, field, fields, replace
 
 from bench.records.errors import Remedy
+from bench.records.notes import Note
 
 SCHEMA = 5
 
@@ -26,6 +27,9 @@ ALONE_CACHES = CACHES[1:]
 MODEL_ARMS = ("compile", "reduce_overhead", "max_autotune")
 # Components that are less than a model.
 PARTS = ("patcher", "attention", "block")
+# Weights of a user's arms: their own if these agree and else the baseline's, always their own, or
+# always the baseline's.
+WEIGHTS = ("auto", "own", "shared")
 # The precision of a user's arm without a chosen type: modules stay as they were made.
 OWN = "own"
 # Smaller relative differences do not matter for the choice of an implementation.
@@ -140,7 +144,8 @@ USUAL_FACTORS = tuple(name for name in FACTORS if name not in ASKED_FACTORS)
 class Comparison:
     """A candidate arm against a baseline arm on one workload; equal arms make a control.
 
-    ``allow_different`` accepts an arm whose outputs differ from its baseline's.
+    ``allow_different`` accepts an arm whose outputs differ from its baseline's; ``weights`` is one
+    of ``WEIGHTS``.
     """
 
     factor: str
@@ -149,6 +154,7 @@ class Comparison:
     arm: Arm
     cache: str = "cold"
     allow_different: bool = False
+    weights: str = "auto"
 
     @property
     def is_inside(self) -> bool:
@@ -245,6 +251,9 @@ class Sample:
     share: float | None = None
     """Share of that time in the baseline's part, all instances of it."""
     note: str | None = None
+    """That the user accepted a difference of outputs."""
+    notes: tuple[Note, ...] = ()
+    """What else belongs to the row."""
     baseline_s: tuple[float, ...] = ()
     arm_s: tuple[float, ...] = ()
     baseline_wall_s: tuple[float, ...] = ()

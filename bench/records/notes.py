@@ -13,6 +13,8 @@ class NoteKind(StrEnum):
 
     ACCEPTED = "accepted"
     """A difference of outputs that the user accepted."""
+    WEIGHTS = "weights"
+    """Whose weights a user's arm has."""
     HARDWARE = "hardware"
     """A feature that the processor lacks."""
     SKIPPED = "skipped"
@@ -44,6 +46,10 @@ class Note:
 
     def __str__(self) -> str:
         return self.text if self.remedy is None else f"{self.text}{SEPARATOR}{self.remedy}"
+
+
+OWN_WEIGHTS = Note(kind=NoteKind.WEIGHTS, subject="weights", text="own weights agree")
+MOVED_WEIGHTS = Note(kind=NoteKind.WEIGHTS, subject="weights", text="weights moved")
 
 
 def joined(notes: Iterable[Note]) -> str | None:

@@ -28,6 +28,7 @@ class CompareRequest:
     cache: str
     delta: float
     allow_different: bool
+    weights: str
 
     @property
     def sources(self) -> dict[str, str]:
@@ -51,6 +52,7 @@ class CompareRequest:
             precision=self.precision,
             cache=self.cache,
             allow_different=self.allow_different,
+            weights=self.weights,
         )
 
 

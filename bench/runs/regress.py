@@ -33,6 +33,7 @@ class RegressRequest:
     mode: str
     thresholds: Thresholds
     allow_different: bool
+    weights: str
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -129,6 +130,7 @@ def _comparisons(
             arm=arm,
             # With a threshold the gate judges the outputs, not the precision's tolerance.
             allow_different=request.allow_different or request.thresholds.numeric_error is not None,
+            weights=request.weights,
         )
 
 

@@ -17,6 +17,7 @@ from bench.records.arm_costs import Case, MeasuredMemory
 from bench.records.comparison import CHOICE, Comparison, Sample
 from bench.records.environment import Environment
 from bench.records.errors import InputError, RunError
+from bench.records.notes import MOVED_WEIGHTS
 from bench.records.plan import Plan
 from bench.records.task import Job, MemoryJob, PassJob, SurveyJob, Task
 from bench.runs.levels import PRECISION
@@ -96,7 +97,16 @@ def _pass_job(
         weight=weight,
         ready_s=_ready_s([each for each in before if each.arm_s]),
         measure_s=plan.each_s / plan.passes * candidates if plan.each_s else None,
-        checked=tuple(sorted({s.key for s in before if s.output_error is not None})),
+        # A check also decides whether weights are moved.
+        checked=tuple(
+            sorted(
+                {
+                    each.key
+                    for each in before
+                    if each.output_error is not None and MOVED_WEIGHTS not in each.notes
+                }
+            )
+        ),
     )
 
 

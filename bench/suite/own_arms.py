@@ -27,6 +27,7 @@ def against_first(
     precision: str,
     cache: str,
     allow_different: bool,
+    weights: str,
 ) -> tuple[Comparison, ...]:
     """Return comparisons of each of a user's arms with the first: the control comes first."""
     baseline, *_ = arms = [Arm(factory=each, precision=precision) for each in numbered(names)]
@@ -38,6 +39,7 @@ def against_first(
             arm=arm,
             cache=cache,
             allow_different=allow_different,
+            weights=weights,
         )
         for arm in arms
     )

@@ -7,8 +7,8 @@ from functools import partial
 from statistics import median
 from typing import Any
 
-from bench.arms.build_and_check import called
 from bench.arms.groups import ArmGroup, arm_group
+from bench.arms.own_check import called
 from bench.arms.rotation import Rotation, copies_for
 from bench.records.comparison import Comparison, Sample
 from bench.timing.device import peak_bytes

@@ -118,6 +118,7 @@ def with_agreement(sample: Sample, found: Agreement) -> Sample:
         gradient_error=found.gradient_error,
         largest_error=found.largest_error,
         note=found.note,
+        notes=(*sample.notes, *found.notes),
     )
 
 

@@ -23,6 +23,7 @@ def compare(
     mode: str = "forward",
     precision: str = "fp32",
     allow_different: bool = False,
+    weights: str = "auto",
 ) -> Comparison:
     """Build a CPU comparison of two named arms; inputs of None are inferred."""
     if inputs is None:
@@ -35,4 +36,5 @@ def compare(
         arm=replace(named, factory=arm),
         cache="warm",
         allow_different=allow_different,
+        weights=weights,
     )

@@ -12,7 +12,7 @@ from bench.arms.agreement import TOLERANCES, Agreement, agreement
 from bench.arms.tensors import Leaves
 from bench.records.errors import Remedy
 
-SAME_WEIGHTS = "give both the same weights"
+SAME = "let both compute the same"
 X_N = torch.tensor([3.0, 4.0])
 NAN_N, INF_N = torch.tensor([3.0, math.nan]), torch.tensor([3.0, math.inf])
 
@@ -41,7 +41,8 @@ def test_the_error_is_a_ratio_of_norms() -> None:
     found = of_outputs(X_N + torch.tensor([0.0, 1.0]), X_N)
     assert found.output_error == pytest.approx(0.2)
     text = "outputs differ by 0.2 (relative norm), fp32 allows 1e-04"
-    assert found.error == f"{text}: {SAME_WEIGHTS}"
+    where = "only at row 1 of 2, the rest agrees to 1e-16"
+    assert found.error == f"{text}, {where}: {SAME}"
 
 
 @pytest.mark.parametrize("precision", sorted(TOLERANCES))
@@ -91,7 +92,9 @@ def test_nan_never_agrees(value: Tensor, reference: Tensor) -> None:
     """Outputs with NaN do not agree, even in both arms, and their error is empty."""
     found = of_outputs(value, reference)
     assert found.output_error is None
-    assert str(found.error).startswith("outputs hold NaN: give other inputs")
+    assert str(found.error).startswith("outputs hold NaN, ")
+    is_shared = bool(value.isnan().any() and reference.isnan().any())
+    assert str(found.error).endswith("give other inputs" if is_shared else SAME)
 
 
 def test_infinite_numbers_agree_where_they_are_equal() -> None:
@@ -119,8 +122,8 @@ def test_whole_numbers_are_equal_or_counted(value: list[int], count: int) -> Non
     assert found.output_error is not None
     assert (found.error is None) is (count == 0)
     if count == 1:
-        text = f"outputs differ in 1 of 3 integers: {SAME_WEIGHTS}"
-        assert found.error == text
+        where = "only at row 0 of 3, the rest agrees to 1e-16"
+        assert found.error == f"outputs differ in 1 of 3 integers, {where}: {SAME}"
 
 
 @pytest.mark.parametrize(

@@ -29,7 +29,7 @@ OPTIONS = {
     },
     "compare": {
         *("baseline", "candidates", "--input", "--inputs", "--dtype", "--device", "--mode"),
-        *("--budget", "--passes", "--cache", "--delta", "--allow-different", "--case-timeout"),
+        *("--budget", "--passes", "--cache", "--delta", "--allow-different", "--weights", "--case-timeout"),
         *("--seed", "--json", "--out", "--no-lock", "--show", "--survey"),
     },
     "regress": {
@@ -42,6 +42,7 @@ OPTIONS = {
             "--passes",
             "--undecided",
             "--allow-different",
+            "--weights",
         ),
         *("--case-timeout", "--seed", "--json", "--out", "--no-lock", "--survey"),
     },

@@ -38,6 +38,7 @@ def request_of(
         "settings": RunSettings(budget_s=20.0, passes=4, seed=0, command="vitbench compare"),
         "delta": 0.02,
         "allow_different": False,
+        "weights": "auto",
     }
     return CompareRequest(**asked | changes)
 
@@ -52,15 +53,16 @@ def test_the_control_comes_first() -> None:
 
 
 def test_every_comparison_has_the_requests_settings() -> None:
-    """Inputs, dtype, mode, cache and allow_different come from the request."""
+    """Inputs, dtype, mode, cache, weights and allow_different come from the request."""
     asked = request_of(
-        inputs=" 2,8 ", dtype="bfloat16", mode="train", cache="cold", allow_different=True
+        inputs=" 2,8 ", dtype="bfloat16", mode="train", cache="cold", allow_different=True, weights="own"
     )
     for each in asked.comparisons:
         assert (each.workload.inputs, each.workload.mode) == ("2,8", "train")
         assert (each.workload.device, each.workload.variant) == ("cpu", None)
         assert (each.baseline.precision, each.arm.precision) == ("bf16", "bf16")
         assert (each.factor, each.cache, each.allow_different) == ("factory", "cold", True)
+        assert each.weights == "own"
 
 
 def test_inputs_follow_from_a_vitcore_part(own: str) -> None:
