@@ -17,7 +17,7 @@ from bench.analysis.rows import analyse
 from bench.analysis.spread import PRIOR_SD
 from bench.arms.build_and_check import BuiltArm, ready_arms
 from bench.arms.candidate import Candidate, Work
-from bench.arms.tensors import Inputs, inputs_of
+from bench.arms.inputs import Inputs, inputs_of
 from bench.files.lock import device_locks
 from bench.machine.calm import WAIT_SHARE, Patience
 from bench.machine.environment import read_environment

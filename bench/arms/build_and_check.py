@@ -18,8 +18,8 @@ from bench.arms import building
 from bench.arms.agreement import Agreement
 from bench.arms.building import Both, build_module, in_turn
 from bench.arms.candidate import Candidate, Work, seeded
+from bench.arms.inputs import Inputs, inputs_of
 from bench.arms.own_check import check_own, own_answer
-from bench.arms.tensors import Inputs, inputs_of
 from bench.arms.weights import misfit, share_weights
 from bench.records.comparison import OWN, Arm, Comparison, Workload
 from bench.records.errors import InputError, UnavailableError

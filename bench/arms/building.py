@@ -17,8 +17,9 @@ from torch import Tensor, nn
 from bench.arms.agreement import Agreement, beyond_tolerance, gradient_error, relative_error
 from bench.arms.candidate import Candidate, seeded
 from bench.arms.drawn_weights import WithoutDraws, draw_weights
+from bench.arms.inputs import Inputs
 from bench.arms.levels import cross_entropy
-from bench.arms.tensors import Inputs, Leaves
+from bench.arms.tensors import Leaves
 from bench.records.comparison import Arm, Comparison, Workload
 from bench.records.errors import InputError, one_line
 from bench.suite.work import config_for

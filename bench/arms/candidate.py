@@ -2,13 +2,13 @@
 
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext
-from functools import partial
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
 from bench.arms.compiling import compile_in_place
+from bench.arms.inputs import Inputs
 from bench.arms.levels import (
     Context,
     Loss,
@@ -16,13 +16,13 @@ from bench.arms.levels import (
     checkpoint_blocks,
     dtype_of,
     half_mean_squares,
-    laid_out,
     lay_out,
     optimizer_of,
     pinned_kernel,
     tf32,
 )
-from bench.arms.tensors import Inputs, Leaves, leaves, named
+from bench.arms.tensors import Leaves, dense, leaves, named
+from bench.arms.trees import opaque
 from bench.records.comparison import OWN, Arm, Workload
 
 Work = Callable[..., object]
@@ -63,6 +63,8 @@ class Candidate:
         self.device = workload.device
         self.loss, self.one_image = loss or half_mean_squares, one_image
         self.module = work if isinstance(work, nn.Module) else nn.Module()
+        # Objects of the last output that hold tensors but are not looked into.
+        self.opaque: str | None = None
         self._prepare(inputs, train=workload.mode == "train")
         # Autocast covers the forward pass only; TF32 also covers the products of backward.
         self.autocast = autocast(arm.precision, self.device)
@@ -100,9 +102,9 @@ class Candidate:
 
     def touch_inputs(self) -> None:
         """Read the inputs, so that they are in the cache as if a layer before had written them."""
-        for tensor in self.inputs.tensors().values():
+        for memory in self.memories:
             # A copy reads tensors of every type and layout.
-            tensor.detach().clone()
+            memory.detach().clone()
 
     def outputs(self) -> Leaves:
         """Return every tensor of a forward call's output by its path, on the CPU."""
@@ -148,27 +150,24 @@ class Candidate:
         _move(self.module, self.device, dtype)
         if self.arm.precision == OWN:
             # Inputs take the type of the module's parameters; a plain function gets them unchanged.
-            floating = (each.dtype for each in self.module.parameters() if each.is_floating_point())
-            dtype = next(floating, None)
+            dtype = _dtype_for(self.module, inputs)
         self.module.train(train)
         lay_out(self.module, self.arm.layout)
         own: Leaves = {n: p for n, p in self.module.named_parameters() if p.requires_grad}
-        copied = partial(
-            _copied,
-            device=self.device,
-            dtype=dtype,
-            layout=self.arm.layout,
-            needs_grad=train and not own,
+        self.inputs = inputs.copied(
+            self.device, dtype, layout=self.arm.layout, needs_grad=train and not own
         )
-        self.inputs = inputs.map(copied)
-        # Tensors that receive gradients, by name.
-        self.trainable = own or {n: t for n, t in self.inputs.tensors().items() if t.requires_grad}
+        self.memories = self.inputs.memories()
+        # Inputs, and all tensors, that receive gradients, by name.
+        self.given = {n: t for n, t in self.inputs.tensors().items() if t.requires_grad}
+        self.trainable = {**own, **self.given}
         step = train and bool(own)
         self.optimizer = optimizer_of(self.arm.optimizer, own.values()) if step else None
 
     def _detached(self, output: object) -> Leaves:
         """Copy the output: a later call may write to the very tensors that this one returned."""
-        found = leaves(output, "output")
+        found = [(place, dense(leaf)) for place, leaf in leaves(output, "output")]
+        self.opaque = opaque(output, "output")
         checked = ((place, leaf[:1] if self.one_image else leaf) for place, leaf in found)
         return {place: leaf.detach().to("cpu", copy=True) for place, leaf in checked}
 
@@ -185,9 +184,8 @@ class Candidate:
         """Free every gradient."""
         if self.optimizer:
             self.optimizer.zero_grad(set_to_none=True)
-        else:
-            for each in self.trainable.values():
-                each.grad = None
+        for each in self.given.values():
+            each.grad = None
 
     def _forward(self) -> object:
         with torch.inference_mode(), self.autocast():
@@ -238,9 +236,8 @@ def _inside(context: Context, step: Callable[[], object]) -> Callable[[], object
     return inside
 
 
-def _copied(
-    value: Tensor, *, device: str, dtype: torch.dtype | None, layout: str, needs_grad: bool
-) -> Tensor:
-    floating = value.is_floating_point()
-    copied = laid_out(value.detach().to(device, dtype if floating else None, copy=True), layout)
-    return copied.requires_grad_(needs_grad and floating)
+def _dtype_for(module: nn.Module, inputs: Inputs) -> torch.dtype | None:
+    """Return the type that inputs take from a module; None where the user chose types for it."""
+    dtype = next((each.dtype for each in module.parameters() if each.is_floating_point()), None)
+    given = {each.dtype for each in inputs.tensors().values()}
+    return None if dtype in given else dtype

@@ -64,7 +64,8 @@ def _partly(v: Tensor, r: Tensor, limit: float) -> Iterator[str]:
     share = float(same.double().mean())
     if not _LEAST_SHARE <= share < 1:
         return
-    where = _where(same) or f"in {1 - share:.0%} of the elements"
+    part = f"{100 * (1 - share):.2g} % of the elements"
+    where = f"{at} ({part})" if (at := _where(same)) else f"in {part}"
     rest = float((v - r)[same].norm() / r[same].norm().clamp_min(1e-300))
     agrees = f"the rest agrees to {max(rest, 1e-16):.0e}"
     yield f"only {where}{_constant(v[~same], r[~same])}, {agrees}"

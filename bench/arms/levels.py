@@ -16,6 +16,7 @@ from torch.optim import SGD, AdamW, Optimizer
 from torch.utils.checkpoint import checkpoint
 
 from bench.arms.tensors import leaves
+from bench.arms.trees import opaque
 from bench.records.errors import InputError
 
 Context = Callable[[], AbstractContextManager[object]]
@@ -159,6 +160,8 @@ def half_mean_squares(output: object) -> Tensor:
     """
     parts = [_half_mean_square(x) for _, x in leaves(output, "output") if x.is_floating_point()]
     if not any(part.requires_grad for part in parts):
+        if hidden := opaque(output, "output"):
+            raise InputError(f"{hidden}; return these in a tuple, a dict or a dataclass")
         raise InputError(
             "no output depends on a parameter or an input that needs a gradient; expected one to "
             "train: measure --mode forward"

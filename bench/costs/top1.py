@@ -13,7 +13,7 @@ import torch
 from torch import Tensor, nn
 
 from bench.arms.candidate import Candidate, seeded
-from bench.arms.tensors import Inputs
+from bench.arms.inputs import Inputs
 from bench.records.comparison import Arm, Workload
 from bench.records.errors import InputError
 from vitcore.config import ViTConfig

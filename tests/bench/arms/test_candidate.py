@@ -9,8 +9,8 @@ import torch
 from torch import Tensor, nn
 
 from bench.arms.candidate import Candidate, seeded
+from bench.arms.inputs import Inputs
 from bench.arms.levels import half_mean_squares
-from bench.arms.tensors import Inputs
 from bench.records.comparison import OWN, Arm, Workload
 from bench.records.errors import InputError
 

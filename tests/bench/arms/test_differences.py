@@ -32,10 +32,22 @@ def without(*places: object) -> Callable[[Tensor], Tensor]:
 @pytest.mark.parametrize(
     ("change", "expected"),
     [
-        (without(2), "only at row 2 of 4, where the candidate is 0, the rest agrees to 1e-16"),
-        (without(slice(None), slice(12, None)), "only at position 12 to 19 of 20, where"),
-        (without(0, slice(15, None)), "only at row 0 of 4 and position 15 to 19 of 20, where"),
-        (without(slice(None), slice(None), [1, 6]), "only at channel 1 to 6 (2 of 8), where"),
+        (
+            without(2),
+            "only at row 2 of 4 (25 % of the elements), where the candidate is 0, the rest agrees to 1e-16",
+        ),
+        (
+            without(slice(None), slice(12, None)),
+            "only at position 12 to 19 of 20 (40 % of the elements), where",
+        ),
+        (
+            without(0, slice(15, None)),
+            "only at row 0 of 4 and position 15 to 19 of 20 (6.2 % of the elements), where",
+        ),
+        (
+            without(slice(None), slice(None), [1, 6]),
+            "only at channel 1 to 6 (2 of 8) (25 % of the elements), where",
+        ),
         (lambda x: x * 2, "the candidate is 2 times the baseline"),
         (lambda x: -x, "the candidate is -1 times the baseline"),
         (lambda x: x + 0.5, "the candidate is the baseline plus 0.5"),
@@ -77,7 +89,7 @@ def test_complex_outputs_and_integers_are_compared() -> None:
     assert "2 times" in str(likeness(2 * turned, turned, 1e-4))
     whole_N = torch.tensor([3, 4, 5, 6])
     found = likeness(torch.tensor([3, 4, 5, 7]), whole_N, 0.0)
-    assert found == "only at row 3 of 4, the rest agrees to 1e-16"
+    assert found == "only at row 3 of 4 (25 % of the elements), the rest agrees to 1e-16"
 
 
 @given(factor=st.floats(-9, 9).filter(lambda x: abs(x) > 0.1 and abs(x - 1) > 0.01))

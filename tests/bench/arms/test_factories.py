@@ -7,7 +7,7 @@ import torch
 from torch import nn
 
 from bench.arms.build_and_check import BuiltArm, make_arm, make_inputs
-from bench.arms.tensors import Inputs
+from bench.arms.inputs import Inputs
 from bench.records.comparison import Arm
 from bench.records.errors import InputError, UnavailableError
 from helpers.own_arms import compare, write

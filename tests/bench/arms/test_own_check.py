@@ -10,6 +10,7 @@ from bench.arms.agreement import Agreement
 from bench.arms.build_and_check import build_arms, check
 from bench.arms.candidate import Candidate
 from bench.arms.groups import arm_group
+from bench.arms.own_check import ArmError
 from bench.records.comparison import Comparison
 from bench.records.errors import InputError
 from bench.records.notes import MOVED_WEIGHTS, OWN_WEIGHTS
@@ -18,6 +19,7 @@ from helpers.own_arms import compare, write
 CODE = """
     import torch
     import torch.nn.functional as F
+    from dataclasses import dataclass
     from torch import nn
 
     class Attn(nn.Module):
@@ -60,6 +62,21 @@ CODE = """
     def nan():
         inner = Attn()
         return lambda x: inner(x).masked_fill(torch.eye(5, 8).bool(), float("nan"))
+    @dataclass
+    class Features:
+        x: torch.Tensor
+        more: object = None
+    class Hidden:
+        def __init__(self, x): self.x = x
+    def in_dict():
+        inner = Attn()
+        return lambda x: {"x": inner(x), "more": [x]}
+    def in_class():
+        inner = Attn()
+        return lambda x: Features(inner(x), [x])
+    def hidden():
+        inner = Attn()
+        return lambda x: Hidden(inner(x))
     def random(): return lambda x: Attn()(x) + torch.rand(1)
     class Grows(nn.Module):
         def __init__(self):
@@ -168,11 +185,13 @@ def test_a_copy_of_the_baseline_says_nothing(own: Own) -> None:
         (
             "old",
             "padded",
-            "only at index of axis 2 3 to 4 of 5, where the candidate is 0, the rest",
+            "only at index of axis 2 3 to 4 of 5 (40 % of the elements), where the candidate is 0",
         ),
         ("old", "nan", "outputs hold NaN, 20 of 160 elements are NaN in the candidate, 0 in the"),
         ("nan", "old", "0 of 160 elements are NaN in the candidate, 20 in the baseline"),
         ("nan", "nan#2", "20 in the baseline: give other inputs"),
+        ("old", "hidden", "the candidate's output is an object of type Hidden with tensors in x"),
+        ("hidden", "old", "the baseline's output is an object of type Hidden with tensors in x"),
         ("old", "Grows", "the candidate differs from itself by"),
         ("Grows", "old", "the baseline differs from itself by"),
     ],
@@ -182,6 +201,42 @@ def test_a_difference_is_described(own: Own, baseline: str, arm: str, said: str)
     text = str(grouped(own(baseline, arm))[0].error)
     assert said in text
     assert "\n" not in text
+
+
+@pytest.mark.parametrize("mode", ["forward", "train"])
+def test_a_dataclass_agrees_with_a_mapping(own: Own, mode: str) -> None:
+    """The fields of a dataclass are compared with the values of a dict, in training too."""
+    assert checked(own("in_dict", "in_class", mode=mode)).error is None
+    assert checked(own("in_class", "in_dict", mode=mode)).error is None
+
+
+def test_what_cannot_be_trained_is_named(own: Own) -> None:
+    """In training the line has the object that hides its tensors, and the way out."""
+    with pytest.raises(ArmError, match="type Hidden with tensors in x; return"):
+        checked(own("hidden", "hidden", mode="train"))
+
+
+def test_inputs_arrive_as_they_were_made(tmp_path: Path) -> None:
+    """An arm that looks at the strides of its inputs, and writes to a cache, finds its own."""
+    code = """
+        import torch
+        class Cache:
+            def __init__(self): self.calls = []
+        def make_inputs():
+            x = torch.randn(4, 12, 33, 8)[:, :, 1:]
+            return {"x": x, "same": x, "bias": torch.randn(32, 32).expand(4, 12, 32, 32),
+                    "cache": Cache()}
+        def work(x, same, bias, cache):
+            cache.calls.append(1)
+            assert len(cache.calls) < 4
+            assert x is same and not x.is_contiguous()
+            assert bias.stride() == (0, 0, 32, 1), bias.stride()
+            return x @ x.mT + bias
+        def make(): return work
+    """
+    path = write(tmp_path / "arms.py", code)
+    found = checked(compare(f"{path}:make", f"{path}:make#2", f"{path}:make_inputs"))
+    assert (found.error, found.output_error) == (None, 0.0)
 
 
 def test_seeded_randomness_is_no_change(own: Own) -> None:

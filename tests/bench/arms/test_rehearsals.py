@@ -9,7 +9,7 @@ from torch import Tensor, nn
 
 from bench.arms.building import build_candidate
 from bench.arms.candidate import Candidate
-from bench.arms.tensors import Inputs
+from bench.arms.inputs import Inputs
 from bench.records.comparison import Arm, Workload
 from bench.suite.grid import LEVELS
 from helpers.records import make_workload

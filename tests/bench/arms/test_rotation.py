@@ -12,8 +12,8 @@ from hypothesis import strategies as st
 from bench.arms import rotation
 from bench.arms.candidate import Candidate
 from bench.arms.groups import ArmGroup, arm_group
+from bench.arms.inputs import Inputs
 from bench.arms.rotation import Copies, Rotation, copies_for
-from bench.arms.tensors import Inputs
 from bench.records.comparison import Arm, Comparison
 from helpers.own_arms import compare, write
 from helpers.records import make_comparison, make_workload

@@ -1,13 +1,14 @@
 """bench.arms.tensors: tensors in nested values, and parameter names common to all arms."""
 
 from collections import OrderedDict, UserDict
+from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 import pytest
 import torch
 from torch import Tensor, nn
 
-from bench.arms.tensors import Inputs, leaves, named
+from bench.arms.tensors import dense, leaves, named
 
 LOGITS_AND_HIDDEN = ["output['logits']", "output['hidden'][0]", "output['hidden'][1]"]
 A, B = torch.ones(1), torch.ones(2)
@@ -20,6 +21,14 @@ class Pair(NamedTuple):
     second: Tensor
 
 
+@dataclass(frozen=True)
+class Features:
+    """A class token and more, as backbones return them."""
+
+    cls_token: Tensor
+    more: object = None
+
+
 @pytest.mark.parametrize(
     ("value", "places"),
     [
@@ -30,6 +39,8 @@ class Pair(NamedTuple):
         (OrderedDict(last=A), ["output['last']"]),
         (UserDict({"last": A}), ["output['last']"]),
         (Pair(A, B), ["output[0]", "output[1]"]),
+        (Features(A, [B, 3]), ["output['cls_token']", "output['more'][0]"]),
+        (torch.max(torch.ones(2, 2), 1), ["output[0]", "output[1]"]),
         (None, []),
         ([], []),
     ],
@@ -57,18 +68,10 @@ def test_names_stay_where_two_would_become_one() -> None:
     assert named(values) == values
 
 
-def test_inputs_are_changed_wherever_they_are() -> None:
-    """Every tensor of nested arguments is replaced, types stay, and the original is unchanged."""
-    inputs = Inputs(args=(A, [B, 3], Pair(A, B)), kwargs={"mask": {"inner": A}, "flag": True})
-    changed = inputs.map(lambda value: value + 1)
-    assert [t.tolist() for t in changed.tensors().values()] == [[2], [2, 2], [2], [2, 2], [2]]
-    assert type(changed.args[2]) is Pair
-    assert changed.args[1][1] == 3
-    assert changed.kwargs["flag"] is True
-    assert inputs.args[0].tolist() == [1]
-
-
-def test_inputs_have_places() -> None:
-    """The places of arguments by position and by name differ."""
-    inputs = Inputs(args=(A, (B,)), kwargs={"mask": A})
-    assert list(inputs.tensors()) == ["input[0]", "input[1][0]", "input['mask']"]
+def test_every_tensor_can_be_compared() -> None:
+    """Sparse tensors become dense, nested ones are padded with zeros, others stay."""
+    eye = torch.eye(2)
+    assert torch.equal(dense(eye.to_sparse()), eye)
+    rows = [torch.ones(2), torch.ones(1)]
+    assert dense(torch.nested.nested_tensor(rows, layout=torch.jagged)).tolist() == [[1, 1], [1, 0]]
+    assert dense(eye) is eye

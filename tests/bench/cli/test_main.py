@@ -29,7 +29,15 @@ OPTIONS = {
     },
     "compare": {
         *("baseline", "candidates", "--input", "--inputs", "--dtype", "--device", "--mode"),
-        *("--budget", "--passes", "--cache", "--delta", "--allow-different", "--weights", "--case-timeout"),
+        *(
+            "--budget",
+            "--passes",
+            "--cache",
+            "--delta",
+            "--allow-different",
+            "--weights",
+            "--case-timeout",
+        ),
         *("--seed", "--json", "--out", "--no-lock", "--show", "--survey"),
     },
     "regress": {

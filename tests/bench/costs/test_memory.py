@@ -9,7 +9,7 @@ import torch
 from torch import nn
 
 from bench.arms.candidate import Candidate, Work
-from bench.arms.tensors import Inputs
+from bench.arms.inputs import Inputs
 from bench.costs import memory
 from bench.costs.memory import memory_of
 from bench.records.arm_costs import MeasuredMemory
@@ -71,7 +71,7 @@ SEVERAL = """
 import torch
 from bench.arms.candidate import Candidate
 from bench.costs.memory import memory_of
-from bench.arms.tensors import Inputs
+from bench.arms.inputs import Inputs
 from bench.records.comparison import Arm, Workload
 
 def look(pieces):

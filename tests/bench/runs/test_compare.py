@@ -55,7 +55,12 @@ def test_the_control_comes_first() -> None:
 def test_every_comparison_has_the_requests_settings() -> None:
     """Inputs, dtype, mode, cache, weights and allow_different come from the request."""
     asked = request_of(
-        inputs=" 2,8 ", dtype="bfloat16", mode="train", cache="cold", allow_different=True, weights="own"
+        inputs=" 2,8 ",
+        dtype="bfloat16",
+        mode="train",
+        cache="cold",
+        allow_different=True,
+        weights="own",
     )
     for each in asked.comparisons:
         assert (each.workload.inputs, each.workload.mode) == ("2,8", "train")

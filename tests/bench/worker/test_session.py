@@ -9,7 +9,7 @@ import pytest
 
 from bench.arms.agreement import TOLERANCES
 from bench.arms.candidate import Candidate
-from bench.arms.tensors import Inputs
+from bench.arms.inputs import Inputs
 from bench.records.comparison import Arm, Comparison, Sample
 from bench.records.errors import InputError
 from bench.suite.bench_patchers import GRID
