@@ -1,6 +1,5 @@
 """``bench.compare``: compare two callables in the calling process, for example in a notebook."""
 
-import copy
 import math
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
@@ -18,6 +17,7 @@ from bench.analysis.spread import PRIOR_SD
 from bench.arms.build_and_check import BuiltArm, ready_arms
 from bench.arms.candidate import Candidate, Work
 from bench.arms.inputs import Inputs, inputs_of
+from bench.arms.kept_state import copied_module, unchanged
 from bench.files.lock import device_locks
 from bench.machine.calm import WAIT_SHARE, Patience
 from bench.machine.environment import read_environment
@@ -90,7 +90,8 @@ def compare(
     )
     share = CONTROL_SHARE / (1 + CONTROL_SHARE)
     parts = ((baseline, budget_s * share), (candidate, budget_s * (1 - share)))
-    with _locked(device, lock=lock), _progress(show=show_progress) as advance:
+    locked, progress = _locked(device, lock=lock), _progress(show=show_progress)
+    with locked, unchanged(baseline, candidate), progress as advance:
         samples = [
             _sample(comparison, (baseline, work), made, seconds, advance)
             for comparison, (work, seconds) in zip(comparisons, parts, strict=True)
@@ -152,7 +153,7 @@ def _in_python(record: Record, sample: Sample) -> Record:
 
 def _own(work: Work) -> Work:
     """Return a copy of a module: measuring moves it, trains it and changes its weights."""
-    return copy.deepcopy(work) if isinstance(work, nn.Module) else work
+    return copied_module(work) if isinstance(work, nn.Module) else work
 
 
 def _inputs(given: object) -> Inputs:

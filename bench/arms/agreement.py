@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 import torch
 from torch import Tensor
 
-from bench.arms.differences import likeness, nan_counts, wide
+from bench.arms.differences import difference, likeness, nan_counts, wide
 from bench.arms.tensors import Leaves
 from bench.records.errors import Remedy
 from bench.records.notes import Note
@@ -186,17 +186,11 @@ def _distance(values: Leaves, references: Leaves) -> float:
     wrong = norm = 0.0
     for place, each in references.items():
         reference = wide(each)
-        wrong += float(_difference(values[place], each).norm()) ** 2
+        wrong += float(difference(values[place], each).norm()) ** 2
         norm += float(reference[reference.isfinite()].norm()) ** 2
     if wrong == 0:
         return 0.0
     return math.nan if math.isnan(wrong) else math.sqrt(wrong / norm) if norm else math.inf
-
-
-def _difference(value: Tensor, reference: Tensor) -> Tensor:
-    """Return value - reference in float64, zero where both are equal, infinities included."""
-    value, reference = wide(value), wide(reference)
-    return torch.where(value == reference, 0.0, value - reference)
 
 
 def _beyond(
@@ -209,7 +203,7 @@ def _beyond(
         return _holding_nan(what, values, references)
     text = f"{what} differ by {distance:.2g} (relative norm), {precision} allows {limit:.0e}"
     sizes = {
-        place: float(_difference(values[place], each).norm()) for place, each in references.items()
+        place: float(difference(values[place], each).norm()) for place, each in references.items()
     }
     worst = max(sizes, key=sizes.__getitem__)
     said = likeness(values[worst], references[worst], limit)
@@ -248,7 +242,7 @@ def _is_integer(value: Tensor) -> bool:
 
 def _largest(values: Leaves, references: Leaves) -> float | None:
     """Return the largest absolute difference of two elements; None without elements."""
-    found = (_difference(values[place], each) for place, each in references.items())
+    found = (difference(values[place], each) for place, each in references.items())
     return max((float(each.abs().max()) for each in found if each.numel()), default=None)
 
 

@@ -4,7 +4,6 @@ The only module that distinguishes parts of vitcore, which are checked against f
 user's own arms, which are checked against their baseline.
 """
 
-import copy
 import zlib
 from collections.abc import Callable
 from dataclasses import dataclass, replace
@@ -17,9 +16,11 @@ from torch import nn
 from bench.arms import building
 from bench.arms.agreement import Agreement
 from bench.arms.building import Both, build_module, in_turn
-from bench.arms.candidate import Candidate, Work, seeded
+from bench.arms.candidate import Candidate, Work
 from bench.arms.inputs import Inputs, inputs_of
+from bench.arms.kept_state import copied_module
 from bench.arms.own_check import check_own, own_answer
+from bench.arms.preparing import seeded
 from bench.arms.weights import misfit, share_weights
 from bench.records.comparison import OWN, Arm, Comparison, Workload
 from bench.records.errors import InputError, UnavailableError
@@ -147,14 +148,14 @@ def ready_arms(
     """Return two of a user's arms, ready to run."""
     if isinstance(arm.work, nn.Module) and arm.work is baseline.work:
         # Two calls must not share weights in the cache, nor train the same ones.
-        arm = replace(arm, work=copy.deepcopy(arm.work))
-    if isinstance(baseline.work, nn.Module) and isinstance(arm.work, nn.Module):
-        share_as_chosen(comparison, arm.levels, baseline.work, arm.work)
+        arm = replace(arm, work=copied_module(arm.work))
     workload = comparison.workload
     ready = (
         partial(Candidate, each.levels, workload, each.work, inputs) for each in (baseline, arm)
     )
-    return in_turn(*ready, arm_first=arm_first)
+    made = in_turn(*ready, arm_first=arm_first)
+    share_as_chosen(comparison, arm.levels, made[0].module, made[1].module)
+    return made
 
 
 def share_as_chosen(comparison: Comparison, arm: Arm, source: nn.Module, target: nn.Module) -> None:

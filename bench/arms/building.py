@@ -15,10 +15,11 @@ import torch
 from torch import Tensor, nn
 
 from bench.arms.agreement import Agreement, beyond_tolerance, gradient_error, relative_error
-from bench.arms.candidate import Candidate, seeded
+from bench.arms.candidate import Candidate
 from bench.arms.drawn_weights import WithoutDraws, draw_weights
 from bench.arms.inputs import Inputs
 from bench.arms.levels import cross_entropy
+from bench.arms.preparing import seeded
 from bench.arms.tensors import Leaves
 from bench.records.comparison import Arm, Comparison, Workload
 from bench.records.errors import InputError, one_line

@@ -8,7 +8,9 @@ import torch
 from torch import Tensor, nn
 
 from bench.arms.compiling import compile_in_place
+from bench.arms.contents import contents_of
 from bench.arms.inputs import Inputs
+from bench.arms.kept_state import kept_state
 from bench.arms.levels import (
     Context,
     Loss,
@@ -21,6 +23,9 @@ from bench.arms.levels import (
     pinned_kernel,
     tf32,
 )
+from bench.arms.modes import ForwardMode, set_mode, settle_shapes
+from bench.arms.preparing import dtype_for, move, pinned, seeded
+from bench.arms.steps import TrainingRecord, Versions
 from bench.arms.tensors import Leaves, dense, leaves, named
 from bench.arms.trees import opaque
 from bench.records.comparison import OWN, Arm, Workload
@@ -29,14 +34,6 @@ Work = Callable[..., object]
 
 # GradScaler's default of 2**16 overflows float16 in the first steps, and it skips such steps.
 _LOSS_SCALE = 2.0**10
-
-
-@contextmanager
-def seeded(device: str) -> Iterator[None]:
-    """Seed the random generators inside the block and restore the caller's state afterwards."""
-    with torch.random.fork_rng([0] if device == "cuda" else []):
-        torch.manual_seed(0)
-        yield
 
 
 class Candidate:
@@ -62,9 +59,14 @@ class Candidate:
         self.arm, self.work, self.workload = arm, work, workload
         self.device = workload.device
         self.loss, self.one_image = loss or half_mean_squares, one_image
-        self.module = work if isinstance(work, nn.Module) else nn.Module()
+        # What the work holds, and its modules as one.
+        self.contents = contents_of(work)
+        self.module = self.contents.module
+        self.forward = ForwardMode()
+        self.training = TrainingRecord()
         # Objects of the last output that hold tensors but are not looked into.
         self.opaque: str | None = None
+        settle_shapes(work, self.module, inputs, self.device)
         self._prepare(inputs, train=workload.mode == "train")
         # Autocast covers the forward pass only; TF32 also covers the products of backward.
         self.autocast = autocast(arm.precision, self.device)
@@ -75,10 +77,8 @@ class Candidate:
         )
         self.trains = workload.mode == "train"
         step: Callable[[], object] = self._train if self.trains else self._call
-        self.step = step
-        for pin in (self.products, self.kernel):
-            if pin is not nullcontext:
-                self.step = _inside(pin, self.step)
+        self._bare_step = pinned(self._call, self.products, self.kernel)
+        self.step = pinned(step, self.products, self.kernel)
         if self.trains and arm.checkpoint == "blocks":
             checkpoint_blocks(self.module)
         compile_in_place(self.module, arm.compile)
@@ -89,8 +89,11 @@ class Candidate:
             self.once()
 
     def surroundings(self) -> AbstractContextManager[object]:
-        """Return the context around calls of ``once``, entered once, outside the timed calls."""
-        return nullcontext() if self.trains else torch.inference_mode()
+        """Return the context around calls of ``once``, entered once, outside the timed calls.
+
+        Gradients are off as far as the calls so far allowed it.
+        """
+        return nullcontext() if self.trains else self.forward.context()
 
     def once(self) -> None:
         """Do the timed work once, inside ``surroundings``.
@@ -108,26 +111,27 @@ class Candidate:
 
     def outputs(self) -> Leaves:
         """Return every tensor of a forward call's output by its path, on the CPU."""
-        with seeded(self.device), self.products(), self.kernel():
-            return self._detached(self._forward())
+        with self._kept(), seeded(self.device), self.products(), self.kernel():
+            return self._detached(self.forward.tried(self._forward))
 
     def outputs_and_gradients(self) -> tuple[Leaves, Leaves]:
         """Return the outputs of a training step and its gradients by name, float64, on the CPU."""
         inputs = self.inputs.map(lambda value: value[:1]) if self.one_image else self.inputs
-        with seeded(self.device), self.products(), self.kernel():
-            output, _ = self._forward_backward(inputs)
-        gradients = self._gradients()
-        self.forget_gradients()
+        with self._kept(), seeded(self.device), self.products(), self.kernel():
+            output = self._observed(inputs)
+            gradients = {} if self.training.is_own else self._gradients()
+            self.forget_gradients()
         return self._detached(output), gradients
 
     def rehearse(self) -> None:
         """Do the work once without changing the weights: training skips the optimizer's step."""
-        if not self.trains:
-            self()
-            return
-        with self.products(), self.kernel():
-            self._forward_backward(self.inputs)
-        self.forget_gradients()
+        with self._kept():
+            if not self.trains:
+                self.forward.tried(self)
+                return
+            with self.products(), self.kernel():
+                self._observed(self.inputs)
+            self.forget_gradients()
 
     def output(self) -> Tensor:
         """Return the output of an arm that returns one tensor, float64 on the CPU."""
@@ -147,13 +151,15 @@ class Candidate:
 
     def _prepare(self, inputs: Inputs, *, train: bool) -> None:
         dtype = dtype_of(self.arm.precision)
-        _move(self.module, self.device, dtype)
+        move(self.module, self.device, dtype)
         if self.arm.precision == OWN:
             # Inputs take the type of the module's parameters; a plain function gets them unchanged.
-            dtype = _dtype_for(self.module, inputs)
-        self.module.train(train)
+            dtype = dtype_for(self.module, inputs)
+        set_mode(self.module, train=train)
         lay_out(self.module, self.arm.layout)
         own: Leaves = {n: p for n, p in self.module.named_parameters() if p.requires_grad}
+        own |= {f"tensor {index}": each for index, each in enumerate(self.contents.tensors)}
+        self.own = own
         self.inputs = inputs.copied(
             self.device, dtype, layout=self.arm.layout, needs_grad=train and not own
         )
@@ -187,8 +193,35 @@ class Candidate:
         for each in self.given.values():
             each.grad = None
 
+    @contextmanager
+    def _kept(self) -> Iterator[None]:
+        """Put back what an arm changes that may step its parameters itself."""
+        may_step = self.trains and not isinstance(self.work, nn.Module)
+        if not (may_step or self.contents.optimizers or self.training.is_own):
+            yield
+            return
+        with kept_state(self.contents):
+            yield
+
+    def _observed(self, inputs: Inputs) -> object:
+        """Run forward and backward, and find out what a step of training changes."""
+        self.forget_gradients()
+        versions = Versions(self.module, self.own)
+        with self.autocast():
+            output = self.work(*inputs.args, **inputs.kwargs)
+        self.training = versions.record()
+        if self.training.is_own:
+            self.optimizer, self.step = None, self._bare_step
+            return output
+        with self.autocast():
+            loss = self.loss(output)
+        self.scaler.scale(loss).backward()
+        self.training = versions.record()
+        return output
+
     def _forward(self) -> object:
-        with torch.inference_mode(), self.autocast():
+        context = torch.inference_mode() if self.trains else self.surroundings()
+        with context, self.autocast():
             return self.work(*self.inputs.args, **self.inputs.kwargs)
 
     def _call(self) -> object:
@@ -212,32 +245,3 @@ class Candidate:
             self.scaler.step(self.optimizer)
             self.scaler.update()
         return loss
-
-
-def _move(module: nn.Module, device: str, dtype: torch.dtype | None) -> None:
-    """Move a module to the device and convert its floating-point parameters and buffers.
-
-    Complex tensors keep their type.
-    """
-    if any(each.device.type != device for each in (*module.parameters(), *module.buffers())):
-        module.to(device)
-    for tensor in [*module.parameters(), *module.buffers()]:
-        if dtype and tensor.is_floating_point() and tensor.dtype != dtype:
-            tensor.data = tensor.data.to(dtype)
-
-
-def _inside(context: Context, step: Callable[[], object]) -> Callable[[], object]:
-    """Wrap a step so that each call enters the context."""
-
-    def inside() -> object:
-        with context():
-            return step()
-
-    return inside
-
-
-def _dtype_for(module: nn.Module, inputs: Inputs) -> torch.dtype | None:
-    """Return the type that inputs take from a module; None where the user chose types for it."""
-    dtype = next((each.dtype for each in module.parameters() if each.is_floating_point()), None)
-    given = {each.dtype for each in inputs.tensors().values()}
-    return None if dtype in given else dtype

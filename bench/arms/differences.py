@@ -25,6 +25,12 @@ def wide(value: Tensor) -> Tensor:
     return (torch.view_as_real(value.resolve_conj()) if value.is_complex() else value).double()
 
 
+def difference(value: Tensor, reference: Tensor) -> Tensor:
+    """Return value - reference in float64, zero where both are equal, infinities included."""
+    value, reference = wide(value), wide(reference)
+    return torch.where(value == reference, 0.0, value - reference)
+
+
 def nan_counts(value: Tensor, reference: Tensor) -> str | None:
     """Return how many elements of which arm are NaN; None without any."""
     own, others = int(value.isnan().sum()), int(reference.isnan().sum())

@@ -1,6 +1,5 @@
 """Arms of one workload that take turns: equal weights and inputs, one reference for all of them."""
 
-import copy
 from abc import ABC, abstractmethod
 from collections import defaultdict
 
@@ -10,6 +9,9 @@ from bench.arms import building
 from bench.arms.agreement import Agreement
 from bench.arms.build_and_check import make_arm, make_inputs, share_as_chosen
 from bench.arms.candidate import Candidate
+from bench.arms.contents import contents_of
+from bench.arms.kept_state import copied_module
+from bench.arms.modes import settle_shapes
 from bench.arms.own_check import Answer, check_own, own_answer
 from bench.records.comparison import Arm, Comparison
 from vitcore.weights import transfer
@@ -69,7 +71,11 @@ class _OwnArms(ArmGroup):
     def __init__(self, comparison: Comparison) -> None:
         super().__init__(comparison)
         self.inputs = make_inputs(comparison)
-        self.source = make_arm(comparison.baseline, comparison.workload.device).work
+        device = comparison.workload.device
+        work = make_arm(comparison.baseline, device).work
+        self.is_module = isinstance(work, nn.Module)
+        self.source = contents_of(work).module
+        settle_shapes(work, self.source, self.inputs, device)
         self._built: set[int] = set()
         self._copies: dict[Arm, list[Candidate]] = defaultdict(list)
         self._expected: Answer | Agreement | None = None
@@ -80,17 +86,17 @@ class _OwnArms(ArmGroup):
         if isinstance(work, nn.Module):
             # Two calls must not share weights in the cache, nor train the same ones.
             if id(work) in self._built:
-                work = copy.deepcopy(work)
+                work = copied_module(work)
             self._built.add(id(work))
-            if isinstance(self.source, nn.Module) and work is not self.source:
-                share_as_chosen(self.comparison, arm, self.source, work)
         built = Candidate(made.levels, self.comparison.workload, work, self.inputs)
+        if built.module is not self.source:
+            share_as_chosen(self.comparison, arm, self.source, built.module)
         self._copies[arm].append(built)
         return built
 
     @property
     def weight_bytes(self) -> int:
-        return _bytes_of(self.source) if isinstance(self.source, nn.Module) else 0
+        return _bytes_of(self.source) if self.is_module else 0
 
     def check(self, comparison: Comparison, baseline: Candidate, arm: Candidate) -> Agreement:
         if self._expected is None:
@@ -98,8 +104,7 @@ class _OwnArms(ArmGroup):
         if isinstance(self._expected, Agreement):
             return self._expected
         copies = [arm, *(each for each in self._copies[comparison.arm] if each is not arm)]
-        source = self.source if isinstance(self.source, nn.Module) else baseline.module
-        return check_own(comparison, self._expected, baseline, copies, source)
+        return check_own(comparison, self._expected, baseline, copies, self.source)
 
 
 def _bytes_of(module: nn.Module) -> int:

@@ -20,7 +20,7 @@ from bench.arms.weights import (
 )
 from bench.records.comparison import Comparison
 from bench.records.errors import one_line
-from bench.records.notes import MOVED_WEIGHTS, OWN_WEIGHTS
+from bench.records.notes import MOVED_WEIGHTS, OWN_WEIGHTS, Note, NoteKind
 from bench.timing.device import is_out_of_memory
 
 T = TypeVar("T")
@@ -55,11 +55,28 @@ def check_own(
         found = made
     else:
         found = _with_moved(comparison, made, (expected, baseline, arms, source))
+    found = _with_steps(comparison, found, baseline, arms[0])
     if found.difference is not None:
         sides = ("candidate", arms[0]), ("baseline", baseline)
         hidden = [f"the {name}'s {each.opaque}" for name, each in sides if each.opaque]
         found = found.saying(*hidden, *_unsteady(comparison, expected, baseline, arms[0]))
     return found.accepted() if comparison.allow_different else found
+
+
+def _with_steps(
+    comparison: Comparison, found: Agreement, baseline: Candidate, arm: Candidate
+) -> Agreement:
+    """Add what a training step changes in both arms; a difference is one of what they do."""
+    if not arm.trains or comparison.is_control or (found.error and found.difference is None):
+        return found
+    difference = arm.training.against(baseline.training)
+    if difference is None:
+        text = f"{arm.training}, as the baseline does"
+        note = Note(kind=NoteKind.TRAINING, subject="training", text=text)
+        return replace(found, notes=(*found.notes, note))
+    if found.difference is None:
+        return found.differing((f"training differs, {difference}", "let both train the same"))
+    return found.saying(f"training differs, {difference}")
 
 
 def _own(found: Agreement) -> Agreement:

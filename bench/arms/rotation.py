@@ -9,6 +9,7 @@ from math import ceil
 from bench.arms.candidate import Candidate
 from bench.arms.groups import ArmGroup
 from bench.records.comparison import Arm, Comparison
+from bench.records.notes import Note, NoteKind
 from bench.timing.device import cache_bytes, flusher
 
 # More copies than this take too long to build; the cache is then flushed before each call.
@@ -59,10 +60,6 @@ class Rotation:
         """Build the copies of an arm. Raises like ``ArmGroup.build``."""
         return cls([group.build(arm) for _ in range(copies.count)], copies)
 
-    def surroundings(self) -> AbstractContextManager[object]:
-        """Return the context around calls of ``once``."""
-        return self.first.surroundings()
-
     def before(self) -> None:
         """Make the weights of the next call cold and its inputs warm, as inside a model."""
         if self._copies.flush is not None:
@@ -74,3 +71,18 @@ class Rotation:
         """Call the next copy once."""
         self._next.once()
         self._next = next(self._turns)
+
+
+def surroundings_of(arms: Sequence[Candidate]) -> AbstractContextManager[object]:
+    """Return the context around calls of several arms: the same for all, in which each can run."""
+    return max(arms, key=lambda arm: arm.forward.level).surroundings()
+
+
+def needed_gradients(arms: Sequence[Candidate]) -> tuple[Note, ...]:
+    """Return a note that calls are not timed in inference mode, and the arm that needs it."""
+    arm = max(arms, key=lambda each: each.forward.level)
+    if not arm.forward.level:
+        return ()
+    name = arm.arm.factory or arm.arm.choice
+    text = f"timed {arm.forward}, which a call of {name} needs"
+    return (Note(kind=NoteKind.GRADIENTS, subject="gradients", text=text),)

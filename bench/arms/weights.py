@@ -4,6 +4,7 @@ from collections.abc import Iterable, Sequence
 
 import torch
 from torch import Tensor, nn
+from torch.nn.parameter import is_lazy
 
 from bench.arms.tensors import Leaves, named
 
@@ -46,10 +47,11 @@ def has_weights(module: nn.Module) -> bool:
 
 
 class KeptWeights:
-    """A copy of the weights of modules, from which ``restore`` writes them back."""
+    """A copy of the weights of modules, and of further tensors, that ``restore`` writes back."""
 
-    def __init__(self, modules: Sequence[nn.Module]) -> None:
-        self._values = [(value, value.detach().clone()) for value in _states(modules)]
+    def __init__(self, modules: Sequence[nn.Module], tensors: Sequence[Tensor] = ()) -> None:
+        values = (*_states(modules), *tensors)
+        self._values = [(value, value.detach().clone()) for value in values]
 
     def restore(self) -> None:
         """Write the weights back."""
@@ -59,7 +61,8 @@ class KeptWeights:
 
 
 def _states(modules: Iterable[nn.Module]) -> Iterable[Tensor]:
-    return (value for module in modules for value in _state(module).values())
+    values = (value for module in modules for value in _state(module).values())
+    return (value for value in values if not is_lazy(value))
 
 
 def _state(module: nn.Module) -> Leaves:

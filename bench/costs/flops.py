@@ -4,6 +4,7 @@ The module is built and called on torch's meta device, which has shapes but no d
 hides a product there, so that the count is the same for every torch and machine.
 """
 
+from contextlib import nullcontext
 from dataclasses import replace
 
 import torch
@@ -41,8 +42,10 @@ def counted_by_running(arm: Candidate) -> int:
     its products, too. Raises ValueError if the counter recognises no operator.
     """
     counter = FlopCounterMode(display=False)
-    with pinned_kernel("no_fast_path")(), counter:
-        arm.rehearse()
+    # The counter loses modules with parametrizations in inference mode.
+    gradients = nullcontext() if arm.trains or arm.forward.level else torch.no_grad()
+    with pinned_kernel("no_fast_path")(), gradients, counter:
+        arm.rehearse() if arm.trains else arm.once()
     if not counter.get_total_flops():
         raise ValueError("FlopCounterMode recognises none of its operators")
     return int(counter.get_total_flops())

@@ -12,8 +12,9 @@ from functools import cache
 import torch
 from torch import Tensor, nn
 
-from bench.arms.candidate import Candidate, seeded
+from bench.arms.candidate import Candidate
 from bench.arms.inputs import Inputs
+from bench.arms.preparing import seeded
 from bench.records.comparison import Arm, Workload
 from bench.records.errors import InputError
 from vitcore.config import ViTConfig

@@ -9,7 +9,7 @@ from typing import Any
 
 from bench.arms.groups import ArmGroup, arm_group
 from bench.arms.own_check import called
-from bench.arms.rotation import Rotation, copies_for
+from bench.arms.rotation import Rotation, copies_for, needed_gradients, surroundings_of
 from bench.records.comparison import Comparison, Sample
 from bench.timing.device import peak_bytes
 from bench.timing.rounds import burst, timed, without_collector
@@ -110,7 +110,8 @@ def _take_turns(
     """Time the arms that are ready, and complete their samples."""
     waited_s = session.await_calm()
     start_s = time.perf_counter()
-    with made.arms[BASELINE].surroundings():
+    arms = [each.first for each in made.arms.values()]
+    with surroundings_of(arms):
         turns = Turns(
             calls={name: arm.once for name, arm in made.arms.items()},
             first=BASELINE,
@@ -134,6 +135,7 @@ def _take_turns(
     for each in ready:
         name = name_in_group(each)
         sample = replace(made.samples[each.key], arm_queued_s=queued_s.get(name), **shared)
+        sample = replace(sample, notes=(*sample.notes, *needed_gradients(arms)))
         if name in turns.errors:
             made.samples[each.key] = failed(session, sample, turns.errors[name])
         else:

@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 from bench.arms.build_and_check import build_arms, check
 from bench.arms.candidate import Candidate
 from bench.arms.levels import pinned_precision
+from bench.arms.rotation import needed_gradients, surroundings_of
 from bench.records.comparison import Comparison, Sample
 from bench.timing.clocks import Clock
 from bench.timing.device import flusher, fresh_memory, peak_bytes
@@ -81,7 +82,8 @@ def _measure(session: Session, sample: Sample) -> Sample:
         if sample.status != "ok":
             return sample
     calls = (arms[0].once, arms[1].once)
-    with arms[0].surroundings():
+    sample = replace(sample, notes=(*sample.notes, *needed_gradients(arms)))
+    with surroundings_of(arms):
         firsts_s = [timed(call, session.clock) for call in calls]
         prepare_s = time.perf_counter() - start_s
         waited_s = session.await_calm()

@@ -138,6 +138,9 @@ class ArmSurvey:
         if self.compiled is not None and arm.arm.compile != "eager":
             self.baseline.compiler(partial(start_compiler, self.compiled, arm.device))
             use_cache(self.compiled, replace(self.case, arm=arm.arm).key)
+        if self.is_own:
+            # Finds out what its calls need.
+            arm.rehearse()
         with arm.surroundings():
             arm.once()
             found = {

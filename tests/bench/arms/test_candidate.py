@@ -8,9 +8,10 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from bench.arms.candidate import Candidate, seeded
+from bench.arms.candidate import Candidate
 from bench.arms.inputs import Inputs
 from bench.arms.levels import half_mean_squares
+from bench.arms.preparing import seeded
 from bench.records.comparison import OWN, Arm, Workload
 from bench.records.errors import InputError
 

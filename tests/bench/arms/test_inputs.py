@@ -1,7 +1,7 @@
 """bench.arms.inputs: every arm gets the inputs as the user made them, in memory of its own."""
 
 from dataclasses import dataclass
-from typing import Any, NamedTuple, cast
+from typing import Any, NamedTuple
 
 import pytest
 import torch
@@ -155,7 +155,7 @@ def test_memory_is_listed_once() -> None:
 
 def test_classes_of_tensors_are_kept() -> None:
     """Parameters, subclasses and attributes of tensors reach the arm."""
-    marked = cast("Marked", torch.randn(3).as_subclass(Marked))
+    marked = torch.randn(3).as_subclass(Marked)
     marked.origin = "camera"
     parameter, frozen = (
         nn.Parameter(torch.ones(2)),

@@ -77,6 +77,26 @@ CODE = """
     def hidden():
         inner = Attn()
         return lambda x: Hidden(inner(x))
+    def frozen():
+        made = Attn()
+        made.qkv.bias.requires_grad_(False)
+        return made
+    def hidden_module():
+        inner = Attn()
+        return lambda x: inner(x)
+    def detached():
+        weight = Attn().requires_grad_(False)
+        return lambda x: weight(x)
+    def stepping():
+        inner = Attn()
+        optimizer = torch.optim.SGD(inner.parameters())
+        def step(x):
+            y = inner(x)
+            (y ** 2).mean().backward()
+            optimizer.step()
+            optimizer.zero_grad()
+            return y.detach()
+        return step
     def random(): return lambda x: Attn()(x) + torch.rand(1)
     class Grows(nn.Module):
         def __init__(self):
@@ -204,6 +224,43 @@ def test_a_difference_is_described(own: Own, baseline: str, arm: str, said: str)
 
 
 @pytest.mark.parametrize("mode", ["forward", "train"])
+@pytest.mark.parametrize(
+    ("baseline", "arm", "said"),
+    [
+        ("old", "frozen", "the candidate steps 768 parameters, the baseline steps 816 parameters"),
+        ("old", "detached", "the candidate steps 0 parameters, the baseline steps 816 parameters"),
+        ("old", "stepping", "the candidate steps 816 parameters in the call itself, the baseline"),
+    ],
+)
+def test_arms_that_train_other_parameters_are_wrong(
+    own: Own, baseline: str, arm: str, said: str
+) -> None:
+    """A step that changes fewer parameters is other work, which the user may accept."""
+    comparison = own(baseline, arm, mode="train")
+    text = str(checked(comparison).error)
+    assert text.startswith("training differs, ")
+    assert said in text
+    accepted = checked(own(baseline, arm, mode="train", allow_different=True))
+    assert said in str(accepted.note)
+    assert checked(own(baseline, arm)).error is None
+
+
+@pytest.mark.parametrize(
+    ("baseline", "arm", "text"),
+    [
+        ("old", "hidden_module", "steps 816 parameters, as the baseline does"),
+        ("hidden_module", "redrawn", "steps 816 parameters, as the baseline does"),
+        ("stepping", "stepping#2", "steps 816 parameters in the call itself, as the baseline does"),
+        ("detached", "detached#2", "steps 0 parameters, as the baseline does"),
+    ],
+)
+def test_what_a_step_trains_is_a_note(own: Own, baseline: str, arm: str, text: str) -> None:
+    """Arms that do the same say what they step, also where it is nothing."""
+    found = checked(own(baseline, arm, mode="train"))
+    assert found.error is None
+    assert text in [note.text for note in found.notes]
+
+
 def test_a_dataclass_agrees_with_a_mapping(own: Own, mode: str) -> None:
     """The fields of a dataclass are compared with the values of a dict, in training too."""
     assert checked(own("in_dict", "in_class", mode=mode)).error is None

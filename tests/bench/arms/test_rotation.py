@@ -13,7 +13,7 @@ from bench.arms import rotation
 from bench.arms.candidate import Candidate
 from bench.arms.groups import ArmGroup, arm_group
 from bench.arms.inputs import Inputs
-from bench.arms.rotation import Copies, Rotation, copies_for
+from bench.arms.rotation import Copies, Rotation, copies_for, surroundings_of
 from bench.records.comparison import Arm, Comparison
 from helpers.own_arms import compare, write
 from helpers.records import make_comparison, make_workload
@@ -203,7 +203,7 @@ def test_copies_of_an_arm_are_built_apart(monkeypatch: pytest.MonkeyPatch) -> No
     first, *others = [each.module.get_parameter("projection.weight") for each in built]
     assert len({first.data_ptr(), *(each.data_ptr() for each in others)}) == 3
     assert all(torch.equal(first, each) for each in others)
-    with turns.surroundings():
+    with surroundings_of([turns.first]):
         assert torch.is_inference_mode_enabled()
         for _ in range(4):
             turns.before()
@@ -221,7 +221,7 @@ def test_inputs_of_any_type_can_be_read(tmp_path: Path, dtype: str) -> None:
     path = write(tmp_path / "arms.py", code)
     comparison = compare(f"{path}:arm", f"{path}:arm", f"{path}:inputs")
     turns = Rotation.of(arm_group(comparison), comparison.arm, Copies())
-    with turns.surroundings():
+    with surroundings_of([turns.first]):
         turns.before()
         turns.once()
 
@@ -236,6 +236,6 @@ def test_sparse_inputs_can_be_read(tmp_path: Path) -> None:
     path = write(tmp_path / "arms.py", code)
     comparison = compare(f"{path}:arm", f"{path}:arm", f"{path}:inputs")
     turns = Rotation.of(arm_group(comparison), comparison.arm, Copies())
-    with turns.surroundings():
+    with surroundings_of([turns.first]):
         turns.before()
         turns.once()

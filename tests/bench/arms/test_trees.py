@@ -74,7 +74,7 @@ TREES = [
     {"a": 1, 2: (3,)},
     OrderedDict(b=1, a=2),
     UserDict({"x": 1}),
-    defaultdict(list, x=1),
+    defaultdict(int, x=1),
     Pair(1, [2]),
     Frozen(1),
     Slotted({"y": 1}),
@@ -141,7 +141,7 @@ def test_objects_that_hide_tensors_are_named(value: object, said: str | None) ->
 
 def test_objects_are_copied_where_they_can_be() -> None:
     """A list of a cache is another's; what refuses a copy, and what cannot change, is shared."""
-    cache = Plain(seen=[A])
+    cache: Any = Plain(seen=[A])
     made = own_copy(cache, {id(A): B})
     assert made.seen == [B]
     assert cache.seen == [A]
