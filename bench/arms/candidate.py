@@ -8,7 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from bench.arms.compiling import compile_in_place
-from bench.arms.contents import contents_of
+from bench.arms.contents import Contents, contents_of
 from bench.arms.inputs import Inputs
 from bench.arms.kept_state import kept_state
 from bench.arms.levels import (
@@ -105,9 +105,10 @@ class Candidate:
 
     def touch_inputs(self) -> None:
         """Read the inputs, so that they are in the cache as if a layer before had written them."""
-        for memory in self.memories:
-            # A copy reads tensors of every type and layout.
-            memory.detach().clone()
+        with torch.no_grad():
+            for memory in self.memories:
+                # A copy reads tensors of every type and layout.
+                memory.clone()
 
     def outputs(self) -> Leaves:
         """Return every tensor of a forward call's output by its path, on the CPU."""
@@ -195,12 +196,10 @@ class Candidate:
 
     @contextmanager
     def _kept(self) -> Iterator[None]:
-        """Put back what an arm changes that may step its parameters itself."""
-        may_step = self.trains and not isinstance(self.work, nn.Module)
-        if not (may_step or self.contents.optimizers or self.training.is_own):
-            yield
-            return
-        with kept_state(self.contents):
+        """Put back buffers, and parameters where the arm may step them itself."""
+        is_plain = isinstance(self.work, nn.Module) and not self.contents.optimizers
+        buffers = Contents(tensors=tuple(self.module.buffers()))
+        with kept_state(buffers if is_plain and not self.training.is_own else self.contents):
             yield
 
     def _observed(self, inputs: Inputs) -> object:

@@ -1,6 +1,7 @@
 """Measure a group of comparisons: build the arms, check them, warm up, let them take turns."""
 
 import time
+from collections import defaultdict
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from functools import partial
@@ -60,8 +61,26 @@ def _measure(session: GroupSession, samples: dict[str, Sample]) -> Iterator[Samp
     ready = [each for each in session.comparisons if made.samples[each.key].status == "ok"]
     if ready:
         prepare_s = time.perf_counter() - start_s
-        _take_turns(session, made, ready, prepare_s)
+        waited_s = session.await_calm()
+        left_s = session.measuring_s(prepare_s)
+        for part in _parts(made, ready):
+            share = len(part) / len(ready)
+            spent_s = (share * prepare_s, share * waited_s, share * left_s)
+            _take_turns(session, made, part, spent_s)
     yield from made.samples.values()
+
+
+def _parts(made: _Prepared, ready: Sequence[Comparison]) -> Iterator[list[Comparison]]:
+    """Yield the comparisons that are timed in one gradient mode: that which both arms can run in.
+
+    An arm that needs gradients inside a call changes nothing for the others.
+    """
+    found: dict[int, list[Comparison]] = defaultdict(list)
+    baseline = made.arms[BASELINE].first
+    for each in ready:
+        arm = made.arms[name_in_group(each)].first
+        found[max(baseline.forward.level, arm.forward.level)].append(each)
+    yield from (found[level] for level in sorted(found))
 
 
 def _prepare(session: GroupSession, made: _Prepared) -> None:
@@ -105,15 +124,24 @@ def _ready(
 
 
 def _take_turns(
-    session: GroupSession, made: _Prepared, ready: Sequence[Comparison], prepare_s: float
+    session: GroupSession,
+    made: _Prepared,
+    ready: Sequence[Comparison],
+    spent_s: tuple[float, float, float],
 ) -> None:
-    """Time the arms that are ready, and complete their samples."""
-    waited_s = session.await_calm()
+    """Time the arms that are ready, and complete their samples.
+
+    ``spent_s`` is the part of these comparisons in the time of preparing, of waiting for a calm
+    machine, and of what is left to measure.
+    """
+    prepare_s, waited_s, left_s = spent_s
     start_s = time.perf_counter()
-    arms = [each.first for each in made.arms.values()]
+    names = {BASELINE, *map(name_in_group, ready)}
+    taking = {name: arm for name, arm in made.arms.items() if name in names}
+    arms = [each.first for each in taking.values()]
     with surroundings_of(arms):
         turns = Turns(
-            calls={name: arm.once for name, arm in made.arms.items()},
+            calls={name: arm.once for name, arm in taking.items()},
             first=BASELINE,
             clock=session.clock,
             watch=session.watch,
@@ -121,7 +149,7 @@ def _take_turns(
             before=lambda name: made.arms[name].before(),
         )
         with without_collector():
-            _run(session, turns, made, session.measuring_s(prepare_s))
+            _run(session, turns, made, left_s)
         queued_s = _queue(session, made, turns)
     measure_s = time.perf_counter() - start_s
     shared: dict[str, Any] = {
@@ -147,7 +175,7 @@ def _run(session: GroupSession, turns: Turns, made: _Prepared, left_s: float) ->
     start_s = time.perf_counter()
     limit_s = max(_SETTLE_SHARE * left_s, _SETTLE_S)
     session.watch.begin()
-    round_s = sum(times_s[-1] for times_s in made.firsts_s.values())
+    round_s = sum(made.firsts_s[name][-1] for name in turns.calls)
     while not turns.are_settled(made.firsts_s) and not session.stop():
         if time.perf_counter() - start_s + round_s > limit_s:
             break
@@ -191,7 +219,7 @@ def _queue(session: GroupSession, made: _Prepared, turns: Turns) -> dict[str, fl
     """
     if session.clock.last_wall_s is None or session.stop():
         return {}
-    calls = {name: _calls_of(turns.times_s[name][-1]) for name in made.arms.keys() - turns.errors}
+    calls = {name: _calls_of(turns.times_s[name][-1]) for name in turns.calls.keys() - turns.errors}
     bursts = Turns(
         calls={name: burst(made.arms[name].once, count) for name, count in calls.items()},
         first=BASELINE,

@@ -46,6 +46,19 @@ ARMS = """
     def full(): return fails_at(1, MemoryError())
     def full_late(): return fails_at(5, MemoryError())
     def number(): return 3
+    def steps():
+        def work(x):
+            seen.append(torch.is_grad_enabled())
+            w = torch.ones(1, requires_grad=True)
+            (x * w).sum().backward()
+            return x + w.detach()
+        return work
+    seen = []
+    def looks():
+        def work(x):
+            assert torch.is_inference_mode_enabled()
+            return x + 1
+        return work
     def slow():
         def work(x):
             time.sleep(0.2)
@@ -72,6 +85,18 @@ def measured(*comparisons: Comparison, **changes: Any) -> dict[str, Sample]:
     assert [each.key for each in samples] == [each.key for each in comparisons]
     names = [each.arm_name.rpartition(":")[2] for each in comparisons]
     return dict(zip(names, samples, strict=True))
+
+
+def test_an_arm_that_needs_gradients_is_timed_with_its_baseline_apart(own: Own) -> None:
+    """Both sides of its pairs have gradients on, and no other arm; the row says it."""
+    found = measured(*own("right", "right", "steps", "looks"))
+    assert {each.status for each in found.values()} == {"ok"}
+    assert all(each.arm_s for each in found.values())
+    (note,) = found["steps"].notes
+    assert "timed with gradients on, which a call of" in note.text
+    assert "steps needs" in note.text
+    assert found["looks"].notes == ()
+    assert found["right"].baseline_s == found["looks"].baseline_s != found["steps"].baseline_s
 
 
 class Stops(FakeWatch):
