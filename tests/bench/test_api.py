@@ -95,6 +95,37 @@ def test_different_outputs_are_wrong_unless_accepted() -> None:
     assert accepted.output_error > 0.01
 
 
+@pytest.mark.filterwarnings("ignore:.*weight_norm.*:FutureWarning")
+def test_modules_with_computed_weights_are_copied() -> None:
+    """A module with weight_norm of either style, called before, is measured and stays its own."""
+    old = nn.utils.weight_norm(linear())
+    new = nn.utils.parametrizations.weight_norm(linear())
+    old(X_BND), new(X_BND)
+    assert compare(old, new).status == "ok"
+    assert old(X_BND).equal(new(X_BND))
+
+
+def test_a_function_trains_what_it_holds_and_gives_it_back() -> None:
+    """A hidden module is stepped as the module is; the caller's weights and mode stay."""
+    hidden = linear()
+    before = hidden.weight.clone()
+    found = compare(linear(), lambda x: hidden(x), mode="train", allow_different=True)  # noqa: PLW0108
+    assert found.status == "ok"
+    assert any("steps 1,056 parameters, as the baseline does" in each for each in found.limits)
+    assert torch.equal(hidden.weight, before)
+    assert hidden.training
+    assert hidden.weight.grad is None
+
+
+def test_weights_as_chosen() -> None:
+    """Weights are moved where the outputs agree then, unless the argument keeps them."""
+    arms = linear(seed=1), linear(seed=2)
+    assert "weights moved" in compare(*arms).limits
+    assert compare(*arms, weights="own").status == "wrong"
+    assert compare(*arms, weights="shared").status == "ok"
+    assert "own weights agree" in compare(linear(), linear()).limits
+
+
 @pytest.mark.parametrize("inputs", [X_BND, (X_BND,), [X_BND], {"input": X_BND}])
 def test_inputs_by_position_and_by_name(inputs: object) -> None:
     """A tensor, a tuple, a list or a mapping of names gives the arguments."""
@@ -105,6 +136,7 @@ def test_inputs_by_position_and_by_name(inputs: object) -> None:
     ("given", "says"),
     [
         ({"inputs": 3}, "inputs are a int"),
+        ({"weights": "mine"}, "expected auto, own or shared"),
         ({"budget_s": 0.0}, "budget_s is 0.0; expected seconds, above 0"),
         ({"budget_s": float("nan")}, "budget_s is nan; expected seconds"),
         ({"budget_s": float("inf")}, "budget_s is inf; expected seconds"),

@@ -4,9 +4,13 @@ from dataclasses import replace
 
 import pytest
 import torch
+from torch import nn
+from torch.nn.utils.parametrizations import weight_norm
 
+from bench.arms.candidate import Candidate
+from bench.arms.inputs import Inputs
 from bench.costs import flops as counting
-from bench.costs.flops import counted_flops, disagreement
+from bench.costs.flops import counted_by_running, counted_flops, disagreement
 from bench.records.comparison import Arm, Workload
 from bench.suite.work import config_for
 from vitcore import costs
@@ -124,3 +128,14 @@ def test_a_users_own_arms_are_not_counted() -> None:
     own = Workload(component="own", mode="forward", device="cpu", inputs="1,197,768")
     with pytest.raises(ValueError, match="not a part of vitcore"):
         disagreement(own, 0)
+
+
+@pytest.mark.parametrize("mode", costs.MODES)
+def test_modules_with_parametrizations_are_counted_as_they_run(mode: str) -> None:
+    """A computed weight costs products as another does, in inference and in training."""
+    module = weight_norm(nn.Linear(8, 4, bias=False))
+    workload = Workload(component="callable", mode=mode, device="cpu", inputs="3,8")
+    arm = Candidate(Arm(), workload, module, Inputs(args=(torch.ones(3, 8),)))
+    arm.rehearse()
+    # Backward has one more: the inputs need no gradient.
+    assert counted_by_running(arm) == 2 * 3 * 8 * 4 * (2 if mode == "train" else 1)

@@ -25,7 +25,7 @@ def test_numbered_names(names: list[str]) -> None:
 def compared(*names: str) -> tuple[Comparison, ...]:
     """Compare arms of these names."""
     return against_first(
-        names, make_workload(), precision="bf16", cache="warm", allow_different=True
+        names, make_workload(), precision="bf16", cache="warm", allow_different=True, weights="own"
     )
 
 
@@ -39,3 +39,4 @@ def test_the_first_is_the_baseline_of_all() -> None:
         assert each.workload == make_workload()
         assert (each.arm.precision, each.baseline.precision) == ("bf16", "bf16")
         assert (each.factor, each.cache, each.allow_different) == ("factory", "warm", True)
+        assert each.weights == "own"

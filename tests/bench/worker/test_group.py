@@ -89,7 +89,7 @@ def measured(*comparisons: Comparison, **changes: Any) -> dict[str, Sample]:
 
 def test_an_arm_that_needs_gradients_is_timed_with_its_baseline_apart(own: Own) -> None:
     """Both sides of its pairs have gradients on, and no other arm; the row says it."""
-    found = measured(*own("right", "right", "steps", "looks"))
+    found = measured(*own("right", "steps", "looks"))
     assert {each.status for each in found.values()} == {"ok"}
     assert all(each.arm_s for each in found.values())
     (note,) = found["steps"].notes
