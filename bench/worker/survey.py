@@ -142,7 +142,9 @@ class ArmSurvey:
             # Finds out what its calls need.
             arm.rehearse()
         with arm.surroundings():
-            arm.once()
+            if arm.trains or not self.is_own:
+                # A first step makes the optimizer's state.
+                arm.once()
             found = {
                 "measured": self._alone(memory_of(arm)),
                 "kernels": self._try("kernels", partial(kernels_of, arm.once, arm.device)) or (),

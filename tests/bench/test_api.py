@@ -136,7 +136,7 @@ def test_inputs_by_position_and_by_name(inputs: object) -> None:
     ("given", "says"),
     [
         ({"inputs": 3}, "inputs are a int"),
-        ({"weights": "mine"}, "expected auto, own or shared"),
+        ({"weights": "mine"}, "unknown weights .mine.; known: auto, own, shared"),
         ({"budget_s": 0.0}, "budget_s is 0.0; expected seconds, above 0"),
         ({"budget_s": float("nan")}, "budget_s is nan; expected seconds"),
         ({"budget_s": float("inf")}, "budget_s is inf; expected seconds"),
