@@ -129,19 +129,17 @@ def _take_turns(
     ready: Sequence[Comparison],
     spent_s: tuple[float, float, float],
 ) -> None:
-    """Time the arms that are ready, and complete their samples.
+    """Time arms that are ready, and complete their samples.
 
-    ``spent_s`` is the part of these comparisons in the time of preparing, of waiting for a calm
-    machine, and of what is left to measure.
+    ``spent_s``: their part of the seconds of preparing, of waiting, and that are left to measure.
     """
     prepare_s, waited_s, left_s = spent_s
     start_s = time.perf_counter()
-    names = {BASELINE, *map(name_in_group, ready)}
-    taking = {name: arm for name, arm in made.arms.items() if name in names}
-    arms = [each.first for each in taking.values()]
+    names = dict.fromkeys((BASELINE, *map(name_in_group, ready)))
+    arms = [made.arms[name].first for name in names]
     with surroundings_of(arms):
         turns = Turns(
-            calls={name: arm.once for name, arm in taking.items()},
+            calls={name: made.arms[name].once for name in names},
             first=BASELINE,
             clock=session.clock,
             watch=session.watch,
@@ -162,8 +160,9 @@ def _take_turns(
     }
     for each in ready:
         name = name_in_group(each)
-        sample = replace(made.samples[each.key], arm_queued_s=queued_s.get(name), **shared)
-        sample = replace(sample, notes=(*sample.notes, *needed_gradients(arms)))
+        sample = made.samples[each.key]
+        shared["notes"] = (*sample.notes, *needed_gradients(arms))
+        sample = replace(sample, arm_queued_s=queued_s.get(name), **shared)
         if name in turns.errors:
             made.samples[each.key] = failed(session, sample, turns.errors[name])
         else:
