@@ -30,12 +30,12 @@ from bench.records.comparison import (
     OWN,
     WEIGHTS,
     Comparison,
-    Sample,
     Workload,
 )
 from bench.records.errors import InputError, advised
 from bench.records.notes import Note
 from bench.records.row import Record
+from bench.records.sample import Sample
 from bench.report.notebook_result import ComparisonResult
 from bench.suite.availability import check_devices
 from bench.suite.own_arms import CONTROL_SHARE, against_first

@@ -11,7 +11,8 @@ from typing import Any
 from bench.arms.groups import ArmGroup, arm_group
 from bench.arms.own_check import called
 from bench.arms.rotation import Rotation, copies_for, needed_gradients, surroundings_of
-from bench.records.comparison import Comparison, Sample
+from bench.records.comparison import Comparison
+from bench.records.sample import Sample
 from bench.timing.device import peak_bytes
 from bench.timing.rounds import burst, timed, without_collector
 from bench.timing.turns import Turns, has_enough

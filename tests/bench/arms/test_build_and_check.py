@@ -12,8 +12,9 @@ from bench.arms import building
 from bench.arms.agreement import Agreement
 from bench.arms.build_and_check import build_arms, check
 from bench.arms.own_check import ArmError
-from bench.records.comparison import OWN_FACTOR, Comparison, Sample
+from bench.records.comparison import OWN_FACTOR, Comparison
 from bench.records.errors import InputError, Remedy
+from bench.records.sample import Sample
 from bench.suite.bench_patchers import GRID as PATCHERS
 from bench.suite.grid import Selection, comparisons, expand
 from bench.timing.clocks import WallClock
