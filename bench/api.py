@@ -22,19 +22,11 @@ from bench.files.lock import device_locks
 from bench.machine.calm import WAIT_SHARE, Patience
 from bench.machine.environment import read_environment
 from bench.machine.load import watch_for
-from bench.records.comparison import (
-    ALONE_CACHES,
-    DELTA,
-    DEVICES,
-    MODES,
-    OWN,
-    Comparison,
-    Sample,
-    Workload,
-)
+from bench.records.comparison import ALONE_CACHES, DELTA, DEVICES, MODES, OWN, Comparison, Workload
 from bench.records.errors import InputError, advised
 from bench.records.notes import Note
 from bench.records.row import Record
+from bench.records.sample import Sample
 from bench.report.notebook_result import ComparisonResult
 from bench.suite.availability import check_devices
 from bench.suite.own_arms import CONTROL_SHARE, against_first

@@ -16,13 +16,7 @@ from bench.cli.options import names, numbers
 from bench.files.lock import device_locks
 from bench.machine.environment import git
 from bench.machine.load import watch_for
-from bench.records.comparison import (
-    ALONE_CACHES,
-    FACTORS,
-    USUAL_FACTORS,
-    USUAL_PIXELS,
-    Comparison,
-)
+from bench.records.comparison import ALONE_CACHES, FACTORS, USUAL_FACTORS, USUAL_PIXELS, Comparison
 from bench.records.errors import InputError
 from bench.suite.availability import check_devices
 from bench.suite.grid import COMPONENT_CHOICES, Measure, Selection, expand, grid_of

@@ -22,7 +22,8 @@ from bench.analysis.row_times import change_of_whole, median_share
 from bench.analysis.rows import estimates
 from bench.analysis.verdicts import ALIKE_SHARE, Judgement, verdict
 from bench.records.calibration import Kind, Method, Rate
-from bench.records.comparison import DELTA, Comparison, Sample
+from bench.records.comparison import DELTA, Comparison
+from bench.records.sample import Sample
 
 _RESAMPLES = 500
 # The fewest times that can be resampled.

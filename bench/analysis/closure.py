@@ -16,7 +16,8 @@ from bench.analysis.regret import interval_of, rival_of
 from bench.analysis.replication import Effect, effect
 from bench.analysis.spread import fit_spread
 from bench.analysis.verdicts import Judgement
-from bench.records.comparison import Arm, Comparison, Sample, Workload
+from bench.records.comparison import Arm, Comparison, Workload
+from bench.records.sample import Sample
 
 
 class Measured(Protocol):

@@ -6,11 +6,12 @@ from bench.analysis.limit_shares import is_beyond
 from bench.analysis.trends import moved
 from bench.analysis.uneven_load import uneven_notes
 from bench.records.arm_costs import Survey
-from bench.records.comparison import Comparison, Sample
+from bench.records.comparison import Comparison
 from bench.records.environment import Environment
 from bench.records.errors import ENDED_FIRST, advised
 from bench.records.notes import Note, NoteKind
 from bench.records.row import Record
+from bench.records.sample import Sample
 
 # Maximum relative error of a prediction.
 _FAR_OFF = 0.05

@@ -6,8 +6,9 @@ from dataclasses import replace
 from statistics import median
 
 from bench.analysis.estimates import Interval, geometric
-from bench.records.comparison import Comparison, Sample
+from bench.records.comparison import Comparison
 from bench.records.row import Record
+from bench.records.sample import Sample
 
 # Fewer passes give no interval: these ratios borrow no spread from other comparisons.
 _LEAST_PASSES = 3

@@ -10,9 +10,10 @@ from typing import Any
 from bench.analysis.limit_shares import limit_columns
 from bench.analysis.notes import cost_notes
 from bench.records.arm_costs import Case, MeasuredMemory, Survey
-from bench.records.comparison import Arm, Comparison, Sample
+from bench.records.comparison import Arm, Comparison
 from bench.records.notes import SEPARATOR, Note
 from bench.records.row import KERNEL_SEPARATOR, Record
+from bench.records.sample import Sample
 
 _GIBI = 2**30
 # Names of an arm, or of kernels.

@@ -8,7 +8,8 @@ from typing import Any
 from bench.analysis.estimates import Interval, geometric
 from bench.analysis.uneven_load import is_withheld, usable
 from bench.analysis.verdicts import Judgement
-from bench.records.comparison import Comparison, Sample
+from bench.records.comparison import Comparison
+from bench.records.sample import Sample
 
 # Minimum passes for an interval of latency: other comparisons say nothing about its spread.
 _LEAST_SPREAD = 3

@@ -24,10 +24,11 @@ from bench.analysis.verdicts import (
     Judgement,
 )
 from bench.records.arm_costs import Survey
-from bench.records.comparison import DELTA, SCHEMA, Comparison, Sample
+from bench.records.comparison import DELTA, SCHEMA, Comparison
 from bench.records.environment import Environment
 from bench.records.notes import Note, joined
 from bench.records.row import Record
+from bench.records.sample import Sample
 
 
 @dataclass(frozen=True)

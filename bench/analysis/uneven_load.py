@@ -9,8 +9,8 @@ from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
-from bench.records.comparison import Sample
 from bench.records.notes import Note, NoteKind
+from bench.records.sample import Sample
 
 REMEDY = "stop other programs, set OMP_NUM_THREADS to the number of free cores, or measure later"
 

@@ -22,9 +22,10 @@ from typing import Any
 
 from bench.files.run_folder import check_schema, record_from
 from bench.records.arm_costs import Survey
-from bench.records.comparison import CHOICE, SCHEMA, Sample
+from bench.records.comparison import CHOICE, SCHEMA
 from bench.records.errors import InputError
 from bench.records.plan import Choice
+from bench.records.sample import Sample
 from bench.records.task import Job, Outcome, PassJob
 
 # One line of the journal, parsed.

@@ -7,8 +7,9 @@ holds everything measured of one case.
 
 from dataclasses import dataclass, field
 
-from bench.records.comparison import FACTORS, STATUSES, Arm, Workload
+from bench.records.comparison import FACTORS, Arm, Workload
 from bench.records.notes import Note
+from bench.records.sample import STATUSES
 
 # Kinds of memory, in the order of tables and plots. Temporaries include gradients of activations
 # and the scratch of operators.

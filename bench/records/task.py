@@ -6,7 +6,8 @@ from pathlib import Path
 from typing import Any, ClassVar, Generic, TypeVar
 
 from bench.records.arm_costs import Case, MeasuredMemory, Survey
-from bench.records.comparison import Comparison, Sample
+from bench.records.comparison import Comparison
+from bench.records.sample import Sample
 
 # Exit codes of a worker: an arm made the GPU unusable; the journal cannot be written.
 LOST = 86
@@ -20,7 +21,7 @@ class Ending:
     """Outcome of a job whose results are other events, or files."""
 
     status: str = "ok"
-    """One of ``bench.records.comparison.STATUSES``."""
+    """One of ``bench.records.sample.STATUSES``."""
     error: str | None = None
     """One line if ``status`` is not ``ok``."""
 

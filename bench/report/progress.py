@@ -10,9 +10,10 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextC
 
 from bench.analysis.rows import speedup
 from bench.records.arm_costs import Case, MeasuredMemory, Survey
-from bench.records.comparison import DEFAULT_ARM, Comparison, Sample
+from bench.records.comparison import DEFAULT_ARM, Comparison
 from bench.records.errors import NO_TIME
 from bench.records.plan import Plan
+from bench.records.sample import Sample
 from bench.report.units import bounds, counted, duration, memory, times
 
 # Drawing costs the processor that is being measured.

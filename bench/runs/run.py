@@ -17,10 +17,11 @@ from bench.files.lock import device_locks, folder_lock
 from bench.files.results_csv import write_csv
 from bench.files.run_folder import create_run_folder, read_environment, read_plan
 from bench.records.arm_costs import Survey
-from bench.records.comparison import CHOICE, Sample
+from bench.records.comparison import CHOICE
 from bench.records.environment import Environment, differences
 from bench.records.errors import InputError, RunError
 from bench.records.plan import Choice, Plan
+from bench.records.sample import Sample
 from bench.runs.checks import check_budget, check_objective
 from bench.runs.levels import is_staged
 from bench.runs.processes import run_to_completion

@@ -10,8 +10,9 @@ from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from statistics import fmean, median
 
-from bench.records.comparison import CHOICE, Arm, Comparison, Sample, Workload
+from bench.records.comparison import CHOICE, Arm, Comparison, Workload
 from bench.records.plan import Plan
+from bench.records.sample import Sample
 from bench.runs.levels import first_pass
 from bench.suite.grid import shuffled
 

@@ -13,10 +13,10 @@ from bench.analysis.rows import Analysis, analyse
 from bench.files.journal import Event, read_events, record_of
 from bench.files.run_folder import read_environment, read_plan
 from bench.records.arm_costs import Survey
-from bench.records.comparison import Sample
 from bench.records.environment import Environment
 from bench.records.plan import Choice, Plan
 from bench.records.row import Record
+from bench.records.sample import Sample
 from bench.records.task import SurveyJob
 from bench.report.report_data import ReportData
 from bench.runs import survey

@@ -6,8 +6,9 @@ from dataclasses import replace
 from bench.analysis.gains import WHOLES
 from bench.analysis.rows import speedup
 from bench.records.arm_costs import Survey, computed_in
-from bench.records.comparison import CHOICE, DEFAULT_ARM, Comparison, Sample
+from bench.records.comparison import CHOICE, DEFAULT_ARM, Comparison
 from bench.records.plan import Plan
+from bench.records.sample import Sample
 from bench.records.task import SurveyJob
 from bench.runs.combination import SURVEYED_OBJECTIVES
 from bench.suite.work import flops

@@ -14,10 +14,11 @@ from tempfile import TemporaryDirectory
 from bench.files.journal import Event, JournalReader
 from bench.files.run_folder import record_from
 from bench.records.arm_costs import Case, MeasuredMemory
-from bench.records.comparison import CHOICE, Comparison, Sample
+from bench.records.comparison import CHOICE, Comparison
 from bench.records.environment import Environment
 from bench.records.errors import InputError, RunError
 from bench.records.plan import Plan
+from bench.records.sample import Sample
 from bench.records.task import Job, MemoryJob, PassJob, SurveyJob, Task
 from bench.runs.levels import PRECISION
 from bench.runs.processes import OnEvent, module_command, run_to_completion

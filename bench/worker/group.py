@@ -10,7 +10,8 @@ from typing import Any
 from bench.arms.build_and_check import called
 from bench.arms.groups import ArmGroup, arm_group
 from bench.arms.rotation import Rotation, copies_for
-from bench.records.comparison import Comparison, Sample
+from bench.records.comparison import Comparison
+from bench.records.sample import Sample
 from bench.timing.device import peak_bytes
 from bench.timing.rounds import burst, timed, without_collector
 from bench.timing.turns import Turns, has_enough

@@ -8,7 +8,8 @@ from bench.arms.agreement import Agreement
 from bench.arms.compiling import compiled_together, mark_complete, start_compiler, use_cache
 from bench.arms.levels import pinned_precision
 from bench.records.arm_costs import Case
-from bench.records.comparison import Arm, Comparison, Sample, Workload
+from bench.records.comparison import Arm, Comparison, Workload
+from bench.records.sample import Sample
 from bench.timing.clocks import Clock
 from bench.timing.device import fresh_memory
 from bench.timing.rounds import MAX_ROUNDS, Call, Watch, timed

@@ -19,7 +19,8 @@ from bench.arms.mixed_model import (
     MixedModel,
     balanced_draw,
 )
-from bench.records.comparison import Comparison, Sample
+from bench.records.comparison import Comparison
+from bench.records.sample import Sample
 from bench.suite.work import config_for, flops, repeats
 from bench.timing.clocks import Marks, marks_for
 from bench.timing.device import peak_bytes

@@ -4,8 +4,9 @@ from collections.abc import Iterable
 from dataclasses import replace
 from statistics import median
 
-from bench.records.comparison import Comparison, Sample
+from bench.records.comparison import Comparison
 from bench.records.errors import FAR, FAR_SLOWER
+from bench.records.sample import Sample
 from bench.records.task import PassJob
 
 _FACTOR = "precision"

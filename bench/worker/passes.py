@@ -9,7 +9,7 @@ from zlib import crc32
 
 from bench.machine.calm import Patience
 from bench.machine.load import watch_for
-from bench.records.comparison import Sample
+from bench.records.sample import Sample
 from bench.records.task import Ending, PassJob, Task
 from bench.timing.clocks import clock_for
 from bench.timing.device import forget_imports

@@ -14,7 +14,7 @@ from typing import Any
 
 from bench.files.journal import append_event, append_outcome, append_sample, append_start
 from bench.machine.calm import WAIT_SHARE, Patience
-from bench.records.comparison import Sample
+from bench.records.sample import Sample
 from bench.records.task import LOST, UNWRITABLE, J, Job, Outcome, PassJob, Task
 
 _PR_SET_PDEATHSIG = 1

@@ -8,7 +8,8 @@ from dataclasses import dataclass, replace
 from bench.arms.build_and_check import build_arms, check
 from bench.arms.candidate import Candidate
 from bench.arms.levels import pinned_precision
-from bench.records.comparison import Comparison, Sample
+from bench.records.comparison import Comparison
+from bench.records.sample import Sample
 from bench.timing.clocks import Clock
 from bench.timing.device import flusher, fresh_memory, peak_bytes
 from bench.timing.rounds import (

@@ -12,7 +12,8 @@ from bench.arms.building import build_arms, build_reference
 from bench.costs.memory_prediction import predict
 from bench.machine.environment import read_environment
 from bench.records.arm_costs import Case
-from bench.records.comparison import FACTORS, MODES, Arm, Comparison, Sample, Workload
+from bench.records.comparison import FACTORS, MODES, Arm, Comparison, Workload
+from bench.records.sample import Sample
 from bench.records.task import SurveyJob
 from bench.suite.bench_attention import GRID as ATTENTION
 from bench.suite.bench_compile import GRID as COMPILE

@@ -7,8 +7,8 @@ from typing import Any
 
 from bench.files.journal import append_event, read_events
 from bench.records.arm_costs import Survey
-from bench.records.comparison import Sample
 from bench.records.plan import Choice, Plan
+from bench.records.sample import Sample
 from bench.runs.state import RunState
 from helpers.records import make_environment, make_plan
 

@@ -11,11 +11,12 @@ from bench.analysis.uneven_load import UnevenLoad
 from bench.analysis.verdicts import Controls
 from bench.records.arm_costs import MeasuredMemory, PredictedMemory, Survey
 from bench.records.calibration import Kind, Method, Rate
-from bench.records.comparison import SCHEMA, Arm, Comparison, Sample, Workload
+from bench.records.comparison import SCHEMA, Arm, Comparison, Workload
 from bench.records.environment import Environment
 from bench.records.notes import Note, NoteKind
 from bench.records.plan import Plan
 from bench.records.row import Record
+from bench.records.sample import Sample
 
 WORKLOAD = Workload(
     component="attention",

@@ -8,8 +8,8 @@ from hypothesis import assume, given
 from hypothesis import strategies as st
 
 from bench.analysis.row_costs import with_costs
-from bench.records.comparison import Sample
 from bench.records.row import Record
+from bench.records.sample import Sample
 from helpers.records import make_comparison, make_record, make_sample
 
 COMPARISON = make_comparison("compile", factor="compile", baseline="eager")

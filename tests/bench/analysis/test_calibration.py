@@ -14,7 +14,7 @@ from bench.analysis.calibration import JUDGES, Trial, bootstrap, rates, share_bo
 from bench.analysis.estimates import Interval
 from bench.analysis.row_times import change_of_whole
 from bench.records.calibration import Kind, Rate
-from bench.records.comparison import Sample
+from bench.records.sample import Sample
 from helpers.records import make_comparison, make_sample
 
 OURS, ALONE, STUDENT, MEDIANS, PLAIN = JUDGES

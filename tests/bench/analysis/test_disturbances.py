@@ -7,8 +7,8 @@ from typing import Any
 import pytest
 
 from bench.analysis.rows import analyse, estimates
-from bench.records.comparison import Sample
 from bench.records.row import Record
+from bench.records.sample import Sample
 from helpers.records import make_comparison, make_environment, make_sample
 
 CANDIDATE = make_comparison("manual")

@@ -8,10 +8,11 @@ from typing import Any
 import pytest
 
 from bench.analysis.rows import Analysis, analyse, speedup
-from bench.records.comparison import SCHEMA, Comparison, Sample
+from bench.records.comparison import SCHEMA, Comparison
 from bench.records.environment import Environment
 from bench.records.errors import Remedy
 from bench.records.row import Record
+from bench.records.sample import Sample
 from helpers.records import (
     NOT_MEASURED,
     make_comparison,

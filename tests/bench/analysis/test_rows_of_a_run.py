@@ -9,7 +9,8 @@ import pytest
 from bench.analysis.replication import effect
 from bench.analysis.rows import analyse, estimates
 from bench.analysis.spread import fit_spread, fit_spreads
-from bench.records.comparison import CHOICE, DEFAULT_ARM, Comparison, Sample
+from bench.records.comparison import CHOICE, DEFAULT_ARM, Comparison
+from bench.records.sample import Sample
 from helpers.records import (
     make_analysis,
     make_comparison,

@@ -10,8 +10,9 @@ from hypothesis import strategies as st
 
 from bench.analysis.rows import Analysis, analyse, speedup
 from bench.analysis.uneven_load import REMEDY, UnevenLoad, is_withheld, usable
-from bench.records.comparison import Comparison, Sample
+from bench.records.comparison import Comparison
 from bench.records.notes import NoteKind
+from bench.records.sample import Sample
 from helpers.records import make_comparison, make_environment, make_sample
 
 CONTROL, CANDIDATE = make_comparison("mha"), make_comparison("manual")

@@ -12,8 +12,9 @@ from torch import nn
 from bench.arms import building
 from bench.arms.agreement import Agreement
 from bench.arms.build_and_check import ArmError, build_arms, check, share_weights
-from bench.records.comparison import OWN_FACTOR, Comparison, Sample
+from bench.records.comparison import OWN_FACTOR, Comparison
 from bench.records.errors import InputError, Remedy
+from bench.records.sample import Sample
 from bench.suite.bench_patchers import GRID as PATCHERS
 from bench.suite.grid import Selection, comparisons, expand
 from bench.timing.clocks import WallClock

@@ -14,8 +14,9 @@ from bench.files.journal import (
     read_events,
 )
 from bench.records.arm_costs import Graphs, Limit, MeasuredMemory
-from bench.records.comparison import SCHEMA, Sample
+from bench.records.comparison import SCHEMA
 from bench.records.errors import InputError
+from bench.records.sample import Sample
 from helpers.journals import append_sample, append_survey, read_samples, samples_from, surveys_from
 from helpers.records import make_comparison, make_note, make_sample, make_survey
 

@@ -10,9 +10,9 @@ import pytest
 from rich.console import Console
 
 from bench.records.arm_costs import Case, MeasuredMemory, Survey
-from bench.records.comparison import Sample
 from bench.records.errors import NO_TIME
 from bench.records.plan import Plan
+from bench.records.sample import Sample
 from bench.report.progress import RunProgress
 from helpers.machine import FakeTime
 from helpers.records import make_comparison, make_plan, make_sample, make_survey

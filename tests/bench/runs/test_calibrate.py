@@ -12,8 +12,9 @@ from bench.analysis.calibration import JUDGES
 from bench.cli.output import progress
 from bench.files.run_folder import create_run_folder
 from bench.records.calibration import Kind, Method
-from bench.records.comparison import Arm, Comparison, Sample
+from bench.records.comparison import Arm, Comparison
 from bench.records.errors import InputError
+from bench.records.sample import Sample
 from bench.runs import calibrate
 from bench.runs.calibrate import comparisons
 from bench.runs.settings import RunSettings

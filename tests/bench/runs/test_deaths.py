@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from bench.records.comparison import STATUSES
+from bench.records.sample import STATUSES
 from bench.records.task import LOST
 from bench.runs.processes import Death, death, oom_kills
 

@@ -8,7 +8,8 @@ import pytest
 
 from bench.files.journal import JournalReader
 from bench.files.run_folder import create_run_folder
-from bench.records.comparison import Arm, Comparison, Sample
+from bench.records.comparison import Arm, Comparison
+from bench.records.sample import Sample
 from bench.runs.processes import run_to_completion
 from helpers.journals import read_samples
 from helpers.records import make_environment, make_plan, make_workload

@@ -9,8 +9,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from bench.records.comparison import STATUSES, Comparison, Sample
+from bench.records.comparison import Comparison
 from bench.records.plan import Plan
+from bench.records.sample import STATUSES, Sample
 from bench.runs.schedule import REPORT_S, NextPass, next_pass
 from helpers.records import make_comparison, make_plan, make_sample
 

@@ -11,9 +11,10 @@ import pytest
 from bench.analysis.rows import analyse
 from bench.files.journal import Event, read_events
 from bench.files.run_folder import create_run_folder, read_environment, read_plan
-from bench.records.comparison import CHOICE, Comparison, Sample
+from bench.records.comparison import CHOICE, Comparison
 from bench.records.errors import InputError
 from bench.records.plan import Choice
+from bench.records.sample import Sample
 from bench.runs.schedule import NextPass
 from bench.runs.state import RunState, load
 from bench.suite.grid import Selection, comparisons

@@ -10,8 +10,9 @@ import pytest
 
 from bench.files.journal import Event, JournalReader, read_events
 from bench.files.run_folder import create_run_folder
-from bench.records.comparison import Comparison, Sample
+from bench.records.comparison import Comparison
 from bench.records.errors import RunError
+from bench.records.sample import Sample
 from bench.records.task import PassJob, Task
 from bench.runs.processes import _raise_unwritable, run_to_completion
 from bench.runs.schedule import NextPass

@@ -9,8 +9,9 @@ from typing import Any
 import pytest
 
 from bench.arms.agreement import TOLERANCES
-from bench.records.comparison import CHOICE, Arm, Comparison, Sample
+from bench.records.comparison import CHOICE, Arm, Comparison
 from bench.records.errors import Remedy
+from bench.records.sample import Sample
 from bench.suite.bench_attention import GRID as ATTENTION
 from bench.suite.bench_patchers import GRID as PATCHERS
 from bench.suite.grid import Selection, expand

@@ -13,7 +13,8 @@ from torch import nn
 from torch.nn.modules.module import register_module_forward_hook
 
 from bench.arms.agreement import TOLERANCES
-from bench.records.comparison import CHOICE, MODEL, Arm, Comparison, Sample
+from bench.records.comparison import CHOICE, MODEL, Arm, Comparison
+from bench.records.sample import Sample
 from bench.suite.bench_attention import GRID as ATTENTION
 from bench.suite.bench_patchers import GRID as PATCHERS
 from bench.suite.grid import Selection, expand

@@ -5,7 +5,8 @@ from typing import Any
 
 import pytest
 
-from bench.records.comparison import Comparison, Sample
+from bench.records.comparison import Comparison
+from bench.records.sample import Sample
 from bench.records.task import PassJob
 from bench.worker.losers import ALONE, Losers
 from helpers.records import make_comparison, make_sample

@@ -18,7 +18,8 @@ from hypothesis import strategies as st
 from bench.files.journal import Event, read_events
 from bench.files.run_folder import write_json
 from bench.machine.calm import Patience
-from bench.records.comparison import Comparison, Sample
+from bench.records.comparison import Comparison
+from bench.records.sample import Sample
 from bench.records.task import PassJob
 from bench.worker import passes
 from bench.worker.budget import TimeBudget

@@ -10,8 +10,9 @@ import pytest
 from bench.arms.agreement import TOLERANCES
 from bench.arms.candidate import Candidate
 from bench.arms.tensors import Inputs
-from bench.records.comparison import Arm, Comparison, Sample
+from bench.records.comparison import Arm, Comparison
 from bench.records.errors import InputError
+from bench.records.sample import Sample
 from bench.suite.bench_patchers import GRID
 from bench.suite.grid import Selection, expand
 from bench.timing.clocks import WallClock
