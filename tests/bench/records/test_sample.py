@@ -37,8 +37,9 @@ def test_timed_seconds(wall: dict[str, Any], expected_s: float) -> None:
 
 @pytest.mark.parametrize(("uneven", "is_uneven"), [((), False), ((3,), False), ((0, 5), True)])
 def test_uneven_load_of_a_third_of_the_pairs_counts(
-    uneven: tuple[int, ...], is_uneven: bool
-) -> None:  # noqa: FBT001
+    uneven: tuple[int, ...],
+    is_uneven: bool,  # noqa: FBT001 (a case's expectation)
+) -> None:
     """A median over fewer pairs is robust against them."""
     times_s = (0.1,) * 6
     sample = make_sample(make_comparison(), baseline_s=times_s, arm_s=times_s, uneven=uneven)
