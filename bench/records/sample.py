@@ -3,6 +3,7 @@
 from dataclasses import dataclass, field
 
 from bench.records.errors import Remedy
+from bench.records.notes import Note
 
 STATUSES = ("ok", "oom", "timeout", "crashed", "wrong", "skipped")
 # A median over this share of pairs that are all off in one direction may follow them: of six pairs,

@@ -21,7 +21,7 @@ class Ending:
     """Outcome of a job whose results are other events, or files."""
 
     status: str = "ok"
-    """One of ``bench.records.comparison.STATUSES``."""
+    """One of ``bench.records.sample.STATUSES``."""
     error: str | None = None
     """One line if ``status`` is not ``ok``."""
 

@@ -54,7 +54,6 @@ def test_columns_follow_the_design() -> None:
 @pytest.mark.parametrize(
     ("name", "words"),
     [
-        ("STATUSES", "ok oom timeout crashed wrong skipped"),
         ("VERDICTS", "faster slower equivalent undecided"),
         ("FACTORS", "patcher attention compile precision checkpoint optimizer kernel layout"),
         ("USUAL_FACTORS", "patcher attention compile precision checkpoint optimizer"),
@@ -123,6 +122,13 @@ def test_alike_comparisons() -> None:
     for component in record.PARTS:
         made = make_comparison("rewritten", baseline="none", factor="placebo", component=component)
         assert made.stratum == component
+
+
+@pytest.mark.parametrize(("cache", "stratum"), [("model", "compile"), ("cold", "choice")])
+def test_a_combination_inside_a_model_scatters_as_compiled_blocks(cache: str, stratum: str) -> None:
+    """It is exchanged block by block; one measured alone scatters as combinations do."""
+    made = make_comparison(component="block", cache=cache)
+    assert replace(made, factor=record.CHOICE).stratum == stratum
 
 
 def test_a_users_own_arms_have_names() -> None:
@@ -296,28 +302,6 @@ def test_one_line_is_one_short_line(text: str, limit: int) -> None:
     assert len(line) <= limit
 
 
-@pytest.mark.parametrize(
-    ("changes", "message"),
-    [
-        ({"status": "fine"}, "status is 'fine'; expected one of ok, oom, timeout, crashed, wrong"),
-        ({"arm_s": (0.1,)}, "6 baseline and 1 arm times make no pairs"),
-    ],
-)
-def test_invalid_sample(changes: dict[str, Any], message: str) -> None:
-    """A sample with an unknown status or unpaired times is refused at creation."""
-    with pytest.raises(ValueError, match=message):
-        make_sample(make_comparison(), **changes)
-
-
 def test_difference_of_no_interest() -> None:
     """By default, differences below 2 % are of no interest."""
     assert record.DELTA == 0.02
-
-
-@pytest.mark.parametrize(
-    ("wall", "expected_s"), [({}, 0.5), ({"baseline_wall_s": (1.0,), "arm_wall_s": (2.0,)}, 3.0)]
-)
-def test_timed_seconds(wall: dict[str, Any], expected_s: float) -> None:
-    """Wall times are used where present, device times elsewhere."""
-    sample = make_sample(make_comparison(), baseline_s=(0.25,), arm_s=(0.25,), **wall)
-    assert sample.timed_s == expected_s
