@@ -96,7 +96,10 @@ def checks(
 
 def new_target(target: str) -> Check:
     """Return the check of a target that the base does not have."""
-    reason = "not at the base: nothing to compare it with"
+    reason = (
+        "not at the base: nothing to compare it with; if it has another name there, give "
+        "--base-target"
+    )
     return Check(target=target, metric="latency", outcome="new", reason=reason)
 
 

@@ -26,7 +26,7 @@ from bench.records.comparison import OWN, Arm, Comparison, Workload
 from bench.records.errors import InputError, UnavailableError
 from bench.suite.availability import precision_problem
 from bench.usercode.loading import call, described
-from bench.usercode.spec import InputSpec, Shapes, read_arm, read_inputs
+from bench.usercode.spec import InputSpec, Shapes, parse_arm, read_arm, read_inputs
 from bench.usercode.vitcore_spec import VitcorePart
 
 # Upper bound of random integers, which may be indices into a table.
@@ -46,7 +46,8 @@ def make_arm(arm: Arm, device: str) -> BuiltArm:
 
     Raises InputError if it cannot be built, UnavailableError if this machine cannot run it.
     """
-    spec = read_arm(str(arm.factory))
+    # The file of another tree need not be in this one.
+    spec = (parse_arm if arm.tree else read_arm)(str(arm.factory))
     if isinstance(spec.code, VitcorePart):
         return _part(spec.code, arm, device)
     with seeded(device), torch.device(device):

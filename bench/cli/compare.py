@@ -149,8 +149,11 @@ def compare(**options: Unpack[CompareOptions]) -> None:
 def _measure(options: CompareOptions) -> "RunState":
     from bench.runs.compare import CompareRequest
     from bench.runs.compare import compare as run_compare
+    from bench.runs.repositories import refusal
     from bench.usercode.spec import inputs_for, precision_of, read_arm
 
+    if reason := refusal(Path.cwd()):
+        click.echo(f"the arms' commit is not recorded; git says: {reason}", err=True)
     inputs = one_input(options["shape"], options["inputs"])
     arms = tuple(map(read_arm, (options["baseline"], *options["candidates"])))
     request = CompareRequest(

@@ -41,6 +41,8 @@ class RegressOptions(MeasuringOptions):
     base: str
     targets: tuple[str, ...] | None
     own: tuple[str, ...]
+    at_base: tuple[str, ...]
+    copied: tuple[Path, ...]
     variant: str
     shape: str | None
     inputs: str | None
@@ -75,6 +77,20 @@ class RegressOptions(MeasuringOptions):
     multiple=True,
     metavar="ARM",
     help="Your own arm: package.module:factory or FILE.py:factory; may be repeated.",
+)
+@click.option(
+    "--base-target",
+    "at_base",
+    multiple=True,
+    metavar="ARM",
+    help="--target's name at REV, where it is another; one for each, in the same order.",
+)
+@click.option(
+    "--copy",
+    "copied",
+    multiple=True,
+    type=click.Path(path_type=Path),
+    help="A file or folder that git ignores, for REV to have, too; may be repeated.",
 )
 @click.option(
     "--variant", default="B/16", show_default=True, help="Variant of the parts of vitcore."
@@ -142,7 +158,8 @@ def regress(**options: Unpack[RegressOptions]) -> None:
 
     Your own package: modules of the repository that REV's target imports are REV's own. Modules
     that its calls import later, while they are timed, are this tree's, unless by a relative import;
-    compiled extensions are not built for REV. A target that REV does not have is new and passes.
+    compiled extensions are not built for REV. A target that was moved since REV is compared with
+    where it was (as git's renames say, or --base-target); one that REV lacks is new and passes.
 
     \b
     vitbench regress --base origin/main
@@ -159,7 +176,7 @@ def regress(**options: Unpack[RegressOptions]) -> None:
     from bench.report.tables.gate import gate_markdown
 
     gated = _measure(options)
-    text = gate_markdown(gated.checks, gated.base, survey=options["survey"])
+    text = gate_markdown(gated.checks, gated.base, survey=options["survey"], moved=gated.moved)
     if gated.results:
         text = f"{text}\n\n{source_of(gated.results)}"
     append_job_summary(text)
@@ -186,8 +203,11 @@ def _print_json(checks: "list[Check]") -> None:
 def _measure(options: RegressOptions) -> "GateResult":
     from bench.runs.regress import RegressRequest
     from bench.runs.regress import regress as run_regress
+    from bench.runs.repositories import remark_on
     from bench.usercode.spec import precision_of
 
+    if remark := remark_on(Path.cwd(), options["base"]):
+        click.echo(f"git, on {options['base']!r}: {remark}", err=True)
     request = RegressRequest(
         base=options["base"],
         targets=_targets(options),
@@ -198,13 +218,14 @@ def _measure(options: RegressOptions) -> "GateResult":
         allow_different=options["allow_different"],
         weights=options["weights"],
         settings=settings_of(options),
+        copied=options["copied"],
     )
     return run_regress(request, progress())
 
 
 def _targets(options: RegressOptions) -> "tuple[Target, ...]":
     """Return what to compare. Raises InputError for inputs without a target that takes them."""
-    from bench.runs.targets import USUAL_TARGETS, named_targets, read_targets
+    from bench.runs.targets import USUAL_TARGETS, named_targets, paired, read_targets
 
     own, inputs = options["own"], one_input(options["shape"], options["inputs"])
     if inputs and not own:
@@ -214,7 +235,8 @@ def _targets(options: RegressOptions) -> "tuple[Target, ...]":
     chosen = options["targets"]
     if chosen is None:
         chosen = () if own else USUAL_TARGETS
-    return read_targets((*named_targets(chosen, options["variant"]), *own), inputs)
+    names = (*named_targets(chosen, options["variant"]), *own)
+    return read_targets(names, inputs, paired(own, options["at_base"]))
 
 
 def _thresholds(options: RegressOptions) -> "Thresholds":

@@ -10,15 +10,17 @@ from bench.analysis.gate import Check, TargetRows, Thresholds, checks, new_targe
 from bench.records.comparison import OWN_FACTOR, Arm, Comparison, Workload
 from bench.records.environment import Environment
 from bench.records.plan import Plan
+from bench.runs.base_targets import BaseTarget, Trees, check_here, find_at_base
+from bench.runs.repositories import commit_of, repository_of
 from bench.runs.run import Progress, execute
 from bench.runs.settings import RunSettings, run_folder
 from bench.runs.state import RunState
-from bench.runs.targets import Target, check_here, is_at, root_of
+from bench.runs.targets import Target, root_of
 from bench.runs.tasks import probe
-from bench.runs.worktrees import checked_out, commit_of, repository_of
+from bench.runs.worktrees import checked_out
 from bench.suite.availability import check_devices
 from bench.usercode.sources import digests
-from bench.usercode.spec import FunctionRef
+from bench.usercode.spec import ArmSpec, FunctionRef
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -34,18 +36,22 @@ class RegressRequest:
     thresholds: Thresholds
     allow_different: bool
     weights: str
+    copied: tuple[Path, ...] = ()
+    """Files and folders that git does not have, for the base to have, too."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class GateResult:
     """Checks of each target, and their run; ``base`` is the revision as it was named.
 
-    There is no run if the base has none of the targets.
+    There is no run if the base has none of the targets. ``moved`` has the names at the base of
+    targets that have another one there.
     """
 
     results: RunState | None
     checks: list[Check]
     base: str
+    moved: dict[str, str]
 
 
 def regress(request: RegressRequest, progress: Progress) -> GateResult:
@@ -53,20 +59,29 @@ def regress(request: RegressRequest, progress: Progress) -> GateResult:
     repository = repository_of(Path.cwd())
     commit = commit_of(repository, request.base)
     with run_folder(request.settings.folder) as folder:
-        with checked_out(repository, commit) as base:
+        with checked_out(repository, commit, request.copied) as base:
             roots = {target: root_of(target, repository) for target in request.targets}
-            check_here(roots, repository)
-            known = {t: root for t, root in roots.items() if is_at(base, t, root, repository)}
+            check_here(roots)
+            known = _known(roots, Trees(here=repository, base=base))
+            moved = {t.name: each.arm.text for t, each in known.items() if each.arm != t.arm}
             if not known:
-                return GateResult(results=None, checks=_new(request, known), base=request.base)
+                return GateResult(
+                    results=None, checks=_new(request, known), base=request.base, moved=moved
+                )
             environment = probe()
             check_devices((request.device,), environment.devices)
-            plan = _plan(request, folder, repository, base, known)
+            plan = _plan(request, folder, repository, known)
             results = _execute(plan, environment, request.settings, folder, progress)
         found = _checks(request, results, known)
         if not request.settings.folder and all(check.outcome != "unknown" for check in found):
             shutil.rmtree(folder)
-    return GateResult(results=results, checks=found, base=request.base)
+    return GateResult(results=results, checks=found, base=request.base, moved=moved)
+
+
+def _known(roots: Mapping[Target, Path], trees: Trees) -> dict[Target, BaseTarget]:
+    """Return the targets that the base has, and where."""
+    found = {target: find_at_base(target, root, trees) for target, root in roots.items()}
+    return {target: each for target, each in found.items() if each is not None}
 
 
 def _execute(
@@ -81,8 +96,11 @@ def _execute(
         raise KeyboardInterrupt from error
 
 
-def _checks(request: RegressRequest, results: RunState, known: Iterable[Target]) -> list[Check]:
-    rows = list(target_rows(results, known, request.base))
+def _checks(
+    request: RegressRequest, results: RunState, known: Mapping[Target, BaseTarget]
+) -> list[Check]:
+    names = {target: base_name(each.arm, request.base) for target, each in known.items()}
+    rows = list(target_rows(results, names))
     found = checks(rows, request.thresholds, survey=request.settings.survey)
     return [*found, *_new(request, known)]
 
@@ -95,14 +113,17 @@ def _plan(
     request: RegressRequest,
     folder: Path,
     repository: Path,
-    base: Path,
-    roots: Mapping[Target, Path],
+    known: Mapping[Target, BaseTarget],
 ) -> Plan:
-    comparisons = [
-        each
-        for target, root in roots.items()
-        for each in _comparisons(request, target, root, base / root.relative_to(repository))
-    ]
+    # Two targets may have been one at the base, whose control is then one.
+    comparisons = tuple(
+        dict.fromkeys(
+            each
+            for target, at_base in known.items()
+            for each in _comparisons(request, target, at_base)
+        )
+    )
+    roots = {target: at_base.here for target, at_base in known.items()}
     return replace(
         request.settings.own_plan(folder, comparisons, _sources(roots, repository), repository),
         precision=request.thresholds.latency / 2,
@@ -111,10 +132,12 @@ def _plan(
 
 
 def _comparisons(
-    request: RegressRequest, target: Target, root: Path, base_root: Path
+    request: RegressRequest, target: Target, at_base: BaseTarget
 ) -> Iterator[Comparison]:
     base = Arm(
-        factory=base_name(target, request.base), precision=request.precision, tree=str(base_root)
+        factory=base_name(at_base.arm, request.base),
+        precision=request.precision,
+        tree=str(at_base.there),
     )
     workload = Workload(
         component="callable",
@@ -122,7 +145,7 @@ def _comparisons(
         device=request.device,
         inputs=target.inputs.text,
     )
-    for arm in (base, replace(base, factory=target.name, tree=str(root))):
+    for arm in (base, replace(base, factory=target.name, tree=str(at_base.here))):
         yield Comparison(
             factor=OWN_FACTOR,
             workload=workload,
@@ -134,9 +157,9 @@ def _comparisons(
         )
 
 
-def base_name(target: Target, base: str) -> str:
-    """Return the name of a target at the base."""
-    return f"{target.name}@{base}"
+def base_name(arm: ArmSpec, base: str) -> str:
+    """Return the name of an arm at the base."""
+    return f"{arm.text}@{base}"
 
 
 def _sources(roots: Mapping[Target, Path], repository: Path) -> dict[str, str]:
@@ -152,10 +175,11 @@ def _sources(roots: Mapping[Target, Path], repository: Path) -> dict[str, str]:
     return {str(repository / name): value for name, value in found.items()}
 
 
-def target_rows(results: RunState, targets: Iterable[Target], base: str) -> Iterator[TargetRows]:
+def target_rows(results: RunState, base_names: Mapping[Target, str]) -> Iterator[TargetRows]:
     """Yield the rows of each target, with its share of the time that the run took.
 
-    Time outside of measuring counts in proportion to the time of measuring.
+    Time outside of measuring counts in proportion to the time of measuring. ``base_names`` has the
+    name of each target's row at the base.
     """
     own_s: dict[str, float] = defaultdict(float)
     for sample in results.samples:
@@ -165,9 +189,9 @@ def target_rows(results: RunState, targets: Iterable[Target], base: str) -> Iter
     gated = results.gated_rows(is_last=True)
     rows = {each.arm_name: (each.key, gated[each.key]) for each in results.plan.comparisons}
     notes = results.analysis.notes
-    for target in targets:
+    for target, name in base_names.items():
         key, tree = rows[target.name]
-        base_key, base_row = rows[base_name(target, base)]
+        base_key, base_row = rows[name]
         yield TargetRows(
             target=target.name,
             tree=tree,

@@ -10,7 +10,7 @@ from pathlib import Path
 from bench.files.run_folder import check_run_folder, new_run_id
 from bench.records.comparison import Comparison
 from bench.records.plan import Plan
-from bench.runs.worktrees import has_changes, head_of
+from bench.runs.repositories import has_changes, head_of
 from bench.suite.own_arms import CONTROL_SHARE
 
 

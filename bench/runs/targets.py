@@ -1,13 +1,20 @@
-"""Targets of the gate: parsed once, and looked up in a version of a tree."""
+"""Targets of the gate: parsed once, and where they are imported from."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from bench.records.errors import InputError
-from bench.usercode.sources import binds, module_spec, origin_of
-from bench.usercode.spec import ArmSpec, FunctionRef, InputSpec, inputs_for, read_arm, read_inputs
-from bench.usercode.vitcore_spec import VitcorePart
+from bench.usercode.sources import module_spec, origin_of
+from bench.usercode.spec import (
+    ArmSpec,
+    FunctionRef,
+    InputSpec,
+    inputs_for,
+    parse_arm,
+    read_arm,
+    read_inputs,
+)
 
 # Targets by name; the usual ones are all parts of a forward pass.
 TARGETS = {
@@ -22,10 +29,14 @@ USUAL_TARGETS = ("patcher", "attention", "block")
 
 @dataclass(frozen=True, kw_only=True)
 class Target:
-    """An arm that is compared with itself at the base, and its inputs."""
+    """An arm that is compared with itself at the base, and its inputs.
+
+    ``at_base`` is the arm that the base has in its place, if it was given.
+    """
 
     arm: ArmSpec
     inputs: InputSpec
+    at_base: ArmSpec | None = None
 
     @property
     def name(self) -> str:
@@ -49,16 +60,36 @@ def named_targets(names: tuple[str, ...], variant: str) -> tuple[str, ...]:
     return tuple(found)
 
 
-def read_targets(names: Iterable[str], inputs: str | None) -> tuple[Target, ...]:
+def read_targets(
+    names: Iterable[str], inputs: str | None, at_base: Mapping[str, str] | None = None
+) -> tuple[Target, ...]:
     """Parse targets, each once, with the given inputs or those that the arm takes.
 
-    Raises InputError for an unusable target, and if there are none.
+    ``at_base`` maps names to those at the base. Raises InputError for an unusable target, and if
+    there are none.
     """
     arms = [read_arm(name) for name in dict.fromkeys(names)]
     if not arms:
         raise InputError("no target given; give --targets, or --target package.module:factory")
     given = None if inputs is None else read_inputs(inputs)
-    return tuple(Target(arm=arm, inputs=given or inputs_for(None, [arm])) for arm in arms)
+    base_arms = {name.strip(): parse_arm(text) for name, text in (at_base or {}).items()}
+    return tuple(
+        Target(arm=a, inputs=given or inputs_for(None, [a]), at_base=base_arms.get(a.text))
+        for a in arms
+    )
+
+
+def paired(targets: Sequence[str], at_base: Sequence[str]) -> dict[str, str]:
+    """Return the names of targets at the base by those in this tree, given in the same order.
+
+    Raises InputError unless there are none, or one for each target.
+    """
+    if at_base and len(at_base) != len(targets):
+        raise InputError(
+            f"{len(at_base)} --base-target for {len(targets)} --target; give one for each, in the "
+            "same order"
+        )
+    return dict(zip(targets, at_base, strict=False))
 
 
 def root_of(target: Target, repository: Path) -> Path:
@@ -89,26 +120,3 @@ def root_of(target: Target, repository: Path) -> Path:
         f"{target} is imported from {file or 'nowhere'}, not from {repository}; run from the "
         "folder that holds it, or install it with pip install -e"
     )
-
-
-def is_at(base: Path, target: Target, root: Path, repository: Path) -> bool:
-    """Return whether the base defines the function of a target, as far as its source shows."""
-    code = target.arm.code
-    if isinstance(code, VitcorePart) or code.file is None or code.file.suffix != ".py":
-        return True
-    folder = base / root.relative_to(repository)
-    if code.is_file:
-        return binds(folder / code.place, code.name)
-    *packages, last = code.place.split(".")
-    folder = folder.joinpath(*packages)
-    return any(binds(folder / each, code.name) for each in (f"{last}.py", f"{last}/__init__.py"))
-
-
-def check_here(roots: Mapping[Target, Path], repository: Path) -> None:
-    """Raise InputError if this tree lacks the function of a target: it would stay new."""
-    for target, root in roots.items():
-        code = target.arm.code
-        if isinstance(code, FunctionRef) and not is_at(repository, target, root, repository):
-            raise InputError(
-                f"{target}: {code.file} has no {code.name!r}; name a function that this tree has"
-            )

@@ -16,6 +16,7 @@ from torch import nn
 
 from bench.records.errors import InputError, one_line
 from bench.timing.device import is_out_of_memory
+from bench.usercode.absent import absent_remedy
 from bench.usercode.failures import own_line
 from bench.usercode.imports import OWN_FILE, at_home, in_tree
 from bench.usercode.spec import FunctionRef
@@ -31,7 +32,7 @@ def call(function: FunctionRef, what: str, tree: Path | None = None) -> Any:
     with ``what`` for every failure except running out of memory.
     """
     if tree is not None:
-        with _one_line_errors(what), in_tree(tree):
+        with _one_line_errors(what, tree), in_tree(tree):
             return _call_in(tree, function, what)
     folder = Path(function.place).resolve().parent if function.is_file else Path.cwd()
     with _one_line_errors(what), at_home(folder, alone=function.is_file):
@@ -48,7 +49,7 @@ def _call_in(tree: Path, function: FunctionRef, what: str) -> Any:
 
 
 @contextmanager
-def _one_line_errors(what: str) -> Iterator[None]:
+def _one_line_errors(what: str, tree: Path | None = None) -> Iterator[None]:
     try:
         yield
     except InputError:
@@ -56,8 +57,9 @@ def _one_line_errors(what: str) -> Iterator[None]:
     except (Exception, SystemExit) as error:
         if is_out_of_memory(error):
             raise
+        remedy = (tree and absent_remedy(error, tree)) or _remedy(error)
         raise InputError(
-            f"{what} cannot be built: {one_line(error)}{own_line(error)}; {_remedy(error)}"
+            f"{what} cannot be built: {one_line(error)}{own_line(error)}; {remedy}"
         ) from error
 
 

@@ -19,7 +19,8 @@ from bench.usercode.sources import module_spec, origin_of
 from bench.usercode.vitcore_spec import VitcorePart, read_part
 from vitcore.config import known
 
-_REVISION = re.compile(r"@[^@:]+$")
+# A function, and after the first @ a revision, which may hold any character: main@{0}, :/text.
+_AT_REVISION = re.compile(r"((?:.+?\.py|[\w.]+):[^@:]*)@.*", re.DOTALL)
 _SHAPE = re.compile(r"\s*[0-9]{1,12}\s*(,\s*[0-9]{1,12}\s*)*,?\s*")
 _ARMS = "FILE.py:factory, package.module:factory or vitcore:attention=sdpa"
 _INPUTS = "a shape such as 1,197,768, or FILE.py:make_inputs"
@@ -85,7 +86,7 @@ class InputSpec:
 def parse_arm(text: str) -> ArmSpec:
     """Parse the text of an arm without looking anything up. Raises InputError."""
     what, name = f"arm {text!r}", text.strip()
-    base = _REVISION.sub("", COPY_SUFFIX.sub("", name))
+    base = COPY_SUFFIX.sub("", _AT_REVISION.sub(r"\1", name))
     place, colon, rest = base.partition(":")
     if colon and place == "vitcore":
         return ArmSpec(text=name, code=read_part(what, rest))

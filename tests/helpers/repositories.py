@@ -1,4 +1,4 @@
-"""Small git repositories, made of one commit after another."""
+"""Small git repositories, made of one commit after another, and all that is in a folder."""
 
 import shutil
 import subprocess
@@ -33,3 +33,15 @@ def make_repository(folder: Path, *commits: Mapping[str, str]) -> Path:
     for files in commits:
         commit(folder, files)
     return folder
+
+
+def snapshot(folder: Path) -> dict[str, tuple[int, int, bytes]]:
+    """Return mode, time of the last change and content of all below a folder, ``.git`` included."""
+    return {
+        str(path.relative_to(folder)): (
+            path.lstat().st_mode,
+            path.lstat().st_mtime_ns,
+            path.read_bytes() if path.is_file() else b"",
+        )
+        for path in sorted(folder.rglob("*"))
+    }

@@ -1,6 +1,6 @@
 """Outcome of the gate as Markdown for a pull request, the verdict first."""
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import partial
 
 from bench.analysis.gate import METRICS, SURVEYED_METRICS, Check, worst_outcome
@@ -46,11 +46,18 @@ _SHOWN: dict[str, Callable[[float | None], str]] = {
 }
 
 
-def gate_markdown(checks: Sequence[Check], base: str, *, survey: bool = True) -> str:
+def gate_markdown(
+    checks: Sequence[Check],
+    base: str,
+    *,
+    survey: bool = True,
+    moved: Mapping[str, str] | None = None,
+) -> str:
     """Return the verdict in a sentence, a row for each target, and notes on what is not ok.
 
-    Each metric shows its change, or the error; metrics that no target has are left out.
-    Without a survey the last line names the metrics that were not gated.
+    Each metric shows its change, or the error; metrics that no target has are left out. ``moved``
+    maps targets to their other names at the base. Without a survey the last line names the
+    metrics that were not gated.
     """
     result = worst_outcome(checks)
     names = dict.fromkeys(f"{c.target} ({c.metric})" for c in checks if c.outcome == result)
@@ -66,6 +73,7 @@ def gate_markdown(checks: Sequence[Check], base: str, *, survey: bool = True) ->
         "",
         *(f"- {escaped(note)}" for note in gate_notes(checks)),
     ]
+    lines += [f"- {escaped(now)}: at the base {escaped(old)}" for now, old in (moved or {}).items()]
     if allowed := ", ".join(_allowed(checks)):
         lines.append(f"- Allowed: {allowed}.")
     if not survey:

@@ -41,7 +41,17 @@ OPTIONS = {
         *("--seed", "--json", "--out", "--no-lock", "--show", "--survey"),
     },
     "regress": {
-        *("--base", "--targets", "--target", "--variant", "--input", "--inputs", "--dtype"),
+        *(
+            "--base",
+            "--targets",
+            "--target",
+            "--base-target",
+            "--copy",
+            "--variant",
+            "--input",
+            "--inputs",
+            "--dtype",
+        ),
         *("--device", "--mode", "--threshold", "--memory", "--flops", "--parameters"),
         *(
             "--compile-time",

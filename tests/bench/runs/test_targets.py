@@ -49,7 +49,7 @@ def test_a_target_is_charged_for_its_own_comparison_alone() -> None:
     targets = read_targets(["a.py:make", "my-a.py:make"], "2,8")
     seconds = {"a.py:make": 3.0, "a.py:make@main": 1.0, "my-a.py:make": 5.0}
     run = results(targets, seconds | {"my-a.py:make@main": 1.0}, spent_s=20.0)
-    rows = list(target_rows(run, targets, "main"))
+    rows = list(target_rows(run, {each: f"{each.name}@main" for each in targets}))
     assert [each.target for each in rows] == ["a.py:make", "my-a.py:make"]
     assert [each.spent_s for each in rows] == pytest.approx([6.0, 10.0])
     assert [each.tree.arm for each in rows] == ["a.py:make", "my-a.py:make"]

@@ -1,15 +1,19 @@
 """bench.runs.worktrees: revisions checked out beside the working tree."""
 
 import os
+import signal
 import subprocess
 import sys
+import tempfile
 from pathlib import Path
 
 import pytest
 
 from bench.records.errors import InputError
-from bench.runs.worktrees import checked_out, commit_of, has_changes, head_of, repository_of
-from helpers.repositories import GIT, WHO, git, make_repository
+from bench.runs.repositories import commit_of
+from bench.runs.worktrees import checked_out
+from helpers.processes import wait_for
+from helpers.repositories import WHO, git, make_repository, snapshot
 
 ROOT = Path(__file__).parents[3]
 HOOK = """#!{python}
@@ -17,7 +21,8 @@ import sys
 from pathlib import Path
 
 sys.path.insert(0, "{root}")
-from bench.runs.worktrees import checked_out, commit_of, has_changes, repository_of
+from bench.runs.repositories import commit_of, has_changes, repository_of
+from bench.runs.worktrees import checked_out
 
 top, place = repository_of(Path.cwd()), Path("{folder}")
 has_changes(top)
@@ -34,11 +39,12 @@ def _repository(tmp_path: Path) -> Path:
 def test_a_revision_is_checked_out_beside_the_tree(repository: Path) -> None:
     """The worktree has the commit; uncommitted changes of the tree are kept."""
     (repository / "a.py").write_text("A = 3\n")
+    before = snapshot(repository)
     with checked_out(repository, commit_of(repository, "HEAD~1")) as base:
         assert (base / "a.py").read_text() == "A = 1\n"
         assert (repository / "a.py").read_text() == "A = 3\n"
     assert not base.parent.exists()
-    assert len(git(repository, "worktree", "list").splitlines()) == 1
+    assert snapshot(repository) == before
 
 
 def test_the_worktree_is_always_removed(repository: Path) -> None:
@@ -49,59 +55,6 @@ def test_the_worktree_is_always_removed(repository: Path) -> None:
     ):
         raise KeyboardInterrupt
     assert not base.parent.exists()
-
-
-@pytest.mark.parametrize("revision", ["nowhere", "--help", "HEAD~9", ""])
-def test_an_unknown_revision_is_refused(repository: Path, revision: str) -> None:
-    """The error has the remedy for shallow clones in CI."""
-    with pytest.raises(InputError, match=r"is unknown in .*fetch-depth"):
-        commit_of(repository, revision)
-
-
-def test_a_folder_outside_a_repository_is_refused(tmp_path: Path) -> None:
-    """A folder outside a git repository is refused."""
-    with pytest.raises(InputError, match="is not in a git repository"):
-        repository_of(tmp_path)
-
-
-def test_the_top_is_found_from_anywhere(repository: Path) -> None:
-    """The repository is found from any folder inside it."""
-    inside = repository / "deep" / "er"
-    inside.mkdir(parents=True)
-    assert repository_of(inside) == repository.resolve()
-
-
-def test_worktrees_of_killed_processes_are_removed(repository: Path, tmp_path: Path) -> None:
-    """Worktrees of living processes and of the user are kept."""
-    with subprocess.Popen([GIT, "--version"], stdout=subprocess.DEVNULL) as process:
-        process.wait()
-    places = {
-        name: tmp_path / name / "base"
-        for name in (
-            f"vitbench-regress-{process.pid}-abc",
-            f"vitbench-regress-{os.getpid()}-abc",
-            "mine",
-        )
-    }
-    for place in places.values():
-        add = [GIT, "worktree", "add", "--quiet", "--detach", str(place)]
-        subprocess.run(add, cwd=repository, check=True)
-    with checked_out(repository, commit_of(repository, "HEAD")):
-        pass
-    assert [place.exists() for place in places.values()] == [False, True, True]
-    assert len(git(repository, "worktree", "list").splitlines()) == 3
-
-
-def test_head_and_changes(repository: Path, tmp_path: Path) -> None:
-    """Outside a repository, or without a commit, HEAD is None and no changes are reported."""
-    assert head_of(repository) == commit_of(repository, "HEAD")
-    assert head_of(tmp_path) is None
-    assert not has_changes(repository)
-    assert not has_changes(tmp_path)
-    assert head_of(make_repository(tmp_path / "empty")) is None
-    changed = next(path for path in repository.iterdir() if path.is_file())
-    changed.write_text("something else")
-    assert has_changes(repository)
 
 
 def test_a_hook_of_the_repository_keeps_its_commit(repository: Path, tmp_path: Path) -> None:
@@ -117,3 +70,87 @@ def test_a_hook_of_the_repository_keeps_its_commit(repository: Path, tmp_path: P
     assert git(repository, "show", "HEAD:a.py") == "A = 3"
     assert git(repository, "status", "--short") == "A  b.py"
     assert found.read_text() == "A = 1\n"
+
+
+HOLDER = """
+import sys, time
+from pathlib import Path
+sys.path.insert(0, "{root}")
+from bench.runs.worktrees import checked_out
+
+with checked_out(Path("{repository}"), "{commit}") as base:
+    print(base, flush=True)
+    time.sleep(600)
+"""
+
+
+def test_a_killed_process_leaves_the_repository_as_it_was(
+    repository: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its folder stays for the next process, which keeps those of living ones and of the user."""
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    monkeypatch.setenv("TMPDIR", str(tmp_path))
+    mine = tmp_path / "vitbench-regress-mine"
+    mine.mkdir()
+    before, head = snapshot(repository), commit_of(repository, "HEAD")
+    code = HOLDER.format(root=ROOT, repository=repository, commit=head)
+    with subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE, text=True) as held:
+        assert held.stdout is not None
+        base = Path(held.stdout.readline().strip())
+        with checked_out(repository, head):
+            assert (base / "a.py").exists()
+        held.send_signal(signal.SIGKILL)
+    assert held.returncode == -signal.SIGKILL
+    assert snapshot(repository) == before
+    assert (base / "a.py").exists()
+    with checked_out(repository, head):
+        assert not base.parent.exists()
+    assert mine.exists()
+
+
+def test_a_process_killed_while_it_checks_out_changes_nothing(
+    repository: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A filter that hangs stands for a large checkout; git ends with its caller's group."""
+    monkeypatch.setenv("TMPDIR", str(tmp_path))
+    git(repository, "config", "filter.slow.smudge", f"echo > '{tmp_path}/begun'; sleep 600")
+    (repository / ".git" / "info").mkdir(exist_ok=True)
+    (repository / ".git" / "info" / "attributes").write_text("*.py filter=slow\n")
+    before = snapshot(repository)
+    code = HOLDER.format(root=ROOT, repository=repository, commit=commit_of(repository, "HEAD"))
+    command = [sys.executable, "-c", code]
+    with subprocess.Popen(command, start_new_session=True) as held:
+        wait_for((tmp_path / "begun").exists, "a checkout", held)
+        os.killpg(held.pid, signal.SIGKILL)
+    assert snapshot(repository) == before
+
+
+def test_files_outside_of_git_are_copied(repository: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """By their paths from the working folder; links as what they point to, folders whole."""
+    (repository / "inner" / "weights").mkdir(parents=True)
+    (repository / "inner" / "weights" / "a.pt").write_bytes(b"1")
+    (repository / "inner" / "link.json").symlink_to(repository / "a.py")
+    monkeypatch.chdir(repository / "inner")
+    head = commit_of(repository, "HEAD")
+    with checked_out(repository, head, [Path("weights"), Path("link.json")]) as base:
+        assert (base / "inner" / "weights" / "a.pt").read_bytes() == b"1"
+        assert (base / "inner" / "link.json").read_text() == "A = 2\n"
+
+
+@pytest.mark.parametrize(
+    ("name", "message"),
+    [
+        ("nowhere.json", "nowhere.json to copy is not in"),
+        ("../outside.json", "is not in .*; give a path from here"),
+        ("a.py", "is at the base already"),
+    ],
+)
+def test_an_unusable_copy_is_refused(
+    repository: Path, monkeypatch: pytest.MonkeyPatch, name: str, message: str
+) -> None:
+    """A file of the base is never replaced, and none from elsewhere is copied."""
+    (repository.parent / "outside.json").write_text("{}")
+    monkeypatch.chdir(repository)
+    head = commit_of(repository, "HEAD")
+    with pytest.raises(InputError, match=message), checked_out(repository, head, [Path(name)]):
+        pass

@@ -83,6 +83,18 @@ def test_a_further_copy_is_the_same_arm(text: str, copy: str) -> None:
     assert read_arm(text + copy) == ArmSpec(text=text + copy, code=read_arm(text).code)
 
 
+@pytest.mark.parametrize(
+    "revision", ["main", "@", "@~0", "@{u}", "HEAD@{0}", "HEAD^{/a: b}", ":/x.py:y", "a@b", "fix#2"]
+)
+@pytest.mark.parametrize(
+    "text", ["json:loads", "a b@c/d:e.py:make", "vitcore:attention=sdpa", "./a.py:make"]
+)
+def test_a_revision_may_have_any_characters(text: str, revision: str) -> None:
+    """The first @ after the function begins it."""
+    found = parse_arm(f"{text}@{revision}")
+    assert (found.text, found.code) == (f"{text}@{revision}", parse_arm(text).code)
+
+
 def test_an_installed_module_is_found_without_being_imported() -> None:
     """An installed module is found and not imported."""
     function = function_of("this:make")

@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from bench.records.errors import InputError
+from bench.runs.repositories import commit_of
 from bench.runs.worktrees import checked_out
 from bench.usercode.imports import import_from, in_tree
 from bench.usercode.loading import call
@@ -43,7 +44,7 @@ def _trees(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[tuple[Pa
     monkeypatch.chdir(here)
     monkeypatch.syspath_prepend(str(here / "src"))
     before = set(sys.modules)
-    with checked_out(here, "HEAD~1") as base:
+    with checked_out(here, commit_of(here, "HEAD~1")) as base:
         yield here, base
     for name in set(sys.modules) - before:
         if "parts_of_mine" in name or "benchmarks" in name:
@@ -171,7 +172,7 @@ def test_a_generated_module_is_in_both_trees(trees: tuple[Path, Path]) -> None:
     commit(here, {".gitignore": "_version.py\nbuild/\n__pycache__/\n", "CHANGES": ""})
     write(here / "src" / "parts_of_mine" / "_version.py", "VERSION = 9")
     write(here / "build" / "copied.py", "")
-    with checked_out(here, "HEAD") as again:
+    with checked_out(here, commit_of(here, "HEAD")) as again:
         assert import_from(again / "src", "parts_of_mine._version").VERSION == 9
         assert not (again / "build").exists()
         assert git(again, "status", "--short") == ""
