@@ -12,8 +12,9 @@ from bench.report.labels import DEFAULT_ARM_TEXT, choice_name, level_name, situa
 from bench.report.page.forest import Axis
 from bench.report.plots.canvas import RATIOS, WIDEST, ticks
 from bench.report.tables.certificate import Cell, cells, certificate
-from bench.report.tables.decision import choice_text, effect_text, whole_text
+from bench.report.tables.decision import choice_text, whole_text
 from bench.report.tables.decision_notes import ratio
+from bench.report.tables.decision_parts import effect_text
 from bench.report.units import bound, milliseconds
 
 # Share of the axis that a label needs on a phone.

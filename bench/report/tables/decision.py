@@ -15,10 +15,11 @@ from bench.records.comparison import DEFAULT_ARM
 from bench.records.row import Record
 from bench.report.columns import ROW_COLUMNS, Column, used, words
 from bench.report.labels import DEFAULT_ARM_TEXT, choice_name, level_name, situation_name
-from bench.report.tables.certificate import Cell, cells, has_bound
+from bench.report.tables.certificate import cells, has_bound
 from bench.report.tables.decision_notes import decision_notes, ratio, refuted
+from bench.report.tables.decision_parts import part_table
 from bench.report.tables.layout import add_columns, markdown_table, new_table
-from bench.report.units import bound, bounds, escaped, of_whole_within, times
+from bench.report.units import bound, bounds, escaped, times
 
 # Left out on a narrow terminal.
 _SPARED = ("expected from parts", "verdict", "vs default")
@@ -105,12 +106,20 @@ def _detailed(heading: str, detail: str) -> Column[Decision]:
     return replace(DECISION_COLUMNS[heading], detail=DECISION_COLUMNS[detail].text)
 
 
+def _known_speedup(decision: Decision) -> str:
+    """The measured speed-up with its interval, or the expected one, which says so."""
+    found, expected = _speedup(decision), _expected(decision)
+    if found is not None:
+        return ratio(found)
+    return f"expected {ratio(expected)}" if expected else ""
+
+
 # The columns that decide, of the best of all. An arm that is chosen by latency is faster.
 BRIEF_COLUMNS = (
     DECISION_COLUMNS["workload"],
     DECISION_COLUMNS["choose"],
     DECISION_COLUMNS["gain"],
-    _detailed("speed-up", "95 % interval"),
+    Column(heading="speed-up", text=_known_speedup),
     _detailed("memory", "vs default"),
     DECISION_COLUMNS["numeric error"],
     DECISION_COLUMNS["others at most"],
@@ -126,43 +135,6 @@ def _full_column(decisions: Sequence[Decision]) -> Column[Decision]:
         return choice_text(found).removeprefix("the ") if found else ""
 
     return words(f"best at {DEFAULT_ARM.precision}", text)
-
-
-def _part_gain(cell: Cell) -> str:
-    """Gain over the factor's default level; the default itself has none."""
-    return "" if cell.is_default else ratio(cell.part.gain)
-
-
-def others_text(cell: Cell) -> str:
-    """What another arm could gain of the whole; of a choice by latency alone."""
-    return bound(cell.part.bound_of_whole) if cell.is_by_latency else ""
-
-
-def effect_text(cell: Cell) -> str:
-    """What the choice changes of the whole; the default changes nothing."""
-    found = cell.effect
-    if cell.is_default or found is None:
-        return "" if cell.is_default else "unknown"
-    ends = [None if end is None else end - 1 for end in (found.low, found.high)]
-    return of_whole_within(found.value - 1, *ends)
-
-
-def short_effect_text(cell: Cell) -> str:
-    """What the choice changes of the whole, without its interval."""
-    return effect_text(cell).partition(" (")[0]
-
-
-PART_COLUMNS: tuple[Column[Cell], ...] = (
-    words("workload", lambda cell: situation_name(cell.decision.situation)),
-    words("best", lambda cell: level_name(cell.decision)),
-    words("factor", lambda cell: cell.part.factor),
-    words("level", lambda cell: cell.part.level),
-    Column(heading="gain", text=_part_gain),
-    Column(heading="of the whole", text=effect_text),
-    Column(heading="others at most", text=others_text),
-    words("measured on", lambda cell: f"{cell.part.component} b{cell.part.batch_size}"),
-    words("outcome", lambda cell: cell.outcome),
-)
 
 
 def short_title(aim: Aim) -> str:
@@ -197,15 +169,6 @@ def decision_tables(
         Text(""),
         part_table(cells(decisions), narrow=narrow),
     ]
-
-
-def part_table(found: Sequence[Cell], *, narrow: bool = False) -> Table:
-    """Rich table of how each part of the decisions was chosen."""
-    table = new_table("How each part was chosen", narrow=narrow)
-    add_columns(table, PART_COLUMNS, found)
-    for cell in found:
-        table.add_row(*(Text(column.text(cell)) for column in PART_COLUMNS))
-    return table
 
 
 def decision_markdown(decisions: Sequence[Decision], aim: Aim, *, brief: bool = False) -> list[str]:
@@ -252,6 +215,8 @@ def choice_text(decision: Decision) -> str:
     if decision.arm == DEFAULT_ARM:
         return "the default"
     if found is None:
-        return f"{name} (not measured as a whole)"
+        expected = _expected(decision)
+        by_parts = f", {ratio(expected)} expected from its parts" if expected else None
+        return f"{name}{by_parts or ' (not measured as a whole)'}"
     gain = f"{decision.objective} {ratio(decision.gain)}, latency " if decision.gain else ""
     return f"{name}, {gain}{ratio(found)}"

@@ -19,13 +19,8 @@ from bench.report.tables.certificate import (
     certificate,
     idle_lines,
 )
-from bench.report.tables.decision import (
-    choice_text,
-    effect_text,
-    others_text,
-    short_effect_text,
-    title,
-)
+from bench.report.tables.decision import choice_text, title
+from bench.report.tables.decision_parts import effect_text, others_text, short_effect_text
 from bench.report.tables.layout import NARROW_COLUMNS, add_columns, new_table
 from bench.report.tables.run_quality import trust_lines
 from bench.report.units import counted

@@ -14,7 +14,6 @@ from bench.report.tables.certificate import cells
 from bench.report.tables.decision import (
     BRIEF_COLUMNS,
     DECISION_COLUMNS,
-    PART_COLUMNS,
     choice_text,
     decision_markdown,
     decision_table,
@@ -23,6 +22,7 @@ from bench.report.tables.decision import (
     whole_text,
 )
 from bench.report.tables.decision_notes import OTHERS, UNMEASURED, decision_notes
+from bench.report.tables.decision_parts import PART_COLUMNS
 from bench.report.tables.layout import NARROW_COLUMNS
 from helpers.decisions import arm, control, failed, only, repeats, run
 from helpers.records import make_record
