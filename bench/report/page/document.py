@@ -26,6 +26,7 @@ from bench.report.report_data import ReportData
 from bench.report.tables import decision
 from bench.report.tables.certificate import cells, idle_lines
 from bench.report.tables.decision_notes import decision_notes
+from bench.report.tables.decision_parts import PART_COLUMNS
 from bench.report.tables.run_quality import trust, trust_lines
 from bench.report.tables.verdicts import remarks
 from bench.report.units import counted, memory
@@ -120,8 +121,8 @@ def _page(data: ReportData, drawings: Sequence[tuple[FigureName, str]]) -> Page:
         decision_headings=_headings(decisions),
         decisions=_cells(decisions, data.decisions),
         decision_notes=decision_notes(data.decisions, data.aim),
-        part_headings=_headings(decision.PART_COLUMNS),
-        parts=_cells(decision.PART_COLUMNS, cells(data.decisions)),
+        part_headings=_headings(PART_COLUMNS),
+        parts=_cells(PART_COLUMNS, cells(data.decisions)),
         answers=answers(data.decisions, data.spent_s),
         idle=idle_lines(data.decisions),
         trust=trust_lines(data),

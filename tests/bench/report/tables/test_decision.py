@@ -78,7 +78,7 @@ def test_brief_table_has_seven_columns() -> None:
     assert [cell.strip() for cell in brief[4].split("|")[1:-1]] == [
         *("B/16 b1 forward (model)", "linear + bf16"),
         *("×1.95 (1.91 to 1.99)", "180 MiB (×0.54)", "1.2e-02", "1.1 %"),
-        "linear (not measured as a whole)",
+        "linear, ×1.04 (1.03 to 1.05) expected from its parts",
     ]
     assert brief[7] == "| H/14 b1 forward 384px | default |  |  |  | 0 % |  |"
     assert f"- {OTHERS}" in brief
@@ -193,11 +193,11 @@ def test_break_even_of_a_choice_is_noted() -> None:
 
 
 def test_each_decision_has_a_text() -> None:
-    """The text of a decision is its choice with the speed-up of the whole, if that was measured."""
+    """The text of a decision is its choice with the speed-up of the whole, or what to expect."""
     assert [choice_text(each) for each in several()] == [
-        "linear (not measured as a whole)",
+        "linear, ×1.04 (1.03 to 1.05) expected from its parts",
         "linear + bf16, ×1.95 (1.91 to 1.99)",
-        "linear (not measured as a whole)",
+        "linear, ×1.04 (1.03 to 1.05) expected from its parts",
         "linear + bf16, ×2.00 (1.96 to 2.04)",
         "linear (not measured as a whole)",
         "linear + bf16 (not measured as a whole)",
