@@ -10,6 +10,8 @@ from bench.records.row import Record
 
 # A speed-up nearer to 1 says nothing about the share of its part.
 _LEAST = 1e-6
+# The speed-up of a part that stays at its default level.
+_UNCHANGED = Interval(1.0, 1.0, 1.0)
 
 
 def expected_speedup(
@@ -17,27 +19,36 @@ def expected_speedup(
 ) -> Interval | None:
     """Return the speed-up of a whole expected from the speed-ups of its parts (Amdahl 1967).
 
-    ``whole`` is a row of the whole, which gives the time of the default arm; without it the result
-    is None. The share of a part is its time alone x its number of instances / that time. Errors of
-    the parts are assumed independent.
+    ``whole`` is a row of the whole, which gives the time of the default arm. The share of a part
+    that was not measured inside the model is its time alone x its number of instances / that time;
+    None where that is unknown. Errors of the parts are assumed independent.
     """
-    if whole is None or not whole.latency_ms or not parts:
+    if not parts:
         return None
-    default_ms = whole.latency_ms * (1.0 if whole.is_control else whole.speedup or 1.0)
     saved, squares = 0.0, 0.0
     for part in parts:
         if part.of_whole is not None:
             saved += math.log(part.of_whole.value)
             squares += _half_width(part.of_whole, 1.0) ** 2
-            continue
-        share = 1.0
-        if part.component not in WHOLES:
-            alone_ms = (part.baseline_ms or 0.0) * batch_size / part.batch_size
-            share = min(repeats(whole, part.component) * alone_ms / default_ms, 1.0)
-        saved += _log_saved(part.speedup.value, share)
-        squares += _half_width(part.speedup, share) ** 2
+        elif part.speedup != _UNCHANGED:
+            share = _share_of(part, whole, batch_size, repeats)
+            if share is None:
+                return None
+            saved += _log_saved(part.speedup.value, share)
+            squares += _half_width(part.speedup, share) ** 2
     half = math.sqrt(squares)
     return Interval(math.exp(saved), math.exp(saved - half), math.exp(saved + half))
+
+
+def _share_of(part: Part, whole: Record | None, batch_size: int, repeats: Repeats) -> float | None:
+    """Return the share of a part in the whole's time; None if that time is unknown."""
+    if part.component in WHOLES:
+        return 1.0
+    if whole is None or not whole.latency_ms:
+        return None
+    default_ms = whole.latency_ms * (1.0 if whole.is_control else whole.speedup or 1.0)
+    alone_ms = (part.baseline_ms or 0.0) * batch_size / part.batch_size
+    return min(repeats(whole, part.component) * alone_ms / default_ms, 1.0)
 
 
 def _log_saved(speedup: float, share: float) -> float:

@@ -281,9 +281,14 @@ def test_factors_of_the_whole_multiply() -> None:
     assert expected.low == pytest.approx(3.0 / (1 + 0.02 * 2**0.5), rel=1e-3)
 
 
-def test_without_the_wholes_time_nothing_is_expected() -> None:
-    """Without a time of the whole there is no expected speed-up."""
-    assert only([row for row in run() if row.factor != "precision"]).expected is None
+def test_without_the_wholes_time_the_effect_of_parts_alone_is_unknown() -> None:
+    """Parts measured inside the model are in units of the whole; of others the share is unknown."""
+    rows = [row for row in run() if row.factor != "precision"]
+    found = only(rows).expected
+    assert found is not None
+    assert found.value == pytest.approx(1.04)
+    alone = [replace(row, of_whole=None, of_whole_low=None, of_whole_high=None) for row in rows]
+    assert only(alone).expected is None
 
 
 def test_the_plain_time_follows_from_the_candidate() -> None:

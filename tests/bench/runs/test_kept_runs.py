@@ -15,7 +15,12 @@ from bench.runs.state import load
 ROOT = Path(__file__).parents[3]
 REFERENCE = ROOT / "results/reference"
 RUNS = sorted(path.parent for path in REFERENCE.glob("*/results.csv"))
-CALIBRATION = REFERENCE / "calibration-amd-epyc-avx2-2-cores"
+CALIBRATION = "calibration-amd-epyc-avx2-2-cores"
+# Pages with the sentence of each kept calibration.
+PAGES = {
+    CALIBRATION: ("README.md", "docs/method.md"),
+    f"{CALIBRATION}-25-minutes": ("docs/method.md",),
+}
 # Processors may differ in the last digit of a sum.
 PRECISION = 1e-9
 
@@ -40,10 +45,11 @@ def test_the_kept_run_gives_the_kept_rows(run: Path) -> None:
         assert numbers(again) == pytest.approx(numbers(row), rel=PRECISION)
 
 
-def test_the_kept_calibration_gives_the_kept_rates() -> None:
-    """The kept journal gives each method's kept rates and the README's sentence."""
-    found = calibrate.read(CALIBRATION).rates
-    with (CALIBRATION / "calibration.csv").open(encoding="utf-8", newline="") as file:
+@pytest.mark.parametrize("name", PAGES)
+def test_a_kept_calibration_gives_the_kept_rates(name: str) -> None:
+    """The kept journal gives each method's kept rates and the sentence of the pages."""
+    found = calibrate.read(REFERENCE / name).rates
+    with (REFERENCE / name / "calibration.csv").open(encoding="utf-8", newline="") as file:
         kept = list(csv.DictReader(file))
     names = [(row.pop("method"), row.pop("kind")) for row in kept]
     assert [(each.method, each.kind) for each in found] == names
@@ -54,5 +60,5 @@ def test_the_kept_calibration_gives_the_kept_rates() -> None:
             expected, rel=PRECISION
         )
         assert again.keys() == {"method", "kind"}
-    for page in ("README.md", "docs/method.md"):
+    for page in PAGES[name]:
         assert f"> {sentence(found)}\n" in (ROOT / page).read_text(encoding="utf-8")

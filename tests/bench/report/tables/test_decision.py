@@ -199,8 +199,8 @@ def test_each_decision_has_a_text() -> None:
         "linear + bf16, ×1.95 (1.91 to 1.99)",
         "linear, ×1.04 (1.03 to 1.05) expected from its parts",
         "linear + bf16, ×2.00 (1.96 to 2.04)",
-        "linear (not measured as a whole)",
-        "linear + bf16 (not measured as a whole)",
+        "linear, ×1.04 (1.03 to 1.05) expected from its parts",
+        "linear + bf16, ×2.08 (2.03 to 2.13) expected from its parts",
         "the default",
     ]
 
