@@ -12,6 +12,7 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
+from torch._subclasses.fake_tensor import FakeTensor
 
 from bench.arms.levels import laid_out
 from bench.arms.tensors import Leaves, leaves
@@ -143,7 +144,8 @@ def _copies(
             found[id(each)] = torch._neg_view(view) if each.is_neg() else view  # noqa: SLF001
     for each in tensors:
         if id(each) not in found:
-            wanted = dtype if each.is_floating_point() and _is_plain(each) else None
+            is_usual = _is_plain(each) or isinstance(each, FakeTensor)
+            wanted = dtype if each.is_floating_point() and is_usual else None
             goal = each.device if device is None or each.is_meta else device
             found[id(each)] = each.detach().to(goal, wanted, copy=True)
     return found

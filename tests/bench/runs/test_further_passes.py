@@ -91,10 +91,10 @@ def test_a_spent_budget_ends_the_run(left_s: float, *, goes_on: bool) -> None:
 
 
 @pytest.mark.parametrize(
-    ("left_s", "seconds"), [(40.0, 40.0), (89.0, 89.0), (100.0, 50.0), (450.0, 56.25)]
+    ("left_s", "seconds"), [(40.0, 40.0), (149.0, 149.0), (160.0, 80.0), (450.0, 112.5)]
 )
 def test_further_passes_are_of_a_useful_length(left_s: float, seconds: float) -> None:
-    """The time left is divided into passes of about a minute each."""
+    """The time left is divided into passes of about a hundred seconds each."""
     coming = following([10.0] * 4, spent=600 - REPORT_S - left_s)
     assert coming is not None
     assert coming.seconds == pytest.approx(seconds)
