@@ -98,8 +98,7 @@ def compare(
         ]
     analysis = analyse("in this process", comparisons, samples, read_environment(), delta)
     record = _in_python(analysis.records[1], samples[1])
-    notes = analysis.notes[comparisons[1].key]
-    limits = tuple(_open(record, analysis.records[0], notes))
+    limits = tuple(_open(record, analysis.records[0], analysis.notes[comparisons[1].key]))
     return ComparisonResult(**asdict(record), limits=limits)
 
 

@@ -8,6 +8,7 @@ from functools import cached_property
 from bench.analysis.aim import OTHER_ALGORITHMS, Aim, Situation, nearest
 from bench.analysis.estimates import Interval
 from bench.analysis.gains import (
+    NO_GAIN,
     OPEN,
     Part,
     Repeats,
@@ -28,7 +29,6 @@ from bench.records.row import Record
 # Factors that combine to one implementation.
 DECIDED = ("patcher", "attention", "compile", "precision", "checkpoint", "optimizer")
 _PRECISION = "precision"
-_NO_GAIN = Interval(1.0, 1.0, 1.0)
 # Stands for the gain of an arm that is not admissible and so needs none.
 _KNOWN = Interval(1.0)
 
@@ -95,8 +95,8 @@ class _Arms:
         return Part(
             factor=first.factor,
             level=self.level,
-            gain=(best and self.gains[best.arm]) or _NO_GAIN,
-            speedup=(best and speedup_of(best)) or _NO_GAIN,
+            gain=(best and self.gains[best.arm]) or NO_GAIN,
+            speedup=(best and speedup_of(best)) or NO_GAIN,
             component=first.component,
             batch_size=first.batch_size or 1,
             baseline_ms=control.latency_ms if control else None,
@@ -138,7 +138,7 @@ class _Arms:
     def rivals(self) -> tuple[Rival, ...]:
         """The other arms; one that lacked time may gain anything, one that lost by far nothing."""
         known = {arm: gain for arm, gain in self.of_whole.items() if gain is not None}
-        gains = {self.rows[0].baseline: _NO_GAIN, **known}
+        gains = {self.rows[0].baseline: NO_GAIN, **known}
         unknown = {*self._late, *(arm for arm, gain in self.of_whole.items() if gain is None)}
         missing = (
             Rival(arm=arm, log_gain=0.0, error=math.inf) for arm in sorted(unknown - {self.level})

@@ -17,6 +17,8 @@ WHOLES = ("block", "model")
 # A factor's choice: better than the rest and bounded; no arm changes the whole by more than delta;
 # a rival may still gain more than that.
 CHOSEN, DOES_NOT_MATTER, OPEN = CELL_STATUSES = ("chosen", "does_not_matter", "open")
+# The gain of the default level over itself.
+NO_GAIN = Interval(1.0, 1.0, 1.0)
 # Minimum gains by objectives that have no interval.
 LEAST = {"memory": 1.01, "energy": 1.05}
 

@@ -4,14 +4,12 @@ import math
 from collections.abc import Iterable, Sequence
 
 from bench.analysis.estimates import Interval
-from bench.analysis.gains import WHOLES, Part, Repeats, speedup_of
+from bench.analysis.gains import NO_GAIN, WHOLES, Part, Repeats, speedup_of
 from bench.analysis.row_times import change_of_whole
 from bench.records.row import Record
 
 # A speed-up nearer to 1 says nothing about the share of its part.
 _LEAST = 1e-6
-# The speed-up of a part that stays at its default level.
-_UNCHANGED = Interval(1.0, 1.0, 1.0)
 
 
 def expected_speedup(
@@ -30,7 +28,7 @@ def expected_speedup(
         if part.of_whole is not None:
             saved += math.log(part.of_whole.value)
             squares += _half_width(part.of_whole, 1.0) ** 2
-        elif part.speedup != _UNCHANGED:
+        elif part.speedup != NO_GAIN:
             share = _share_of(part, whole, batch_size, repeats)
             if share is None:
                 return None
@@ -44,11 +42,8 @@ def _share_of(part: Part, whole: Record | None, batch_size: int, repeats: Repeat
     """Return the share of a part in the whole's time; None if that time is unknown."""
     if part.component in WHOLES:
         return 1.0
-    if whole is None or not whole.latency_ms:
-        return None
-    default_ms = whole.latency_ms * (1.0 if whole.is_control else whole.speedup or 1.0)
     alone_ms = (part.baseline_ms or 0.0) * batch_size / part.batch_size
-    return min(repeats(whole, part.component) * alone_ms / default_ms, 1.0)
+    return _share_alone(part.component, alone_ms, whole, repeats)
 
 
 def _log_saved(speedup: float, share: float) -> float:
@@ -73,12 +68,12 @@ def gain_of_whole(
         return gain
     if record.of_whole is not None:
         return effect_on_whole(record)
-    share = _share_alone(record, gain, whole, repeats, batch_size)
-    if share:
+    alone_ms = (record.latency_ms or 0.0) * gain.value * batch_size / (record.batch_size or 1)
+    if share := _share_alone(record.component, alone_ms, whole, repeats):
         bounds = (gain.value, gain.low, gain.high)
         return _interval(None if b is None else math.exp(_log_saved(b, share)) for b in bounds)
     is_slower = gain.high is not None and gain.high <= 1
-    return Interval(1.0, 1.0, 1.0) if is_slower else None
+    return NO_GAIN if is_slower else None
 
 
 def effect_on_whole(record: Record) -> Interval | None:
@@ -106,14 +101,13 @@ def _share_inside(record: Record, wholes: Sequence[float | None]) -> float | Non
 
 
 def _share_alone(
-    record: Record, gain: Interval, whole: Record | None, repeats: Repeats, batch_size: int
-) -> float:
-    """Return the share of a part that was measured alone in the whole's time; 0 if unknown."""
-    if whole is None or not whole.latency_ms or record.latency_ms is None:
-        return 0.0
+    component: str, alone_ms: float, whole: Record | None, repeats: Repeats
+) -> float | None:
+    """Return the share in the whole's time of a part by its time alone; None if unknown."""
+    if whole is None or not whole.latency_ms:
+        return None
     default_ms = whole.latency_ms * (1.0 if whole.is_control else whole.speedup or 1.0)
-    alone_ms = record.latency_ms * gain.value * batch_size / (record.batch_size or 1)
-    return min(repeats(whole, record.component) * alone_ms / default_ms, 1.0)
+    return min(repeats(whole, component) * alone_ms / default_ms, 1.0)
 
 
 def _interval(bounds: Iterable[float | None]) -> Interval:

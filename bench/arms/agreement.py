@@ -95,6 +95,10 @@ class Agreement:
             remedy=Remedy.ALLOW_DIFFERENT,
         )
 
+    def noting(self, note: Note) -> "Agreement":
+        """Return the same with one more note for the row."""
+        return replace(self, notes=(*self.notes, note))
+
     def saying(self, *texts: str | None) -> "Agreement":
         """Return the same with a difference that says more; None says nothing."""
         if self.difference is None:

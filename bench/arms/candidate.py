@@ -229,17 +229,17 @@ class Candidate:
         with self.autocast():
             return self.work(*self.inputs.args, **self.inputs.kwargs)
 
-    def _forward_backward(self, inputs: Inputs) -> tuple[object, Tensor]:
+    def _forward_backward(self) -> tuple[object, Tensor]:
         """Run forward, loss and backward; gradients stay in ``.grad`` for the optimizer."""
         self.forget_gradients()
         with self.autocast():
-            output = self.work(*inputs.args, **inputs.kwargs)
+            output = self.work(*self.inputs.args, **self.inputs.kwargs)
             loss = self.loss(output)
         self.scaler.scale(loss).backward()
         return output, loss
 
     def _train(self) -> Tensor:
-        _, loss = self._forward_backward(self.inputs)
+        _, loss = self._forward_backward()
         if self.optimizer:
             self.scaler.step(self.optimizer)
             self.scaler.update()

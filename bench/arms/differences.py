@@ -13,7 +13,7 @@ from torch import Tensor
 _BATCH_TOKENS_WIDTH = 3
 # Fewer elements than this share that agree may do so by chance.
 _LEAST_SHARE = 0.05
-# An order is searched in outputs of at most so many elements: sorting more takes seconds.
+# Elements of the largest output whose order is searched: to sort more takes seconds.
 _SORTED = 20_000_000
 # Relative norm of the error that a product in half precision or TF32 explains.
 _ROUNDING = 1e-2

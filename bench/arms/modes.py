@@ -10,6 +10,7 @@ from torch.fx import GraphModule
 from torch.nn.parameter import is_lazy
 
 from bench.arms.inputs import Inputs
+from bench.arms.preparing import seeded
 from bench.records.errors import InputError
 
 T = TypeVar("T")
@@ -101,8 +102,7 @@ def settle_shapes(
     training, given = module.training, inputs.copied(device)
     module.eval()
     # Each copy of an arm draws the same numbers for what it makes now.
-    with torch.random.fork_rng([0] if device == "cuda" else []), torch.no_grad():
-        torch.manual_seed(0)
+    with seeded(device), torch.no_grad():
         work(*given.args, **given.kwargs)
     module.train(training)
 

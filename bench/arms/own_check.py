@@ -50,7 +50,7 @@ def check_own(
     if comparison.is_control or not has_weights(arms[0].module):
         found = made
     elif made.error is None:
-        found = made if comparison.weights == "shared" else _own(made)
+        found = made if comparison.weights == "shared" else made.noting(OWN_WEIGHTS)
     elif made.difference is None or comparison.weights != "auto":
         found = made
     else:
@@ -72,15 +72,10 @@ def _with_steps(
     difference = arm.training.against(baseline.training)
     if difference is None:
         text = f"{arm.training}, as the baseline does"
-        note = Note(kind=NoteKind.TRAINING, subject="training", text=text)
-        return replace(found, notes=(*found.notes, note))
+        return found.noting(Note(kind=NoteKind.TRAINING, subject="training", text=text))
     if found.difference is None:
         return found.differing((f"training differs, {difference}", "let both train the same"))
     return found.saying(f"training differs, {difference}")
-
-
-def _own(found: Agreement) -> Agreement:
-    return replace(found, notes=(*found.notes, OWN_WEIGHTS))
 
 
 def _compared(
@@ -109,7 +104,7 @@ def _with_moved(
         share_weights(source, arm.module)
     moved = _compared(comparison, expected, baseline, arms[0])
     if moved.error is None or (comparison.allow_different and _is_far_closer(moved, made)):
-        return replace(moved, notes=(*moved.notes, MOVED_WEIGHTS))
+        return moved.noting(MOVED_WEIGHTS)
     own.restore()
     return _nearer(made, moved)
 
@@ -124,14 +119,10 @@ def _nearer(made: Agreement, moved: Agreement) -> Agreement:
     errors = made.output_error, moved.output_error
     if errors[0] is None or errors[1] is None:
         return made
-    if errors[0] <= errors[1]:
-        return made.saying(
-            *(
-                []
-                if errors[0] == errors[1]
-                else [f"with weights as made ({errors[1]:.2g} with the baseline's)"]
-            )
-        )
+    if errors[0] == errors[1]:
+        return made
+    if errors[0] < errors[1]:
+        return made.saying(f"with weights as made ({errors[1]:.2g} with the baseline's)")
     said = moved.saying(f"with the baseline's weights ({errors[0]:.2g} as made)")
     return replace(
         said,

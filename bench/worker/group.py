@@ -219,7 +219,8 @@ def _queue(session: GroupSession, made: _Prepared, turns: Turns) -> dict[str, fl
     """
     if session.clock.last_wall_s is None or session.stop():
         return {}
-    calls = {name: _calls_of(turns.times_s[name][-1]) for name in turns.calls.keys() - turns.errors}
+    left = [name for name in turns.calls if name not in turns.errors]
+    calls = {name: _calls_of(turns.times_s[name][-1]) for name in left}
     bursts = Turns(
         calls={name: burst(made.arms[name].once, count) for name, count in calls.items()},
         first=BASELINE,
